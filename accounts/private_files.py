@@ -1,0 +1,38 @@
+"""Secrets on disk: made once, whole, and readable by their owner alone."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+
+def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes kept at `path`; on the first call ever, make and keep them.
+
+    Any number of processes may call it at once for the same path: exactly one result of `make` is kept,
+    and all of them return that one. The file appears whole or not at all, with mode 0600, in a folder
+    that is made with mode 0700 where it is missing.
+
+    Raises OSError if the file can neither be read nor made.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write(draft, make())
+        # Unlike a rename, a link never replaces what another process has kept in the meantime.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path.read_bytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,252 @@
+"""Django's settings. The environment is read here, once; nothing else reads it.
+
+The settings of the service itself (AUTH_… and PUBLIC_URL) are declared, with their defaults, rules and
+explanations, in `accounts.conf.AuthSettings`.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import environs
+
+from accounts.private_files import read_or_create
+from authproject.environment import (
+    read_auth_settings,
+    read_flag,
+    read_list,
+    read_number,
+    read_secret,
+    read_url,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = BASE_DIR / "data"
+
+env = environs.Env()
+
+# Show stack traces to whoever asks. Never where strangers can reach it.
+DEBUG = read_flag(env, "DEBUG", default=False)
+
+# Signs admin sessions, and derives the keys that refresh tokens are chained with. Made and kept on first start.
+SECRET_KEY = read_secret(env, "SECRET_KEY") or (
+    read_or_create(DATA_DIR / "secret_key", lambda: secrets.token_urlsafe(64).encode()).decode()
+)
+
+# Former SECRET_KEYs, comma-separated: refresh tokens issued under them stay good.
+SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
+
+# The names and addresses that this service answers to, comma-separated.
+ALLOWED_HOSTS = read_list(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+
+# The web origins whose pages may call the API, comma-separated: https://app.example.com,http://localhost:3000
+CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
+
+# Where the server listens, and with how many processes (one per core, unless set).
+HOST = env.str("HOST", "127.0.0.1")
+PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
+WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
+
+AUTH = read_auth_settings(env, keys_dir=DATA_DIR / "keys")
+
+# PostgreSQL for more than one machine: postgres://user:password@host:5432/name
+DATABASE: dict[str, Any] = read_url(
+    lambda: env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
+    "DATABASE_URL",
+    key="ENGINE",
+    values=("django.db.backends.sqlite3", "django.db.backends.postgresql"),
+    allowed="sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
+)
+
+# Redis or Valkey, to count failed guesses in: redis://host:6379/0. Unless set, the database counts them.
+GUESS_COUNTERS_URL = read_secret(env, "CACHE_URL") or "database:"
+
+# How mail is sent: submission://user:password@host:587. Unless set, it is printed.
+EMAIL: dict[str, Any] = read_url(
+    lambda: env.dj_email_url("EMAIL_URL", "console:"),
+    "EMAIL_URL",
+    key="EMAIL_BACKEND",
+    values=("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.smtp.EmailBackend"),
+    allowed="console:, smtp://HOST:PORT or submission://USER:PASSWORD@HOST:PORT",
+)
+
+_IS_TLS = AUTH["public_url"].startswith("https://")
+
+_DATABASE_TIMEOUT = 5  # seconds
+
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["OPTIONS"] = {
+        # Readers and a writer side by side; writers wait for each other instead of failing midway.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": _DATABASE_TIMEOUT,
+    }
+else:
+    DATABASE["OPTIONS"] = {
+        "connect_timeout": _DATABASE_TIMEOUT,
+        "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
+        # A connection whose other end is gone is noticed in seconds, not in the kernel's two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": _DATABASE_TIMEOUT * 1000,
+        **DATABASE.get("OPTIONS", {}),
+    }
+# A connection per request would cost six sevenths of the throughput.
+DATABASE["CONN_MAX_AGE"] = None
+DATABASES = {"default": DATABASE}
+
+INSTALLED_APPS = [
+    "accounts",
+    "api",
+    "authproject.apps.AuthAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "authproject.urls"
+WSGI_APPLICATION = "authproject.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}
+
+# Users and passwords
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.CredentialsBackend"]
+# The first hashes new passwords; a hash by another, or by another setting, is upgraded at the next sign-in.
+PASSWORD_HASHERS = [
+    "accounts.hashers.OwaspArgon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
+# NIST SP 800-63B section 3.1.1: a length, no composition rules, nothing common, nothing that names the user.
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "accounts.validators.MaximumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "email", "fullname"), "max_similarity": 0.9},
+    },
+]
+# `username` itself is not unique: `username_key` is, which is stricter.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+
+# The API
+
+# What the views do is written out in `api.views.base`. A view that stands on anything else lets nobody in.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Token authentication service",
+    "DESCRIPTION": "Sign up, sign in, refresh, sign out. Access tokens are JWTs; refresh tokens are opaque.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "PREPROCESSING_HOOKS": ["api.schema.one_path_each"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+CORS_URLS_REGEX = r"^/(api/|\.well-known/)"
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "x-access-token",
+    "x-csrftoken",
+    "x-requested-with",
+]
+CORS_EXPOSE_HEADERS = ["retry-after", "www-authenticate"]
+
+# Security. What depends on TLS is on when PUBLIC_URL says that people come by https.
+
+SECURE_SSL_REDIRECT = _IS_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]
+SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
+SECURE_HSTS_PRELOAD = _IS_TLS
+SESSION_COOKIE_SECURE = _IS_TLS
+CSRF_COOKIE_SECURE = _IS_TLS
+CSRF_TRUSTED_ORIGINS = [AUTH["public_url"].rstrip("/")] if _IS_TLS else []
+X_FRAME_OPTIONS = "DENY"
+# A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
+EMAIL_HOST = EMAIL["EMAIL_HOST"]
+EMAIL_PORT = EMAIL["EMAIL_PORT"]
+EMAIL_HOST_USER = EMAIL["EMAIL_HOST_USER"]
+EMAIL_HOST_PASSWORD = EMAIL["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = EMAIL["EMAIL_USE_TLS"]
+EMAIL_USE_SSL = EMAIL["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = EMAIL["EMAIL_TIMEOUT"] or 10  # seconds
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "{levelname}{name}{message}",
+            "style": "{",
+            "timestamp": "time",  # with its offset from UTC
+            "rename_fields": {"levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # A refusal is not an incident: what matters of it is an event of its own.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}
