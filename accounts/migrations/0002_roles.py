@@ -1,0 +1,18 @@
+from django.db import migrations
+
+NAMES = ("user", "moderator", "admin")
+
+
+def add_roles(apps, schema_editor):
+    role = apps.get_model("accounts", "Role")
+    role.objects.bulk_create([role(name=name) for name in NAMES], ignore_conflicts=True)
+
+
+def remove_roles(apps, schema_editor):
+    apps.get_model("accounts", "Role").objects.filter(name__in=NAMES).delete()
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0001_initial")]
+
+    operations = [migrations.RunPython(add_roles, remove_roles)]
