@@ -1,0 +1,78 @@
+"""Passwords: check one in equal time for everybody, and set one."""
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import F
+
+from accounts import sessions
+from accounts.clients import Client
+from accounts.errors import InvalidCredentials, Throttled
+from accounts.events import Event, record
+from accounts.guessing import Guess
+from accounts.identifiers import comparison_key
+from accounts.models import EndReason, User
+from accounts.validators import PASSWORD_LENGTH
+
+
+def authenticate(identifier: str, password: str, client: Client) -> User:
+    """Return the user whom a username or e-mail address and a password belong to.
+
+    The answer takes one password hash, whether the user exists, is deactivated or neither.
+
+    Raises InvalidCredentials, or Throttled before anything is hashed.
+    """
+    user = User.objects.with_role_names().called(identifier).first()
+    guess = _count(identifier, user, client)
+    has_password = _has_password(user, password)
+    if user is None or not has_password:
+        record(Event.SIGN_IN_FAILED, client=client, user_id=user and user.pk)
+        raise InvalidCredentials
+    guess.give_back()
+    return user
+
+
+def set_password(user: User, new_password: str | None, client: Client, *, by: int | None = None) -> None:
+    """Store a new password, or None for none, and end every session of the user.
+
+    `by` is the id of the administrator who does it.
+    """
+    user.set_password(new_password)
+    with transaction.atomic():
+        user.save(update_fields=["password", "security_stamp"])
+        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
+        sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
+    record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk, by=by)
+
+
+def _count(identifier: str, user: User | None, client: Client) -> Guess:
+    """Count the guess, before it is known whether it is right."""
+    guess = Guess()
+    account = str(user.pk) if user else f"unknown {comparison_key(identifier)}"
+    try:
+        guess.count_for_address(client)
+        _count_for_account(guess, account, user, client)
+    except Throttled:
+        guess.give_back()
+        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=user and user.pk)
+        raise
+    return guess
+
+
+def _count_for_account(guess: Guess, account: str, user: User | None, client: Client) -> None:
+    try:
+        guess.count_for_account(account)
+    except Throttled:
+        # Asked for unknown users as well: the answer must take the same time.
+        if not sessions.has_been_used_from(user.pk if user else 0, client):
+            raise
+        guess.count_for_account_at(account, client)
+
+
+def _has_password(user: User | None, password: str) -> bool:
+    if len(password) > PASSWORD_LENGTH:
+        return False  # No account has one; hashing it would only cost time.
+    if user is None:
+        make_password(password)
+        return False
+    # The password first: a deactivated user is refused no sooner than a wrong password is.
+    return user.check_password(password) and user.is_active
