@@ -1,0 +1,187 @@
+"""Sessions in the admin: find them, see their state, revoke them."""
+
+import ipaddress
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from accounts import purge, sessions
+from accounts.admin.lists import BoundedAdmin
+from accounts.clients import Client
+from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
+
+_MOST_OWNERS = 100
+_BATCH = 1000
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Live, expired or revoked."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the states."""
+        return [(state.value, str(state.label)) for state in SessionState]
+
+    def queryset(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> RefreshTokenQuerySet:
+        """Keep the sessions in the state chosen."""
+        now = timezone.now()
+        if self.value() == SessionState.LIVE:
+            return queryset.live(now).filter(owner__is_active=True, owner_stamp=F("owner__security_stamp"))
+        if self.value() == SessionState.EXPIRED:
+            return queryset.expired(now).filter(ended_at=None)
+        if self.value() == SessionState.ENDED:
+            return queryset.exclude(ended_at=None)
+        return queryset
+
+
+@admin.register(RefreshToken)
+class SessionAdmin(BoundedAdmin):
+    """Sessions are made by signing in; here they are read, revoked and purged."""
+
+    list_display = (
+        "short_id",
+        "owner_link",
+        "state",
+        "address",
+        "device",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+    )
+    list_display_links = ("short_id",)
+    list_filter = (StateFilter, "end_reason")
+    list_select_related = ("owner",)
+    search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
+    search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
+    actions = ("revoke_selected", "purge_selected")
+    fields = (
+        "uuid",
+        "owner_link",
+        "state",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "session_expires_at",
+        "authenticated_at",
+        "ended_at",
+        "generation",
+        "address",
+        "user_agent",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="session")
+    def short_id(self, session: RefreshToken) -> str:
+        """Show the end of the id, which tells sessions apart (the beginning is the time)."""
+        return f"…{str(session.uuid)[-12:]}"
+
+    @admin.display(description="owner")
+    def owner_link(self, session: RefreshToken) -> str:
+        """Lead to the owner."""
+        url = reverse("admin:accounts_user_change", args=[session.owner_id])
+        return format_html('<a href="{}">{}</a>', url, session.owner.username)
+
+    @admin.display(description="state")
+    def state(self, session: RefreshToken) -> str:
+        """Say what the session is now, and why it is over."""
+        state = session.state(timezone.now())
+        if state is not SessionState.ENDED:
+            return str(state.label)
+        return f"{state.label}: {session.reason_for_end}"
+
+    @admin.display(description="device")
+    def device(self, session: RefreshToken) -> str:
+        """Show what the device called itself."""
+        return session.user_agent[:60]
+
+    @admin.action(description="Revoke the selected sessions", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
+        """End them now."""
+        client = Client.from_environ(request.META)
+        count = sessions.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
+        self.message_user(
+            request, f"{count} sessions were revoked; the others were over already.", messages.SUCCESS
+        )
+
+    @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
+    def purge_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
+        """Delete them."""
+        expired = queryset.expired(timezone.now())
+        count = sum(purge.delete_in_batches(expired, _BATCH))
+        self.message_user(request, f"{count} expired sessions were deleted.", messages.SUCCESS)
+
+    def get_search_results(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[RefreshToken],
+        search_term: str,
+    ) -> tuple[QuerySet[RefreshToken], bool]:
+        """Search by what an index answers."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if session_id := _uuid(term):
+            return queryset.filter(pk=session_id), False
+        if address := _address(term):
+            return queryset.filter(address=address), False
+        owners = list(User.objects.all().starting_with(term).values_list("pk", flat=True)[:_MOST_OWNERS])
+        return queryset.filter(owner_id__in=owners), False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the button's target."""
+        revoke = self.admin_site.admin_view(require_POST(self.revoke_one))
+        own = [path("<uuid:session_id>/revoke/", revoke, name="accounts_refreshtoken_revoke")]
+        return [*own, *super().get_urls()]
+
+    def revoke_one(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+        """End the session whose page the button is on."""
+        session = get_object_or_404(RefreshToken.objects.select_related("owner"), pk=session_id)
+        if not self.has_change_permission(request, session):
+            raise PermissionDenied
+        client = Client.from_environ(request.META)
+        if sessions.end(session_id, EndReason.REVOKED, client, by=request.user.pk):
+            self.log_change(request, session, "Revoked.")
+            self.message_user(request, "The session was revoked.", messages.SUCCESS)
+        else:
+            self.message_user(request, "The session was over already.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:accounts_refreshtoken_change", args=[session_id]))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the page without the buttons that would save nothing."""
+        context = {"show_save": False, "show_save_and_continue": False, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tell that sessions are not made here."""
+        return False
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

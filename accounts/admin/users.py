@@ -1,0 +1,159 @@
+"""Users in the admin. What changes here takes the same way as everywhere else, and bites as fast."""
+
+import copy
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth import admin as auth_admin
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from accounts import activation, credentials, roles, sessions
+from accounts.admin.lists import BoundedAdmin
+from accounts.clients import Client
+from accounts.events import Event, record
+from accounts.models import EndReason, User
+
+
+class UserAddForm(AdminUserCreationForm):
+    """Makes a user; two names that differ only by case or form are one."""
+
+    class Meta:
+        model = User
+        fields = ("username", "email", "fullname")
+
+    def clean_username(self) -> str:
+        """Leave the comparison with other users to the model, which knows every form of a name."""
+        username: str = self.cleaned_data["username"]
+        return username
+
+
+class UserEditForm(UserChangeForm):
+    """Edits what an administrator may."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+        field_classes: dict[str, type[forms.Field]] = {}
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Sets a password the way that ends the user's sessions."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
+        self.request = request
+        super().__init__(*args, **options)
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
+        """Store it, or take the password away where that was chosen."""
+        is_usable = self.cleaned_data.get("set_usable_password", True)
+        password = self.cleaned_data["password1"] if is_usable else None
+        client = Client.from_environ(self.request.META)
+        credentials.set_password(self.user, password, client, by=self.request.user.pk)
+        return self.user
+
+
+@admin.register(User)
+class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):
+    """Users with their roles, and a way to their sessions."""
+
+    add_form = UserAddForm
+    form = UserEditForm
+    ordering = ("-pk",)
+    list_display = ("username", "email", "fullname", "is_active", "is_staff", "created_at", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "roles")
+    search_fields = ("username",)  # shows the search box; `get_search_results` decides
+    search_help_text = "The beginning of a username or an e-mail address"
+    filter_horizontal = ("roles", "groups", "user_permissions")
+    readonly_fields = ("created_at", "last_login")
+    actions = ("deactivate_selected", "activate_selected")
+    fieldsets = (
+        (None, {"fields": ("username", "email", "fullname", "password")}),
+        ("Access to the API", {"fields": ("is_active", "roles")}),
+        ("Access to this site", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("created_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "email", "fullname", "usable_password", "password1", "password2")}),
+    )
+
+    def get_search_results(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[User],
+        search_term: str,
+    ) -> tuple[QuerySet[User], bool]:
+        """Search by what an index answers; the fields of other models that choose an owner search so too."""
+        term = search_term.strip()
+        return (queryset.starting_with(term) if term else queryset), False  # type: ignore[attr-defined]
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Write what the form changed and nothing else: what others change meanwhile stays."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        columns = {field.name for field in User._meta.concrete_fields}  # noqa: SLF001  Django's public name
+        changed = columns.intersection(form.changed_data) - {"password", "is_active"}
+        keys = {f"{name}_key" for name in ("username", "email") if name in changed}
+        obj.save(update_fields=changed | keys)
+        if "is_active" in form.changed_data:
+            act = activation.activate if obj.is_active else activation.deactivate
+            act(obj, Client.from_environ(request.META), by=request.user.pk)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        """Change the roles where roles are changed."""
+        names = [role.name for role in form.cleaned_data.pop("roles", ())]
+        super().save_related(request, form, formsets, change)
+        if "roles" in form.changed_data:
+            roles.replace(form.instance, names, Client.from_environ(request.META), by=request.user.pk)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete the user with all sessions."""
+        user_id = obj.pk
+        super().delete_model(request, obj)
+        record(Event.USER_DELETED, client=Client.from_environ(request.META), user_id=user_id, by=request.user.pk)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Show and take the password form, which has to know who changes it."""
+        bound = copy.copy(self)
+        bound.change_password_form = partial(PasswordForm, request=request)  # type: ignore[assignment]
+        return super(UserAdmin, bound).user_change_password(request, id, form_url)
+
+    @admin.action(description="Deactivate the selected users", permissions=["change"])
+    def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Refuse them from now on, and end their sessions."""
+        for user in queryset.filter(is_active=True).iterator():
+            activation.deactivate(user, Client.from_environ(request.META), by=request.user.pk)
+        self.message_user(
+            request, "The selected users are deactivated; their sessions are over.", messages.SUCCESS
+        )
+
+    @admin.action(description="Activate the selected users", permissions=["change"])
+    def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Let them sign in again."""
+        for user in queryset.filter(is_active=False).iterator():
+            activation.activate(user, Client.from_environ(request.META), by=request.user.pk)
+        self.message_user(request, "The selected users may sign in again.", messages.SUCCESS)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the button's target."""
+        revoke = self.admin_site.admin_view(require_POST(self.revoke_all))
+        return [path("<int:user_id>/revoke/", revoke, name="accounts_user_revoke"), *super().get_urls()]
+
+    def revoke_all(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """End every session of the user whose page the button is on."""
+        user = get_object_or_404(User, pk=user_id)
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        client = Client.from_environ(request.META)
+        count = sessions.end_all(user_id, EndReason.REVOKED, client, by=request.user.pk)
+        self.log_change(request, user, f"Revoked all sessions ({count}).")
+        self.message_user(request, f"{count} sessions of {user} were revoked.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
