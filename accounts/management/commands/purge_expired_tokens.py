@@ -1,0 +1,65 @@
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from accounts import purge
+
+LARGEST_BATCH = 10_000
+
+
+class Command(BaseCommand):
+    """Purge what has expired."""
+
+    help = (
+        "Deletes expired sessions, and the counters of failed guesses whose window is over, in bounded batches. "
+        "Safe to run while the service runs, to interrupt, and to run twice at once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take how much, how old, and whether to."""
+        parser.add_argument("--dry-run", action="store_true", help="count the sessions, delete nothing")
+        parser.add_argument(
+            "--batch-size",
+            type=_batch_size,
+            default=1000,
+            help=f"how many rows one transaction deletes, from 1 to {LARGEST_BATCH} (default: 1000)",
+        )
+        parser.add_argument(
+            "--retain",
+            type=_days,
+            default=timedelta(),
+            metavar="DAYS",
+            help="keep sessions for so many days after they expired (default: 0)",
+        )
+
+    def handle(self, *, dry_run: bool, batch_size: int, retain: timedelta, **_: Any) -> None:
+        """Delete, and say how much."""
+        expired = purge.purgeable(retain)
+        if dry_run:
+            self.stdout.write(f"{expired.count()} expired sessions would be deleted.")
+            return
+        deleted = 0
+        # No bar where nobody watches; the total is not counted, for that would read every row once more.
+        with tqdm(disable=None, unit=" sessions", desc="purged") as bar:
+            for count in purge.delete_in_batches(expired, batch_size):
+                deleted += count
+                bar.update(count)
+        deleted_counters = sum(purge.delete_in_batches(purge.spent_counters(), batch_size))
+        self.stdout.write(f"{deleted} expired sessions and {deleted_counters} spent counters were deleted.")
+
+
+def _batch_size(text: str) -> int:
+    return _number(text, 1, LARGEST_BATCH)
+
+
+def _days(text: str) -> timedelta:
+    return timedelta(days=_number(text, 0, 36500))
+
+
+def _number(text: str, lowest: int, highest: int) -> int:
+    if not (text.isascii() and text.isdecimal() and lowest <= int(text) <= highest):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
+    return int(text)
