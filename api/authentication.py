@@ -1,0 +1,75 @@
+"""Finds the access token of a request and the user whom it stands for."""
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts import access_tokens, sessions
+from accounts.access_tokens import AccessClaims
+from accounts.conf import auth_settings
+from accounts.errors import InvalidRequest
+from accounts.models import User
+from api.errors import CHALLENGE
+
+FORM = "application/x-www-form-urlencoded"
+FORM_FIELD = "access_token"
+
+
+class AccessTokenAuthentication(BaseAuthentication):
+    """Takes `Authorization: Bearer` (RFC 6750), `x-access-token`, and where switched on a form field.
+
+    `request.user` is the user, `request.auth` the token's `AccessClaims`; both are None without a token.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
+        """Check the token, its session, owner and version.
+
+        Raises InvalidRequest, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
+        """
+        token = find_access_token(request)
+        if token is None:
+            return None
+        claims = access_tokens.verify(token, at=timezone.now())
+        return sessions.check(claims), claims
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme for 401 answers."""
+        return CHALLENGE
+
+
+def find_access_token(request: Request) -> str | None:
+    """Return the one access token that a request carries.
+
+    Raises InvalidRequest where it carries two different ones, or one header twice.
+    """
+    found = {*_bearer_tokens(request), *_header_tokens(request), *_form_tokens(request)}
+    if len(found) > 1:
+        raise InvalidRequest("The request carries two different access tokens. Allowed: one.")
+    return found.pop() if found else None
+
+
+def _bearer_tokens(request: Request) -> list[str]:
+    scheme, _, credentials = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    if scheme.lower() != "bearer":
+        return []
+    return _single(credentials, "Authorization")
+
+
+def _header_tokens(request: Request) -> list[str]:
+    return _single(request.META.get("HTTP_X_ACCESS_TOKEN", ""), "x-access-token")
+
+
+def _form_tokens(request: Request) -> list[str]:
+    if not auth_settings().form_token or request.content_type.partition(";")[0].strip().lower() != FORM:
+        return []
+    values = request.data.getlist(FORM_FIELD)
+    if len(values) > 1:
+        raise InvalidRequest(f"The field {FORM_FIELD} stands there twice. Allowed: once.")
+    return [value for value in values if value]
+
+
+def _single(value: str, header: str) -> list[str]:
+    """Return the token of a header, if there is one. Servers join a header that comes twice with a comma."""
+    if "," in value:
+        raise InvalidRequest(f"The header {header} stands there twice. Allowed: once.")
+    return [value.strip()] if value.strip() else []

@@ -1,0 +1,149 @@
+"""The one place where a refusal becomes a response: `{message, code}`, and `errors` for validation."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import status
+from rest_framework.exceptions import (
+    APIException,
+    MethodNotAllowed,
+    NotFound,
+    ParseError,
+    UnsupportedMediaType,
+    ValidationError,
+)
+from rest_framework.response import Response
+
+from accounts.conf import auth_settings
+from accounts.errors import (
+    AuthError,
+    InvalidCredentials,
+    InvalidRequest,
+    Kind,
+    Throttled,
+    TokenMissing,
+    Unavailable,
+)
+
+STATUSES: Mapping[Kind, int] = {
+    Kind.INVALID: status.HTTP_400_BAD_REQUEST,
+    Kind.UNAUTHENTICATED: status.HTTP_401_UNAUTHORIZED,
+    Kind.FORBIDDEN: status.HTTP_403_FORBIDDEN,
+    Kind.NOT_FOUND: status.HTTP_404_NOT_FOUND,
+    Kind.THROTTLED: status.HTTP_429_TOO_MANY_REQUESTS,
+    Kind.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
+}
+DATABASE_ERRORS = (OperationalError, InterfaceError)
+CHALLENGE = 'Bearer realm="api"'
+
+
+class PayloadTooLarge(APIException):
+    """The body is longer than this endpoint reads."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "payload_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is too large. Allowed: {limit} bytes.")
+
+
+def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:  # noqa: ARG001
+    """Answer an exception that a view raised; None for those that are faults of this service."""
+    if isinstance(error, DATABASE_ERRORS):
+        error = Unavailable()
+    if isinstance(error, AuthError):
+        return _refusal(error)
+    if isinstance(error, ValidationError):
+        return _refusal(InvalidRequest(errors=_by_field(error.detail)))
+    if isinstance(error, ParseError | SuspiciousOperation):
+        return _refusal(InvalidRequest(str(error)))
+    if isinstance(error, Http404):
+        error = NotFound()
+    if isinstance(error, APIException):
+        return Response({"message": str(error.detail), "code": _code(error)}, error.status_code)
+    return None
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    """Answer what Django refuses before a view is reached: a foreign Host, a malformed request."""
+    return _body("The request is not valid.", "invalid_request", status.HTTP_400_BAD_REQUEST)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a path that leads nowhere."""
+    if _is_page(request):
+        return defaults.page_not_found(request, exception)
+    return _body("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what an admin page forbids."""
+    return defaults.permission_denied(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """Answer a fault outside the API's views: 503 where the database is to blame."""
+    if isinstance(sys.exc_info()[1], (*DATABASE_ERRORS, Unavailable)):
+        response = _body(Unavailable.message, Unavailable.code, status.HTTP_503_SERVICE_UNAVAILABLE)
+        response["Retry-After"] = str(Unavailable.retry_after)
+        return response
+    return _body("Something went wrong here.", "internal_error", status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+def _refusal(error: AuthError) -> Response:
+    body: dict[str, Any] = {"message": error.message, "code": error.code}
+    if isinstance(error, InvalidRequest) and error.errors:
+        body["errors"] = error.errors
+    return Response(body, _status(error), headers=_headers(error))
+
+
+def _status(error: AuthError) -> int:
+    if isinstance(error, TokenMissing):
+        return auth_settings().missing_token_status
+    return STATUSES[error.kind]
+
+
+def _headers(error: AuthError) -> dict[str, str]:
+    if isinstance(error, Throttled | Unavailable):
+        return {"Retry-After": str(error.retry_after)}
+    if _status(error) != status.HTTP_401_UNAUTHORIZED:
+        return {}
+    if isinstance(error, TokenMissing | InvalidCredentials):
+        return {"WWW-Authenticate": CHALLENGE}
+    # RFC 6750 section 3.1: the token that was given is of no use.
+    return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token", error_description="{error.message}"'}
+
+
+def _by_field(detail: Any) -> dict[str, list[str]]:
+    if not isinstance(detail, dict):
+        return {"body": _texts(detail)}
+    return {"body" if name == "non_field_errors" else str(name): _texts(part) for name, part in detail.items()}
+
+
+def _texts(detail: Any) -> list[str]:
+    if isinstance(detail, dict):
+        return [text for part in detail.values() for text in _texts(part)]
+    if isinstance(detail, list):
+        return [text for part in detail for text in _texts(part)]
+    return [str(detail)]
+
+
+def _code(error: APIException) -> str:
+    if isinstance(error, MethodNotAllowed):
+        return "method_not_allowed"
+    if isinstance(error, UnsupportedMediaType):
+        return "unsupported_media_type"
+    return error.default_code
+
+
+def _is_page(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/admin/")
+
+
+def _body(message: str, code: str, http_status: int) -> JsonResponse:
+    return JsonResponse({"message": message, "code": code}, status=http_status)

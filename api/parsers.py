@@ -1,0 +1,73 @@
+"""What bodies may be: JSON or a form, in UTF-8, of a bounded length. Anything else is a clear refusal."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
+from urllib.parse import parse_qsl
+
+from django.http import QueryDict
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from api.errors import PayloadTooLarge
+
+LONGEST_BODY = 64 * 1024
+"""In bytes."""
+
+_MOST_FIELDS = 100
+
+
+class BoundedJSONParser(BaseParser):
+    """Reads JSON (RFC 8259). The charset that a client claims is not looked at: JSON is UTF-8."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the value.
+
+        Raises ParseError or PayloadTooLarge.
+        """
+        try:
+            return json.loads(_text(stream), parse_constant=_refuse_constant)
+        except ValueError as error:
+            raise ParseError(f"The body is not JSON: {error}") from None
+        except RecursionError:
+            raise ParseError("The body is not JSON that is read here: it is nested too deeply") from None
+
+
+class BoundedFormParser(BaseParser):
+    """Reads `application/x-www-form-urlencoded`."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> QueryDict:
+        """Return the fields.
+
+        Raises ParseError or PayloadTooLarge.
+        """
+        fields = QueryDict(mutable=True)
+        try:
+            # Strictly: a password whose bytes were replaced would be another password.
+            pairs = parse_qsl(_text(stream), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        except ValueError as error:
+            raise ParseError(
+                f"The body is not a form in UTF-8 of at most {_MOST_FIELDS} fields: {error}"
+            ) from None
+        for name, value in pairs:
+            fields.appendlist(name, value)
+        return fields
+
+
+def _text(stream: IO[Any]) -> str:
+    body = stream.read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise PayloadTooLarge(LONGEST_BODY)
+    return body.decode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,37 @@
+"""Paths. Each works with and without its trailing slash, and none redirects: a POST would be lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import URLPattern, re_path
+
+from api.views import content, service
+from api.views.refresh import Refresh
+from api.views.sign_in import SignIn
+from api.views.sign_out import SignOut, SignOutAll
+from api.views.sign_up import SignUp
+from api.views.start import start_page
+
+
+def _at(path: str, view: Callable[..., Any], name: str) -> URLPattern:
+    return re_path(rf"^{path}/?$", view, name=name)
+
+
+urlpatterns = [
+    _at("api/auth/signup", SignUp.as_view(), "sign-up"),
+    _at("api/auth/signin", SignIn.as_view(), "sign-in"),
+    _at("api/auth/refreshtoken", Refresh.as_view(), "refresh"),
+    _at("api/auth/refreshToken", Refresh.as_view(), "refresh-as-some-spell-it"),
+    _at("api/auth/signout", SignOut.as_view(), "sign-out"),
+    _at("api/auth/signout-all", SignOutAll.as_view(), "sign-out-all"),
+    _at("api/test/all", content.PublicContent.as_view(), "public-content"),
+    _at("api/test/user", content.UserContent.as_view(), "user-content"),
+    _at("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),
+    _at("api/test/admin", content.AdminContent.as_view(), "admin-content"),
+    _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
+    _at("api/schema", service.Schema.as_view(), "schema"),
+    _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
+    _at("healthz", service.Liveness.as_view(), "liveness"),
+    _at("readyz", service.Readiness.as_view(), "readiness"),
+    re_path(r"^$", start_page, name="start"),
+]

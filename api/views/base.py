@@ -1,0 +1,63 @@
+"""What the views have in common: who may call them, and that no cache keeps their answers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from django.http.response import HttpResponseBase
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from accounts.clients import Client
+from api.authentication import AccessTokenAuthentication
+from api.errors import render_error
+from api.negotiation import AlwaysFirstRenderer
+from api.parsers import BoundedFormParser, BoundedJSONParser
+from api.permissions import SignedIn
+
+
+class ProtectedView(APIView):
+    """Needs an access token. Its answers are for the one who asked."""
+
+    authentication_classes: ClassVar[Sequence[type[BaseAuthentication]]] = (AccessTokenAuthentication,)
+    permission_classes: ClassVar[Sequence[type[BasePermission]]] = (SignedIn,)
+    parser_classes = (BoundedJSONParser, BoundedFormParser)
+    renderer_classes: ClassVar[Sequence[type[BaseRenderer]]] = (JSONRenderer,)
+    content_negotiation_class = AlwaysFirstRenderer
+    metadata_class = None  # OPTIONS is for CORS preflights, which the middleware answers
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        """Answer refusals as the contract says."""
+        return render_error
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep the answer out of caches, which know nothing of `x-access-token`."""
+        answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+
+class PublicView(ProtectedView):
+    """Open to anyone; an access token that rides along is not looked at."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+def read(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return the fields of a body; those that are missing or null are not among them.
+
+    Raises rest_framework.exceptions.ValidationError.
+    """
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return {name: value for name, value in body.validated_data.items() if value is not None}
+
+
+def client_of(request: Request) -> Client:
+    """Tell who is at the other end."""
+    return Client.from_environ(request.META)

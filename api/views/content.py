@@ -1,0 +1,56 @@
+"""Endpoints to try access with: their content is their name."""
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from api.permissions import Admin, Moderator
+from api.schema import refusals
+from api.views.base import ProtectedView, PublicView
+
+TEXT = {(200, "text/plain"): OpenApiTypes.STR}
+
+
+def _text(content: str) -> HttpResponse:
+    return HttpResponse(content, content_type="text/plain; charset=utf-8")
+
+
+class PublicContent(PublicView):
+    """For anyone."""
+
+    @extend_schema(operation_id="publicContent", responses=TEXT)
+    def get(self, request: Request) -> HttpResponse:
+        """Return the public content."""
+        return _text("Public Content.")
+
+
+class UserContent(ProtectedView):
+    """For any signed-in user."""
+
+    @extend_schema(operation_id="userContent", responses={**TEXT, **refusals(400, 401)})
+    def get(self, request: Request) -> HttpResponse:
+        """Return the users' content."""
+        return _text("User Content.")
+
+
+class ModeratorContent(ProtectedView):
+    """For moderators."""
+
+    permission_classes = (Moderator,)
+
+    @extend_schema(operation_id="moderatorContent", responses={**TEXT, **refusals(400, 401, 403)})
+    def get(self, request: Request) -> HttpResponse:
+        """Return the moderators' content."""
+        return _text("Moderator Content.")
+
+
+class AdminContent(ProtectedView):
+    """For admins."""
+
+    permission_classes = (Admin,)
+
+    @extend_schema(operation_id="adminContent", responses={**TEXT, **refusals(400, 401, 403)})
+    def get(self, request: Request) -> HttpResponse:
+        """Return the admins' content."""
+        return _text("Admin Content.")

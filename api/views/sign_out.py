@@ -1,0 +1,52 @@
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import sessions
+from accounts.errors import TokenMissing
+from accounts.models import EndReason
+from api.schema import refusals
+from api.serializers import RefreshInput
+from api.views.base import ProtectedView, client_of, read
+
+
+class SignOut(ProtectedView):
+    """Ends the session of a refresh token or, without one, of the access token."""
+
+    permission_classes = ()
+
+    def perform_authentication(self, request: Request) -> None:
+        """Wait: where there is a refresh token, an access token that rides along is not looked at."""
+
+    @extend_schema(
+        operation_id="signOut",
+        summary="End this session",
+        request=RefreshInput,
+        responses={204: None, **refusals(400, 401, 413, 415)},
+    )
+    def post(self, request: Request) -> Response:
+        """End the session. Any refresh token gets 204, whatever has become of it."""
+        refresh_token = read(RefreshInput, request).get("refreshToken")
+        if refresh_token:
+            sessions.end_by_refresh_token(refresh_token, client_of(request))
+        elif request.auth is None:
+            raise TokenMissing
+        else:
+            sessions.end(request.auth.session_id, EndReason.SIGNED_OUT, client_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SignOutAll(ProtectedView):
+    """Ends every session of the user."""
+
+    @extend_schema(
+        operation_id="signOutAll",
+        summary="End every session of the user",
+        request=None,
+        responses={204: None, **refusals(401)},
+    )
+    def post(self, request: Request) -> Response:
+        """End them all, this one included."""
+        sessions.end_all(request.user.pk, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)

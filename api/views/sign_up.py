@@ -1,0 +1,27 @@
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.registration import register
+from api.schema import refusals
+from api.serializers import SignUpInput, SignUpOutput, profile
+from api.views.base import PublicView, client_of, read
+
+DEFAULTS = {"fullname": "", "roles": ()}
+
+
+class SignUp(PublicView):
+    """Makes accounts."""
+
+    @extend_schema(
+        operation_id="signUp",
+        summary="Make an account",
+        request=SignUpInput,
+        responses={201: SignUpOutput, **refusals(400, 403, 413, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Make an account with the role that everybody has, or with those that sign-up hands out."""
+        user = register(**{**DEFAULTS, **read(SignUpInput, request)}, client=client_of(request))
+        answer = {"message": "User was registered successfully!", **profile(user)}
+        return Response(answer, status.HTTP_201_CREATED)
