@@ -1,0 +1,60 @@
+"""The admin site: the same limits on guessing as in the API, and the same consequences of a new password."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from accounts import credentials
+from accounts.clients import Client
+from accounts.errors import Throttled
+
+
+class SignInForm(AdminAuthenticationForm):
+    """Says so when there were too many attempts."""
+
+    def clean(self) -> dict[str, Any]:
+        """Check the password.
+
+        Raises ValidationError.
+        """
+        try:
+            return super().clean()
+        except Throttled as error:
+            raise ValidationError(error.message, code=error.code) from None
+
+
+class OwnPasswordView(PasswordChangeView):
+    """Changes the administrator's own password."""
+
+    form_class = AdminPasswordChangeForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Store it; this browser stays signed in to the site, every session of the API ends."""
+        client = Client.from_environ(self.request.META)
+        credentials.set_password(form.user, form.cleaned_data["new_password1"], client, by=form.user.pk)
+        update_session_auth_hash(self.request, form.user)
+        return HttpResponseRedirect(self.get_success_url())
+
+
+class AuthAdminSite(AdminSite):
+    """Django's admin site under this service's name and rules."""
+
+    site_header = "Token authentication"
+    site_title = "Token authentication"
+    index_title = "Users and sessions"
+    login_form = SignInForm
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show and take the form for one's own password."""
+        view = OwnPasswordView.as_view(
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        request.current_app = self.name  # type: ignore[attr-defined]  the admin's own convention
+        return view(request)

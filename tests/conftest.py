@@ -1,0 +1,138 @@
+import datetime
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.db import connection
+from django.test import Client, override_settings
+
+from accounts.access_tokens import AccessClaims, verify
+from accounts.conf import AuthSettings
+from tests.environment import FOLDER, ON_POSTGRESQL
+from tests.factories import PASSWORD, make_user
+
+SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is datetime.timedelta}
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Keep SQLite in a file: in memory it knows no concurrency."""
+    if not ON_POSTGRESQL:
+        connection.settings_dict["TEST"]["NAME"] = str(FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back(db: None) -> None:
+    """Give every test a database."""
+
+
+class Clock:
+    """The time that Django, the JWT library and the limits see; it stands still unless it is moved."""
+
+    def __init__(self, traveller: Any) -> None:
+        self._traveller = traveller
+
+    def advance(self, **span: float) -> None:
+        self._traveller.shift(datetime.timedelta(**span))
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    start = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    with time_machine.travel(start, tick=False) as traveller:
+        yield Clock(traveller)
+
+
+@pytest.fixture
+def auth() -> Iterator[Callable[..., None]]:
+    """Change settings of the service for one test: spans are given in seconds."""
+    overrides: list[override_settings] = []
+
+    def change(**values: Any) -> None:
+        spans = {
+            name: datetime.timedelta(seconds=value) if name in SPAN_SETTINGS else value
+            for name, value in values.items()
+        }
+        override = override_settings(AUTH={**settings.AUTH, **spans})
+        override.enable()
+        overrides.append(override)
+
+    yield change
+    for override in reversed(overrides):
+        override.disable()
+
+
+class Api:
+    """The API as a client sees it."""
+
+    def __init__(self, **headers: str) -> None:
+        self.http = Client(**headers)
+
+    def get(self, path: str, token: str | None = None, **headers: str) -> Any:
+        return self.http.get(path, headers={**_bearer(token), **headers})
+
+    def post(self, path: str, body: Any = None, token: str | None = None, **headers: str) -> Any:
+        return self.http.post(
+            path, body if body is not None else {}, "application/json", headers={**_bearer(token), **headers}
+        )
+
+    def sign_up(self, username: str, password: str = PASSWORD, **fields: Any) -> Any:
+        body = {"username": username, "email": f"{username}@example.com", "password": password, **fields}
+        return self.post("/api/auth/signup", body)
+
+    def sign_in(self, username: str, password: str = PASSWORD) -> Any:
+        return self.post("/api/auth/signin", {"username": username, "password": password})
+
+    def refresh(self, refresh_token: str) -> Any:
+        return self.post("/api/auth/refreshtoken", {"refreshToken": refresh_token})
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+class SignedIn(Api):
+    """A user who has just signed in."""
+
+    def __init__(self, username: str, **headers: str) -> None:
+        super().__init__(**headers)
+        answer = self.sign_in(username)
+        assert answer.status_code == 200, answer.content
+        self.access_token: str = answer.json()["accessToken"]
+        self.refresh_token: str = answer.json()["refreshToken"]
+
+    @property
+    def claims(self) -> AccessClaims:
+        return verify(self.access_token, at=datetime.datetime.now(datetime.UTC))
+
+    def content(self, name: str = "user") -> Any:
+        return self.get(f"/api/test/{name}", self.access_token)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def signed_in(clock: Clock) -> SignedIn:
+    return SignedIn(make_user().username)
+
+
+@pytest.fixture
+def assert_refused() -> Callable[..., None]:
+    def check(response: Any, status: int, code: str) -> None:
+        assert (response.status_code, response.json()["code"]) == (status, code), response.content
+        assert response.json()["message"]
+
+    return check
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+    """Read the event lines that were written until now."""
+    caplog.set_level(logging.INFO, "accounts.events")
+    return lambda: [vars(record) for record in caplog.records if record.name == "accounts.events"]

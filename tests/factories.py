@@ -1,0 +1,31 @@
+"""Users, made fast: the password's hash is computed once."""
+
+from functools import cache
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+
+from accounts.models import User
+
+PASSWORD = "correct horse battery"
+_numbers = count(1)
+
+
+@cache
+def password_hash() -> str:
+    return make_password(PASSWORD)
+
+
+def make_user(username: str = "", *, roles: tuple[str, ...] = ("user",), **fields: Any) -> User:
+    name = username or f"user{next(_numbers)}"
+    user = User(
+        username=name, email=fields.pop("email", f"{name}@example.com"), password=password_hash(), **fields
+    )
+    user.save()
+    user.roles.set(roles)
+    return user
+
+
+def make_administrator(username: str = "root") -> User:
+    return make_user(username, is_staff=True, is_superuser=True)

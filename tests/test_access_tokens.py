@@ -1,0 +1,279 @@
+"""Access tokens: what they say, and every way in which one is not accepted."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from accounts.keys import key_ring
+from tests.conftest import SignedIn
+from tests.factories import make_user
+
+URL = "/api/test/user"
+
+
+def part(token, index):
+    text = token.split(".")[index]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def claims_of(token):
+    return part(token, 1)
+
+
+def signed(claims, *, key=None, algorithm="ES256", **header):
+    signing = key_ring().signing
+    headers = {"typ": "at+jwt", "kid": signing.kid, **header}
+    return jwt.encode(claims, key or signing.private_key, algorithm=algorithm, headers=headers)
+
+
+def test_the_header_names_algorithm_key_and_type(signed_in):
+    assert part(signed_in.access_token, 0) == {"alg": "ES256", "kid": key_ring().signing.kid, "typ": "at+jwt"}
+
+
+def test_the_claims_are_those_of_the_contract(clock):
+    user = make_user(roles=("user", "admin"))
+    signed_in = SignedIn(user.username)
+    now = int(datetime.now(UTC).timestamp())
+    claims = claims_of(signed_in.access_token)
+
+    assert len(claims.pop("jti")) >= 20
+    assert claims.pop("sid") == str(user.sessions.get().uuid)
+    assert claims == {
+        "iss": "authproject",
+        "aud": "authproject",
+        "sub": str(user.pk),
+        "iat": now,
+        "nbf": now,
+        "exp": now + 900,
+        "ver": 0,
+        "roles": ["admin", "user"],
+        "auth_time": now,
+    }
+
+
+def test_every_token_has_its_own_jti(signed_in):
+    refreshed = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
+
+    assert claims_of(refreshed)["jti"] != claims_of(signed_in.access_token)["jti"]
+
+
+def test_profile_claims_are_there_only_where_a_setting_asks(auth):
+    user = make_user("alice", fullname="Alice A.")
+    auth(profile_claims=("username", "fullname"))
+
+    claims = claims_of(SignedIn(user.username).access_token)
+
+    assert (claims["username"], claims["fullname"], "email" in claims) == ("alice", "Alice A.", False)
+
+
+def test_a_token_made_alike_with_the_right_key_is_accepted(signed_in, api):
+    """The tests below stand on this one: what they change is all that is wrong."""
+    assert api.get(URL, signed(claims_of(signed_in.access_token))).status_code == 200
+
+
+def test_exp_has_no_leeway(signed_in, clock, assert_refused):
+    clock.advance(seconds=899)
+    assert signed_in.content().status_code == 200
+
+    clock.advance(seconds=1)
+    answer = signed_in.content()
+
+    assert_refused(answer, 401, "token_expired")
+    assert answer.json()["message"] == "Unauthorized! Access Token was expired!"
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_nbf_and_iat_have_five_seconds(signed_in, clock, assert_refused, claim):
+    claims = claims_of(signed_in.access_token)
+
+    assert signed_in.get(URL, signed({**claims, claim: claims["iat"] + 5})).status_code == 200
+    assert_refused(signed_in.get(URL, signed({**claims, claim: claims["iat"] + 6})), 401, "token_invalid")
+
+
+@pytest.mark.parametrize(
+    "claim", ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "ver", "roles", "auth_time"]
+)
+def test_every_claim_is_required(signed_in, assert_refused, claim):
+    claims = claims_of(signed_in.access_token)
+    del claims[claim]
+
+    assert_refused(signed_in.get(URL, signed(claims)), 401, "token_invalid")
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("iss", "another"),
+        ("iss", ["authproject"]),
+        ("aud", "another"),
+        ("aud", ["authproject"]),
+        ("sub", 1),
+        ("sub", "01"),
+        ("sub", "x"),
+        ("sub", ""),
+        ("iat", "1"),
+        ("iat", 1.5),
+        ("iat", True),
+        ("nbf", None),
+        ("exp", "9999999999"),
+        ("exp", 9999999999.5),
+        ("jti", 5),
+        ("sid", "x"),
+        ("sid", 7),
+        ("ver", "0"),
+        ("ver", False),
+        ("roles", "admin"),
+        ("roles", [1]),
+        ("auth_time", "0"),
+    ],
+)
+def test_every_claim_has_its_right_type_and_value(signed_in, assert_refused, claim, value):
+    claims = {**claims_of(signed_in.access_token), claim: value}
+    token = jwt.PyJWS().encode(
+        json.dumps(claims).encode(),
+        key_ring().signing.private_key,
+        algorithm="ES256",
+        headers={"typ": "at+jwt", "kid": key_ring().signing.kid},
+    )
+
+    assert_refused(signed_in.get(URL, token), 401, "token_invalid")
+
+
+@pytest.mark.parametrize("spelling", [str.upper, lambda sid: sid.replace("-", ""), lambda sid: "{" + sid + "}"])
+def test_a_session_id_has_one_spelling(signed_in, assert_refused, spelling):
+    claims = claims_of(signed_in.access_token)
+
+    assert_refused(signed_in.get(URL, signed({**claims, "sid": spelling(claims["sid"])})), 401, "token_invalid")
+
+
+def test_a_token_of_another_user_does_not_pass_with_this_session(signed_in, assert_refused):
+    other = make_user()
+    claims = {**claims_of(signed_in.access_token), "sub": str(other.pk)}
+
+    assert_refused(signed_in.get(URL, signed(claims)), 401, "token_revoked")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"typ": "JWT"},
+        {"typ": "AT+JWT"},
+        {"typ": None},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"kid": "another"},
+        {"jku": "https://evil.example/jwks.json"},
+        {"jwk": {"kty": "EC"}},
+        {"x5u": "https://evil.example"},
+    ],
+)
+def test_the_header_is_the_one_that_is_issued(signed_in, assert_refused, header):
+    token = signed(claims_of(signed_in.access_token), **header)
+
+    assert_refused(signed_in.get(URL, token), 401, "token_invalid")
+
+
+@pytest.mark.parametrize("kid", [5, None, [], {}, ["a"], True])
+def test_a_kid_that_is_no_text_names_no_key(signed_in, assert_refused, kid):
+    header = _segment({"alg": "ES256", "kid": kid, "typ": "at+jwt"})
+
+    assert_refused(signed_in.get(URL, _with(signed_in.access_token, 0, header)), 401, "token_invalid")
+
+
+def test_no_algorithm_but_the_keys_own_is_accepted(signed_in, assert_refused):
+    claims = claims_of(signed_in.access_token)
+    ring = key_ring()
+    public = ring.signing.public_key
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    unsigned = _segment({"alg": "none", "kid": ring.signing.kid, "typ": "at+jwt"}) + "." + _segment(claims) + "."
+    confused = _hs256({"alg": "HS256", "kid": ring.signing.kid, "typ": "at+jwt"}, claims, pem)
+    elsewhere = signed(claims, key=ec.generate_private_key(ec.SECP256R1()))
+
+    for token in (unsigned, confused, elsewhere):
+        assert_refused(signed_in.get(URL, token), 401, "token_invalid")
+
+
+def test_a_signature_has_one_spelling(signed_in, assert_refused):
+    token = signed_in.access_token
+    head, payload, signature = token.split(".")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 64 bytes leave four bits of the last character without meaning.
+    start = alphabet.index(signature[-1]) // 16 * 16
+    twins = [alphabet[i] for i in range(start, start + 16) if alphabet[i] != signature[-1]]
+
+    for last in twins:
+        assert_refused(signed_in.get(URL, f"{head}.{payload}.{signature[:-1]}{last}"), 401, "token_invalid")
+    assert signed_in.get(URL, token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda token: token + "=",
+        lambda token: token + "==",
+        lambda token: token + ".",
+        lambda token: "." + token,
+        lambda token: token + "\u00e9",
+        lambda token: token.replace(".", ". "),
+        lambda token: token.replace(".", "..", 1),
+        lambda token: token.rsplit(".", 1)[0],
+        lambda token: token.rsplit(".", 1)[0] + ".",
+        lambda token: token + "A" * 9000,
+        lambda token: "e30." + token.split(".", 1)[1],
+        lambda token: "W10." + token.split(".", 1)[1],
+        lambda token: "bnVsbA." + token.split(".", 1)[1],
+        lambda token: "[" * 400 + "." + token.split(".", 1)[1],
+        lambda token: base64.urlsafe_b64encode(b"[" * 300).decode() + "." + token.split(".", 1)[1],
+        lambda token: "_" + token[1:],
+        lambda token: "null",
+        lambda token: "undefined",
+    ],
+)
+def test_an_altered_token_is_refused(signed_in, assert_refused, altered):
+    assert_refused(signed_in.get(URL, altered(signed_in.access_token)), 401, "token_invalid")
+
+
+def test_every_changed_character_is_refused(signed_in):
+    token = signed_in.access_token
+    for place in range(0, len(token), 7):
+        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        assert signed_in.get(URL, changed).status_code == 401
+
+
+def test_a_refresh_token_is_no_access_token(signed_in, assert_refused):
+    assert_refused(signed_in.get(URL, signed_in.refresh_token), 401, "token_invalid")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
+def test_every_algorithm_signs_and_verifies(auth, tmp_path, algorithm):
+    auth(algorithm=algorithm, keys_dir=tmp_path)
+    signed_in = SignedIn(make_user().username)
+
+    assert part(signed_in.access_token, 0)["alg"] == algorithm
+    assert signed_in.content().status_code == 200
+
+
+def _segment(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def _with(token, index, segment):
+    parts = token.split(".")
+    parts[index] = segment
+    return ".".join(parts)
+
+
+def _hs256(header, claims, secret):
+    import hashlib
+    import hmac
+
+    signing_input = f"{_segment(header)}.{_segment(claims)}"
+    signature = hmac.new(secret, signing_input.encode(), hashlib.sha256).digest()
+    return f"{signing_input}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"

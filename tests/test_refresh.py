@@ -1,0 +1,278 @@
+"""POST /api/auth/refreshtoken: rotation, grace, reuse, expiry."""
+
+import base64
+import secrets
+
+import pytest
+
+from accounts import refresh_tokens
+from accounts.models import EndReason, RefreshToken
+from tests.conftest import SignedIn
+
+URL = "/api/auth/refreshtoken"
+
+
+def test_a_refresh_answers_with_a_new_pair(signed_in):
+    answer = signed_in.refresh(signed_in.refresh_token)
+    body = answer.json()
+
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "no-store"
+    assert set(body) == {"accessToken", "refreshToken", "tokenType", "expiresIn", "refreshExpiresIn"}
+    assert body["refreshToken"] != signed_in.refresh_token
+    assert (body["tokenType"], body["expiresIn"]) == ("Bearer", 900)
+    assert signed_in.get("/api/test/user", body["accessToken"]).content == b"User Content."
+
+
+@pytest.mark.parametrize("path", [URL, URL + "/", "/api/auth/refreshToken", "/api/auth/refreshToken/"])
+def test_every_spelling_of_the_path_works_without_a_redirect(signed_in, path):
+    assert signed_in.post(path, {"refreshToken": signed_in.refresh_token}).status_code == 200
+
+
+def test_an_access_token_that_rides_along_is_not_looked_at(signed_in, clock):
+    clock.advance(hours=1)
+
+    answer = signed_in.post(
+        URL, {"refreshToken": signed_in.refresh_token}, **{"x-access-token": signed_in.access_token}
+    )
+
+    assert answer.status_code == 200
+
+
+def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
+    token = signed_in.refresh_token
+    for _ in range(1000):
+        token = signed_in.refresh(token).json()["refreshToken"]
+
+    assert RefreshToken.objects.get().generation == 1000
+
+
+def test_in_grace_the_previous_generation_gets_the_same_successor(signed_in, clock):
+    first = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
+    clock.advance(seconds=9)
+
+    answers = [signed_in.refresh(signed_in.refresh_token) for _ in range(3)]
+
+    assert [answer.json()["refreshToken"] for answer in answers] == [first] * 3
+    assert RefreshToken.objects.get().generation == 1
+    assert signed_in.get("/api/test/user", answers[0].json()["accessToken"]).status_code == 200
+
+
+def test_grace_ends_when_the_successor_is_used(signed_in, assert_refused):
+    second = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
+    signed_in.refresh(second)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+
+
+def test_grace_ends_with_its_time(signed_in, clock, assert_refused):
+    signed_in.refresh(signed_in.refresh_token)
+    clock.advance(seconds=10)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+
+
+def test_without_grace_every_spent_token_is_reuse(signed_in, auth, clock, assert_refused):
+    auth(refresh_token_grace=0)
+    signed_in.refresh(signed_in.refresh_token)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+
+
+def test_a_spent_refresh_token_ends_the_whole_session(signed_in, clock, assert_refused):
+    pair = signed_in.refresh(signed_in.refresh_token).json()
+    clock.advance(minutes=1)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
+    assert_refused(signed_in.refresh(pair["refreshToken"]), 403, "refresh_token_revoked")
+    assert_refused(signed_in.get("/api/test/user", pair["accessToken"]), 401, "token_revoked")
+    assert RefreshToken.objects.get().end_reason == EndReason.REUSED
+
+
+@pytest.mark.parametrize("age", [2, 3, 50, 999])
+def test_a_spent_token_of_any_age_is_recognised(signed_in, clock, assert_refused, age):
+    stolen, token = signed_in.refresh_token, signed_in.refresh_token
+    for _ in range(age):
+        token = signed_in.refresh(token).json()["refreshToken"]
+
+    assert_refused(signed_in.refresh(stolen), 403, "refresh_token_reused")
+    assert_refused(signed_in.refresh(token), 403, "refresh_token_revoked")
+
+
+def test_reuse_ends_one_session_and_no_other(signed_in, clock):
+    other = SignedIn(RefreshToken.objects.get().owner.username)
+    signed_in.refresh(signed_in.refresh_token)
+    clock.advance(minutes=1)
+
+    signed_in.refresh(signed_in.refresh_token)
+
+    assert other.content().status_code == 200
+    assert other.refresh(other.refresh_token).status_code == 200
+
+
+def test_every_changed_character_is_refused_and_ends_nothing(signed_in, assert_refused):
+    token = signed_in.refresh_token
+    for place in range(len(token)):
+        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        assert_refused(signed_in.refresh(changed), 403, "refresh_token_unknown")
+
+    assert signed_in.refresh(token).status_code == 200
+
+
+def test_a_mistyped_token_costs_no_query(signed_in, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        signed_in.refresh(signed_in.refresh_token[:-1] + "_")
+
+
+def _forged(session, generation, secret):
+    """Spell a token as somebody could who has the server key: the checksum is right."""
+    return refresh_tokens.encode(refresh_tokens.RefreshSecret(session.uuid, generation, secret))
+
+
+@pytest.mark.parametrize("generation", [0, 1, 2, 3, 4, 2**32 - 1])
+def test_not_even_the_server_key_and_the_database_make_a_refresh_token(signed_in, assert_refused, generation):
+    token = signed_in.refresh_token
+    for _ in range(3):
+        token = signed_in.refresh(token).json()["refreshToken"]
+    session = RefreshToken.objects.get()
+
+    for secret in (secrets.token_bytes(32), bytes(session.secret_digest)):
+        assert_refused(signed_in.refresh(_forged(session, generation, secret)), 403, "refresh_token_unknown")
+
+    assert signed_in.refresh(token).status_code == 200
+
+
+def test_the_row_holds_nothing_that_a_token_could_be_made_of(signed_in):
+    session = RefreshToken.objects.get()
+    body = base64.urlsafe_b64decode(signed_in.refresh_token.removeprefix("authrt_"))
+    stored = [str(value).encode() if not isinstance(value, bytes) else value for value in vars(session).values()]
+
+    assert not any(body[20:52] in value for value in stored)
+
+
+def test_a_secret_is_bound_to_its_session_and_generation():
+    secret = refresh_tokens.first(RefreshToken().uuid)
+    elsewhere = secret._replace(session_id=RefreshToken().uuid)
+    later = secret._replace(generation=1)
+
+    assert len({refresh_tokens.successor(one).secret for one in (secret, elsewhere, later)}) == 3
+
+
+@pytest.mark.parametrize("missing", [{}, {"refreshToken": ""}, {"refreshToken": None}])
+def test_a_refresh_without_a_token_says_so(api, assert_refused, missing):
+    answer = api.post(URL, missing)
+
+    assert_refused(answer, 403, "refresh_token_missing")
+    assert answer.json()["message"] == "Refresh Token is required!"
+
+
+@pytest.mark.parametrize("token", ["x", "authrt_", "authrt_" + "A" * 80, "authrt_" + "é" * 80, " ", "a" * 60000])
+def test_an_invented_token_is_unknown(api, assert_refused, token):
+    answer = api.refresh(token)
+
+    assert_refused(answer, 403, "refresh_token_unknown")
+    assert answer.json()["message"] == "Refresh token is not in database!"
+
+
+@pytest.mark.parametrize("token", [5, True, ["x"], {"a": 1}])
+def test_a_token_that_is_no_text_is_an_invalid_request(api, assert_refused, token):
+    assert_refused(api.refresh(token), 400, "invalid_request")
+
+
+def test_an_idle_session_expires(signed_in, clock, assert_refused):
+    clock.advance(days=1)
+
+    answer = signed_in.refresh(signed_in.refresh_token)
+
+    assert_refused(answer, 403, "refresh_token_expired")
+    assert answer.json()["message"] == "Refresh token was expired. Please make a new signin request"
+
+
+def test_a_refresh_prolongs_the_session(signed_in, clock):
+    token = signed_in.refresh_token
+    for _ in range(5):
+        clock.advance(hours=23)
+        answer = signed_in.refresh(token)
+        token = answer.json()["refreshToken"]
+        assert answer.json()["refreshExpiresIn"] == 86400
+
+
+def test_no_session_outlives_its_absolute_lifetime(signed_in, auth, clock, assert_refused):
+    token = signed_in.refresh_token
+    for _ in range(29 * 2 + 1):
+        clock.advance(hours=12)
+        token = signed_in.refresh(token).json()["refreshToken"]
+    clock.advance(hours=11, minutes=55)
+
+    last = signed_in.refresh(token).json()
+
+    assert (last["expiresIn"], last["refreshExpiresIn"]) == (300, 300)
+    clock.advance(seconds=300)
+    assert_refused(signed_in.get("/api/test/user", last["accessToken"]), 401, "token_expired")
+    assert_refused(signed_in.refresh(last["refreshToken"]), 403, "refresh_token_expired")
+
+
+def test_a_refresh_never_renews_auth_time(signed_in, clock):
+    signed_in_at = signed_in.claims.auth_time
+    clock.advance(hours=1)
+    signed_in.access_token = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
+
+    assert signed_in.claims.auth_time == signed_in_at
+
+
+def test_a_purged_session_is_unknown(signed_in, assert_refused):
+    RefreshToken.objects.all().delete()
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
+
+
+def test_tokens_live_on_when_the_server_key_is_replaced_and_the_old_one_kept(signed_in, settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+
+    second = signed_in.refresh(signed_in.refresh_token)
+
+    assert second.status_code == 200
+    assert signed_in.refresh(second.json()["refreshToken"]).status_code == 200
+
+
+def test_tokens_of_another_server_key_are_unknown(signed_in, settings, assert_refused):
+    settings.SECRET_KEY = "n" * 50
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
+
+
+class TestRotationOff:
+    """For clients that never store a new refresh token."""
+
+    @pytest.fixture(autouse=True)
+    def _off(self, auth):
+        auth(refresh_token_rotation=False)
+
+    def test_the_same_token_is_answered_until_it_expires(self, signed_in, clock, assert_refused):
+        for _ in range(3):
+            clock.advance(hours=7)
+            assert signed_in.refresh(signed_in.refresh_token).json()["refreshToken"] == signed_in.refresh_token
+
+        clock.advance(hours=3)
+        assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_expired")
+
+    def test_the_expiry_is_fixed_at_sign_in(self, signed_in, clock):
+        clock.advance(hours=7)
+
+        assert signed_in.refresh(signed_in.refresh_token).json()["refreshExpiresIn"] == 17 * 3600
+
+    def test_the_access_token_does_not_outlive_it(self, signed_in, clock):
+        clock.advance(hours=23, minutes=50)
+
+        assert signed_in.refresh(signed_in.refresh_token).json()["expiresIn"] == 600
+
+    def test_a_generation_spent_while_rotation_was_on_is_still_reuse(self, signed_in, auth, clock, assert_refused):
+        auth(refresh_token_rotation=True)
+        current = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
+        auth(refresh_token_rotation=False)
+        clock.advance(minutes=1)
+
+        assert signed_in.refresh(current).json()["refreshToken"] == current
+        assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")

@@ -1,0 +1,268 @@
+"""What the next request gets after a session, its owner, the roles or the password changed.
+
+Each row is something that happens to an account; the columns are what a protected request and a refresh get.
+"""
+
+import uuid
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from accounts import credentials
+from accounts.clients import NO_CLIENT
+from accounts.models import EndReason, RefreshToken, User
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_administrator, make_user
+
+PASSES = 200
+REVOKED = (401, "token_revoked"), (403, "refresh_token_revoked")
+STALE = (401, "token_stale"), PASSES
+
+
+@pytest.fixture
+def admin_site():
+    browser = Client()
+    browser.force_login(make_administrator())
+    return browser
+
+
+def sign_out(signed_in, user, admin_site):
+    assert signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token}).status_code == 204
+
+
+def sign_out_by_access_token(signed_in, user, admin_site):
+    assert signed_in.post("/api/auth/signout", token=signed_in.access_token).status_code == 204
+
+
+def sign_out_everywhere(signed_in, user, admin_site):
+    assert SignedIn(user.username).post("/api/auth/signout-all", token=signed_in.access_token).status_code == 204
+
+
+def revoked_in_the_admin(signed_in, user, admin_site):
+    session_id = signed_in.claims.session_id
+    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
+    assert answer.status_code == 302
+    assert RefreshToken.objects.get(pk=session_id).end_reason == EndReason.REVOKED
+
+
+def revoked_in_the_admin_among_selected(signed_in, user, admin_site):
+    selected = {"action": "revoke_selected", "_selected_action": [str(signed_in.claims.session_id)]}
+    assert admin_site.post("/admin/accounts/refreshtoken/", selected).status_code == 302
+
+
+def all_revoked_on_the_users_page(signed_in, user, admin_site):
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/revoke/").status_code == 302
+
+
+def deactivated_by_command(signed_in, user, admin_site):
+    call_command("deactivateuser", user.username)
+
+
+def deactivated_in_the_admin(signed_in, user, admin_site):
+    edit(admin_site, user, is_active=False)
+    assert not User.objects.get(pk=user.pk).is_active
+
+
+def deactivated_and_activated_again(signed_in, user, admin_site):
+    call_command("deactivateuser", user.username)
+    call_command("activateuser", user.username)
+
+
+def deactivated_in_the_database(signed_in, user, admin_site):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def role_granted(signed_in, user, admin_site):
+    call_command("grantrole", user.username, "moderator")
+
+
+def role_taken(signed_in, user, admin_site):
+    call_command("revokerole", user.username, "user")
+
+
+def role_granted_in_the_admin(signed_in, user, admin_site):
+    edit(admin_site, user, roles=["user", "admin"])
+
+
+def role_taken_in_the_admin(signed_in, user, admin_site):
+    edit(admin_site, user, roles=[])
+
+
+def password_changed(signed_in, user, admin_site):
+    credentials.set_password(user, "another good one", NO_CLIENT)
+
+
+def password_changed_in_the_admin(signed_in, user, admin_site):
+    form = {"password1": "another good one", "password2": "another good one", "usable_password": "true"}
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
+    assert User.objects.get(pk=user.pk).check_password("another good one")
+
+
+def password_taken_in_the_admin(signed_in, user, admin_site):
+    form = {"password1": "", "password2": "", "usable_password": "false", "unset-password": "x"}
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
+    assert not User.objects.get(pk=user.pk).has_usable_password()
+
+
+def password_changed_in_a_shell(signed_in, user, admin_site):
+    user.set_password("another good one")
+    user.save()
+
+
+def own_password_changed_in_the_admin(signed_in, user, admin_site):
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    browser = Client()
+    browser.force_login(User.objects.get(pk=user.pk))
+    form = {"old_password": PASSWORD, "new_password1": "another good one", "new_password2": "another good one"}
+    assert browser.post("/admin/password_change/", form).status_code == 302
+    assert browser.get("/admin/").status_code == 200
+
+
+def password_changed_by_command(signed_in, user, admin_site):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("getpass.getpass", lambda prompt: "another good one")
+        call_command("changepassword", user.username)
+    assert User.objects.get(pk=user.pk).check_password("another good one")
+
+
+def name_changed_in_the_admin(signed_in, user, admin_site):
+    edit(admin_site, user, fullname="Another")
+
+
+def hash_upgraded_at_sign_in(signed_in, user, admin_site):
+    from django.contrib.auth.hashers import make_password
+
+    User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+    assert SignedIn(user.username).content().status_code == 200
+    assert User.objects.get(pk=user.pk).password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def deleted(signed_in, user, admin_site):
+    user.delete()
+
+
+def deleted_in_the_admin(signed_in, user, admin_site):
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/delete/", {"post": "yes"}).status_code == 302
+
+
+def session_deleted_in_the_admin(signed_in, user, admin_site):
+    session_id = signed_in.claims.session_id
+    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/delete/", {"post": "yes"})
+    assert answer.status_code == 302
+
+
+def another_session_ended(signed_in, user, admin_site):
+    other = SignedIn(user.username)
+    other.post("/api/auth/signout", token=other.access_token)
+
+
+GONE = (401, "token_revoked"), (403, "refresh_token_unknown")
+
+MATRIX = [
+    (sign_out, *REVOKED),
+    (sign_out_by_access_token, *REVOKED),
+    (sign_out_everywhere, *REVOKED),
+    (revoked_in_the_admin, *REVOKED),
+    (revoked_in_the_admin_among_selected, *REVOKED),
+    (all_revoked_on_the_users_page, *REVOKED),
+    (deactivated_by_command, *REVOKED),
+    (deactivated_in_the_admin, *REVOKED),
+    (deactivated_and_activated_again, *REVOKED),
+    (deactivated_in_the_database, *REVOKED),
+    (role_granted, *STALE),
+    (role_taken, *STALE),
+    (role_granted_in_the_admin, *STALE),
+    (role_taken_in_the_admin, *STALE),
+    (password_changed, *REVOKED),
+    (password_changed_in_the_admin, *REVOKED),
+    (password_taken_in_the_admin, *REVOKED),
+    (own_password_changed_in_the_admin, *REVOKED),
+    (password_changed_by_command, *REVOKED),
+    (password_changed_in_a_shell, *REVOKED),
+    (deleted, *GONE),
+    (deleted_in_the_admin, *GONE),
+    (session_deleted_in_the_admin, *GONE),
+    (name_changed_in_the_admin, PASSES, PASSES),
+    (hash_upgraded_at_sign_in, PASSES, PASSES),
+    (another_session_ended, PASSES, PASSES),
+]
+
+
+@pytest.mark.parametrize("path", ["/api/test/user", "/api/auth/signout-all"])
+@pytest.mark.parametrize(("event", "access", "refresh"), MATRIX, ids=[row[0].__name__ for row in MATRIX])
+def test_what_the_next_request_gets(clock, admin_site, assert_refused, event, access, refresh, path):
+    user = make_user()
+    signed_in = SignedIn(user.username)
+
+    event(signed_in, user, admin_site)
+
+    request = signed_in.get if path.startswith("/api/test") else signed_in.post
+    if access == PASSES:
+        assert request(path, token=signed_in.access_token).status_code in (200, 204)
+    else:
+        assert_refused(request(path, token=signed_in.access_token), *access)
+    if path.startswith("/api/auth"):
+        return
+    answer = signed_in.refresh(signed_in.refresh_token)
+    if refresh == PASSES:
+        assert answer.status_code == 200
+    else:
+        assert_refused(answer, *refresh)
+
+
+@pytest.mark.parametrize("event", [role_granted, role_taken, role_granted_in_the_admin, role_taken_in_the_admin])
+def test_a_refresh_brings_the_new_roles(clock, admin_site, event):
+    user = make_user()
+    signed_in = SignedIn(user.username)
+    event(signed_in, user, admin_site)
+
+    signed_in.access_token = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
+
+    assert signed_in.claims.roles == User.objects.get(pk=user.pk).role_names != ("user",)
+    assert signed_in.content().status_code == 200
+
+
+def test_a_user_switched_off_behind_our_back_goes_on_when_switched_on(signed_in):
+    users = User.objects.filter(sessions__isnull=False)
+    User.objects.filter(pk__in=users.values("pk")).update(is_active=False)
+    assert signed_in.content().status_code == 401
+
+    User.objects.filter(pk__in=users.values("pk")).update(is_active=True)
+
+    assert signed_in.content().status_code == 200
+
+
+def test_a_session_opened_while_its_owner_is_deactivated_does_not_revive(api, monkeypatch, assert_refused):
+    """The sign-in has read an active user; the deactivation comes between that and the new session's row."""
+    user = make_user("alice")
+    save = RefreshToken.save
+
+    def deactivate_first(self, *args, **options):
+        call_command("deactivateuser", "alice")
+        save(self, *args, **options)
+
+    monkeypatch.setattr(RefreshToken, "save", deactivate_first)
+    pair = api.sign_in("alice").json()
+    call_command("activateuser", user.username)
+
+    assert_refused(api.get("/api/test/user", pair["accessToken"]), 401, "token_revoked")
+    assert_refused(api.refresh(pair["refreshToken"]), 403, "refresh_token_revoked")
+
+
+def test_a_token_of_a_session_that_never_was_is_revoked(signed_in, assert_refused):
+    RefreshToken.objects.update(uuid=uuid.uuid4())
+
+    assert_refused(signed_in.content(), 401, "token_revoked")
+
+
+def edit(admin_site, user, **changes):
+    """Send the user's admin page back with a change, as a browser does."""
+    page = admin_site.get(f"/admin/accounts/user/{user.pk}/change/")
+    form = page.context["adminform"].form
+    values = {name: form.initial.get(name) for name in form.fields}
+    values["roles"] = list(user.role_names)
+    values |= changes
+    body = {name: value for name, value in values.items() if value not in (None, False, "")}
+    answer = admin_site.post(f"/admin/accounts/user/{user.pk}/change/", body)
+    assert answer.status_code == 302, answer.context["errors"]
