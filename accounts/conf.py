@@ -93,7 +93,7 @@ _DOMAIN = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
 )
-_FOLDER = _Rule("the path of a folder", lambda value: bool(str(value)))
+_FOLDER = _Rule("the path of a folder", lambda value: isinstance(value, Path))
 
 
 def _setting(default: Any, rule: _Rule, environment: str = "") -> Any:

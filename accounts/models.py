@@ -129,6 +129,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects: ClassVar[UserManager] = UserManager()
 
+    class Meta:
+        # `username_key` is stricter; this one tells Django that the name alone finds a user.
+        constraints = [models.UniqueConstraint(fields=["username"], name="user_username_unique")]
+
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["email"]

@@ -41,7 +41,7 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
     for field in dataclasses.fields(AuthSettings):
         name = environment_name(field)
         raw = env.str(name, None)
-        if raw is None or (raw == "" and field.type is not Limit | None):
+        if raw is None or (raw == "" and field.type != Limit | None):
             continue
         try:
             values[field.name] = READERS[field.type](env, name)

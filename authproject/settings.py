@@ -171,8 +171,6 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ("username", "email", "fullname"), "max_similarity": 0.9},
     },
 ]
-# `username` itself is not unique: `username_key` is, which is stricter.
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 
 # The API
 

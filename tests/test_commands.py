@@ -1,0 +1,153 @@
+"""What operators do on the command line."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.guessing import Guess
+from accounts.clients import Client
+from accounts.models import GuessCount, RefreshToken, Role, User
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_user
+
+
+def run(*arguments, **options):
+    output = StringIO()
+    call_command(*arguments, stdout=output, **options)
+    return output.getvalue()
+
+
+def test_the_three_roles_exist_from_the_first_migration():
+    assert set(Role.objects.values_list("name", flat=True)) == {"user", "moderator", "admin"}
+
+
+def test_roles_are_granted_and_taken():
+    user = make_user("alice")
+
+    assert "admin, moderator, user" in run("grantrole", "ALICE", "moderator", "admin")
+    assert user.role_names == ("admin", "moderator", "user")
+    assert run("revokerole", "alice@example.com", "moderator", "user") == "alice has now: admin.\n"
+    assert user.role_names == ("admin",)
+
+
+@pytest.mark.parametrize("command", ["grantrole", "revokerole"])
+def test_a_change_that_changes_nothing_makes_no_token_stale(signed_in, command):
+    user = User.objects.get()
+    role = "user" if command == "grantrole" else "admin"
+
+    run(command, user.username, role)
+
+    assert signed_in.content().status_code == 200
+
+
+@pytest.mark.parametrize("command", ["grantrole", "revokerole"])
+def test_an_unknown_role_changes_nothing_and_the_known_ones_are_named(command):
+    user = make_user("alice")
+
+    with pytest.raises(CommandError, match=r"emperor does not exist.*admin, moderator, user"):
+        run(command, "alice", "user", "emperor")
+    assert user.role_names == ("user",)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("grantrole", "x", "user"), ("revokerole", "x", "user"), ("deactivateuser", "x"), ("activateuser", "x")],
+)
+def test_an_unknown_user_is_named(command):
+    with pytest.raises(CommandError, match="No user is called 'x'"):
+        run(*command)
+
+
+def test_deactivating_and_activating(api):
+    make_user("alice")
+
+    assert "is deactivated" in run("deactivateuser", "alice")
+    assert api.sign_in("alice").status_code == 401
+    assert "may sign in again" in run("activateuser", "alice")
+    assert api.sign_in("alice").status_code == 200
+
+
+def test_a_superuser_is_made_who_signs_in_to_the_admin(client, monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    run("createsuperuser", interactive=False, username="Root", email="root@example.com")
+
+    assert User.objects.get().username == "Root"
+    answer = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
+    assert answer.status_code == 302
+
+
+def test_a_second_superuser_of_the_same_name_is_refused(monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    make_user("root")
+
+    with pytest.raises(CommandError):
+        run("createsuperuser", interactive=False, username="ROOT", email="other@example.com")
+
+
+class TestPurge:
+    """purge_expired_tokens."""
+
+    @pytest.fixture(autouse=True)
+    def _sessions(self, clock):
+        """Three sessions that expired two, one and no days ago; one live; one revoked that has not expired."""
+        user = make_user("alice")
+        for _ in range(3):
+            SignedIn("alice")
+            clock.advance(days=1)
+        self.live, self.revoked = SignedIn("alice"), SignedIn("alice")
+        self.revoked.post("/api/auth/signout", {"refreshToken": self.revoked.refresh_token})
+        assert user.sessions.count() == 5
+
+    def test_expired_sessions_are_deleted_and_no_others(self):
+        assert run("purge_expired_tokens").startswith("3 expired sessions and ")
+
+        assert set(RefreshToken.objects.values_list("pk", flat=True)) == {
+            self.live.claims.session_id,
+            self.revoked.claims.session_id,
+        }
+        assert self.live.content().status_code == 200
+
+    def test_a_dry_run_counts_and_deletes_nothing(self):
+        assert run("purge_expired_tokens", dry_run=True) == "3 expired sessions would be deleted.\n"
+        assert RefreshToken.objects.count() == 5
+
+    @pytest.mark.parametrize(("days", "left"), [(0, 2), (1, 3), (2, 4), (3, 5)])
+    def test_sessions_are_retained_for_as_many_days_as_asked(self, days, left):
+        run("purge_expired_tokens", "--retain", str(days))
+
+        assert RefreshToken.objects.count() == left
+
+    def test_it_deletes_in_batches(self, django_assert_num_queries):
+        batches, empty_batch, counters = 3, 1, 1
+        with django_assert_num_queries(batches + empty_batch + counters):
+            run("purge_expired_tokens", "--batch-size", "1")
+
+        assert RefreshToken.objects.count() == 2
+
+    @pytest.mark.parametrize(
+        "arguments", [("--batch-size", "0"), ("--batch-size", "x"), ("--batch-size", "10001"), ("--retain", "-1")]
+    )
+    def test_a_wrong_number_is_refused_with_what_is_allowed(self, arguments):
+        with pytest.raises(CommandError, match="is not a whole number from"):
+            run("purge_expired_tokens", *arguments)
+
+    def test_spent_counters_go_too(self, clock):
+        GuessCount.objects.all().delete()
+        Guess().count_for_address(Client("192.0.2.1", ""))
+        clock.advance(minutes=16)
+        Guess().count_for_address(Client("192.0.2.2", ""))
+
+        assert "1 spent counters" in run("purge_expired_tokens")
+        assert GuessCount.objects.count() == 1
+
+
+def test_a_session_that_expires_is_never_deleted_before(clock):
+    SignedIn(make_user().username)
+    clock.advance(hours=23, minutes=59, seconds=59)
+    run("purge_expired_tokens")
+    assert RefreshToken.objects.exists()
+
+    clock.advance(seconds=1)
+    run("purge_expired_tokens")
+    assert not RefreshToken.objects.exists()

@@ -1,0 +1,149 @@
+"""Bytes of all kinds: a clear 4xx, never a 5xx."""
+
+import json
+
+import pytest
+
+from accounts.models import RefreshToken, User
+from api.parsers import LONGEST_BODY
+
+POSTS = ["signup", "signin", "refreshtoken", "signout"]
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+def post(api, name, body, content_type=JSON, **headers):
+    return api.http.generic("POST", f"/api/auth/{name}", body, content_type, headers=headers)
+
+
+@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"nonsense",
+        b"\xff\xfe\x00",
+        b"\xef\xbb\xbf{}",
+        b'{"username": "\xff"}',
+        b'{"username": NaN}',
+        b'{"username": -Infinity}',
+        b'{"username": 1' + b"0" * 5000 + b"}",
+        b"[" * 50_000,
+        b'{"a":' * 10_000,
+        b"\x00" * 100,
+        b'"' + b"x" * 1000,
+    ],
+)
+def test_a_body_that_is_no_json_is_refused(api, assert_refused, name, body):
+    assert_refused(post(api, name, body), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"x"', b"[{}]", b"true"])
+def test_json_that_is_no_object_is_refused(api, assert_refused, name, body):
+    answer = post(api, name, body)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert answer.json()["errors"]["body"]
+
+
+@pytest.mark.parametrize("body", [b"username=%ff&password=x", b"\xff=1", b"a=1&" * 200])
+def test_a_form_that_is_no_utf_8_or_endless_is_refused(api, assert_refused, body):
+    assert_refused(post(api, "signin", body, FORM), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("field", ["username", "password", "email", "fullname"])
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "a\udfffb"])
+def test_text_that_no_database_stores_is_refused(api, assert_refused, field, text):
+    body = {"username": "alice", "email": "a@example.com", "password": "long enough 1", field: text}
+
+    assert_refused(post(api, "signup", json.dumps(body).encode()), 400, "invalid_request")
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00", "\ud800", "'; DROP TABLE accounts_user; --", "%s", "{0}", "\u202e", "𝒶" * 999]
+)
+def test_strange_credentials_are_a_refusal(api, text):
+    for field in ("username", "password"):
+        body = {"username": "alice", "password": "x", field: text}
+
+        assert post(api, "signin", json.dumps(body).encode()).status_code in (400, 401)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "//", "é"]
+)
+def test_another_media_type_is_refused(api, assert_refused, content_type):
+    assert_refused(post(api, "signin", b"{}", content_type), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "rot13", "hex", "idna", "nonsense", "zlib", "undefined"])
+def test_the_claimed_charset_is_not_looked_at(api, charset):
+    answer = post(api, "signin", b'{"username": "a", "password": "b"}', f"{JSON}; charset={charset}")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("content_type", [JSON, FORM])
+@pytest.mark.parametrize("name", POSTS)
+def test_a_body_too_large_is_refused(api, assert_refused, name, content_type):
+    assert_refused(post(api, name, b"x" * (LONGEST_BODY + 1), content_type), 413, "payload_too_large")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*;q=0", "nonsense", "text/plain"])
+def test_whatever_is_accepted_the_answer_is_json(api, accept):
+    answer = post(api, "signin", b"{}", JSON, Accept=accept)
+
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
+
+
+@pytest.mark.parametrize("query", ["?format=xml", "?format=api", "?%ff=%00", "?" + "a=1&" * 2000])
+def test_the_query_string_changes_nothing(api, query):
+    assert api.get(f"/api/test/all{query}").content == b"Public Content."
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/auth/signin"),
+        ("PUT", "/api/auth/signup"),
+        ("DELETE", "/api/auth/refreshtoken"),
+        ("POST", "/api/test/all"),
+        ("PATCH", "/.well-known/jwks.json"),
+        ("TRACE", "/healthz"),
+        ("NONSENSE", "/api/test/user"),
+        ("OPTIONS", "/api/auth/signin"),
+    ],
+)
+def test_another_method_is_refused(api, assert_refused, method, path):
+    answer = api.http.generic(method, path)
+
+    if path == "/api/test/user":
+        assert_refused(answer, 401, "token_missing")
+    else:
+        assert_refused(answer, 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", "/api", "/api/", "/api/auth/signin//", "/api/auth/%ff", "/api/auth/signin%00", "/%2e%2e/x"],
+)
+def test_a_path_that_leads_nowhere_is_not_found(api, assert_refused, path):
+    assert_refused(api.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("value", ["é", "\x7f", "a" * 20_000, "Bearer", "x.y.z", "..", "{}", "eyJ.eyJ.x"])
+def test_strange_tokens_are_a_refusal(api, value):
+    for headers in ({"x-access-token": value}, {"Authorization": f"Bearer {value}"}):
+        assert api.get("/api/test/user", **headers).status_code == 401
+
+
+def test_a_foreign_host_is_refused(api, assert_refused):
+    assert_refused(api.http.get("/api/test/all", headers={"Host": "evil.example"}), 400, "invalid_request")
+
+
+def test_nothing_of_all_this_opened_a_session(api):
+    post(api, "signin", b'{"username": {"$ne": ""}, "password": {"$ne": ""}}')
+
+    assert not RefreshToken.objects.exists()

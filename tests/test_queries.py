@@ -1,0 +1,63 @@
+"""What a request asks of the database."""
+
+from django.contrib.auth.hashers import make_password
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from tests.factories import PASSWORD, make_user
+
+
+def test_a_protected_request_asks_once(signed_in, django_assert_num_queries):
+    for name in ("user", "mod", "admin"):
+        with django_assert_num_queries(1):
+            signed_in.content(name)
+
+
+def test_public_content_and_keys_ask_nothing(api, django_assert_num_queries):
+    for path in ("/api/test/all", "/.well-known/jwks.json", "/healthz", "/api/schema"):
+        with django_assert_num_queries(0):
+            assert api.get(path).status_code == 200
+
+
+def test_a_refresh_is_one_select_and_one_update_with_no_lock_or_transaction(signed_in):
+    with CaptureQueriesContext(connection) as queries:
+        signed_in.refresh(signed_in.refresh_token)
+
+    statements = [query["sql"] for query in queries]
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE"]
+    assert "FOR UPDATE" not in statements[0]
+
+
+def test_a_refresh_without_rotation_asks_no_more(signed_in, auth, django_assert_num_queries):
+    auth(refresh_token_rotation=False)
+
+    with django_assert_num_queries(2):
+        signed_in.refresh(signed_in.refresh_token)
+
+
+def test_a_repeated_refresh_asks_once(signed_in, django_assert_num_queries):
+    signed_in.refresh(signed_in.refresh_token)
+
+    with django_assert_num_queries(1):
+        signed_in.refresh(signed_in.refresh_token)
+
+
+def test_a_sign_in_asks_at_most_five_times(api, django_assert_max_num_queries):
+    make_user("alice", roles=("user", "admin"))
+
+    with django_assert_max_num_queries(5):
+        assert api.sign_in("alice").status_code == 200
+
+
+def test_a_sign_in_that_upgrades_the_hash_asks_once_more(api, django_assert_max_num_queries):
+    make_user("alice")
+    User.objects.update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+
+    with django_assert_max_num_queries(6):
+        assert api.sign_in("alice").status_code == 200
+
+
+def test_a_refused_token_asks_nothing(api, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        api.get("/api/test/user", "x.y.z")

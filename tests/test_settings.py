@@ -1,0 +1,161 @@
+"""Settings: read once, typed, validated."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import environs
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.conf import AuthSettings, Limit, environment_name
+from authproject.environment import read_auth_settings
+
+NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
+
+
+def read(monkeypatch, **environment):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return AuthSettings.from_mapping(read_auth_settings(environs.Env()))
+
+
+def test_the_defaults_are_those_of_the_contract(monkeypatch):
+    settings = read(monkeypatch)
+
+    assert settings.access_token_lifetime == timedelta(seconds=900)
+    assert settings.refresh_token_lifetime == timedelta(seconds=86400)
+    assert settings.session_lifetime == timedelta(seconds=2592000)
+    assert settings.refresh_token_rotation is True
+    assert settings.refresh_token_grace == timedelta(seconds=10)
+    assert settings.revocation_lag == timedelta()
+    assert settings.recent_authentication == timedelta(seconds=300)
+    assert settings.mail_token_lifetime == timedelta(seconds=600)
+    assert settings.signup_roles == ("user",)
+    assert settings.missing_token_status == 401
+    assert settings.account_limit == Limit(10, 900)
+    assert settings.address_limit == Limit(100, 900)
+    assert settings.algorithm == "ES256"
+    assert (settings.form_token, settings.profile_claims, settings.start_page) == (False, (), True)
+    assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
+
+
+def test_the_environment_is_read_in_its_types(monkeypatch):
+    settings = read(
+        monkeypatch,
+        AUTH_ACCESS_TOKEN_LIFETIME="60",
+        AUTH_REFRESH_TOKEN_ROTATION="false",
+        AUTH_SIGNUP_ROLES="user, moderator",
+        AUTH_ACCOUNT_LIMIT="5/1h",
+        AUTH_ADDRESS_LIMIT="",
+        AUTH_MISSING_TOKEN_STATUS="403",
+        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
+        PUBLIC_URL="https://auth.example.com",
+    )
+
+    assert settings.access_token_lifetime == timedelta(minutes=1)
+    assert settings.refresh_token_rotation is False
+    assert settings.signup_roles == ("user", "moderator")
+    assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
+    assert settings.missing_token_status == 403
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "0"),
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "-5"),
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "1.5"),
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "15m"),
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "9" * 30),
+        ("AUTH_REFRESH_TOKEN_LIFETIME", "soon"),
+        ("AUTH_SESSION_LIFETIME", "0"),
+        ("AUTH_REFRESH_TOKEN_ROTATION", "maybe"),
+        ("AUTH_REFRESH_TOKEN_GRACE", "-1"),
+        ("AUTH_REFRESH_TOKEN_GRACE", "86400"),
+        ("AUTH_REVOCATION_LAG", "-1"),
+        ("AUTH_RECENT_AUTHENTICATION", "x"),
+        ("AUTH_MAIL_TOKEN_LIFETIME", "x"),
+        ("AUTH_COOKIE_DOMAIN", "https://example.com"),
+        ("AUTH_COOKIE_DOMAIN", "com"),
+        ("AUTH_FORM_TOKEN", "2"),
+        ("AUTH_PROFILE_CLAIMS", "username,password"),
+        ("AUTH_START_PAGE", "x"),
+        ("PUBLIC_URL", "auth.example.com"),
+        ("PUBLIC_URL", "ftp://auth.example.com"),
+        ("PUBLIC_URL", "https://[::1"),
+        ("AUTH_SIGNUP_ROLES", "User!"),
+        ("AUTH_MISSING_TOKEN_STATUS", "404"),
+        ("AUTH_ACCOUNT_LIMIT", "10"),
+        ("AUTH_ACCOUNT_LIMIT", "0/15m"),
+        ("AUTH_ACCOUNT_LIMIT", "10/15x"),
+        ("AUTH_ADDRESS_LIMIT", "ten/1m"),
+        ("AUTH_TRUSTED_PROXIES", "*"),
+        ("AUTH_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("AUTH_TRUSTED_PROXIES", "proxy"),
+        ("AUTH_ALGORITHM", "none"),
+        ("AUTH_ALGORITHM", "es256"),
+        ("AUTH_ISSUER", "   "),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, name, value):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        read(monkeypatch, **{name: value})
+
+    assert str(refusal.value).startswith(f"{name} is ")
+    assert "Allowed: " in str(refusal.value)
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(ImproperlyConfigured, match="acess_token_lifetime"):
+        AuthSettings.from_mapping({"acess_token_lifetime": timedelta(minutes=1)})
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(AuthSettings), ids=lambda field: field.name)
+def test_a_value_of_another_type_is_refused(field):
+    with pytest.raises(ImproperlyConfigured):
+        AuthSettings(**{field.name: object()})
+
+
+def start(**environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AUTH_ALGORITHM", "none"), ("PORT", "http"), ("PORT", "0"), ("WORKERS", "-1"), ("DEBUG", "perhaps")],
+)
+def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
+    run = start(**{name: value})
+
+    assert run.returncode != 0
+    assert run.stderr.startswith(f"The settings are wrong: {name} is '{value}'. Allowed: ")
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://u:hidden@h/d"),
+        ("DATABASE_URL", "postgres://u:hidden@h:x/d"),
+        ("EMAIL_URL", "x://u:hidden@h"),
+    ],
+)
+def test_a_wrong_address_is_named_without_its_password(name, value):
+    run = start(**{name: value})
+
+    assert run.returncode != 0
+    assert run.stderr.startswith(f"The settings are wrong: {name} cannot be used. Allowed: ")
+    assert "hidden" not in run.stderr
