@@ -108,7 +108,7 @@ class AuthSettings:
     """
 
     access_token_lifetime: timedelta = _setting(timedelta(seconds=900), _SPAN)
-    """How long an access token is honoured. Services that only check signatures cannot recall it: keep it short."""
+    """How long an access token is honoured. Who only checks signatures cannot recall it: keep it short."""
 
     refresh_token_lifetime: timedelta = _setting(timedelta(days=1), _SPAN)
     """How long a refresh token is good: since the last refresh with rotation, since the sign-in without."""
@@ -117,7 +117,7 @@ class AuthSettings:
     """How long a session lives since the sign-in, whatever is refreshed."""
 
     refresh_token_rotation: bool = _setting(default=True, rule=_SWITCH)
-    """Whether each refresh swaps the refresh token for its successor. Off for clients that never store a new one."""
+    """Whether a refresh swaps the refresh token for its successor. Off for clients that never store a new one."""
 
     refresh_token_grace: timedelta = _setting(timedelta(seconds=10), _SPAN_OR_NONE)
     """How long after a rotation the previous generation is answered with the same successor."""

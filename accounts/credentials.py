@@ -21,11 +21,11 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     Raises InvalidCredentials, or Throttled before anything is hashed.
     """
-    user = User.objects.with_role_names().called(identifier).first()
+    user: User | None = User.objects.with_role_names().called(identifier).first()
     guess = _count(identifier, user, client)
     has_password = _has_password(user, password)
     if user is None or not has_password:
-        record(Event.SIGN_IN_FAILED, client=client, user_id=user and user.pk)
+        record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
         raise InvalidCredentials
     guess.give_back()
     return user
@@ -58,9 +58,13 @@ def _count(identifier: str, user: User | None, client: Client) -> Guess:
         _count_for_account(guess, account, user, client)
     except Throttled:
         guess.give_back()
-        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=user and user.pk)
+        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
         raise
     return guess
+
+
+def _id(user: User | None) -> int | None:
+    return None if user is None else user.pk
 
 
 def _count_for_account(guess: Guess, account: str, user: User | None, client: Client) -> None:

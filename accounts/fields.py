@@ -22,7 +22,7 @@ def new_session_id() -> UUID:
     return uuid_utils.compat.uuid7()
 
 
-class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  generic for the checker only
+class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic for the checker only
     """Holds the comparison key of another field, computed whenever the row is saved."""
 
     def __init__(self, *, of: str, **options: Any) -> None:

@@ -44,7 +44,7 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` and return the count; `expiry` is in seconds."""
         now = time.time()
-        values = {"key": key, "amount": amount, "resets_at": now + expiry, "now": now}
+        values: dict[str, str | float] = {"key": key, "amount": amount, "resets_at": now + expiry, "now": now}
         with connection.cursor() as cursor:
             cursor.execute(_INCREMENT, values)
             (count,) = cursor.fetchone()

@@ -131,7 +131,7 @@ def _read(path: Path) -> SigningKey:
 
 def _signing_key(private_key: PrivateKey, algorithm: str) -> SigningKey:
     public_key = private_key.public_key()
-    jwk = get_default_algorithms()[algorithm].to_jwk(public_key, as_dict=True)  # type: ignore[call-overload]
+    jwk = get_default_algorithms()[algorithm].to_jwk(public_key, as_dict=True)
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     kid = thumbprint(members)
     published = {**members, "kid": kid, "use": "sig", "alg": algorithm}

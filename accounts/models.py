@@ -89,7 +89,7 @@ class UserManager(BaseUserManager["User"]):
         user.set_password(password)
         with transaction.atomic():
             user.save(using=self._db)
-            user.roles.add(*roles)
+            user.roles.add(*Role.objects.filter(name__in=roles))
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
@@ -170,7 +170,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Leave the user without a password, and without sessions."""
         self.set_password(None)
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Tell whether it is the password; bring an older hash up to date, which is no change of password."""
         return check_password(raw_password, self.password, self._upgrade_hash)
 

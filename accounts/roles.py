@@ -59,7 +59,7 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
         if wanted == held:
             return False
         refuse_unknown(sorted(wanted))
-        user.roles.set(wanted)
+        user.roles.set(Role.objects.filter(name__in=wanted))
         User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
     granted, taken = sorted(wanted - held), sorted(held - wanted)
     record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)

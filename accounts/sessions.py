@@ -232,7 +232,7 @@ def _is_in_grace(session: RefreshToken, now: datetime) -> bool:
 
 
 def _roles(session: RefreshToken) -> tuple[str, ...]:
-    return split_role_names(session.fetched_role_names)
+    return split_role_names(getattr(session, "fetched_role_names", None))
 
 
 def _pair(session: RefreshToken, secret: RefreshSecret, roles: tuple[str, ...], now: datetime) -> TokenPair:

@@ -1,5 +1,8 @@
 """Finds the access token of a request and the user whom it stands for."""
 
+from typing import cast
+
+from django.http import QueryDict
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -62,7 +65,7 @@ def _header_tokens(request: Request) -> list[str]:
 def _form_tokens(request: Request) -> list[str]:
     if not auth_settings().form_token or request.content_type.partition(";")[0].strip().lower() != FORM:
         return []
-    values = request.data.getlist(FORM_FIELD)
+    values = cast("QueryDict", request.data).getlist(FORM_FIELD)
     if len(values) > 1:
         raise InvalidRequest(f"The field {FORM_FIELD} stands there twice. Allowed: once.")
     return [value for value in values if value]

@@ -1,6 +1,5 @@
 """How the format of an answer is chosen: it is not. Each endpoint has one."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -12,7 +11,7 @@ class AlwaysFirstRenderer(DefaultContentNegotiation):
     def select_renderer(
         self,
         request: Any,
-        renderers: Sequence[Any],
+        renderers: Any,
         format_suffix: str | None = None,
     ) -> Any:
         """Return the first renderer and its media type."""

@@ -63,7 +63,7 @@ class BoundedFormParser(BaseParser):
 
 
 def _text(stream: IO[Any]) -> str:
-    body = stream.read(LONGEST_BODY + 1)
+    body: bytes = stream.read(LONGEST_BODY + 1)
     if len(body) > LONGEST_BODY:
         raise PayloadTooLarge(LONGEST_BODY)
     return body.decode()

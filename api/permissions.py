@@ -1,11 +1,12 @@
 """Who may pass."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.access_tokens import AccessClaims
 from accounts.errors import RoleRequired, TokenMissing
 
 
@@ -29,7 +30,8 @@ class _HasRole(SignedIn):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         super().has_permission(request, view)
-        if self.role not in request.auth.roles:
+        claims = cast("AccessClaims", request.auth)
+        if self.role not in claims.roles:
             raise RoleRequired(self.role)
         return True
 

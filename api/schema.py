@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from api.serializers import ErrorOutput
 
 
-class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  untyped library
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
     """Both headers that an access token may come in."""
 
     target_class = "api.authentication.AccessTokenAuthentication"
@@ -41,5 +41,5 @@ def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str,
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document: made once, for it is the same for everybody."""
-    make: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema
+    make: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
     return make(request=None, public=True)

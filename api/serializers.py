@@ -85,7 +85,7 @@ class ErrorOutput(serializers.Serializer[Any]):
 
     message = serializers.CharField()
     code = serializers.CharField()
-    errors = serializers.DictField(  # type: ignore[assignment]  the wire's name is also the framework's
+    errors = serializers.DictField(  # type: ignore[assignment]  # the wire's name is also the framework's
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
 

@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from accounts.conf import AuthSettings
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_user
 
-SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is datetime.timedelta}
+SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is dt.timedelta}
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +36,12 @@ class Clock:
         self._traveller = traveller
 
     def advance(self, **span: float) -> None:
-        self._traveller.shift(datetime.timedelta(**span))
+        self._traveller.shift(dt.timedelta(**span))
 
 
 @pytest.fixture
 def clock() -> Iterator[Clock]:
-    start = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    start = dt.datetime.now(dt.UTC).replace(microsecond=0)
     with time_machine.travel(start, tick=False) as traveller:
         yield Clock(traveller)
 
@@ -53,8 +53,7 @@ def auth() -> Iterator[Callable[..., None]]:
 
     def change(**values: Any) -> None:
         spans = {
-            name: datetime.timedelta(seconds=value) if name in SPAN_SETTINGS else value
-            for name, value in values.items()
+            name: dt.timedelta(seconds=value) if name in SPAN_SETTINGS else value for name, value in values.items()
         }
         override = override_settings(AUTH={**settings.AUTH, **spans})
         override.enable()
@@ -106,7 +105,7 @@ class SignedIn(Api):
 
     @property
     def claims(self) -> AccessClaims:
-        return verify(self.access_token, at=datetime.datetime.now(datetime.UTC))
+        return verify(self.access_token, at=dt.datetime.now(dt.UTC))
 
     def content(self, name: str = "user") -> Any:
         return self.get(f"/api/test/{name}", self.access_token)

@@ -10,7 +10,7 @@ DATABASES = ("sqlite", "postgresql")
 def main(arguments: list[str]) -> int:
     """Run both; return 0 if both passed."""
     runs = {
-        database: subprocess.Popen(  # noqa: S603  our own command
+        database: subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
             env={**os.environ, "TEST_DATABASE": database},
             stdout=subprocess.PIPE,

@@ -1,12 +1,15 @@
 """Access tokens: what they say, and every way in which one is not accepted."""
 
 import base64
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from accounts.keys import key_ring
 from tests.conftest import SignedIn
@@ -189,8 +192,6 @@ def test_no_algorithm_but_the_keys_own_is_accepted(signed_in, assert_refused):
     claims = claims_of(signed_in.access_token)
     ring = key_ring()
     public = ring.signing.public_key
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     unsigned = _segment({"alg": "none", "kid": ring.signing.kid, "typ": "at+jwt"}) + "." + _segment(claims) + "."
     confused = _hs256({"alg": "HS256", "kid": ring.signing.kid, "typ": "at+jwt"}, claims, pem)
@@ -271,9 +272,6 @@ def _with(token, index, segment):
 
 
 def _hs256(header, claims, secret):
-    import hashlib
-    import hmac
-
     signing_input = f"{_segment(header)}.{_segment(claims)}"
     signature = hmac.new(secret, signing_input.encode(), hashlib.sha256).digest()
     return f"{signing_input}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"

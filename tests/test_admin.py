@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
@@ -257,8 +258,6 @@ def test_selected_users_are_deactivated_and_activated(site, api):
 
 
 def test_whoever_may_not_edit_sessions_may_still_look(client):
-    from django.contrib.auth.models import Permission
-
     clerk = make_user("clerk", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_refreshtoken"))
     client.force_login(clerk)

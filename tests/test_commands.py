@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.guessing import Guess
 from accounts.clients import Client
+from accounts.guessing import Guess
 from accounts.models import GuessCount, RefreshToken, Role, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user

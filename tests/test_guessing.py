@@ -5,6 +5,7 @@ from django.test import Client as Browser
 
 from accounts.conf import Limit
 from accounts.models import GuessCount
+from authproject.wsgi import build
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
@@ -220,8 +221,6 @@ class TestDjangoAdmin:
     ],
 )
 def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypatch, peer, forwarded, counted):
-    from authproject.wsgi import build
-
     auth(trusted_proxies=("10.0.0.0/8",))
     seen = []
     monkeypatch.setattr(

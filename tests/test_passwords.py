@@ -1,6 +1,7 @@
 """Rules for passwords, and how they are kept (NIST SP 800-63B, OWASP)."""
 
 import pytest
+from argon2 import PasswordHasher
 from django.contrib.auth.hashers import make_password
 
 from accounts.models import User
@@ -59,8 +60,6 @@ def test_nothing_is_hashed_for_a_password_that_is_too_long(api, monkeypatch):
 )
 def test_an_older_hash_is_upgraded_at_sign_in(api, old):
     if old.endswith("$"):
-        from argon2 import PasswordHasher
-
         old = "argon2" + PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     user = make_user("alice")
     stamp = user.security_stamp

@@ -82,7 +82,7 @@ class Server:
                     return
             except OSError:
                 assert self.process.poll() is None, self.log.read_text()
-                time.sleep(0.1)  # noqa: TID251  a process of the system starts in its own time
+                time.sleep(0.1)
         pytest.fail(self.log.read_text())
 
 

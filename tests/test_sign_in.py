@@ -1,5 +1,7 @@
 """POST /api/auth/signin."""
 
+import json
+
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
@@ -132,6 +134,4 @@ def test_a_body_of_another_shape_is_refused_with_the_reason(api, assert_refused,
 
 
 def _json(body):
-    import json
-
     return json.dumps(body)

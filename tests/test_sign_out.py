@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import EndReason, RefreshToken
+from accounts.refresh_tokens import RefreshSecret, encode
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -34,8 +35,6 @@ def test_an_expired_refresh_token_gets_204(signed_in, clock):
 
 
 def test_an_invented_refresh_token_gets_204_and_ends_nothing(signed_in):
-    from accounts.refresh_tokens import RefreshSecret, encode
-
     forged = encode(RefreshSecret(signed_in.claims.session_id, 0, b"x" * 32))
 
     for token in ("invented", signed_in.refresh_token[:-1] + "_", forged):

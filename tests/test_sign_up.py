@@ -1,5 +1,7 @@
 """POST /api/auth/signup."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from accounts.models import User
@@ -156,6 +158,4 @@ def test_the_taken_name_of_a_deactivated_user_stays_taken(api, assert_refused):
 
 
 def _encoded(form):
-    from urllib.parse import urlencode
-
     return urlencode(form, doseq=True)

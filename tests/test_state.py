@@ -6,6 +6,7 @@ Each row is something that happens to an account; the columns are what a protect
 import uuid
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.test import Client
 
@@ -131,8 +132,6 @@ def name_changed_in_the_admin(signed_in, user, admin_site):
 
 
 def hash_upgraded_at_sign_in(signed_in, user, admin_site):
-    from django.contrib.auth.hashers import make_password
-
     User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     assert SignedIn(user.username).content().status_code == 200
     assert User.objects.get(pk=user.pk).password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")

@@ -11,17 +11,17 @@ from django.utils.functional import cached_property
 MOST_ROWS = 1000
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]  generic for the checker only
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the checker only
     """Counts no further than a person pages. Who looks for more filters or searches."""
 
     @cached_property
     def count(self) -> int:
         """How many rows there are, or MOST_ROWS if there are more."""
-        rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]  the admin passes nothing else
+        rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin passes nothing else
         return rows.order_by()[:MOST_ROWS].count()
 
 
-class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  generic for the checker only
+class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the checker only
     """Counts no whole table, sorts by the primary key alone, deletes one at a time."""
 
     paginator = BoundedPaginator

@@ -33,7 +33,7 @@ class StateFilter(admin.SimpleListFilter):
         """Offer the states."""
         return [(state.value, str(state.label)) for state in SessionState]
 
-    def queryset(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> RefreshTokenQuerySet:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep the sessions in the state chosen."""
         now = timezone.now()
         if self.value() == SessionState.LIVE:
@@ -135,7 +135,7 @@ class SessionAdmin(BoundedAdmin):
             return queryset.filter(pk=session_id), False
         if address := _address(term):
             return queryset.filter(address=address), False
-        owners = list(User.objects.all().starting_with(term).values_list("pk", flat=True)[:_MOST_OWNERS])
+        owners = list(User.objects.get_queryset().starting_with(term).values_list("pk", flat=True)[:_MOST_OWNERS])
         return queryset.filter(owner_id__in=owners), False
 
     def get_urls(self) -> list[URLPattern]:

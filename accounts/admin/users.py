@@ -2,7 +2,7 @@
 
 import copy
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,10 +19,10 @@ from accounts import activation, credentials, roles, sessions
 from accounts.admin.lists import BoundedAdmin
 from accounts.clients import Client
 from accounts.events import Event, record
-from accounts.models import EndReason, User
+from accounts.models import EndReason, User, UserQuerySet
 
 
-class UserAddForm(AdminUserCreationForm):
+class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
     """Makes a user; two names that differ only by case or form are one."""
 
     class Meta:
@@ -35,7 +35,7 @@ class UserAddForm(AdminUserCreationForm):
         return username
 
 
-class UserEditForm(UserChangeForm):
+class UserEditForm(UserChangeForm):  # type: ignore[type-arg]  # generic for the checker only
     """Edits what an administrator may."""
 
     class Meta:
@@ -44,7 +44,7 @@ class UserEditForm(UserChangeForm):
         field_classes: dict[str, type[forms.Field]] = {}
 
 
-class PasswordForm(AdminPasswordChangeForm):
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only
     """Sets a password the way that ends the user's sessions."""
 
     def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
@@ -56,12 +56,13 @@ class PasswordForm(AdminPasswordChangeForm):
         is_usable = self.cleaned_data.get("set_usable_password", True)
         password = self.cleaned_data["password1"] if is_usable else None
         client = Client.from_environ(self.request.META)
-        credentials.set_password(self.user, password, client, by=self.request.user.pk)
-        return self.user
+        user: User = self.user
+        credentials.set_password(user, password, client, by=self.request.user.pk)
+        return user
 
 
 @admin.register(User)
-class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):
+class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  # generic for the checker only
     """Users with their roles, and a way to their sessions."""
 
     add_form = UserAddForm
@@ -92,7 +93,8 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):
     ) -> tuple[QuerySet[User], bool]:
         """Search by what an index answers; the fields of other models that choose an owner search so too."""
         term = search_term.strip()
-        return (queryset.starting_with(term) if term else queryset), False  # type: ignore[attr-defined]
+        found = cast("UserQuerySet", queryset)
+        return (found.starting_with(term) if term else found), False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: what others change meanwhile stays."""
@@ -123,7 +125,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Show and take the password form, which has to know who changes it."""
         bound = copy.copy(self)
-        bound.change_password_form = partial(PasswordForm, request=request)  # type: ignore[assignment]
+        bound.change_password_form = partial(PasswordForm, request=request)
         return super(UserAdmin, bound).user_change_password(request, id, form_url)
 
     @admin.action(description="Deactivate the selected users", permissions=["change"])

@@ -1,7 +1,7 @@
 """What the views have in common: who may call them, and that no cache keeps their answers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from django.http.response import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
@@ -12,7 +12,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from accounts.access_tokens import AccessClaims
 from accounts.clients import Client
+from accounts.errors import TokenMissing
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 from api.negotiation import AlwaysFirstRenderer
@@ -23,10 +25,10 @@ from api.permissions import SignedIn
 class ProtectedView(APIView):
     """Needs an access token. Its answers are for the one who asked."""
 
-    authentication_classes: ClassVar[Sequence[type[BaseAuthentication]]] = (AccessTokenAuthentication,)
-    permission_classes: ClassVar[Sequence[type[BasePermission]]] = (SignedIn,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (AccessTokenAuthentication,)
+    permission_classes: Sequence[type[BasePermission]] = (SignedIn,)
     parser_classes = (BoundedJSONParser, BoundedFormParser)
-    renderer_classes: ClassVar[Sequence[type[BaseRenderer]]] = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     content_negotiation_class = AlwaysFirstRenderer
     metadata_class = None  # OPTIONS is for CORS preflights, which the middleware answers
 
@@ -56,6 +58,16 @@ def read(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     body = serializer(data=request.data)
     body.is_valid(raise_exception=True)
     return {name: value for name, value in body.validated_data.items() if value is not None}
+
+
+def claims_of(request: Request) -> AccessClaims:
+    """Return what the access token of a request says.
+
+    Raises accounts.errors.TokenMissing.
+    """
+    if request.auth is None:
+        raise TokenMissing
+    return cast("AccessClaims", request.auth)
 
 
 def client_of(request: Request) -> Client:

@@ -10,8 +10,8 @@ from accounts.management.arguments import find_user
 class Command(changepassword.Command):
     """Django's command, whose change of password is told like every other."""
 
-    def handle(self, *args: Any, **options: Any) -> str:
+    def handle(self, *args: Any, **options: Any) -> str | None:
         """Ask for the password, store it, end the user's sessions."""
-        answer: str = super().handle(*args, **options)
+        answer = super().handle(*args, **options)
         credentials.follow_password_change(find_user(options["username"]), NO_CLIENT)
         return answer
