@@ -15,7 +15,7 @@ SETTINGS = README.partition("## Settings")[2].partition("\n## ")[0]
 
 def documented():
     for line in SETTINGS.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) > 1 and cells[0].replace(", ", "").replace("_", "").isupper():
             names, defaults = cells[0].split(", "), cells[1].split(", ")
             yield from zip(names, defaults if len(defaults) == len(names) else defaults * len(names), strict=True)
