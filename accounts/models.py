@@ -191,7 +191,7 @@ class EndReason(models.TextChoices):
 
     SIGNED_OUT = "signed_out", "signed out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", "signed out everywhere"
-    REVOKED = "revoked", "revoked by an administrator"
+    REVOKED = "revoked", "by an administrator"
     REUSED = "reused", "a used refresh token came back"
     DEACTIVATED = "deactivated", "owner deactivated"
     PASSWORD_CHANGED = "password_changed", "password changed"
@@ -285,6 +285,9 @@ class GuessCount(models.Model):
     key = models.CharField(max_length=100, primary_key=True)
     count = models.IntegerField()
     resets_at = models.FloatField(db_index=True, help_text="Seconds since the epoch.")
+
+    class Meta:
+        default_permissions = ()  # nobody edits counters
 
     def __str__(self) -> str:
         return f"{self.count} failures"

@@ -26,7 +26,7 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
     """Delete rows, each batch in a transaction of its own; yield how many each one deleted."""
     while True:
         batch = rows.order_by().values("pk")[:batch_size]
-        deleted, _ = rows.model._default_manager.filter(pk__in=batch).delete()  # noqa: SLF001  Django's own name
+        deleted, _ = rows.model._default_manager.filter(pk__in=batch).delete()
         if not deleted:
             return
         yield deleted

@@ -26,6 +26,7 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0
     ordering = ("-pk",)

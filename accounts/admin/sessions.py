@@ -4,7 +4,9 @@ import ipaddress
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import purge, sessions
 from accounts.admin.lists import BoundedAdmin
+from accounts.admin.owner_filter import OwnerFilter
 from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 
@@ -60,7 +63,7 @@ class SessionAdmin(BoundedAdmin):
         "expires_at",
     )
     list_display_links = ("short_id",)
-    list_filter = (StateFilter, "end_reason")
+    list_filter = (OwnerFilter, StateFilter, "end_reason")
     list_select_related = ("owner",)
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
@@ -80,6 +83,12 @@ class SessionAdmin(BoundedAdmin):
         "user_agent",
     )
     readonly_fields = fields
+
+    @property
+    def media(self) -> forms.Media:
+        """Bring what completes an owner's name."""
+        owner = RefreshToken._meta.get_field("owner")
+        return super().media + AutocompleteSelect(owner, self.admin_site).media
 
     @admin.display(description="session")
     def short_id(self, session: RefreshToken) -> str:

@@ -7,19 +7,20 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import admin as auth_admin
-from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts import activation, credentials, roles, sessions
 from accounts.admin.lists import BoundedAdmin
 from accounts.clients import Client
 from accounts.events import Event, record
-from accounts.models import EndReason, User, UserQuerySet
+from accounts.models import DEFAULT_ROLE, EndReason, User, UserQuerySet
 
 
 class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -35,13 +36,22 @@ class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg]  # generic f
         return username
 
 
-class UserEditForm(UserChangeForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Edits what an administrator may."""
+class UserEditForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
+    """Edits what an administrator may; of the password, not even the beginning of its hash is shown."""
 
     class Meta:
         model = User
-        fields = "__all__"
-        field_classes: dict[str, type[forms.Field]] = {}
+        fields = (
+            "username",
+            "email",
+            "fullname",
+            "is_active",
+            "roles",
+            "is_staff",
+            "is_superuser",
+            "groups",
+            "user_permissions",
+        )
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -73,10 +83,10 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = "The beginning of a username or an e-mail address"
     filter_horizontal = ("roles", "groups", "user_permissions")
-    readonly_fields = ("created_at", "last_login")
+    readonly_fields = ("password_state", "created_at", "last_login")
     actions = ("deactivate_selected", "activate_selected")
     fieldsets = (
-        (None, {"fields": ("username", "email", "fullname", "password")}),
+        (None, {"fields": ("username", "email", "fullname", "password_state")}),
         ("Access to the API", {"fields": ("is_active", "roles")}),
         ("Access to this site", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("created_at", "last_login")}),
@@ -84,6 +94,12 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     add_fieldsets = (
         (None, {"fields": ("username", "email", "fullname", "usable_password", "password1", "password2")}),
     )
+
+    @admin.display(description="password")
+    def password_state(self, user: User) -> str:
+        """Say whether there is a password, and lead to where it is changed."""
+        state = "set" if user.has_usable_password() else "none: the user cannot sign in"
+        return format_html('{} (<a href="../password/">change it</a>)', state)
 
     def get_search_results(
         self,
@@ -100,8 +116,10 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """Write what the form changed and nothing else: what others change meanwhile stays."""
         if not change:
             super().save_model(request, obj, form, change)
+            client = Client.from_environ(request.META)
+            record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
             return
-        columns = {field.name for field in User._meta.concrete_fields}  # noqa: SLF001  Django's public name
+        columns = {field.name for field in User._meta.concrete_fields}
         changed = columns.intersection(form.changed_data) - {"password", "is_active"}
         keys = {f"{name}_key" for name in ("username", "email") if name in changed}
         obj.save(update_fields=changed | keys)
@@ -110,7 +128,9 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             act(obj, Client.from_environ(request.META), by=request.user.pk)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
-        """Change the roles where roles are changed."""
+        """Change the roles where roles are changed; a new user gets the role that everybody has."""
+        if not change:
+            form.instance.roles.add(DEFAULT_ROLE)
         names = [role.name for role in form.cleaned_data.pop("roles", ())]
         super().save_related(request, form, formsets, change)
         if "roles" in form.changed_data:
