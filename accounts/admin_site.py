@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts import credentials
-from accounts.clients import Client
+from accounts.clients import NO_CLIENT, Client
 from accounts.errors import Throttled
+from accounts.events import Event, record
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -27,6 +28,15 @@ class SignInForm(AdminAuthenticationForm):
             return super().clean()
         except Throttled as error:
             raise ValidationError(error.message, code=error.code) from None
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse who is no administrator, and tell of who is.
+
+        Raises ValidationError.
+        """
+        super().confirm_login_allowed(user)
+        client = Client.from_environ(self.request.META) if self.request else NO_CLIENT
+        record(Event.ADMIN_SIGN_IN_SUCCEEDED, client=client, user_id=user.pk)
 
 
 class OwnPasswordView(PasswordChangeView):

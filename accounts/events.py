@@ -21,6 +21,7 @@ class Event(StrEnum):
     USER_ACTIVATED = "user:activated"
     USER_DELETED = "user:deleted"
     SIGN_IN_SUCCEEDED = "sign_in:succeeded"
+    ADMIN_SIGN_IN_SUCCEEDED = "admin_sign_in:succeeded"
     SIGN_IN_FAILED = "sign_in:failed"
     SIGN_IN_LOCKED_OUT = "sign_in:locked_out"
     SIGN_UP_LOCKED_OUT = "sign_up:locked_out"

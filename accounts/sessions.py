@@ -4,6 +4,7 @@ A session is one row. A refresh moves it on with one conditional UPDATE; of any 
 exactly one moves it, and the others are answered as that one was.
 """
 
+import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -27,6 +28,7 @@ from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User,
 from accounts.refresh_tokens import RefreshSecret
 
 _BATCH = 1000
+_MOST_ADDRESSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def has_been_used_from(user_id: int, client: Client) -> bool:
     addresses = (
         RefreshToken.objects.filter(owner_id=user_id, address__isnull=False)
         .order_by("-pk")
-        .values_list("address", flat=True)[:100]
+        .values_list("address", flat=True)[:_MOST_ADDRESSES]
     )
     return client.address is not None and any(
         Client(address, "").network == client.network for address in addresses
@@ -171,7 +173,9 @@ def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
 
 
 def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
-    return presented.generation == session.generation and presented.digest == bytes(session.secret_digest)
+    return presented.generation == session.generation and hmac.compare_digest(
+        presented.digest, bytes(session.secret_digest)
+    )
 
 
 def _was_issued(session: RefreshToken, presented: RefreshSecret) -> bool:

@@ -6,11 +6,12 @@ import logging
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.test import Client
 from pythonjsonlogger.json import JsonFormatter
 
 from accounts.models import RefreshToken, User
 from tests.conftest import SignedIn
-from tests.factories import PASSWORD, make_user
+from tests.factories import PASSWORD, make_administrator, make_user
 
 
 def last(events):
@@ -29,6 +30,18 @@ def test_a_good_sign_in_is_told(api, events):
     api.sign_in("alice")
 
     assert last(events) == ("sign_in:succeeded", user.pk, str(RefreshToken.objects.get().pk), "127.0.0.1")
+
+
+def test_a_sign_in_to_the_admin_is_told_good_and_bad(client, events):
+    boss = make_administrator()
+    make_user("alice")
+    for name, password in (("root", PASSWORD), ("root", "wrong password"), ("alice", PASSWORD)):
+        Client().post("/admin/login/", {"username": name, "password": password})
+
+    assert [(line["event"], line["user_id"]) for line in events()] == [
+        ("admin_sign_in:succeeded", boss.pk),
+        ("sign_in:failed", boss.pk),
+    ]
 
 
 def test_a_bad_sign_in_is_told(api, events):
