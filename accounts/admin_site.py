@@ -34,8 +34,12 @@ class SignInForm(AdminAuthenticationForm):
 
         Raises ValidationError.
         """
-        super().confirm_login_allowed(user)
         client = Client.from_environ(self.request.META) if self.request else NO_CLIENT
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            record(Event.SIGN_IN_FAILED, client=client, user_id=user.pk)
+            raise
         record(Event.ADMIN_SIGN_IN_SUCCEEDED, client=client, user_id=user.pk)
 
 

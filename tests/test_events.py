@@ -33,14 +33,14 @@ def test_a_good_sign_in_is_told(api, events):
 
 
 def test_a_sign_in_to_the_admin_is_told_good_and_bad(client, events):
-    boss = make_administrator()
-    make_user("alice")
+    boss, alice = make_administrator(), make_user("alice")
     for name, password in (("root", PASSWORD), ("root", "wrong password"), ("alice", PASSWORD)):
         Client().post("/admin/login/", {"username": name, "password": password})
 
     assert [(line["event"], line["user_id"]) for line in events()] == [
         ("admin_sign_in:succeeded", boss.pk),
         ("sign_in:failed", boss.pk),
+        ("sign_in:failed", alice.pk),
     ]
 
 
