@@ -212,6 +212,16 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         """Keep the sessions that can still be refreshed, as far as their own rows tell."""
         return self.filter(ended_at=None, expires_at__gt=now)
 
+    def with_owner_in_force(self) -> Self:
+        """Keep the sessions whose owner is active and has the password that they began with.
+
+        A scalar subquery, which no planner turns into a join of everything with everything.
+        """
+        owner = User.objects.filter(pk=models.OuterRef("owner_id"))
+        in_force = models.Q(is_active=True, security_stamp=models.OuterRef("owner_stamp"))
+        verdict = owner.values_list(models.ExpressionWrapper(in_force, models.BooleanField()))
+        return self.filter(models.Subquery(verdict, output_field=models.BooleanField()))
+
     def expired(self, now: datetime) -> Self:
         """Keep the sessions whose time is over; nothing brings one back."""
         return self.filter(expires_at__lte=now)
@@ -249,8 +259,8 @@ class RefreshToken(models.Model):
     class Meta:
         verbose_name = "session"
         indexes = [
-            # For the admin's filter: sessions that were ended are few among those that are kept.
-            models.Index(fields=["ended_at"], condition=~models.Q(ended_at=None), name="session_ended"),
+            # For the admin's filters: newest first, by reason, among the few that were ended.
+            models.Index(fields=["end_reason", "uuid"], condition=~models.Q(ended_at=None), name="session_ended"),
         ]
 
     def __str__(self) -> str:

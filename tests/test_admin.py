@@ -82,7 +82,7 @@ def test_sessions_are_filtered_by_state(site, states):
 
 
 def test_sessions_are_filtered_by_the_reason_for_their_end(site, states):
-    assert listed(site, "?end_reason__exact=reused") == {states["reused"]}
+    assert listed(site, "?reason=reused") == {states["reused"]}
 
 
 def test_sessions_are_found_by_owner_address_and_id(site):
