@@ -4,9 +4,10 @@ import base64
 import secrets
 
 import pytest
+from django.utils import timezone
 
 from accounts import refresh_tokens
-from accounts.models import EndReason, RefreshToken
+from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet
 from tests.conftest import SignedIn
 
 URL = "/api/auth/refreshtoken"
@@ -110,6 +111,56 @@ def test_reuse_ends_one_session_and_no_other(signed_in, clock):
 
     assert other.content().status_code == 200
     assert other.refresh(other.refresh_token).status_code == 200
+
+
+@pytest.fixture
+def overtaken(monkeypatch):
+    """Let something happen between a refresh's reading of the session and its writing."""
+
+    def happen(action):
+        live = RefreshTokenQuerySet.live
+
+        def first_the_other(self, now):
+            monkeypatch.setattr(RefreshTokenQuerySet, "live", live)
+            action()
+            return live(self, now)
+
+        monkeypatch.setattr(RefreshTokenQuerySet, "live", first_the_other)
+
+    return happen
+
+
+def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, overtaken):
+    other = []
+    overtaken(lambda: other.append(signed_in.refresh(signed_in.refresh_token)))
+
+    answer = signed_in.refresh(signed_in.refresh_token)
+
+    assert answer.json()["refreshToken"] == other[0].json()["refreshToken"]
+    assert RefreshToken.objects.get().generation == 1
+
+
+def test_a_refresh_overtaken_twice_does_not_turn_the_session_back(signed_in, overtaken, assert_refused):
+    def twice():
+        signed_in.refresh(signed_in.refresh(signed_in.refresh_token).json()["refreshToken"])
+
+    overtaken(twice)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+    assert RefreshToken.objects.get().generation == 2
+
+
+def test_a_refresh_overtaken_by_the_session_s_end_is_refused(signed_in, overtaken, assert_refused):
+    overtaken(lambda: RefreshToken.objects.all().end(EndReason.SIGNED_OUT, at=timezone.now()))
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
+    assert RefreshToken.objects.get().generation == 0
+
+
+def test_a_refresh_overtaken_by_the_session_s_deletion_is_refused(signed_in, overtaken, assert_refused):
+    overtaken(lambda: RefreshToken.objects.all().delete())
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
 
 def test_every_changed_character_is_refused_and_ends_nothing(signed_in, assert_refused):
