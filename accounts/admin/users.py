@@ -120,7 +120,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
             return
         columns = {field.name for field in User._meta.concrete_fields}
-        changed = columns.intersection(form.changed_data) - {"password", "is_active"}
+        changed = columns.intersection(form.changed_data)
         keys = {f"{name}_key" for name in ("username", "email") if name in changed}
         obj.save(update_fields=changed | keys)
         if "is_active" in form.changed_data:

@@ -1,0 +1,29 @@
+"""Users, their roles, their sessions: fields, constraints, and the changes that touch one table."""
+
+from accounts.models.guesses import GuessCount
+from accounts.models.sessions import (
+    EndReason,
+    RefreshToken,
+    RefreshTokenQuerySet,
+    SessionState,
+)
+from accounts.models.users import (
+    DEFAULT_ROLE,
+    Role,
+    User,
+    UserQuerySet,
+    split_role_names,
+)
+
+__all__ = [
+    "DEFAULT_ROLE",
+    "EndReason",
+    "GuessCount",
+    "RefreshToken",
+    "RefreshTokenQuerySet",
+    "Role",
+    "SessionState",
+    "User",
+    "UserQuerySet",
+    "split_role_names",
+]
