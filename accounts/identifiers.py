@@ -25,6 +25,15 @@ def comparison_key(text: str) -> str:
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
+def validate_fullname(text: str) -> None:
+    """Refuse control characters: a name is one line wherever it is shown.
+
+    Raises django.core.exceptions.ValidationError.
+    """
+    if any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
+        raise ValidationError("A full name is one line without control characters.", code="fullname_characters")
+
+
 def validate_username(text: str) -> None:
     """Allow letters, marks and digits of any script, and `. _ - +`.
 

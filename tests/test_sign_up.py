@@ -85,6 +85,14 @@ def test_an_unfit_address_is_refused_with_the_reason(api, assert_refused, email)
     assert answer.json()["errors"]["email"]
 
 
+@pytest.mark.parametrize("fullname", ["a\nb", "a\u2028b", "a\x1bb", "x" * 151])
+def test_an_unfit_full_name_is_refused_with_the_reason(api, assert_refused, fullname):
+    answer = api.sign_up("alice", fullname=fullname)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert answer.json()["errors"]["fullname"]
+
+
 @pytest.mark.parametrize("missing", ["username", "email", "password"])
 def test_a_missing_field_is_named(api, assert_refused, missing):
     body = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}

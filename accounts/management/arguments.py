@@ -2,7 +2,7 @@
 
 from django.core.management.base import CommandError
 
-from accounts.models import Role, User
+from accounts.models import User
 
 
 def find_user(identifier: str) -> User:
@@ -14,9 +14,3 @@ def find_user(identifier: str) -> User:
     if user is None:
         raise CommandError(f"No user is called {identifier!r}.")
     return user
-
-
-def known_roles() -> str:
-    """Name the roles that there are."""
-    names = Role.objects.order_by("name").values_list("name", flat=True)
-    return f"Roles are: {', '.join(names)}."

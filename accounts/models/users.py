@@ -12,7 +12,14 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.fields import ComparisonKeyField, RoleNames, new_security_stamp
-from accounts.identifiers import EMAIL_LENGTH, USERNAME_LENGTH, comparison_key, normalize, validate_username
+from accounts.identifiers import (
+    EMAIL_LENGTH,
+    USERNAME_LENGTH,
+    comparison_key,
+    normalize,
+    validate_fullname,
+    validate_username,
+)
 
 DEFAULT_ROLE = "user"
 
@@ -107,7 +114,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_key = ComparisonKeyField(of="username", max_length=3 * USERNAME_LENGTH, unique=True)
     email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH)
     email_key = ComparisonKeyField(of="email", max_length=3 * EMAIL_LENGTH, unique=True)
-    fullname = models.CharField("full name", max_length=150, blank=True)
+    fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
         "active", default=True, help_text="Switching this off ends every session of the user for good."
