@@ -41,7 +41,7 @@ class SignOutAll(ProtectedView):
         operation_id="signOutAll",
         summary="End every session of the user",
         request=None,
-        responses={204: None, **refusals(401)},
+        responses={204: None, **refusals(400, 401)},
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""
