@@ -7,22 +7,41 @@ from django.core.exceptions import ValidationError
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
 _PUNCTUATION = frozenset("._-+")
+_LONGEST_INPUT = 3 * EMAIL_LENGTH
+# Default_Ignorable_Code_Point of the Unicode Character Database, as far as these are letters and marks:
+# nobody sees them, so two names could look the same.
+_INVISIBLE_RANGES = (
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xE0100, 0xE01EF),
+)
+_INVISIBLE = frozenset(chr(code) for first, last in _INVISIBLE_RANGES for code in range(first, last + 1))
 
 
 def normalize(text: str) -> str:
-    """Give the spelling that is stored and shown: without outer blanks, in Unicode's form NFKC."""
+    """Give the spelling that is stored and shown: without outer blanks, in Unicode's form NFKC.
+
+    What is too long to be a name is left as it is: normalising takes time that grows with its square.
+    """
+    if len(text) > _LONGEST_INPUT:
+        return text
     return unicodedata.normalize("NFKC", text).strip()
 
 
 def comparison_key(text: str) -> str:
     """Give what two spellings of one name have in common, whatever their case and form.
 
-    This is toNFKC_Casefold of the Unicode Standard, section 3.13, without its removal of ignorable
-    characters: usernames do not hold them.
+    This is the compatibility caseless match of the Unicode Standard (section 3.13, D147), in its composed form.
     """
-    folded = unicodedata.normalize("NFKC", normalize(text).casefold())
-    # Folding can undo composition, and composition can be folded again: the second pass is stable.
-    return unicodedata.normalize("NFKC", folded.casefold())
+    if len(text) > _LONGEST_INPUT:
+        return text
+    folded = unicodedata.normalize("NFD", normalize(text)).casefold()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", folded).casefold())
 
 
 def validate_fullname(text: str) -> None:
@@ -42,8 +61,14 @@ def validate_username(text: str) -> None:
 
     Raises django.core.exceptions.ValidationError.
     """
-    if not all(char in _PUNCTUATION or unicodedata.category(char)[0] in "LMN" for char in text):
+    kinds = [unicodedata.category(char)[0] for char in text]
+    if not all(
+        char in _PUNCTUATION or (kind in "LMN" and char not in _INVISIBLE)
+        for char, kind in zip(text, kinds, strict=True)
+    ):
         raise ValidationError(
             "A username consists of letters, digits and the characters . _ - + (no blanks, no @).",
             code="username_characters",
         )
+    if text and not {"L", "N"}.intersection(kinds):
+        raise ValidationError("A username has at least one letter or digit.", code="username_blank")

@@ -58,7 +58,7 @@ def first(session_id: UUID) -> RefreshSecret:
 
 def successor(current: RefreshSecret) -> RefreshSecret:
     """Compute the next generation; the same one however often it is asked for."""
-    return _successor(current, _chain_key(settings.SECRET_KEY))
+    return _walk(current, current.generation + 1, _chain_key(settings.SECRET_KEY))
 
 
 def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> RefreshSecret | None:
@@ -67,10 +67,7 @@ def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> Re
     It leads there for a token that was once issued, and for no invented one.
     """
     for server_key in _server_keys():
-        key = _chain_key(server_key)
-        current = ancestor
-        while current.generation < generation:
-            current = _successor(current, key)
+        current = _walk(ancestor, generation, _chain_key(server_key))
         if hmac.compare_digest(current.digest, digest):
             return current
     return None
@@ -115,7 +112,8 @@ def _checksum(body: bytes, server_key: str) -> bytes:
     return hmac.digest(key, body, "sha256")[:_CHECKSUM_LENGTH]
 
 
-def _successor(current: RefreshSecret, key: bytes) -> RefreshSecret:
-    generation = current.generation + 1
-    bound = current.secret + current.session_id.bytes + generation.to_bytes(4)
-    return RefreshSecret(current.session_id, generation, hmac.digest(key, bound, "sha256"))
+def _walk(start: RefreshSecret, generation: int, key: bytes) -> RefreshSecret:
+    secret, session = start.secret, start.session_id.bytes
+    for following in range(start.generation + 1, generation + 1):
+        secret = hmac.digest(key, secret + session + following.to_bytes(4), "sha256")
+    return RefreshSecret(start.session_id, max(start.generation, generation), secret)

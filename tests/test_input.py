@@ -52,6 +52,31 @@ def test_a_form_that_is_no_utf_8_or_endless_is_refused(api, assert_refused, body
     assert_refused(post(api, "signin", body, FORM), 400, "invalid_request")
 
 
+def test_a_form_s_indexed_names_are_none_of_ours(api):
+    body = "username=alice&email=a@example.com&password=long+enough+1&roles[" + "9" * 5000 + "]=admin"
+
+    assert post(api, "signup", body.encode(), FORM).json()["roles"] == ["ROLE_USER"]
+
+
+@pytest.mark.parametrize("field", ["username", "email", "fullname"])
+def test_a_text_that_takes_long_to_normalise_is_not_normalised(api, monkeypatch, field):
+    monkeypatch.setattr("unicodedata.normalize", _refuse_long)
+    body = {
+        "username": "alice",
+        "email": "a@example.com",
+        "password": "long enough 1",
+        field: "\u0301\u0316" * 5000,
+    }
+
+    assert post(api, "signup", json.dumps(body).encode()).status_code in (400, 413)
+    assert post(api, "signin", json.dumps(body).encode()).status_code in (401, 413)
+
+
+def _refuse_long(form, text):
+    assert len(text) < 3000
+    return text
+
+
 @pytest.mark.parametrize("field", ["username", "password", "email", "fullname"])
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "a\udfffb"])
 def test_text_that_no_database_stores_is_refused(api, assert_refused, field, text):
@@ -114,6 +139,10 @@ def test_the_query_string_changes_nothing(api, query):
         ("TRACE", "/healthz"),
         ("NONSENSE", "/api/test/user"),
         ("OPTIONS", "/api/auth/signin"),
+        ("OPTIONS", "/api/docs"),
+        ("POST", "/api/docs"),
+        ("PUT", "/"),
+        ("OPTIONS", "/"),
     ],
 )
 def test_another_method_is_refused(api, assert_refused, method, path):

@@ -48,6 +48,15 @@ def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
     assert RefreshToken.objects.get().generation == 1000
 
 
+def test_a_session_is_refreshed_no_more_often_than_a_chain_can_be_walked(signed_in, monkeypatch, assert_refused):
+    monkeypatch.setattr("accounts.sessions.MOST_GENERATIONS", 2)
+    token = signed_in.refresh_token
+    for _ in range(2):
+        token = signed_in.refresh(token).json()["refreshToken"]
+
+    assert_refused(signed_in.refresh(token), 403, "refresh_token_expired")
+
+
 def test_in_grace_the_previous_generation_gets_the_same_successor(signed_in, clock):
     first = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     clock.advance(seconds=9)

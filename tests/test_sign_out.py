@@ -23,6 +23,13 @@ def test_a_spent_refresh_token_signs_out_too(signed_in, clock, assert_refused):
     assert RefreshToken.objects.get().end_reason == EndReason.SIGNED_OUT
 
 
+def test_the_chain_of_a_session_that_is_over_is_not_walked(signed_in, monkeypatch):
+    sign_out(signed_in, signed_in.refresh_token)
+    monkeypatch.setattr("accounts.refresh_tokens.descendant", None)
+
+    assert sign_out(signed_in, signed_in.refresh_token).status_code == 204
+
+
 def test_signing_out_twice_is_no_error(signed_in):
     assert sign_out(signed_in, signed_in.refresh_token).status_code == 204
     assert sign_out(signed_in, signed_in.refresh_token).status_code == 204

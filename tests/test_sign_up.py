@@ -42,6 +42,7 @@ def test_a_username_may_be_in_any_script(api, name):
         ("ﬁona", "FIONA"),
         ("ΐ", "\u0399\u0308\u0301"),
         ("İ", "i\u0307"),
+        ("q\u1fb7", "Q\u1fbc\u0342"),
     ],
 )
 def test_two_usernames_that_differ_by_case_form_or_outer_blanks_are_one(api, assert_refused, first, second):
@@ -65,7 +66,27 @@ def test_two_addresses_that_differ_by_case_form_or_outer_blanks_are_one(api, ass
 
 
 @pytest.mark.parametrize(
-    "name", ["", "   ", "a@b", "a b", "a\u200bb", "a\u0000b", "\ud800", "a\u202eb", "x" * 151, "🙂", "<b>", "a/b"]
+    "name",
+    [
+        "",
+        "   ",
+        "a@b",
+        "a b",
+        "a\u200bb",
+        "a\u0000b",
+        "\ud800",
+        "a\u202eb",
+        "x" * 151,
+        "🙂",
+        "<b>",
+        "a/b",
+        "alice\u3164",
+        "a\ufe0f",
+        "\u034f",
+        "\u3164",
+        "..",
+        "_",
+    ],
 )
 def test_an_unfit_username_is_refused_with_the_reason(api, assert_refused, name):
     answer = api.sign_up(name, email="someone@example.com")
