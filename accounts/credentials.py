@@ -3,14 +3,15 @@
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from accounts import sessions
+from accounts import guessing, sessions
 from accounts.clients import Client
 from accounts.errors import InvalidCredentials, Throttled
 from accounts.events import Event, record
 from accounts.guessing import Guess
 from accounts.identifiers import comparison_key
-from accounts.models import EndReason, User
+from accounts.models import EndReason, KnownNetwork, User
 from accounts.validators import PASSWORD_LENGTH
 
 
@@ -21,13 +22,17 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     Raises InvalidCredentials, or Throttled before anything is hashed.
     """
-    user: User | None = User.objects.with_role_names().called(identifier).first()
+    network = guessing.digest_of("network", client.network)
+    users = User.objects.with_role_names().with_known_network(network)
+    user: User | None = users.called(identifier).first()
     guess = _count(identifier, user, client)
     has_password = _has_password(user, password)
     if user is None or not has_password:
         record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
         raise InvalidCredentials
     guess.give_back()
+    if not user.knows_network:
+        KnownNetwork.objects.remember(user, network, at=timezone.now())
     return user
 
 
@@ -51,30 +56,16 @@ def follow_password_change(user: User, client: Client, *, by: int | None = None)
 
 def _count(identifier: str, user: User | None, client: Client) -> Guess:
     """Count the guess, before it is known whether it is right."""
-    guess = Guess()
     account = str(user.pk) if user else f"unknown {comparison_key(identifier)}"
     try:
-        guess.count_for_address(client)
-        _count_for_account(guess, account, user, client)
+        return guessing.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
     except Throttled:
-        guess.give_back()
         record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
         raise
-    return guess
 
 
 def _id(user: User | None) -> int | None:
     return None if user is None else user.pk
-
-
-def _count_for_account(guess: Guess, account: str, user: User | None, client: Client) -> None:
-    try:
-        guess.count_for_account(account)
-    except Throttled:
-        # Asked for unknown users as well: the answer must take the same time.
-        if not sessions.has_been_used_from(user.pk if user else 0, client):
-            raise
-        guess.count_for_account_at(account, client)
 
 
 def _has_password(user: User | None, password: str) -> bool:

@@ -1,108 +1,112 @@
 """Where failed guesses are counted: in the database, or in Redis or Valkey where `CACHE_URL` names one.
 
-Both are storages of the library `limits`, which speaks to Redis and Valkey itself but to no SQL database.
-Both count with one atomic step, so they are right across threads, processes and machines.
+Both count in atomic steps, so they are right across threads, processes and machines. The library `limits` speaks
+to Redis; it has no storage for a SQL database, and none that processes of one machine share, so the default is
+one statement of our own.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import ParamSpec, Protocol, TypeVar
 
 from django.conf import settings
-from django.db import Error, connection
-from django.db.models import F
-from limits.storage import RedisStorage, Storage
+from django.db import connection
+from limits.errors import StorageError
+from limits.storage import RedisStorage
 
+from accounts.errors import Unavailable
 from accounts.models import GuessCount
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Counter = tuple[str, int]
 """The key of a counter, and the length of its window in seconds."""
 
 _CACHE_TIMEOUT = 2  # seconds
 
-_INCREMENT = """
-    INSERT INTO accounts_guesscount (key, count, resets_at) VALUES (%(key)s, %(amount)s, %(resets_at)s)
+_ADD = """
+    INSERT INTO accounts_guesscount (key, count, resets_at) VALUES {rows}
     ON CONFLICT (key) DO UPDATE SET
-        count = CASE WHEN accounts_guesscount.resets_at <= %(now)s THEN excluded.count
-                     ELSE accounts_guesscount.count + excluded.count END,
-        resets_at = CASE WHEN accounts_guesscount.resets_at <= %(now)s THEN excluded.resets_at
+        count = CASE WHEN accounts_guesscount.resets_at <= %s THEN excluded.count
+                     ELSE accounts_guesscount.count + %s END,
+        resets_at = CASE WHEN accounts_guesscount.resets_at <= %s THEN excluded.resets_at
                          ELSE accounts_guesscount.resets_at END
-    RETURNING count
+    RETURNING key, count
 """
 
 
-class DatabaseStorage(Storage):
-    """Counts in a table. A window starts with its first count and is not prolonged by later ones."""
+class Counters(Protocol):
+    """Counts in windows: one starts with its first count and is not prolonged by later ones."""
 
-    STORAGE_SCHEME = ["database"]
+    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
+        """Add `amount`, which may be negative, to each; return what each has now."""
 
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """What may go wrong below."""
-        return Error
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add `amount` and return the count; `expiry` is in seconds."""
-        now = time.time()
-        values: dict[str, str | float] = {"key": key, "amount": amount, "resets_at": now + expiry, "now": now}
-        with connection.cursor() as cursor:
-            cursor.execute(_INCREMENT, values)
-            (count,) = cursor.fetchone()
-        return int(count)
-
-    def give_back(self, counters: Iterable[Counter]) -> None:
-        """Take one off each counter whose window is still running."""
-        keys = [key for key, _ in counters]
-        running = GuessCount.objects.filter(key__in=keys, resets_at__gt=time.time(), count__gt=0)
-        running.update(count=F("count") - 1)
-
-    def get(self, key: str) -> int:
-        """Return the count of the window that is running, else 0."""
-        running = GuessCount.objects.filter(key=key, resets_at__gt=time.time())
-        return running.values_list("count", flat=True).first() or 0
-
-    def get_expiry(self, key: str) -> float:
-        """Return when the window ends, in seconds since the epoch; now, where none is running."""
-        now = time.time()
-        running = GuessCount.objects.filter(key=key, resets_at__gt=now)
-        return running.values_list("resets_at", flat=True).first() or now
+    def resets_at(self, key: str) -> float:
+        """Return when the window of a counter ends, in seconds since the epoch."""
 
     def check(self) -> bool:
         """Tell whether the counters can be reached."""
+
+
+class DatabaseCounters:
+    """Counts in a table."""
+
+    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
+        """Add to all of them in one statement, which locks the rows in the order given."""
+        now = time.time()
+        rows = ", ".join(["(%s, %s, %s)"] * len(counters))
+        values = [value for key, window in counters for value in (key, max(amount, 0), now + window)]
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD.format(rows=rows), [*values, now, amount, now])
+            counts = dict(cursor.fetchall())
+        return [counts[key] for key, _ in counters]
+
+    def resets_at(self, key: str) -> float:
+        """Return when the window ends; now, where the counter is gone."""
+        return GuessCount.objects.filter(key=key).values_list("resets_at", flat=True).first() or time.time()
+
+    def check(self) -> bool:
+        """Ask the table for anything."""
         GuessCount.objects.exists()
         return True
 
-    def reset(self) -> int:
-        """Forget every counter; return how many there were."""
-        return GuessCount.objects.all().delete()[0]
 
-    def clear(self, key: str) -> None:
-        """Forget one counter."""
-        GuessCount.objects.filter(key=key).delete()
+class CacheCounters:
+    """Counts in Redis or Valkey. Raises Unavailable where it cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        self._storage = RedisStorage(
+            url, wrap_exceptions=True, socket_timeout=_CACHE_TIMEOUT, socket_connect_timeout=_CACHE_TIMEOUT
+        )
+
+    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
+        """Add to one after the other."""
+        return [_reach(self._storage.incr, key, window, amount) for key, window in counters]
+
+    def resets_at(self, key: str) -> float:
+        """Return when the window ends."""
+        return _reach(self._storage.get_expiry, key)
+
+    def check(self) -> bool:
+        """Ping it."""
+        return self._storage.check()
 
 
-class CacheStorage(RedisStorage):
-    """Counts in Redis or Valkey."""
-
-    def give_back(self, counters: Iterable[Counter]) -> None:
-        """Take one off each counter."""
-        for key, window in counters:
-            self.incr(key, window, amount=-1)
+def counters() -> Counters:
+    """Return the counters in force."""
+    return _counters_at(settings.GUESS_COUNTERS_URL)
 
 
 @cache
-def counters_at(url: str) -> DatabaseStorage | CacheStorage:
-    """Return the storage that a URL names: `database:`, or as in `CACHE_URL`."""
-    if url.startswith("database:"):
-        return DatabaseStorage()
-    return CacheStorage(
-        url,
-        wrap_exceptions=True,
-        socket_timeout=_CACHE_TIMEOUT,
-        socket_connect_timeout=_CACHE_TIMEOUT,
-    )
+def _counters_at(url: str) -> Counters:
+    return DatabaseCounters() if url.startswith("database:") else CacheCounters(url)
 
 
-def counters() -> DatabaseStorage | CacheStorage:
-    """Return the storage in force."""
-    return counters_at(settings.GUESS_COUNTERS_URL)
+def _reach(ask: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Ask the cache; a guess that cannot be counted is not allowed."""
+    try:
+        return ask(*args, **kwargs)
+    except StorageError:
+        raise Unavailable from None

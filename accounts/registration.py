@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
+from django.utils import timezone
 
+from accounts import guessing
 from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled, UsernameTaken
 from accounts.events import Event, record
-from accounts.guessing import Guess
 from accounts.identifiers import comparison_key, normalize
-from accounts.models import DEFAULT_ROLE, User
+from accounts.models import DEFAULT_ROLE, KnownNetwork, User
 from accounts.roles import refuse_unknown
 
 
@@ -37,6 +38,7 @@ def register(  # noqa: PLR0913  keyword-only: they are what a form holds
         # Somebody else took one of the names since they were looked up.
         _refuse_taken(candidate)
         raise
+    KnownNetwork.objects.remember(user, guessing.digest_of("network", client.network), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
@@ -58,7 +60,7 @@ def _refuse_invalid(candidate: User, password: str) -> None:
 def _count(client: Client) -> None:
     """Count the sign-up against its address, whatever becomes of it: it also tells which names are taken."""
     try:
-        Guess().count_for_address(client)
+        guessing.count_for_address(client)
     except Throttled:
         record(Event.SIGN_UP_LOCKED_OUT, client=client)
         raise

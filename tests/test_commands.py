@@ -1,13 +1,14 @@
 """What operators do on the command line."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts import guessing, purge
 from accounts.clients import Client
-from accounts.guessing import Guess
-from accounts.models import GuessCount, RefreshToken, Role, User
+from accounts.models import GuessCount, KnownNetwork, RefreshToken, Role, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -100,7 +101,7 @@ class TestPurge:
         assert user.sessions.count() == 5
 
     def test_expired_sessions_are_deleted_and_no_others(self):
-        assert run("purge_expired_tokens").startswith("3 expired sessions and ")
+        assert run("purge_expired_tokens").startswith("3 expired sessions, ")
 
         assert set(RefreshToken.objects.values_list("pk", flat=True)) == {
             self.live.claims.session_id,
@@ -118,12 +119,16 @@ class TestPurge:
 
         assert RefreshToken.objects.count() == left
 
-    def test_it_deletes_in_batches(self, django_assert_num_queries):
-        batches, empty_batch, counters = 3, 1, 1
-        with django_assert_num_queries(batches + empty_batch + counters):
-            run("purge_expired_tokens", "--batch-size", "1")
+    def test_it_deletes_in_batches(self):
+        assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
 
-        assert RefreshToken.objects.count() == 2
+    def test_networks_not_seen_for_a_year_are_forgotten(self, clock):
+        clock.advance(days=360)
+        run("purge_expired_tokens")
+        assert KnownNetwork.objects.count() == 1
+
+        clock.advance(days=5)
+        assert "1 networks" in run("purge_expired_tokens")
 
     @pytest.mark.parametrize(
         "arguments", [("--batch-size", "0"), ("--batch-size", "x"), ("--batch-size", "10001"), ("--retain", "-1")]
@@ -134,9 +139,9 @@ class TestPurge:
 
     def test_spent_counters_go_too(self, clock):
         GuessCount.objects.all().delete()
-        Guess().count_for_address(Client("192.0.2.1", ""))
+        guessing.count_for_address(Client("192.0.2.1", ""))
         clock.advance(minutes=16)
-        Guess().count_for_address(Client("192.0.2.2", ""))
+        guessing.count_for_address(Client("192.0.2.2", ""))
 
         assert "1 spent counters" in run("purge_expired_tokens")
         assert GuessCount.objects.count() == 1

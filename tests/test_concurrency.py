@@ -114,6 +114,19 @@ def test_fifty_simultaneous_guesses_count_in_full():
     assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 40}
 
 
+def test_one_simultaneous_sign_in_of_a_deleted_user_is_no_fault(monkeypatch):
+    make_user("alice")
+    save = RefreshToken.save
+
+    def delete_first(self, *args, **options):
+        User.objects.all().delete()
+        save(self, *args, **options)
+
+    monkeypatch.setattr(RefreshToken, "save", delete_first)
+
+    assert Api().sign_in("alice").json()["code"] == "invalid_credentials"
+
+
 def test_simultaneous_sign_ins_with_the_right_password_all_succeed():
     make_user("alice")
 

@@ -1,6 +1,7 @@
 """Limits on failed guesses: per account, per address, in the API and in the admin alike."""
 
 import pytest
+from django.core.management import call_command
 from django.test import Client as Browser
 
 from accounts.conf import Limit
@@ -15,6 +16,11 @@ HOME, STRANGER = "192.0.2.1", "198.51.100.9"
 def guess(username, password="wrong password", address=STRANGER):
     body = {"username": username, "password": password}
     return Api().http.post("/api/auth/signin", body, "application/json", REMOTE_ADDR=address)
+
+
+def sign_up(username, address):
+    body = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
+    assert Api().http.post("/api/auth/signup", body, "application/json", REMOTE_ADDR=address).status_code == 201
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +104,33 @@ def test_from_the_owners_own_network_guesses_are_limited_too(assert_refused):
     for _ in range(10):
         assert_refused(guess("alice", address=HOME), 401, "invalid_credentials")
     assert_refused(guess("alice", PASSWORD, HOME), 429, "throttled")
+
+
+def test_who_has_only_signed_up_is_not_locked_out_by_a_stranger():
+    sign_up("alice", HOME)
+    for _ in range(12):
+        guess("alice")
+
+    assert guess("alice", PASSWORD, HOME).status_code == 200
+
+
+def test_from_where_the_owner_signed_up_ten_guesses_are_allowed_no_more(assert_refused):
+    sign_up("alice", HOME)
+    for _ in range(10):
+        assert_refused(guess("alice", address=HOME), 401, "invalid_credentials")
+
+    assert_refused(guess("alice", PASSWORD, HOME), 429, "throttled")
+
+
+def test_a_network_is_known_after_its_sessions_are_purged(clock):
+    make_user("alice")
+    guess("alice", PASSWORD, HOME)
+    clock.advance(days=40)
+    call_command("purge_expired_tokens")
+    for _ in range(12):
+        guess("alice")
+
+    assert guess("alice", PASSWORD, HOME).status_code == 200
 
 
 def test_a_session_that_is_open_goes_on_while_its_account_is_locked():
@@ -194,6 +227,14 @@ class TestDjangoAdmin:
 
         assert self.sign_in(PASSWORD).status_code == 302
 
+    def test_an_administrator_is_not_locked_out_by_a_stranger(self):
+        make_administrator()
+        assert self.sign_in(PASSWORD).status_code == 302
+        for _ in range(12):
+            guess("root", address="203.0.113.50")
+
+        assert self.sign_in(PASSWORD).status_code == 302
+
     def test_it_counts_together_with_the_api(self):
         make_administrator()
         for _ in range(5):
@@ -218,6 +259,13 @@ class TestDjangoAdmin:
         ("10.0.0.1", "1.1.1.1, 203.0.113.5, 10.0.0.2", "203.0.113.5"),
         ("198.51.100.9", "203.0.113.5", "198.51.100.9"),
         ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.5:4711", "203.0.113.5"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "203.0.113.5", "203.0.113.5"),
+        ("10.0.0.1", "garbage", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.5, unknown, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("unix:", "203.0.113.5", "unix:"),
     ],
 )
 def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypatch, peer, forwarded, counted):
@@ -229,3 +277,15 @@ def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypat
     build()({"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, lambda *_: None)
 
     assert seen[0]["REMOTE_ADDR"] == counted
+
+
+@pytest.mark.parametrize(("peer", "scheme"), [("10.0.0.1", "https"), ("198.51.100.9", "http")])
+def test_the_forwarded_scheme_counts_from_configured_proxies_alone(auth, monkeypatch, peer, scheme):
+    auth(trusted_proxies=("10.0.0.0/8",))
+    seen = []
+    monkeypatch.setattr("authproject.wsgi.get_wsgi_application", lambda: lambda environ, _: seen.append(environ))
+
+    environ = {"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
+    build()({**environ, "HTTP_X_FORWARDED_PROTO": "https"}, None)
+
+    assert seen[0]["wsgi.url_scheme"] == scheme

@@ -1,6 +1,7 @@
 """Users, their roles, their sessions: fields, constraints, and the changes that touch one table."""
 
 from accounts.models.guesses import GuessCount
+from accounts.models.networks import KnownNetwork
 from accounts.models.sessions import (
     EndReason,
     RefreshToken,
@@ -19,6 +20,7 @@ __all__ = [
     "DEFAULT_ROLE",
     "EndReason",
     "GuessCount",
+    "KnownNetwork",
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",

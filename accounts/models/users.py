@@ -47,8 +47,16 @@ class UserQuerySet(models.QuerySet["User"]):
     def called(self, identifier: str) -> Self:
         """Find the user that a username or an e-mail address names, in any case and form."""
         # A username holds no @, so an identifier can only be one of the two.
-        field = "email_key" if "@" in identifier else "username_key"
-        return self.filter(**{field: comparison_key(identifier)})
+        key = comparison_key(identifier)
+        return self.filter(**{"email_key" if "@" in key else "username_key": key})
+
+    def with_known_network(self, digest: str) -> Self:
+        """Fetch in the same query whether the user has been in a network, as `knows_network`."""
+        return self.annotate(knows_network=models.Exists(self._networks(digest)))
+
+    def _networks(self, digest: str) -> models.QuerySet[models.Model]:
+        networks = self.model._meta.get_field("known_networks").related_model
+        return networks._default_manager.filter(user=models.OuterRef("pk"), digest=digest)
 
     def starting_with(self, beginning: str) -> Self:
         """Find the users whose username or e-mail address begins so, in any case and form."""
@@ -131,6 +139,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         editable=False,
         help_text="Drawn anew when the password changes. A session started under another stamp is over.",
     )
+
+    knows_network = False
+    """Whether the user has been in a network; `with_known_network` tells which one was meant."""
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -48,7 +48,11 @@ class Command(BaseCommand):
                 deleted += count
                 bar.update(count)
         deleted_counters = sum(purge.delete_in_batches(purge.spent_counters(), batch_size))
-        self.stdout.write(f"{deleted} expired sessions and {deleted_counters} spent counters were deleted.")
+        deleted_networks = sum(purge.delete_in_batches(purge.forgotten_networks(), batch_size))
+        self.stdout.write(
+            f"{deleted} expired sessions, {deleted_counters} spent counters and {deleted_networks} networks "
+            "that were known for a year were deleted."
+        )
 
 
 def _batch_size(text: str) -> int:
