@@ -1,12 +1,15 @@
 """The admin site: the same limits on guessing as in the API, and the same consequences of a new password."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -63,6 +66,26 @@ class AuthAdminSite(AdminSite):
     site_title = "Token authentication"
     index_title = "Users and sessions"
     login_form = SignInForm
+
+    def admin_view(
+        self,
+        view: Callable[..., Any],
+        cacheable: bool = False,  # noqa: FBT001, FBT002  Django's signature
+    ) -> Any:
+        """Keep NUL from every page: PostgreSQL has no place for it.
+
+        Raises django.core.exceptions.BadRequest.
+        """
+        page = super().admin_view(view, cacheable)
+
+        @wraps(page)
+        def guarded(request: HttpRequest, *args: Any, **options: Any) -> Any:
+            queries = (request.GET.urlencode(), request.POST.urlencode(), quote(request.path_info))
+            if any("%00" in query for query in queries):
+                raise BadRequest("NUL is not allowed.")
+            return page(request, *args, **options)
+
+        return guarded
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show and take the form for one's own password."""

@@ -10,7 +10,7 @@ HTTP = ("django.http", "django.views", "django.shortcuts", "django.urls", "djang
 DOMAIN = [
     path
     for path in sorted((ROOT / "accounts").rglob("*.py"))
-    if "admin" not in path.relative_to(ROOT).parts and path.name != "admin_site.py"
+    if "admin" not in path.relative_to(ROOT).parts and not path.name.startswith("admin_")
 ]
 
 

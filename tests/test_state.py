@@ -122,7 +122,7 @@ def own_password_changed_in_the_admin(signed_in, user, admin_site):
 
 def password_changed_by_command(signed_in, user, admin_site):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("getpass.getpass", lambda prompt: "another good one")
+        patch.setattr("accounts.management.commands.changepassword.getpass", lambda prompt: "another good one")
         call_command("changepassword", user.username)
     assert User.objects.get(pk=user.pk).check_password("another good one")
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
-from django.db import models
+from django.db import DataError, models
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -31,6 +32,16 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
     list_max_show_all = 0
     ordering = ("-pk",)
     sortable_by = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, or run an action on a selection; refuse a selection or query that names nothing.
+
+        Raises django.core.exceptions.BadRequest.
+        """
+        try:
+            return super().changelist_view(request, extra_context)
+        except (ValueError, OverflowError, ValidationError, DataError) as error:
+            raise BadRequest(f"The query or the selection is not valid: {type(error).__name__}") from None
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Leave out Django's bulk deletion, which loads all that is selected and all that hangs on it."""

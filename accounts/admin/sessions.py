@@ -181,6 +181,11 @@ class SessionAdmin(BoundedAdmin):
             self.message_user(request, "The session was over already.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:accounts_refreshtoken_change", args=[session_id]))
 
+    def delete_model(self, request: HttpRequest, obj: RefreshToken) -> None:
+        """Delete the row, which ends the session, and tell of it."""
+        sessions.end(obj.pk, EndReason.REVOKED, Client.from_environ(request.META), by=request.user.pk)
+        super().delete_model(request, obj)
+
     def change_view(
         self,
         request: HttpRequest,

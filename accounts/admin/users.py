@@ -20,24 +20,45 @@ from accounts import activation, credentials, roles, sessions
 from accounts.admin.lists import BoundedAdmin
 from accounts.clients import Client
 from accounts.events import Event, record
+from accounts.identifiers import normalize
 from accounts.models import DEFAULT_ROLE, EndReason, User, UserQuerySet
 
 
-class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Makes a user; two names that differ only by case or form are one."""
+class NormalizedNames:
+    """Brings names into the form that is stored before the model's rules are held against them."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_username(self) -> str:
+        """Return the username as it is stored; the model knows whether somebody has it."""
+        return normalize(self.cleaned_data["username"])
+
+    def clean_email(self) -> str:
+        """Return the e-mail address as it is stored."""
+        return normalize(self.cleaned_data["email"])
+
+
+class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
+    """Makes a user."""
 
     class Meta:
         model = User
         fields = ("username", "email", "fullname")
 
-    def clean_username(self) -> str:
-        """Leave the comparison with other users to the model, which knows every form of a name."""
-        username: str = self.cleaned_data["username"]
-        return username
 
+class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
+    """Edits what an administrator may; of the password, not even the beginning of its hash is shown.
 
-class UserEditForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Edits what an administrator may; of the password, not even the beginning of its hash is shown."""
+    The form carries what it showed, so that a change is what the administrator changed: what somebody else,
+    or a command, has changed since the page was opened stays.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Who sends the form without having opened the page means what it says.
+        shows_initial = not self.is_bound or "initial-username" in self.data
+        for field in self.fields.values():
+            field.show_hidden_initial = shows_initial
 
     class Meta:
         model = User
@@ -71,6 +92,9 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generi
         return user
 
 
+RIGHTS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
+
+
 @admin.register(User)
 class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  # generic for the checker only
     """Users with their roles, and a way to their sessions."""
@@ -100,6 +124,16 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """Say whether there is a password, and lead to where it is changed."""
         state = "set" if user.has_usable_password() else "none: the user cannot sign in"
         return format_html('{} (<a href="../password/">change it</a>)', state)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Keep whoever is no superuser from giving rights, to others or to themselves."""
+        rights = () if request.user.is_superuser else RIGHTS
+        return (*self.readonly_fields, *rights)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Keep whoever is no superuser from a superuser's account, its password above all."""
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not is_above
 
     def get_search_results(
         self,
