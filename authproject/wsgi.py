@@ -1,19 +1,41 @@
 """What a WSGI server runs."""
 
 import os
+import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from granian.utils.proxies import wrap_wsgi_with_proxy_headers
+
+from authproject.proxies import Application, behind
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authproject.settings")
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
-
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCII)
+_BOUNDARY = re.compile(r";\s*boundary=\"?([A-Za-z0-9'()+_,./:=?-]{1,70})\"?", re.ASCII | re.IGNORECASE)
+
+
+def with_plain_content_type(application: Application) -> Application:
+    """Leave of a Content-Type the media type and a form's boundary.
+
+    Everything here is UTF-8. Django would decode the query string, too, in any charset that a request claims,
+    and fails on some before a view is reached.
+    """
+
+    def plain(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if claimed := environ.get("CONTENT_TYPE"):
+            media_type = _MEDIA_TYPE.match(claimed.strip())
+            boundary = _BOUNDARY.search(claimed)
+            environ["CONTENT_TYPE"] = (media_type[0] if media_type else "application/octet-stream") + (
+                f"; boundary={boundary[1]}" if boundary else ""
+            )
+        return application(environ, start_response)
+
+    return plain
 
 
 def with_content_length(application: Application) -> Application:
@@ -31,15 +53,10 @@ def with_content_length(application: Application) -> Application:
 
 
 def build() -> Application:
-    """Assemble the application.
-
-    REMOTE_ADDR and the scheme become what the outermost trusted proxy saw; what anyone else claims of
-    them counts for nothing.
-    """
+    """Assemble the application."""
     django: Application = get_wsgi_application()
-    proxies = list(settings.AUTH["trusted_proxies"])
-    application: Application = wrap_wsgi_with_proxy_headers(with_content_length(django), proxies)
-    return application
+    proxies = settings.AUTH["trusted_proxies"]
+    return behind(with_content_length(with_plain_content_type(django)), proxies)
 
 
 application = build()
