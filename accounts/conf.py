@@ -209,8 +209,11 @@ def refuse_unless_allowed(field: "dataclasses.Field[Any]", value: object) -> Non
 
 def wrong_setting(field: "dataclasses.Field[Any]", value: object) -> str:
     """Say what is wrong: the setting, the value and what is allowed."""
-    shown = f"{value.total_seconds():g}" if isinstance(value, timedelta) else value
-    return f"{environment_name(field)} is {str(shown)!r}. Allowed: {field.metadata['rule'].allowed}."
+    if isinstance(value, timedelta):
+        value = f"{value.total_seconds():g}"
+    elif isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 @cache

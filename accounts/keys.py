@@ -92,14 +92,19 @@ def key_ring() -> KeyRing:
 
 @cache
 def _load(folder: Path, algorithm: str) -> KeyRing:
-    keys = [_read(path) for path in sorted(folder.glob("*.pem"))]
+    paths = sorted(folder.glob("*.pem"))
+    keys = [_read(path) for path in paths]
     if not any(key.algorithm == algorithm for key in keys):
         # Named after its place in the order: processes that start together agree on one file.
-        newest = folder / f"{len(keys) + 1:04}.pem"
+        newest = folder / f"{_last_number(paths) + 1:04}.pem"
         _keep(newest, algorithm)
         keys.append(_read(newest))
     signing = [key for key in keys if key.algorithm == algorithm][-1]
     return KeyRing(signing, {key.kid: key for key in keys})
+
+
+def _last_number(paths: list[Path]) -> int:
+    return max((int(path.stem) for path in paths if path.stem.isdecimal()), default=0)
 
 
 def _keep(path: Path, algorithm: str) -> None:

@@ -52,10 +52,11 @@ def find_access_token(request: Request) -> str | None:
 
 
 def _bearer_tokens(request: Request) -> list[str]:
-    scheme, _, credentials = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    if scheme.lower() != "bearer":
-        return []
-    return _single(credentials, "Authorization")
+    header = request.META.get("HTTP_AUTHORIZATION", "").strip()
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return _single(credentials, "Authorization")
+    return _single("", "Authorization") if "bearer" not in header.lower() else _single(header, "Authorization")
 
 
 def _header_tokens(request: Request) -> list[str]:

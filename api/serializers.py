@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from accounts.models import User
 from accounts.sessions import TokenPair
@@ -27,6 +28,18 @@ class Text(serializers.CharField):
         return data
 
 
+class Texts(serializers.ListField):
+    """A list of texts: in a form, one field of the same name for each."""
+
+    child = Text(max_length=40)
+
+    def get_value(self, dictionary: Any) -> Any:
+        """Find the list; the indexed names that the framework reads as well are none of ours."""
+        if not hasattr(dictionary, "getlist"):
+            return super().get_value(dictionary)
+        return dictionary.getlist(self.field_name) if self.field_name in dictionary else empty
+
+
 class SignUpInput(serializers.Serializer[Any]):
     """What a sign-up sends."""
 
@@ -34,7 +47,7 @@ class SignUpInput(serializers.Serializer[Any]):
     email = Text()
     password = Text(write_only=True)
     fullname = Text(required=False, allow_null=True)
-    roles = serializers.ListField(child=Text(max_length=40), required=False, allow_null=True, max_length=20)
+    roles = Texts(required=False, allow_null=True, max_length=20)
 
 
 class SignInInput(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from api.views.refresh import Refresh
 from api.views.sign_in import SignIn
 from api.views.sign_out import SignOut, SignOutAll
 from api.views.sign_up import SignUp
-from api.views.start import start_page
+from api.views.start import StartPage
 
 
 def _at(path: str, view: Callable[..., Any], name: str) -> URLPattern:
@@ -33,5 +33,5 @@ urlpatterns = [
     _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
     _at("healthz", service.Liveness.as_view(), "liveness"),
     _at("readyz", service.Readiness.as_view(), "readiness"),
-    re_path(r"^$", start_page, name="start"),
+    re_path(r"^$", StartPage.as_view(), name="start"),
 ]

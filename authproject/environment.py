@@ -1,6 +1,9 @@
 """Reads the environment into typed values; says plainly what is wrong with one."""
 
 import dataclasses
+import ipaddress
+import re
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +13,7 @@ import environs
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import AuthSettings, Limit, environment_name, wrong_setting
+from accounts.private_files import read_or_create
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -97,3 +101,54 @@ def read_list(env: environs.Env, name: str, default: str = "") -> list[str]:
 def read_secret(env: environs.Env, name: str) -> str:
     """Read a text that no message may repeat; empty where it is not set."""
     return env.str(name, "")
+
+
+def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
+    """Read the names that Django compares the Host header with.
+
+    Raises ImproperlyConfigured.
+    """
+    hosts = read_list(env, name, default)
+    for host in hosts:
+        if re.fullmatch(r"\*|\.?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", host) is None:
+            allowed = "a comma-separated list of host names and addresses, such as auth.example.com"
+            raise ImproperlyConfigured(f"{name} holds {host!r}. Allowed: {allowed} (no scheme, no port).")
+    return hosts
+
+
+def read_address(env: environs.Env, name: str, default: str) -> str:
+    """Read the IP address to listen on.
+
+    Raises ImproperlyConfigured.
+    """
+    text = env.str(name, default)
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: an IP address, such as 0.0.0.0.") from None
+
+
+def read_cache_url(env: environs.Env, name: str) -> str:
+    """Read the address of a Redis or Valkey, which may hold a password; empty where it is not set.
+
+    Raises ImproperlyConfigured.
+    """
+    text = read_secret(env, name)
+    # The two speak one protocol, and one client library speaks to both.
+    url = re.sub(r"^valkey(s?):", lambda found: f"redi{'ss' if found[1] else 's'}:", text)
+    if url and re.fullmatch(r"rediss?://[^/\s]+(:\d+)?(/\d*)?", url) is None:
+        raise ImproperlyConfigured(f"{name} cannot be used. Allowed: redis://HOST:PORT/0, rediss:// or valkey://.")
+    return url
+
+
+def keep_secret(name: str, path: Path) -> str:
+    """Return the secret that was made and kept on first start.
+
+    Raises ImproperlyConfigured where it can neither be read nor kept.
+    """
+    try:
+        return read_or_create(path, lambda: secrets.token_urlsafe(64).encode()).decode()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} is not set, and none can be kept in {path}: {error.strerror}"
+        ) from None

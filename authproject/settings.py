@@ -5,16 +5,19 @@ explanations, in `accounts.conf.AuthSettings`.
 """
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environs
 
-from accounts.private_files import read_or_create
 from authproject.environment import (
+    keep_secret,
+    read_address,
     read_auth_settings,
+    read_cache_url,
     read_flag,
+    read_hosts,
     read_list,
     read_number,
     read_secret,
@@ -30,21 +33,19 @@ env = environs.Env()
 DEBUG = read_flag(env, "DEBUG", default=False)
 
 # Signs admin sessions, and derives the keys that refresh tokens are chained with. Made and kept on first start.
-SECRET_KEY = read_secret(env, "SECRET_KEY") or (
-    read_or_create(DATA_DIR / "secret_key", lambda: secrets.token_urlsafe(64).encode()).decode()
-)
+SECRET_KEY = read_secret(env, "SECRET_KEY") or keep_secret("SECRET_KEY", DATA_DIR / "secret_key")
 
 # Former SECRET_KEYs, comma-separated: refresh tokens issued under them stay good.
 SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
 
 # The names and addresses that this service answers to, comma-separated.
-ALLOWED_HOSTS = read_list(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = read_hosts(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 # The web origins whose pages may call the API, comma-separated: https://app.example.com,http://localhost:3000
 CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
 
 # Where the server listens, and with how many processes (one per core, unless set).
-HOST = env.str("HOST", "127.0.0.1")
+HOST = read_address(env, "HOST", "127.0.0.1")
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
 
@@ -60,7 +61,7 @@ DATABASE: dict[str, Any] = read_url(
 )
 
 # Redis or Valkey, to count failed guesses in: redis://host:6379/0. Unless set, the database counts them.
-GUESS_COUNTERS_URL = read_secret(env, "CACHE_URL") or "database:"
+GUESS_COUNTERS_URL = read_cache_url(env, "CACHE_URL") or "database:"
 
 # How mail is sent: submission://user:password@host:587. Unless set, it is printed.
 EMAIL: dict[str, Any] = read_url(
@@ -71,7 +72,8 @@ EMAIL: dict[str, Any] = read_url(
     allowed="console:, smtp://HOST:PORT or submission://USER:PASSWORD@HOST:PORT",
 )
 
-_IS_TLS = AUTH["public_url"].startswith("https://")
+_PUBLIC = urlsplit(AUTH["public_url"])
+_IS_TLS = _PUBLIC.scheme == "https"
 
 _DATABASE_TIMEOUT = 5  # seconds
 
@@ -212,9 +214,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]
 SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
 SECURE_HSTS_PRELOAD = _IS_TLS
+SESSION_ENGINE = "accounts.admin_sessions"
 SESSION_COOKIE_SECURE = _IS_TLS
 CSRF_COOKIE_SECURE = _IS_TLS
-CSRF_TRUSTED_ORIGINS = [AUTH["public_url"].rstrip("/")] if _IS_TLS else []
+CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"
 # A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -109,6 +109,13 @@ def test_one_header_twice_is_refused(signed_in, api, assert_refused, header):
     assert_refused(api.get("/api/test/user", **{header: f"{value},{value}"}), 400, "invalid_request")
 
 
+@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz,Bearer {}", ",Bearer {}"])
+def test_a_second_authorization_header_is_refused_whatever_its_scheme(signed_in, api, assert_refused, header):
+    answer = api.get("/api/test/user", Authorization=header.format(signed_in.access_token))
+
+    assert_refused(answer, 400, "invalid_request")
+
+
 @pytest.mark.parametrize("empty", ["", " ", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Token abc"])
 def test_a_header_that_holds_no_bearer_token_is_no_token(api, assert_refused, empty):
     assert_refused(api.get("/api/test/user", Authorization=empty), 401, "token_missing")

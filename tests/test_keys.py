@@ -59,6 +59,18 @@ def test_the_newest_key_signs_and_the_older_ones_verify(folder):
     assert len(ring.verifying) == 2
 
 
+def test_a_key_is_numbered_after_the_last_one_there(folder, auth):
+    key_ring()
+    auth(algorithm="EdDSA", keys_dir=folder)
+    key_ring()
+    (folder / "0001.pem").unlink()
+    auth(algorithm="ES256", keys_dir=folder)
+    keys._load.cache_clear()
+
+    assert key_ring().signing.algorithm == "ES256"
+    assert sorted(path.name for path in folder.iterdir()) == ["0002.pem", "0003.pem"]
+
+
 def test_another_algorithm_gets_a_key_beside_the_old_one(folder, auth):
     old = key_ring().signing
     auth(algorithm="EdDSA", keys_dir=folder)

@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import AuthSettings, Limit, environment_name
-from authproject.environment import read_auth_settings
+from authproject.environment import keep_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -135,7 +135,14 @@ def start(**environment):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("AUTH_ALGORITHM", "none"), ("PORT", "http"), ("PORT", "0"), ("WORKERS", "-1"), ("DEBUG", "perhaps")],
+    [
+        ("AUTH_ALGORITHM", "none"),
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("WORKERS", "-1"),
+        ("DEBUG", "perhaps"),
+        ("HOST", "everywhere"),
+    ],
 )
 def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
     run = start(**{name: value})
@@ -151,6 +158,8 @@ def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
         ("DATABASE_URL", "mysql://u:hidden@h/d"),
         ("DATABASE_URL", "postgres://u:hidden@h:x/d"),
         ("EMAIL_URL", "x://u:hidden@h"),
+        ("CACHE_URL", "hidden"),
+        ("CACHE_URL", "memcached://u:hidden@h"),
     ],
 )
 def test_a_wrong_address_is_named_without_its_password(name, value):
@@ -159,3 +168,17 @@ def test_a_wrong_address_is_named_without_its_password(name, value):
     assert run.returncode != 0
     assert run.stderr.startswith(f"The settings are wrong: {name} cannot be used. Allowed: ")
     assert "hidden" not in run.stderr
+
+
+def test_hosts_are_names_alone():
+    run = start(ALLOWED_HOSTS="auth.example.com,https://x.example")
+
+    assert run.stderr.startswith("The settings are wrong: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+
+
+def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set, and none can be kept in"):
+        keep_secret("SECRET_KEY", path / "secret_key")

@@ -32,7 +32,9 @@ def test_a_sign_in_answers_with_the_account_and_a_token_pair(api):
     }
 
 
-@pytest.mark.parametrize("identifier", ["alice", "ALICE", " alice ", "alice@example.com", "Alice@Example.COM"])
+@pytest.mark.parametrize(
+    "identifier", ["alice", "ALICE", " alice ", "alice@example.com", "Alice@Example.COM", "alice＠example.com"]
+)
 def test_a_user_signs_in_by_username_or_address_in_any_case(api, identifier):
     make_user("alice")
 

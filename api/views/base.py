@@ -36,6 +36,13 @@ class ProtectedView(APIView):
         """Answer refusals as the contract says."""
         return render_error
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer a refusal in JSON, also where the view's own answers are something else."""
+        response = super().handle_exception(exc)
+        self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
+        return response
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep the answer out of caches, which know nothing of `x-access-token`."""
         answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)

@@ -4,6 +4,7 @@ from django.db import connection
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -36,11 +37,10 @@ class Schema(PublicView):
         return Response(schema.document())
 
 
-class Docs(SpectacularSwaggerView):
+class Docs(PublicView, SpectacularSwaggerView):
     """The page of the OpenAPI document; it loads nothing from elsewhere."""
 
-    authentication_classes = ()
-    permission_classes = ()
+    renderer_classes = [TemplateHTMLRenderer]
 
 
 class Liveness(PublicView):
