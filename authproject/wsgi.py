@@ -1,9 +1,8 @@
-"""What a WSGI server runs."""
+"""The WSGI application. `authproject.rsgi` serves it."""
 
 import os
 import re
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +11,6 @@ from django.core.wsgi import get_wsgi_application
 from authproject.proxies import Application, behind
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authproject.settings")
-
-METHODS_WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCII)
 _BOUNDARY = re.compile(r";\s*boundary=\"?([A-Za-z0-9'()+_,./:=?-]{1,70})\"?", re.ASCII | re.IGNORECASE)
@@ -38,25 +35,11 @@ def with_plain_content_type(application: Application) -> Application:
     return plain
 
 
-def with_content_length(application: Application) -> Application:
-    """Give bodies that come without a length (chunked, HTTP/2) one: Django reads nothing of them otherwise."""
-
-    def measured(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ["REQUEST_METHOD"] in METHODS_WITH_BODY and not environ.get("CONTENT_LENGTH"):
-            # One byte more than is allowed is enough to be refused for it.
-            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-            environ["wsgi.input"] = BytesIO(body)
-            environ["CONTENT_LENGTH"] = str(len(body))
-        return application(environ, start_response)
-
-    return measured
-
-
 def build() -> Application:
     """Assemble the application."""
     django: Application = get_wsgi_application()
     proxies = settings.AUTH["trusted_proxies"]
-    return behind(with_content_length(with_plain_content_type(django)), proxies)
+    return behind(with_plain_content_type(django), proxies)
 
 
 application = build()

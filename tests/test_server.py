@@ -213,6 +213,47 @@ def test_no_content_type_is_a_fault(server, content_type, path):
         assert server.request(method, path, b"{}", **{"Content-Type": content_type})[0] < 500
 
 
+def test_clients_that_send_a_byte_and_nothing_more_hold_up_nobody(server, pair):
+    slow = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(40)]
+    try:
+        for number, one in enumerate(slow):
+            length = b"Transfer-Encoding: chunked\r\n\r\n1\r\n{" if number % 2 else b"Content-Length: 50\r\n\r\n{"
+            one.sendall(
+                b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + length
+            )
+
+        status, _ = server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+
+        assert status == 200
+        assert slow[0].recv(100).startswith(b"HTTP/1.1 408 ")
+    finally:
+        for one in slow:
+            one.close()
+
+
+def test_a_header_with_an_underscore_stands_for_no_other(server, pair):
+    body = {"username": pair["username"], "password": "wrong password"}
+
+    server.post("/api/auth/signin", body, X_Forwarded_For="66.66.66.66", **{"X-Forwarded-For": "203.0.113.99"})
+
+    assert server.request("GET", "/api/test/user", X_ACCESS_TOKEN=pair["accessToken"])[0] == 401
+    assert "203.0.113.99" in server.log.read_text()
+    assert "66.66.66.66" not in server.log.read_text()
+
+
+def test_pages_are_served_and_heads_have_no_body(server):
+    status, page = server.request("GET", "/admin/login/")
+    assert (status, b"Token authentication" in page) == (200, True)
+
+    status, nothing = server.request("HEAD", "/api/test/all")
+    assert (status, nothing) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/%E5%BC%A0", "/%ff", "/a%00b", "//evil.example", "/%2e%2e/x", "/?x=%ff"])
+def test_no_path_is_a_fault(server, path):
+    assert server.request("GET", path)[0] in (302, 404)
+
+
 def test_bytes_that_are_no_http_are_no_fault(server):
     for sent in (
         b"\x00\xff\r\n\r\n",

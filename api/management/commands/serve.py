@@ -7,8 +7,6 @@ from granian.server import Server
 
 from accounts.keys import key_ring
 
-# A password hash leaves the interpreter to other threads; more than two only get in each other's way.
-THREADS = 2
 STOP_TIMEOUT = 30  # seconds that requests in flight have
 
 
@@ -22,12 +20,11 @@ class Command(BaseCommand):
         key_ring()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         Server(
-            "authproject.wsgi:application",
+            "authproject.rsgi:application",
             address=settings.HOST,
             port=settings.PORT,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
             workers=settings.WORKERS,
-            blocking_threads=THREADS,
             respawn_failed_workers=True,
             workers_kill_timeout=STOP_TIMEOUT,
         ).serve()
