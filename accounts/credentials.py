@@ -1,7 +1,7 @@
 """Passwords: check one in equal time for everybody, and set one."""
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -32,7 +32,7 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
         raise InvalidCredentials
     guess.give_back()
     if not user.knows_network:
-        KnownNetwork.objects.remember(user, network, at=timezone.now())
+        _remember(user, network)
     return user
 
 
@@ -62,6 +62,14 @@ def _count(identifier: str, user: User | None, client: Client) -> Guess:
     except Throttled:
         record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
         raise
+
+
+def _remember(user: User, network: str) -> None:
+    try:
+        KnownNetwork.objects.remember(user, network, at=timezone.now())
+    except IntegrityError:
+        # The user was deleted since the password was checked.
+        raise InvalidCredentials from None
 
 
 def _id(user: User | None) -> int | None:

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import RefreshToken, User
+from accounts.models.networks import KnownNetworkQuerySet
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -114,15 +115,24 @@ def test_fifty_simultaneous_guesses_count_in_full():
     assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 40}
 
 
-def test_one_simultaneous_sign_in_of_a_deleted_user_is_no_fault(monkeypatch):
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_user_deleted_during_the_sign_in_is_no_fault(monkeypatch, is_known):
     make_user("alice")
+    if is_known:
+        Api().sign_in("alice")
+    remember = KnownNetworkQuerySet.remember
     save = RefreshToken.save
 
     def delete_first(self, *args, **options):
         User.objects.all().delete()
         save(self, *args, **options)
 
+    def delete_even_sooner(self, *args, **options):
+        User.objects.all().delete()
+        remember(self, *args, **options)
+
     monkeypatch.setattr(RefreshToken, "save", delete_first)
+    monkeypatch.setattr(KnownNetworkQuerySet, "remember", delete_even_sooner)
 
     assert Api().sign_in("alice").json()["code"] == "invalid_credentials"
 
