@@ -191,6 +191,17 @@ def test_a_sign_up_that_asks_for_a_taken_name_counts_too(auth, assert_refused):
     assert_refused(api.sign_up("alice", email="4@example.com"), 429, "throttled")
 
 
+def test_attempts_on_a_locked_account_do_not_count_against_the_address(auth, assert_refused):
+    auth(address_limit=Limit(12, 900))
+    make_user("alice")
+    for _ in range(10):
+        guess("alice")
+    for _ in range(5):
+        assert_refused(guess("alice"), 429, "throttled")
+
+    assert_refused(guess("bob"), 401, "invalid_credentials")
+
+
 def test_ipv6_addresses_of_one_network_count_as_one(auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     for number in range(3):
