@@ -1,9 +1,8 @@
 """Many at once, with real threads, each on a connection of its own."""
 
-import contextlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, Thread
 
 import pytest
 from django.core.management import call_command
@@ -161,20 +160,23 @@ def test_of_simultaneous_sign_ups_under_one_name_one_succeeds():
     assert User.objects.count() == 1
 
 
-def test_simultaneous_role_changes_all_take(monkeypatch):
+def test_of_two_role_changes_none_undoes_the_other(monkeypatch):
     user = make_user("alice")
     refuse_unknown = roles.refuse_unknown
-    meeting = Barrier(2)
+    others = []
 
-    def meet_between_reading_and_writing(names):
-        # The two meet here only where nothing puts them in an order; else the first gives up waiting.
-        with contextlib.suppress(BrokenBarrierError):
-            meeting.wait(timeout=1)
+    def let_another_come_between_reading_and_writing(names):
+        monkeypatch.setattr(roles, "refuse_unknown", refuse_unknown)
+        other = Thread(target=lambda: at_once(lambda: call_command("grantrole", "alice", "moderator")))
+        other.start()
+        # It gets no further than the lock, for as long as this change is under way.
+        other.join(timeout=1)
+        others.append(other)
         refuse_unknown(names)
 
-    monkeypatch.setattr(roles, "refuse_unknown", meet_between_reading_and_writing)
-
-    at_once(*[lambda role=role: call_command("grantrole", "alice", role) for role in ("moderator", "admin")])
+    monkeypatch.setattr(roles, "refuse_unknown", let_another_come_between_reading_and_writing)
+    call_command("grantrole", "alice", "admin")
+    others[0].join()
 
     user.refresh_from_db()
     assert user.role_names == ("admin", "moderator", "user")
