@@ -2,11 +2,14 @@
 
 A WSGI server gives a request a thread and lets it wait there for the body: with a few threads a process, a few
 clients that send a byte and nothing more hold up everybody. Here a body is read to its end, or refused for being
-late, before a thread is taken. Headers come as they were sent, so that one whose name holds an underscore, which
-CGI spells like the one with a hyphen, stands for no other (a client's X_Forwarded_For for a proxy's).
+late, before a thread is taken; and an answer that does not come is given up with 503.
+
+Headers come as they were sent, so that one whose name holds an underscore, which CGI spells like the one with a
+hyphen, stands for no other (a client's X_Forwarded_For for a proxy's).
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +19,19 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
 
+from accounts.errors import Unavailable
 from authproject.wsgi import application as wsgi_application
 
 # A password hash leaves the interpreter to other threads; more than two only get in each other's way.
 THREADS = 2
 BODY_TIMEOUT = 10  # seconds
+ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_TOO_LATE = b'{"message":"The body did not arrive in time.","code":"invalid_request"}'
 _JSON = [("content-type", "application/json")]
+_TOO_LATE = json.dumps({"message": "The body did not arrive in time.", "code": "invalid_request"}).encode()
+_UNAVAILABLE = json.dumps({"message": Unavailable.message, "code": Unavailable.code}).encode()
+_RETRY = [*_JSON, ("retry-after", str(Unavailable.retry_after))]
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
 
@@ -46,7 +53,12 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
         return
     except ProtocolClosed:
         return
-    answer = await asyncio.get_running_loop().run_in_executor(_threads, _answer, environ_of(scope, body))
+    answering = asyncio.get_running_loop().run_in_executor(_threads, _answer, environ_of(scope, body))
+    try:
+        answer = await asyncio.wait_for(answering, ANSWER_TIMEOUT)
+    except TimeoutError:
+        protocol.response_bytes(503, _RETRY, _UNAVAILABLE)
+        return
     if answer.body:
         protocol.response_bytes(answer.status, answer.headers, answer.body)
     else:
