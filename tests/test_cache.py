@@ -1,0 +1,84 @@
+"""Failed guesses counted in a real Redis, where `CACHE_URL` names one."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections import Counter
+
+import pytest
+import redis
+
+from tests.conftest import Api
+from tests.factories import PASSWORD, make_user
+from tests.test_concurrency import at_once
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
+    ),
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+]
+
+
+@pytest.fixture
+def cache(settings, tmp_path):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    _wait_for(url)
+    settings.GUESS_COUNTERS_URL = url
+    yield process
+    process.terminate()
+    process.wait(timeout=10)
+
+
+def _wait_for(url):
+    with redis.Redis.from_url(url) as client:
+        for _ in range(100):
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.05)  # a process of the system starts in its own time
+            else:
+                return
+    pytest.fail("Redis did not start")
+
+
+def test_simultaneous_guesses_count_in_full(cache):
+    make_user("victim")
+
+    answers = at_once(*[lambda: Api().sign_in("victim", "wrong password")] * 30)
+
+    assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 20}
+    assert 0 < int(Api().sign_in("victim")["Retry-After"]) <= 900
+
+
+def test_sign_ins_that_succeed_are_not_counted(cache):
+    make_user("alice")
+
+    assert {Api().sign_in("alice", PASSWORD).status_code for _ in range(15)} == {200}
+
+
+def test_nothing_is_counted_in_the_database(cache, django_assert_max_num_queries):
+    make_user("alice")
+    Api().sign_in("alice")
+
+    with django_assert_max_num_queries(2):
+        assert Api().sign_in("alice").status_code == 200
+
+
+def test_a_cache_that_stops_is_503_for_what_needs_it(cache, assert_refused):
+    api = Api()
+    assert api.get("/readyz").status_code == 200
+
+    cache.terminate()
+    cache.wait(timeout=10)
+
+    assert_refused(api.sign_in("alice"), 503, "unavailable")
+    assert_refused(api.sign_up("alice"), 503, "unavailable")
+    assert_refused(api.get("/readyz"), 503, "unavailable")
+    assert api.get("/api/test/all").status_code == 200
