@@ -30,10 +30,15 @@ ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never an
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _JSON = [("content-type", "application/json")]
 _TOO_LATE = json.dumps({"message": "The body did not arrive in time.", "code": "invalid_request"}).encode()
+_CUT_SHORT = json.dumps({"message": "The body is shorter than announced.", "code": "invalid_request"}).encode()
 _UNAVAILABLE = json.dumps({"message": Unavailable.message, "code": Unavailable.code}).encode()
 _RETRY = [*_JSON, ("retry-after", str(Unavailable.retry_after))]
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
+
+
+class BodyCutShort(Exception):
+    """The client hung up before it had sent what it announced; half a form is no form."""
 
 
 class Answer(NamedTuple):
@@ -50,6 +55,9 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
         body = await asyncio.wait_for(_read(scope, protocol), BODY_TIMEOUT)
     except TimeoutError:
         protocol.response_bytes(408, _JSON, _TOO_LATE)
+        return
+    except BodyCutShort:
+        protocol.response_bytes(400, _JSON, _CUT_SHORT)
         return
     except ProtocolClosed:
         return
@@ -111,7 +119,9 @@ async def _read(scope: Scope, protocol: HTTPProtocol) -> bytes:
     async for chunk in protocol:
         body += chunk
         if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            break
+            return bytes(body)
+    if len(body) < int(scope.headers.get("content-length") or 0):
+        raise BodyCutShort
     return bytes(body)
 
 

@@ -276,6 +276,36 @@ def test_no_path_is_a_fault(server, path):
     assert server.request("GET", path)[0] in (302, 404)
 
 
+def test_a_body_cut_short_is_not_taken_for_a_whole_one(server, pair):
+    form = f"username={pair['username']}&password={PASSWORD.replace(' ', '+')}".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(
+            b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + form
+        )
+        raw.shutdown(socket.SHUT_WR)
+
+        assert b" 200 " not in raw.makefile("rb").read()
+
+
+def test_requests_in_flight_are_finished_when_the_server_stops(server, tmp_path):
+    other = Server({**server.environment, "PORT": str(free_port())}, tmp_path / "log")
+    asked = [socket.create_connection(("127.0.0.1", other.port), timeout=30) for _ in range(20)]
+    for one in asked:
+        one.sendall(
+            b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 36\r\n\r\n{"username": "nobody","password":""}'
+        )
+    first = asked[0].recv(12)
+
+    assert other.stop() == 0
+
+    answers = [first, *(one.recv(12) for one in asked[1:])]
+    for one in asked:
+        one.close()
+    assert set(answers) <= {b"HTTP/1.1 401", b"HTTP/1.1 429"}
+
+
 def test_bytes_that_are_no_http_are_no_fault(server):
     for sent in (
         b"\x00\xff\r\n\r\n",
