@@ -231,7 +231,7 @@ def test_a_signature_has_one_spelling(signed_in, assert_refused):
         lambda token: "W10." + token.split(".", 1)[1],
         lambda token: "bnVsbA." + token.split(".", 1)[1],
         lambda token: "[" * 400 + "." + token.split(".", 1)[1],
-        lambda token: base64.urlsafe_b64encode(b"[" * 5000).decode() + "." + token.split(".", 1)[1],
+        lambda token: base64.urlsafe_b64encode(b"[" * 5001).decode() + "." + token.split(".", 1)[1],
         lambda token: "_" + token[1:],
         lambda token: "null",
         lambda token: "undefined",
