@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from accounts import credentials
 from accounts.clients import NO_CLIENT, Client
-from accounts.errors import Throttled
+from accounts.errors import InvalidCredentials, Throttled
 from accounts.events import Event, record
 
 
@@ -46,10 +46,36 @@ class SignInForm(AdminAuthenticationForm):
         record(Event.ADMIN_SIGN_IN_SUCCEEDED, client=client, user_id=user.pk)
 
 
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """Counts wrong old passwords like failed sign-ins: whoever finds an open browser must not guess on."""
+
+    def __init__(self, *args: Any, client: Client, **options: Any) -> None:
+        self.client = client
+        super().__init__(*args, **options)
+
+    def clean_old_password(self) -> str:
+        """Check the old password.
+
+        Raises ValidationError.
+        """
+        old_password: str = self.cleaned_data["old_password"]
+        try:
+            credentials.authenticate(self.user.get_username(), old_password, self.client)
+        except InvalidCredentials as error:
+            raise ValidationError(self.error_messages["password_incorrect"], code=error.code) from None
+        except Throttled as error:
+            raise ValidationError(error.message, code=error.code) from None
+        return old_password
+
+
 class OwnPasswordView(PasswordChangeView):
     """Changes the administrator's own password."""
 
-    form_class = AdminPasswordChangeForm
+    form_class = OwnPasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Tell the form who is at the other end."""
+        return {**super().get_form_kwargs(), "client": Client.from_environ(self.request.META)}
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Store it; this browser stays signed in to the site, every session of the API ends."""

@@ -255,6 +255,19 @@ class TestDjangoAdmin:
         assert b"Too many attempts" in self.sign_in(PASSWORD).content
         assert guess("root", PASSWORD).status_code == 429
 
+    def test_old_passwords_are_not_guessed_without_limit_on_the_password_page(self):
+        browser = Browser()
+        browser.force_login(make_administrator())
+        new = {"new_password1": "another good one", "new_password2": "another good one"}
+        for _ in range(10):
+            page = browser.post("/admin/password_change/", {**new, "old_password": "wrong password"})
+            assert b"Your old password was entered incorrectly." in page.content
+
+        assert (
+            b"Too many attempts"
+            in browser.post("/admin/password_change/", {**new, "old_password": PASSWORD}).content
+        )
+
     def test_a_password_too_long_to_be_one_is_not_hashed(self, monkeypatch):
         make_administrator()
         monkeypatch.setattr("accounts.models.users.check_password", None)
