@@ -79,8 +79,7 @@ class OwnPasswordView(PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Store it; this browser stays signed in to the site, every session of the API ends."""
-        client = Client.from_environ(self.request.META)
-        credentials.set_password(form.user, form.cleaned_data["new_password1"], client, by=form.user.pk)
+        credentials.set_password(form.user, form.cleaned_data["new_password1"], form.client, by=form.user.pk)
         update_session_auth_hash(self.request, form.user)
         return HttpResponseRedirect(self.get_success_url())
 

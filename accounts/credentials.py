@@ -44,13 +44,8 @@ def set_password(user: User, new_password: str | None, client: Client, *, by: in
     user.set_password(new_password)
     with transaction.atomic():
         user.save(update_fields=["password", "security_stamp"])
-        follow_password_change(user, client, by=by)
-
-
-def follow_password_change(user: User, client: Client, *, by: int | None = None) -> None:
-    """Do what a stored change of password entails: every session ends, every access token is stale."""
-    User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
-    sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
+        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
+        sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
     record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk, by=by)
 
 

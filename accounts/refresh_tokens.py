@@ -11,7 +11,8 @@ one too: only a token that this service once issued makes it walk a chain, and t
 so nobody can have it walk twice.
 
 Both keys are derived from SECRET_KEY. Where that is replaced, the old one belongs in SECRET_KEY_FALLBACKS for
-as long as refresh tokens live; otherwise everybody has to sign in again.
+as long as refresh tokens live; otherwise everybody has to sign in again. A chain is walked under one key: a token
+that was spent before the key was replaced is refused, and does not end its session.
 """
 
 import hashlib
@@ -116,4 +117,4 @@ def _walk(start: RefreshSecret, generation: int, key: bytes) -> RefreshSecret:
     secret, session = start.secret, start.session_id.bytes
     for following in range(start.generation + 1, generation + 1):
         secret = hmac.digest(key, secret + session + following.to_bytes(4), "sha256")
-    return RefreshSecret(start.session_id, max(start.generation, generation), secret)
+    return RefreshSecret(start.session_id, generation, secret)

@@ -12,7 +12,7 @@ from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled, UsernameTaken
 from accounts.events import Event, record
-from accounts.identifiers import comparison_key, normalize
+from accounts.identifiers import normalize
 from accounts.models import DEFAULT_ROLE, KnownNetwork, User
 from accounts.roles import refuse_unknown
 
@@ -67,9 +67,9 @@ def _count(client: Client) -> None:
 
 
 def _refuse_taken(candidate: User) -> None:
-    if User.objects.filter(username_key=comparison_key(candidate.username)).exists():
+    if User.objects.called(candidate.username).exists():
         raise UsernameTaken
-    if User.objects.filter(email_key=comparison_key(candidate.email)).exists():
+    if User.objects.called(candidate.email).exists():
         raise EmailTaken
 
 

@@ -122,7 +122,7 @@ def end_by_refresh_token(refresh_token: str, client: Client) -> None:
         return
     # Of a session that is over nothing is left to end: its chain is not walked again and again.
     session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
-    if session is not None and _was_issued(session, presented):
+    if session is not None and _current_after(session, presented) is not None:
         end(session.uuid, EndReason.SIGNED_OUT, client)
 
 
@@ -176,10 +176,6 @@ def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
     return presented.generation == session.generation and hmac.compare_digest(
         presented.digest, bytes(session.secret_digest)
     )
-
-
-def _was_issued(session: RefreshToken, presented: RefreshSecret) -> bool:
-    return _current_after(session, presented) is not None
 
 
 def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:

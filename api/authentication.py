@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from accounts import access_tokens, sessions
 from accounts.access_tokens import AccessClaims
 from accounts.conf import auth_settings
-from accounts.errors import InvalidRequest
+from accounts.errors import InvalidRequest, TokenMissing
 from accounts.models import User
 from api.errors import CHALLENGE
 
@@ -40,6 +40,16 @@ class AccessTokenAuthentication(BaseAuthentication):
         return CHALLENGE
 
 
+def claims_of(request: Request) -> AccessClaims:
+    """Return what the access token of a request says.
+
+    Raises TokenMissing.
+    """
+    if request.auth is None:
+        raise TokenMissing
+    return cast("AccessClaims", request.auth)
+
+
 def find_access_token(request: Request) -> str | None:
     """Return the one access token that a request carries.
 
@@ -56,7 +66,8 @@ def _bearer_tokens(request: Request) -> list[str]:
     scheme, _, credentials = header.partition(" ")
     if scheme.lower() == "bearer":
         return _single(credentials, "Authorization")
-    return _single("", "Authorization") if "bearer" not in header.lower() else _single(header, "Authorization")
+    # Joined with another header, or misspelled: either way a token was meant.
+    return _single(header, "Authorization") if "bearer" in header.lower() else []
 
 
 def _header_tokens(request: Request) -> list[str]:

@@ -81,11 +81,6 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _body("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what an admin page forbids."""
-    return defaults.permission_denied(request, exception)
-
-
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Answer a fault outside the API's views: 503 where the database is to blame."""
     if isinstance(sys.exc_info()[1], (*DATABASE_ERRORS, Unavailable)):

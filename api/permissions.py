@@ -1,13 +1,13 @@
 """Who may pass."""
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.access_tokens import AccessClaims
-from accounts.errors import RoleRequired, TokenMissing
+from accounts.errors import RoleRequired
+from api.authentication import claims_of
 
 
 class SignedIn(BasePermission):
@@ -18,8 +18,7 @@ class SignedIn(BasePermission):
 
         Raises TokenMissing.
         """
-        if request.auth is None:
-            raise TokenMissing
+        claims_of(request)
         return True
 
 
@@ -29,9 +28,7 @@ class _HasRole(SignedIn):
     role: ClassVar[str]
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        super().has_permission(request, view)
-        claims = cast("AccessClaims", request.auth)
-        if self.role not in claims.roles:
+        if self.role not in claims_of(request).roles:
             raise RoleRequired(self.role)
         return True
 

@@ -1,7 +1,7 @@
 """What the views have in common: who may call them, and that no cache keeps their answers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from django.http.response import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
@@ -12,9 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts.access_tokens import AccessClaims
 from accounts.clients import Client
-from accounts.errors import TokenMissing
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 from api.negotiation import AlwaysFirstRenderer
@@ -65,16 +63,6 @@ def read(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     body = serializer(data=request.data)
     body.is_valid(raise_exception=True)
     return {name: value for name, value in body.validated_data.items() if value is not None}
-
-
-def claims_of(request: Request) -> AccessClaims:
-    """Return what the access token of a request says.
-
-    Raises accounts.errors.TokenMissing.
-    """
-    if request.auth is None:
-        raise TokenMissing
-    return cast("AccessClaims", request.auth)
 
 
 def client_of(request: Request) -> Client:

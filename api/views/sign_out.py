@@ -5,9 +5,10 @@ from rest_framework.response import Response
 
 from accounts import sessions
 from accounts.models import EndReason
+from api.authentication import claims_of
 from api.schema import refusals
 from api.serializers import RefreshInput
-from api.views.base import ProtectedView, claims_of, client_of, read
+from api.views.base import ProtectedView, client_of, read
 
 
 class SignOut(ProtectedView):
