@@ -15,7 +15,7 @@ from uuid import UUID
 import jwt
 
 from accounts.conf import auth_settings
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts.errors import RecentAuthenticationRequired, TokenExpired, TokenInvalid
 from accounts.keys import KeyRing, SigningKey, key_ring
 from accounts.models import RefreshToken
 
@@ -110,6 +110,16 @@ def verify(text: str, *, at: datetime) -> AccessClaims:
     except (jwt.PyJWTError, ValueError):
         raise TokenInvalid from None
     return _checked(claims, at)
+
+
+def require_recent(claims: AccessClaims, *, at: datetime) -> None:
+    """Refuse a token whose user was asked for the password too long ago for what is sensitive.
+
+    Raises RecentAuthenticationRequired.
+    """
+    max_age: timedelta = auth_settings().recent_authentication
+    if at.timestamp() - claims.auth_time > max_age.total_seconds():
+        raise RecentAuthenticationRequired(int(max_age.total_seconds()))
 
 
 def _key_that_signed(text: str, ring: KeyRing) -> SigningKey:

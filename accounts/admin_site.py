@@ -13,9 +13,9 @@ from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts import credentials
+from accounts import credentials, passwords
 from accounts.clients import NO_CLIENT, Client
-from accounts.errors import InvalidCredentials, Throttled
+from accounts.errors import EmailUnverified, InvalidPassword, Throttled
 from accounts.events import Event, record
 
 
@@ -29,7 +29,7 @@ class SignInForm(AdminAuthenticationForm):
         """
         try:
             return super().clean()
-        except Throttled as error:
+        except (Throttled, EmailUnverified) as error:
             raise ValidationError(error.message, code=error.code) from None
 
     def confirm_login_allowed(self, user: Any) -> None:
@@ -60,8 +60,8 @@ class OwnPasswordForm(AdminPasswordChangeForm):
         """
         old_password: str = self.cleaned_data["old_password"]
         try:
-            credentials.authenticate(self.user.get_username(), old_password, self.client)
-        except InvalidCredentials as error:
+            credentials.confirm(self.user.pk, old_password, self.client)
+        except InvalidPassword as error:
             raise ValidationError(self.error_messages["password_incorrect"], code=error.code) from None
         except Throttled as error:
             raise ValidationError(error.message, code=error.code) from None
@@ -79,7 +79,7 @@ class OwnPasswordView(PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Store it; this browser stays signed in to the site, every session of the API ends."""
-        credentials.set_password(form.user, form.cleaned_data["new_password1"], form.client, by=form.user.pk)
+        passwords.set_password(form.user, form.cleaned_data["new_password1"], form.client, by=form.user.pk)
         update_session_auth_hash(self.request, form.user)
         return HttpResponseRedirect(self.get_success_url())
 

@@ -18,7 +18,7 @@ class CredentialsBackend(ModelBackend):
     ) -> User | None:
         """Return the user, or None.
 
-        Raises accounts.errors.Throttled.
+        Raises accounts.errors.Throttled or EmailUnverified.
         """
         if username is None or password is None:
             return None

@@ -22,11 +22,18 @@ class Client(NamedTuple):
     @property
     def network(self) -> str:
         """The address as limits count it: for IPv6 the /64, which one household or server has to itself."""
+        return self._network(32, 64).removesuffix("/32")
+
+    @property
+    def neighbourhood(self) -> str:
+        """The surroundings of the address, in which a provider gives one household now this address, now that."""
+        return self._network(16, 32)
+
+    def _network(self, prefix: int, prefix_v6: int) -> str:
         if self.address is None:
             return "unknown"
-        if ":" not in self.address:
-            return self.address
-        return str(ipaddress.ip_network((self.address, 64), strict=False))
+        length = prefix_v6 if ":" in self.address else prefix
+        return str(ipaddress.ip_network((self.address, length), strict=False))
 
 
 NO_CLIENT = Client(None, "")

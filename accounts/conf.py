@@ -127,13 +127,13 @@ class AuthSettings:
     which is within any lag."""
 
     recent_authentication: timedelta = _setting(timedelta(seconds=300), _SPAN)
-    """How long a sign-in or step-up counts as recent. No endpoint of this release asks for one."""
+    """How long a sign-in or step-up counts as recent, for what is sensitive (step-up, RFC 9470)."""
 
     mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _SPAN)
-    """How long a mailed link works. This release sends no mail."""
+    """How long a mailed link works."""
 
     cookie_domain: str = _setting("", _DOMAIN)
-    """The domain that sister sites share cookies under. This release sets no token cookies."""
+    """The domain that sister sites share cookies under. Every host below it gets the tokens: trust them all."""
 
     form_token: bool = _setting(default=False, rule=_SWITCH)
     """Whether the access token is taken from the form field `access_token` as well (RFC 6750 section 2.2)."""
@@ -145,20 +145,30 @@ class AuthSettings:
     """Whether `/` is served. In this release it leads to the API's documentation."""
 
     public_url: str = _setting("", _URL, environment="PUBLIC_URL")
-    """Where people reach this service, as in https://auth.example.com. With https, cookies are for TLS alone,
-    plain HTTP is redirected and HSTS is sent."""
+    """Where people reach this service, as in https://auth.example.com; links in mails begin with it. With https,
+    cookies are for TLS alone, plain HTTP is redirected and HSTS is sent."""
 
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
     """The roles that a sign-up may ask for."""
+
+    unverified_signin: bool = _setting(default=True, rule=_SWITCH)
+    """Whether a user whose e-mail address is not verified may sign in."""
+
+    hide_known_email: bool = _setting(default=False, rule=_SWITCH)
+    """Whether a sign-up under an address that has an account is answered like any other; the owner of the address
+    is told by mail. Needs AUTH_UNVERIFIED_SIGNIN=false: otherwise a sign-in would tell."""
+
+    activity_lifetime: timedelta = _setting(timedelta(days=90), _SPAN)
+    """How long a user's security history is kept."""
 
     missing_token_status: int = _setting(401, _Rule("401 or 403", lambda value: value in (401, 403)))
     """How a request without an access token is answered. 403 for clients that take every 401 as 'refresh now'."""
 
     account_limit: Limit | None = _setting(Limit(10, 900), _LIMIT)
-    """Failed guesses on one account."""
+    """Failed guesses on one account, and mails asked for to one e-mail address."""
 
     address_limit: Limit | None = _setting(Limit(100, 900), _LIMIT)
-    """Failed guesses and sign-ups from one address (for IPv6, from one /64 network)."""
+    """Failed guesses, sign-ups and mails asked for from one address (for IPv6, from one /64 network)."""
 
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto count. They must replace what clients send."""
@@ -178,6 +188,19 @@ class AuthSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             refuse_unless_allowed(field, getattr(self, field.name))
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        if self.hide_known_email and self.unverified_signin:
+            raise ImproperlyConfigured(
+                "AUTH_HIDE_KNOWN_EMAIL is 'True'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
+            )
+        host, domain = urlsplit(self.public_url).hostname, self.cookie_domain.lstrip(".").lower()
+        if host and domain and not f".{host}".endswith(f".{domain}"):
+            raise ImproperlyConfigured(
+                f"AUTH_COOKIE_DOMAIN is {self.cookie_domain!r}. Allowed: a domain that PUBLIC_URL's host "
+                f"{host} is in."
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

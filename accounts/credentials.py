@@ -1,17 +1,18 @@
-"""Passwords: check one in equal time for everybody, and set one."""
+"""Check a password, in equal time for everybody, and under limits."""
 
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import IntegrityError
 from django.utils import timezone
 
-from accounts import guessing, sessions
+from accounts import guessing
 from accounts.clients import Client
-from accounts.errors import InvalidCredentials, Throttled
+from accounts.conf import auth_settings
+from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.events import Event, record
 from accounts.guessing import Guess
 from accounts.identifiers import comparison_key
-from accounts.models import EndReason, KnownNetwork, User
+from accounts.models import KnownOrigin, User, UserQuerySet
+from accounts.origins import origin_of
 from accounts.validators import PASSWORD_LENGTH
 
 
@@ -20,55 +21,55 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     The answer takes one password hash, whether the user exists, is deactivated or neither.
 
-    Raises InvalidCredentials, or Throttled before anything is hashed.
+    Raises InvalidCredentials, EmailUnverified, or Throttled before anything is hashed.
     """
-    network = guessing.digest_of("network", client.network)
-    users = User.objects.with_role_names().with_known_network(network)
-    user: User | None = users.called(identifier).first()
-    guess = _count(identifier, user, client)
-    has_password = _has_password(user, password)
-    if user is None or not has_password:
+    user = _find(User.objects.called(identifier), client)
+    account = str(user.pk) if user else f"unknown {comparison_key(identifier)}"
+    if not _is_right(user, account, password, client):
         record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
         raise InvalidCredentials
-    guess.give_back()
-    if not user.knows_network:
-        _remember(user, network)
+    assert user is not None  # noqa: S101  or the password would not have been right
+    if not user.is_email_verified and not auth_settings().unverified_signin:
+        raise EmailUnverified
+    _recognise(user, client)
     return user
 
 
-def set_password(user: User, new_password: str | None, client: Client, *, by: int | None = None) -> None:
-    """Store a new password, or None for none, and end every session of the user.
+def confirm(user_id: int, password: str, client: Client) -> User:
+    """Return a user who is signed in and gave the password once more.
 
-    `by` is the id of the administrator who does it.
+    Raises InvalidPassword, or Throttled before anything is hashed.
     """
-    user.set_password(new_password)
-    with transaction.atomic():
-        user.save(update_fields=["password", "security_stamp"])
-        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
-        sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
-    record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk, by=by)
+    user = _find(User.objects.get_queryset().filter(pk=user_id), client)
+    if not _is_right(user, str(user_id), password, client):
+        record(Event.REAUTHENTICATION_FAILED, client=client, user_id=user_id)
+        raise InvalidPassword
+    assert user is not None  # noqa: S101
+    return user
 
 
-def _count(identifier: str, user: User | None, client: Client) -> Guess:
-    """Count the guess, before it is known whether it is right."""
-    account = str(user.pk) if user else f"unknown {comparison_key(identifier)}"
+def _find(users: UserQuerySet, client: Client) -> User | None:
+    return users.with_role_names().with_known_origin(*origin_of(client)).first()
+
+
+def _is_right(user: User | None, account: str, password: str, client: Client) -> bool:
+    """Tell whether it is the user's password; until that is known, the guess counts as a failure.
+
+    Raises Throttled.
+    """
+    guess = _count(user, account, client)
+    if not _has_password(user, password):
+        return False
+    guess.give_back()
+    return True
+
+
+def _count(user: User | None, account: str, client: Client) -> Guess:
     try:
         return guessing.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
     except Throttled:
         record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
         raise
-
-
-def _remember(user: User, network: str) -> None:
-    try:
-        KnownNetwork.objects.remember(user, network, at=timezone.now())
-    except IntegrityError:
-        # The user was deleted since the password was checked.
-        raise InvalidCredentials from None
-
-
-def _id(user: User | None) -> int | None:
-    return None if user is None else user.pk
 
 
 def _has_password(user: User | None, password: str) -> bool:
@@ -79,3 +80,23 @@ def _has_password(user: User | None, password: str) -> bool:
         return False
     # The password first: a deactivated user is refused no sooner than a wrong password is.
     return user.check_password(password) and user.is_active
+
+
+def _id(user: User | None) -> int | None:
+    return None if user is None else user.pk
+
+
+def _recognise(user: User, client: Client) -> None:
+    """Tell the owner of a device that was not seen before, and remember where the sign-in came from.
+
+    Raises InvalidCredentials.
+    """
+    if user.knows_network and user.knows_device:
+        return
+    try:
+        KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
+    except IntegrityError:
+        # The user was deleted since the password was checked.
+        raise InvalidCredentials from None
+    if user.knows_any_device and not user.knows_device:
+        record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)

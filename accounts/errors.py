@@ -41,6 +41,13 @@ class InvalidRequest(AuthError):
             self.message = message or " ".join(f"{name}: {texts[0]}" for name, texts in self.errors.items())
 
 
+class MailTokenInvalid(InvalidRequest):
+    """A mailed token was used, is too old, or was never issued: which one is not told."""
+
+    def __init__(self) -> None:
+        super().__init__(errors={"token": ["This link was used, is too old, or was never sent. Ask for another."]})
+
+
 class UsernameTaken(AuthError):
     """An account has this username already, or one that differs only by case or form."""
 
@@ -83,6 +90,55 @@ class InvalidCredentials(AuthError):
     code = "invalid_credentials"
     kind = Kind.UNAUTHENTICATED
     message = "Invalid username or password!"
+
+
+class EmailUnverified(AuthError):
+    """The password is right, but the e-mail address is not verified, and AUTH_UNVERIFIED_SIGNIN is off."""
+
+    code = "email_unverified"
+    kind = Kind.FORBIDDEN
+    message = "The e-mail address is not verified. Follow the link in the mail, or ask for another one."
+
+
+class InvalidPassword(AuthError):
+    """A user who is signed in gave a wrong password."""
+
+    code = "invalid_password"
+    kind = Kind.FORBIDDEN
+    message = "The password is wrong."
+
+
+class RecentAuthenticationRequired(AuthError):
+    """The password was not asked for recently enough; `max_age` is in seconds (RFC 9470)."""
+
+    code = "recent_authentication_required"
+    kind = Kind.FORBIDDEN
+    message = "A recent authentication is required."
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__()
+        self.max_age = max_age
+        self.message = f"This needs an authentication of the last {max_age} seconds. Confirm the password first."
+
+
+class CsrfFailed(AuthError):
+    """A request that rides on a cookie comes from a foreign page, or does not prove that it does not."""
+
+    code = "csrf_failed"
+    kind = Kind.FORBIDDEN
+    message = "The CSRF check failed."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.message = f"The CSRF check failed: {reason}"
+
+
+class NotFound(AuthError):
+    """There is no such thing, or it is somebody else's."""
+
+    code = "not_found"
+    kind = Kind.NOT_FOUND
+    message = "There is nothing at this path."
 
 
 class TokenMissing(AuthError):

@@ -1,4 +1,4 @@
-"""How often anyone may guess: failures are counted per account and per address.
+"""How often anyone may guess, sign up or ask for mail: counted per account or recipient, and per address.
 
 A guess is counted before it is checked and given back when it was right, so that any number of simultaneous
 guesses counts in full. No password is hashed once a limit is reached.
@@ -43,17 +43,29 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Gu
 
     Raises Throttled.
     """
-    settings = auth_settings()
-    where = client.network if is_known_network else "anywhere else"
-    return _count(
-        (settings.address_limit, "address", client.network),
-        (settings.account_limit, "account", account, where),
-    )
+    return _count_both(client, "account", account, is_known_network=is_known_network)
+
+
+def count_mail(client: Client, recipient: str, *, is_known_network: bool) -> Guess:
+    """Count a mail that is asked for against the network that asks, and against the address it goes to.
+
+    Raises Throttled.
+    """
+    return _count_both(client, "mail", recipient, is_known_network=is_known_network)
 
 
 def digest_of(*what: str) -> str:
     """Name something so that neither names nor addresses can be read where counters are kept."""
     return salted_hmac("accounts.guessing", "\0".join(what), algorithm="sha256").hexdigest()[:32]
+
+
+def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> Guess:
+    settings = auth_settings()
+    where = client.network if is_known_network else "anywhere else"
+    return _count(
+        (settings.address_limit, "address", client.network),
+        (settings.account_limit, what, of, where),
+    )
 
 
 def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:

@@ -1,16 +1,17 @@
 """Deletes what has expired, in bounded batches, beside a running service."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import GuessCount, KnownNetwork, RefreshToken, RefreshTokenQuerySet
+from accounts.conf import auth_settings
+from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
 
-NETWORKS_ARE_KNOWN_FOR = timedelta(days=365)
+ORIGINS_ARE_KNOWN_FOR = timedelta(days=365)
+SIGN_UPS_MAY_BE_VERIFIED_FOR = timedelta(days=7)
 
 
 def purgeable(retain: timedelta) -> RefreshTokenQuerySet:
@@ -19,14 +20,21 @@ def purgeable(retain: timedelta) -> RefreshTokenQuerySet:
     return RefreshToken.objects.expired(cutoff)
 
 
-def spent_counters() -> models.QuerySet[GuessCount]:
-    """Find the counters of guesses whose window is over."""
-    return GuessCount.objects.filter(resets_at__lte=time.time())
-
-
-def forgotten_networks() -> models.QuerySet[KnownNetwork]:
-    """Find the networks that were kept long enough; the next sign-in from one keeps it anew."""
-    return KnownNetwork.objects.filter(since__lte=timezone.now() - NETWORKS_ARE_KNOWN_FOR)
+def leftovers() -> Mapping[str, models.QuerySet[Any]]:
+    """Find, with words for each, what else is past its time."""
+    now: datetime = timezone.now()
+    return {
+        "counters whose window is over": GuessCount.objects.filter(resets_at__lte=now.timestamp()),
+        # The next sign-in from one keeps it anew.
+        "networks and devices that were known for a year": KnownOrigin.objects.filter(
+            since__lte=now - ORIGINS_ARE_KNOWN_FOR
+        ),
+        "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
+        # Decoys are among them.
+        "sign-ups that were never verified": User.objects.filter(
+            pending_since__lte=now - SIGN_UPS_MAY_BE_VERIFIED_FOR
+        ),
+    }
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
@@ -36,5 +44,5 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
         if not batch:
             return
         # The condition once more: a row may have changed, or be gone, since it was read.
-        deleted, _ = rows.filter(pk__in=batch).delete()
-        yield deleted
+        _, deleted = rows.filter(pk__in=batch).delete()
+        yield deleted.get(rows.model._meta.label, 0)

@@ -1,5 +1,6 @@
 """Sign-up: make an account, or say everything that stands in its way."""
 
+import secrets
 from collections.abc import Sequence
 
 from django.contrib.auth.password_validation import validate_password
@@ -7,14 +8,20 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils import timezone
 
-from accounts import guessing
+from accounts import background, guessing, mail, verification
 from accounts.clients import Client
 from accounts.conf import auth_settings
-from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled, UsernameTaken
+from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled
 from accounts.events import Event, record
-from accounts.identifiers import normalize
-from accounts.models import DEFAULT_ROLE, KnownNetwork, User
+from accounts.identifiers import comparison_key, normalize
+from accounts.mail import Letter
+from accounts.models import DEFAULT_ROLE, KnownOrigin, User
+from accounts.names import problems, refuse_taken
+from accounts.origins import origin_of
 from accounts.roles import refuse_unknown
+
+DECOY_DOMAIN = "decoy.invalid"
+"""Reserved by RFC 2606: no mail goes there, and nobody verifies an address there."""
 
 
 def register(  # noqa: PLR0913  keyword-only: they are what a form holds
@@ -22,33 +29,59 @@ def register(  # noqa: PLR0913  keyword-only: they are what a form holds
 ) -> User:
     """Make an account with the roles asked for; without any, with the role that everybody has.
 
+    Where AUTH_HIDE_KNOWN_EMAIL is on and the address has an account, the user that is returned is a decoy.
+
     Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. Then nobody
     is registered.
     """
     candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
     _refuse_invalid(candidate, password)
-    _count(client)
-    _refuse_taken(candidate)
+    _count(candidate, client)
     names = _allowed_roles(roles)
     try:
-        user = User.objects.create_user(
-            candidate.username, candidate.email, password, roles=names, fullname=candidate.fullname
-        )
-    except IntegrityError:
-        # Somebody else took one of the names since they were looked up.
-        _refuse_taken(candidate)
-        raise
-    KnownNetwork.objects.remember(user, guessing.digest_of("network", client.network), at=timezone.now())
+        refuse_taken(candidate)
+        user = _make(candidate, candidate.email, password, names)
+        verification.send_link(user)
+    except EmailTaken:
+        if not auth_settings().hide_known_email:
+            raise
+        user = _make_decoy(candidate, password, names)
+    KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
 
-def _refuse_invalid(candidate: User, password: str) -> None:
-    errors: dict[str, list[str]] = {}
+def _make(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
+    pending_since = None if auth_settings().unverified_signin else timezone.now()
+    fields = {"fullname": candidate.fullname, "pending_since": pending_since}
     try:
-        candidate.clean_fields(exclude=["password", "username_key", "email_key"])
-    except ValidationError as error:
-        errors |= error.message_dict
+        return User.objects.create_user(candidate.username, email, password, roles=roles, **fields)
+    except IntegrityError:
+        # Somebody else took one of the names since they were looked up.
+        refuse_taken(candidate)
+        raise
+
+
+def _make_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
+    """Make an account that looks like the one asked for to whoever asked, and that nobody can ever use.
+
+    It takes the username, and a right password is told that the address is not verified. So neither the answer,
+    nor its time, nor a second sign-up, nor a sign-in tells that the address has an account.
+    """
+    decoy = _make(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
+    decoy.email = candidate.email  # in the answer alone
+    background.MAIL.after_commit(_tell_known, candidate.email)
+    return decoy
+
+
+def _tell_known(email: str) -> None:
+    # To the address as it is stored: the one that was typed may be somebody else's that only compares alike.
+    for user in User.objects.with_email(email).filter(is_active=True):
+        mail.send(Letter.ALREADY_REGISTERED, user.email)
+
+
+def _refuse_invalid(candidate: User, password: str) -> None:
+    errors = problems(candidate)
     try:
         validate_password(password, candidate)
     except ValidationError as error:
@@ -57,20 +90,13 @@ def _refuse_invalid(candidate: User, password: str) -> None:
         raise InvalidRequest(errors=errors)
 
 
-def _count(client: Client) -> None:
-    """Count the sign-up against its address, whatever becomes of it: it also tells which names are taken."""
+def _count(candidate: User, client: Client) -> None:
+    """Count the sign-up, whatever becomes of it: it sends a mail, and tells which names are taken."""
     try:
-        guessing.count_for_address(client)
+        guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
     except Throttled:
         record(Event.SIGN_UP_LOCKED_OUT, client=client)
         raise
-
-
-def _refuse_taken(candidate: User) -> None:
-    if User.objects.called(candidate.username).exists():
-        raise UsernameTaken
-    if User.objects.called(candidate.email).exists():
-        raise EmailTaken
 
 
 def _allowed_roles(asked: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import (
     InvalidCredentials,
+    NotFound,
     RefreshTokenExpired,
     RefreshTokenReused,
     RefreshTokenRevoked,
@@ -25,7 +26,7 @@ from accounts.errors import (
     TokenRevoked,
     TokenStale,
 )
-from accounts.events import Event, record
+from accounts.events import Event, record, record_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.refresh_tokens import RefreshSecret
 
@@ -114,6 +115,33 @@ def check(claims: AccessClaims) -> User:
     return session.owner
 
 
+def live_of(user: User) -> RefreshTokenQuerySet:
+    """Find the sessions that a user can go on with, newest first."""
+    sessions = RefreshToken.objects.live(timezone.now())
+    return sessions.filter(owner=user, owner_stamp=user.security_stamp).order_by("-pk")
+
+
+def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
+    """Take the session of a user whose password was just checked for recently authenticated (RFC 9470).
+
+    Returns an access token with a fresh `auth_time`, which later refreshes keep.
+
+    Raises TokenRevoked where the session ended, or the password changed, since then.
+    """
+    now = timezone.now()
+    own = RefreshToken.objects.live(now).filter(pk=session_id, owner=user, owner_stamp=user.security_stamp)
+    session = own.with_owner().first() if own.update(authenticated_at=now) else None
+    if session is None:
+        raise TokenRevoked
+    record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
+    return access_tokens.issue(session, _roles(session), at=now)
+
+
+def carry_over(session_id: UUID, stamp: int) -> None:
+    """Let a session, unless it is over, stand on its owner's new security stamp: it survives the new password."""
+    RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
+
+
 def end_by_refresh_token(refresh_token: str, client: Client) -> None:
     """Sign out with any refresh token that this service issued, spent ones too; ignore all others."""
     try:
@@ -136,6 +164,24 @@ def end(session_id: UUID, reason: EndReason, client: Client, *, by: int | None =
     return True
 
 
+def end_own(user_id: int, session_id: UUID, client: Client) -> None:
+    """End a session for its owner; one that is over already is left as it is.
+
+    Raises NotFound for one that is not the user's, or not at all.
+    """
+    if not RefreshToken.objects.filter(pk=session_id, owner_id=user_id).exists():
+        raise NotFound
+    end(session_id, EndReason.ENDED_BY_OWNER, client)
+
+
+def end_others(user_id: int, session_id: UUID, reason: EndReason, client: Client) -> int:
+    """End every session of a user but one; return how many were not over yet."""
+    others = RefreshToken.objects.filter(owner_id=user_id).exclude(pk=session_id)
+    count = others.end(reason, at=timezone.now())
+    record(Event.SESSIONS_ENDED, client=client, user_id=user_id, reason=reason, count=count)
+    return count
+
+
 def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None = None) -> int:
     """End every session of a user, in one statement; return how many were not over yet."""
     count = RefreshToken.objects.filter(owner_id=user_id).end(reason, at=timezone.now())
@@ -148,15 +194,7 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
     count = 0
     while batch := dict(selected.filter(ended_at=None).values_list("pk", "owner_id")[:_BATCH]):
         RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
-        for session_id, owner_id in batch.items():
-            record(
-                Event.SESSION_ENDED,
-                client=client,
-                user_id=owner_id,
-                session_id=session_id,
-                reason=reason,
-                by=by,
-            )
+        record_ends(batch, reason, client, by=by)
         count += len(batch)
     return count
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import environs
+from django.conf.global_settings import LANGUAGES
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import AuthSettings, Limit, environment_name, wrong_setting
@@ -126,6 +127,18 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: an IP address, such as 0.0.0.0.") from None
+
+
+def read_language(env: environs.Env, name: str, default: str) -> str:
+    """Read the code of a language that Django knows.
+
+    Raises ImproperlyConfigured.
+    """
+    text = env.str(name, default)
+    known = [code for code, _ in LANGUAGES]
+    if text not in known:
+        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {', '.join(known)}.")
+    return text
 
 
 def read_cache_url(env: environs.Env, name: str) -> str:

@@ -18,6 +18,7 @@ from authproject.environment import (
     read_cache_url,
     read_flag,
     read_hosts,
+    read_language,
     read_list,
     read_number,
     read_secret,
@@ -143,7 +144,9 @@ TEMPLATES = [
     },
 ]
 
-LANGUAGE_CODE = "en"
+# The language of mails, of the admin, and of what the API says in `errors`.
+LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -205,7 +208,9 @@ CORS_ALLOW_HEADERS = [
     "x-csrftoken",
     "x-requested-with",
 ]
-CORS_EXPOSE_HEADERS = ["retry-after", "www-authenticate"]
+CORS_EXPOSE_HEADERS = ["link", "retry-after", "www-authenticate"]
+# For tokens in cookies. They are no risk for other origins: these get no CORS headers at all.
+CORS_ALLOW_CREDENTIALS = True
 
 # Security. What depends on TLS is on when PUBLIC_URL says that people come by https.
 
@@ -217,10 +222,15 @@ SECURE_HSTS_PRELOAD = _IS_TLS
 SESSION_ENGINE = "accounts.admin_sessions"
 SESSION_COOKIE_SECURE = _IS_TLS
 CSRF_COOKIE_SECURE = _IS_TLS
+# A page of a sister site reads this cookie to repeat its value.
+CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None
 CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"
 # A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# Whom mails come from.
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")
 
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
 EMAIL_HOST = EMAIL["EMAIL_HOST"]

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client, override_settings
 
 from accounts.access_tokens import AccessClaims, verify
+from accounts.background import Lane
 from accounts.conf import AuthSettings
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_user
@@ -27,6 +28,12 @@ def django_db_modify_db_settings() -> None:
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back(db: None) -> None:
     """Give every test a database."""
+
+
+@pytest.fixture(autouse=True)
+def _jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do at once what is done later: no thread sees what a test's transaction has written."""
+    monkeypatch.setattr(Lane, "after_commit", lambda self, job, *args, **options: job(*args, **options))
 
 
 class Clock:

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from accounts import guessing, purge
 from accounts.clients import Client
-from accounts.models import GuessCount, KnownNetwork, RefreshToken, Role, User
+from accounts.models import GuessCount, KnownOrigin, RefreshToken, Role, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -125,10 +125,10 @@ class TestPurge:
     def test_networks_not_seen_for_a_year_are_forgotten(self, clock):
         clock.advance(days=360)
         run("purge_expired_tokens")
-        assert KnownNetwork.objects.count() == 1
+        assert KnownOrigin.objects.count() == 2
 
         clock.advance(days=5)
-        assert "1 networks" in run("purge_expired_tokens")
+        assert "2 networks and devices that were known for a year" in run("purge_expired_tokens")
 
     @pytest.mark.parametrize(
         "arguments", [("--batch-size", "0"), ("--batch-size", "x"), ("--batch-size", "10001"), ("--retain", "-1")]
@@ -143,7 +143,7 @@ class TestPurge:
         clock.advance(minutes=16)
         guessing.count_for_address(Client("192.0.2.2", ""))
 
-        assert "1 spent counters" in run("purge_expired_tokens")
+        assert "1 counters whose window is over" in run("purge_expired_tokens")
         assert GuessCount.objects.count() == 1
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts import roles
 from accounts.models import RefreshToken, User
-from accounts.models.networks import KnownNetworkQuerySet
+from accounts.models.origins import KnownOriginQuerySet
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -121,7 +121,7 @@ def test_a_user_deleted_during_the_sign_in_is_no_fault(monkeypatch, is_known):
     make_user("alice")
     if is_known:
         Api().sign_in("alice")
-    remember = KnownNetworkQuerySet.remember
+    remember = KnownOriginQuerySet.remember
     save = RefreshToken.save
 
     def delete_first(self, *args, **options):
@@ -133,7 +133,7 @@ def test_a_user_deleted_during_the_sign_in_is_no_fault(monkeypatch, is_known):
         remember(self, *args, **options)
 
     monkeypatch.setattr(RefreshToken, "save", delete_first)
-    monkeypatch.setattr(KnownNetworkQuerySet, "remember", delete_even_sooner)
+    monkeypatch.setattr(KnownOriginQuerySet, "remember", delete_even_sooner)
 
     assert Api().sign_in("alice").json()["code"] == "invalid_credentials"
 

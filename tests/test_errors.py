@@ -15,7 +15,8 @@ CONTRACT = {
     "invalid_credentials": 401, "token_missing": 401, "token_expired": 401, "token_invalid": 401,
     "token_revoked": 401, "token_stale": 401, "role_required": 403, "refresh_token_missing": 403,
     "refresh_token_unknown": 403, "refresh_token_expired": 403, "refresh_token_reused": 403,
-    "refresh_token_revoked": 403, "throttled": 429, "unavailable": 503,
+    "refresh_token_revoked": 403, "invalid_password": 403, "recent_authentication_required": 403,
+    "csrf_failed": 403, "not_found": 404, "email_unverified": 403, "throttled": 429, "unavailable": 503,
 }  # fmt: skip
 
 

@@ -13,6 +13,9 @@ def test_the_document_lists_every_endpoint_once(api):
         "/api/auth/signup", "/api/auth/signin", "/api/auth/refreshtoken", "/api/auth/signout",
         "/api/auth/signout-all", "/api/test/all", "/api/test/user", "/api/test/mod", "/api/test/admin",
         "/.well-known/jwks.json",
+        "/api/auth/sessions", "/api/auth/sessions/{session_id}", "/api/auth/activity", "/api/auth/me",
+        "/api/auth/reauthenticate", "/api/auth/password/change", "/api/auth/password/reset",
+        "/api/auth/password/reset/confirm", "/api/auth/email/verify", "/api/auth/email/verify/resend",
     }  # fmt: skip
 
 

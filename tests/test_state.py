@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.test import Client
 
-from accounts import credentials
+from accounts import passwords
 from accounts.clients import NO_CLIENT
 from accounts.models import EndReason, RefreshToken, User
 from tests.conftest import SignedIn
@@ -91,7 +91,7 @@ def role_taken_in_the_admin(signed_in, user, admin_site):
 
 
 def password_changed(signed_in, user, admin_site):
-    credentials.set_password(user, "another good one", NO_CLIENT)
+    passwords.set_password(user, "another good one", NO_CLIENT)
 
 
 def password_changed_in_the_admin(signed_in, user, admin_site):

@@ -1,6 +1,7 @@
-"""The Django admin: users, and the sessions that administrators find and revoke."""
+"""The Django admin: users, the sessions that administrators find and revoke, and what happened to accounts."""
 
+from accounts.admin.activity import ActivityAdmin
 from accounts.admin.sessions import SessionAdmin
 from accounts.admin.users import UserAdmin
 
-__all__ = ["SessionAdmin", "UserAdmin"]
+__all__ = ["ActivityAdmin", "SessionAdmin", "UserAdmin"]

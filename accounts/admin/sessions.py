@@ -16,14 +16,22 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts import purge, sessions
+from accounts import devices, purge, sessions
 from accounts.admin.lists import BoundedAdmin
-from accounts.admin.owner_filter import OwnerFilter
+from accounts.admin.user_filter import UserFilter
 from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 
 _MOST_OWNERS = 100
+_MOST_LOGGED = 1000  # in the admin's own log; the log of events and the owners' histories have them all
 _BATCH = 1000
+
+
+class OfOwner(UserFilter):
+    """The sessions of one user."""
+
+    title = "owner"
+    column = "owner"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -78,7 +86,7 @@ class SessionAdmin(BoundedAdmin):
         "expires_at",
     )
     list_display_links = ("short_id",)
-    list_filter = (OwnerFilter, StateFilter, EndReasonFilter)
+    list_filter = (OfOwner, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
@@ -126,13 +134,15 @@ class SessionAdmin(BoundedAdmin):
 
     @admin.display(description="device")
     def device(self, session: RefreshToken) -> str:
-        """Show what the device called itself."""
-        return session.user_agent[:60]
+        """Show the browser or app and the system, as far as the device told."""
+        return devices.name_of(session.user_agent)
 
     @admin.action(description="Revoke the selected sessions", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """End them now."""
         client = Client.from_environ(request.META)
+        for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
+            self.log_change(request, session, "Revoked.")
         count = sessions.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
         self.message_user(
             request, f"{count} sessions were revoked; the others were over already.", messages.SUCCESS

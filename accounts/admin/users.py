@@ -1,6 +1,7 @@
 """Users in the admin. What changes here takes the same way as everywhere else, and bites as fast."""
 
 import copy
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -13,15 +14,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts import activation, credentials, roles, sessions
+from accounts import activation, leaving, passwords, profile, roles, sessions
 from accounts.admin.lists import BoundedAdmin
 from accounts.clients import Client
 from accounts.events import Event, record
 from accounts.identifiers import normalize
-from accounts.models import DEFAULT_ROLE, EndReason, User, UserQuerySet
+from accounts.models import DEFAULT_ROLE, Activity, EndReason, RefreshToken, User, UserQuerySet
+from accounts.names import NAMES
 
 
 class NormalizedNames:
@@ -88,7 +91,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generi
         password = self.cleaned_data["password1"] if is_usable else None
         client = Client.from_environ(self.request.META)
         user: User = self.user
-        credentials.set_password(user, password, client, by=self.request.user.pk)
+        passwords.set_password(user, password, client, by=self.request.user.pk)
         return user
 
 
@@ -107,10 +110,10 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = "The beginning of a username or an e-mail address"
     filter_horizontal = ("roles", "groups", "user_permissions")
-    readonly_fields = ("password_state", "created_at", "last_login")
-    actions = ("deactivate_selected", "activate_selected")
+    readonly_fields = ("password_state", "email_verified_at", "created_at", "last_login")
+    actions = ("deactivate_selected", "activate_selected", "force_reset_selected", "revoke_selected")
     fieldsets = (
-        (None, {"fields": ("username", "email", "fullname", "password_state")}),
+        (None, {"fields": ("username", "email", "email_verified_at", "fullname", "password_state")}),
         ("Access to the API", {"fields": ("is_active", "roles")}),
         ("Access to this site", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("created_at", "last_login")}),
@@ -148,18 +151,19 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: what others change meanwhile stays."""
+        client = Client.from_environ(request.META)
         if not change:
+            obj.email_verified_at = timezone.now()  # the administrator vouches for the address
             super().save_model(request, obj, form, change)
-            client = Client.from_environ(request.META)
             record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
             return
-        columns = {field.name for field in User._meta.concrete_fields}
-        changed = columns.intersection(form.changed_data)
-        keys = {f"{name}_key" for name in ("username", "email") if name in changed}
-        obj.save(update_fields=changed | keys)
+        names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
+        profile.replace(User.objects.get(pk=obj.pk), names, client, by=request.user.pk)
+        columns = {field.name for field in User._meta.concrete_fields} - NAMES
+        obj.save(update_fields=columns.intersection(form.changed_data))
         if "is_active" in form.changed_data:
             act = activation.activate if obj.is_active else activation.deactivate
-            act(obj, Client.from_environ(request.META), by=request.user.pk)
+            act(obj, client, by=request.user.pk)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         """Change the roles where roles are changed; a new user gets the role that everybody has."""
@@ -172,9 +176,20 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete the user with all sessions."""
-        user_id = obj.pk
-        super().delete_model(request, obj)
-        record(Event.USER_DELETED, client=Client.from_environ(request.META), user_id=user_id, by=request.user.pk)
+        leaving.delete(obj, Client.from_environ(request.META), by=request.user.pk)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[Any], list[Any]]:
+        """Count what goes with a user, where Django would list every session and every event."""
+        users = [user.pk for user in objs]
+        counts = {
+            "users": len(users),
+            "sessions": RefreshToken.objects.filter(owner__in=users).count(),
+            "security events": Activity.objects.filter(user__in=users).count(),
+        }
+        missing = set() if self.has_delete_permission(request) else {User._meta.verbose_name}
+        return [str(user) for user in objs], counts, missing, []
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Show and take the password form, which has to know who changes it."""
@@ -185,31 +200,72 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     @admin.action(description="Deactivate the selected users", permissions=["change"])
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Refuse them from now on, and end their sessions."""
-        for user in queryset.filter(is_active=True).iterator():
-            activation.deactivate(user, Client.from_environ(request.META), by=request.user.pk)
-        self.message_user(
-            request, "The selected users are deactivated; their sessions are over.", messages.SUCCESS
-        )
+        count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
+        self.message_user(request, f"{count} users are deactivated; their sessions are over.", messages.SUCCESS)
 
     @admin.action(description="Activate the selected users", permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Let them sign in again."""
-        for user in queryset.filter(is_active=False).iterator():
-            activation.activate(user, Client.from_environ(request.META), by=request.user.pk)
-        self.message_user(request, "The selected users may sign in again.", messages.SUCCESS)
+        count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
+        self.message_user(request, f"{count} users may sign in again.", messages.SUCCESS)
+
+    @admin.action(description="Force a password reset of the selected users", permissions=["change"])
+    def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
+        active = queryset.filter(is_active=True)
+        count = self._change_each(request, active, passwords.force_reset, "Forced a password reset.")
+        self.message_user(
+            request, f"{count} users have no password now, and a mail to choose one.", messages.SUCCESS
+        )
+
+    @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """End them now."""
+        count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
+        self.message_user(request, f"The sessions of {count} users are over.", messages.SUCCESS)
+
+    def _change_each(
+        self, request: HttpRequest, users: QuerySet[User], act: Callable[..., object], what: str
+    ) -> int:
+        """Do something to each user whom the administrator may change, and log it; return to how many."""
+        client = Client.from_environ(request.META)
+        allowed = [user for user in users.iterator() if self.has_change_permission(request, user)]
+        for user in allowed:
+            act(user, client, by=request.user.pk)
+            self.log_change(request, user, what)
+        return len(allowed)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the button's target."""
-        revoke = self.admin_site.admin_view(require_POST(self.revoke_all))
-        return [path("<int:user_id>/revoke/", revoke, name="accounts_user_revoke"), *super().get_urls()]
+        """Add the buttons' targets."""
+        view = self.admin_site.admin_view
+        own = [
+            path("<int:user_id>/revoke/", view(require_POST(self.revoke_all)), name="accounts_user_revoke"),
+            path("<int:user_id>/reset/", view(require_POST(self.force_reset)), name="accounts_user_reset"),
+        ]
+        return [*own, *super().get_urls()]
 
     def revoke_all(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """End every session of the user whose page the button is on."""
-        user = get_object_or_404(User, pk=user_id)
-        if not self.has_change_permission(request, user):
-            raise PermissionDenied
-        client = Client.from_environ(request.META)
-        count = sessions.end_all(user_id, EndReason.REVOKED, client, by=request.user.pk)
+        user = self._changeable(request, user_id)
+        count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
         self.message_user(request, f"{count} sessions of {user} were revoked.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
+
+    def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """Take the password of the user whose page the button is on, and mail a link to choose a new one."""
+        user = self._changeable(request, user_id)
+        passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
+        self.log_change(request, user, "Forced a password reset.")
+        self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
+
+    def _changeable(self, request: HttpRequest, user_id: int) -> User:
+        user = get_object_or_404(User, pk=user_id)
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        return user
+
+
+def _revoke_all(user: User, client: Client, *, by: int) -> int:
+    return sessions.end_all(user.pk, EndReason.REVOKED, client, by=by)

@@ -1,7 +1,8 @@
 """Users, their roles, their sessions: fields, constraints, and the changes that touch one table."""
 
+from accounts.models.activity import Activity
 from accounts.models.guesses import GuessCount
-from accounts.models.networks import KnownNetwork
+from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.sessions import (
     EndReason,
     RefreshToken,
@@ -18,9 +19,11 @@ from accounts.models.users import (
 
 __all__ = [
     "DEFAULT_ROLE",
+    "Activity",
     "EndReason",
     "GuessCount",
-    "KnownNetwork",
+    "KnownOrigin",
+    "OriginKind",
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",

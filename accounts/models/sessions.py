@@ -14,6 +14,7 @@ class EndReason(models.TextChoices):
     """Why a session is over before its time."""
 
     SIGNED_OUT = "signed_out", "signed out"
+    ENDED_BY_OWNER = "ended_by_owner", "by its owner, from another device"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", "signed out everywhere"
     REVOKED = "revoked", "by an administrator"
     REUSED = "reused", "a used refresh token came back"

@@ -1,6 +1,7 @@
 """Users and their roles."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -50,13 +51,25 @@ class UserQuerySet(models.QuerySet["User"]):
         key = comparison_key(identifier)
         return self.filter(**{"email_key" if "@" in key else "username_key": key})
 
-    def with_known_network(self, digest: str) -> Self:
-        """Fetch in the same query whether the user has been in a network, as `knows_network`."""
-        return self.annotate(knows_network=models.Exists(self._networks(digest)))
+    def with_email(self, address: str) -> Self:
+        """Find the user who has an e-mail address, in any case and form."""
+        return self.filter(email_key=comparison_key(address))
 
-    def _networks(self, digest: str) -> models.QuerySet[models.Model]:
-        networks = self.model._meta.get_field("known_networks").related_model
-        return networks._default_manager.filter(user=models.OuterRef("pk"), digest=digest)
+    def with_known_origin(self, network: str, device: str) -> Self:
+        """Fetch in the same query what the user is known by: see `User.knows_network` and its neighbours."""
+        return self.annotate(
+            knows_network=models.Exists(self._origins(digest=network)),
+            knows_device=models.Exists(self._origins(digest=device)),
+            knows_any_device=models.Exists(self._origins(kind="device")),
+        )
+
+    def _origins(self, **condition: str) -> models.QuerySet[models.Model]:
+        origins = self.model._meta.get_field("known_origins").related_model
+        return origins._default_manager.filter(user=models.OuterRef("pk"), **condition)
+
+    def verify_email(self, *, at: datetime) -> int:
+        """Take the addresses that are not verified yet for verified; return how many."""
+        return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
 
     def starting_with(self, beginning: str) -> Self:
         """Find the users whose username or e-mail address begins so, in any case and form."""
@@ -78,6 +91,10 @@ class UserManager(BaseUserManager["User"]):
     def called(self, identifier: str) -> UserQuerySet:
         """Find the user that a username or an e-mail address names."""
         return self.get_queryset().called(identifier)
+
+    def with_email(self, address: str) -> UserQuerySet:
+        """Find the user who has an e-mail address."""
+        return self.get_queryset().with_email(address)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find a user for Django's own commands, as sign-in would.
@@ -107,7 +124,9 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store a user who may do everything in the Django admin. The API's roles are granted apart."""
-        return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
+        # Who runs the command vouches for the address.
+        rights = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
+        return self.create_user(username, email, password, **{**rights, **fields})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -122,6 +141,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_key = ComparisonKeyField(of="username", max_length=3 * USERNAME_LENGTH, unique=True)
     email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH)
     email_key = ComparisonKeyField(of="email", max_length=3 * EMAIL_LENGTH, unique=True)
+    email_verified_at = models.DateTimeField(
+        "e-mail verified", null=True, editable=False, help_text="When the user last proved to read mail there."
+    )
+    pending_since = models.DateTimeField(
+        null=True,
+        editable=False,
+        db_index=True,
+        help_text="Set at a sign-up that has to be verified before the first sign-in, until it is.",
+    )
     fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
@@ -141,7 +169,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
 
     knows_network = False
-    """Whether the user has been in a network; `with_known_network` tells which one was meant."""
+    """Whether the user has been in a network; `with_known_origin` tells which one was meant."""
+
+    knows_device = False
+    """Whether the user has used a device, the one that `with_known_origin` names."""
+
+    knows_any_device = False
+    """Whether any device of the user is known."""
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -152,6 +186,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["email"]
+
+    @property
+    def is_email_verified(self) -> bool:
+        """Whether the user has proved to read mail at the address."""
+        return self.email_verified_at is not None
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

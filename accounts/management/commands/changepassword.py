@@ -6,7 +6,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import credentials
+from accounts import passwords
 from accounts.clients import NO_CLIENT
 from accounts.management.arguments import find_user
 from accounts.models import User
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             password = getpass("New password: ")
             problem = self._problem(password, user)
             if problem is None:
-                credentials.set_password(user, password, NO_CLIENT)
+                passwords.set_password(user, password, NO_CLIENT)
                 self.stdout.write(f"The password of {user.username} is changed, and every session is over.")
                 return
             self.stderr.write(problem)

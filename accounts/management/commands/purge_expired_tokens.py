@@ -14,7 +14,9 @@ class Command(BaseCommand):
     """Purge what has expired."""
 
     help = (
-        "Deletes expired sessions, and the counters of failed guesses whose window is over, in bounded batches. "
+        "Deletes expired sessions, and what else is past its time: counters of failed guesses, networks and "
+        "devices known for a year, history older than AUTH_ACTIVITY_LIFETIME, sign-ups never verified. "
+        "In bounded batches. "
         "Safe to run while the service runs, to interrupt, and to run twice at once."
     )
 
@@ -47,12 +49,10 @@ class Command(BaseCommand):
             for count in purge.delete_in_batches(expired, batch_size):
                 deleted += count
                 bar.update(count)
-        deleted_counters = sum(purge.delete_in_batches(purge.spent_counters(), batch_size))
-        deleted_networks = sum(purge.delete_in_batches(purge.forgotten_networks(), batch_size))
-        self.stdout.write(
-            f"{deleted} expired sessions, {deleted_counters} spent counters and {deleted_networks} networks "
-            "that were known for a year were deleted."
-        )
+        counts = [f"{deleted} expired sessions"]
+        for words, rows in purge.leftovers().items():
+            counts.append(f"{sum(purge.delete_in_batches(rows, batch_size))} {words}")
+        self.stdout.write(f"{', '.join(counts)} were deleted.")
 
 
 def _batch_size(text: str) -> int:

@@ -1,6 +1,6 @@
-"""A filter by owner that asks for a few names at a time, where Django's own would list every user."""
+"""A filter by user that asks for a few names at a time, where Django's own would list every user."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -9,24 +9,25 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from accounts.models import RefreshToken, User
-
-PARAMETER = "owner__id__exact"
+from accounts.models import User
 
 _LONGEST_ID = 18  # digits, which any database takes for a bigint
 
 
-class OwnerFilter(admin.SimpleListFilter):
-    """Chooses one owner by the beginning of the username or e-mail address."""
+class UserFilter(admin.SimpleListFilter):
+    """Chooses one user by the beginning of the username or e-mail address; `column` refers to the user."""
 
-    title = "owner"
-    parameter_name = PARAMETER
-    template = "admin/accounts/owner_filter.html"
+    column: ClassVar[str]
+    template = "admin/accounts/user_filter.html"
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        self.parameter_name = f"{self.column}__id__exact"
         super().__init__(request, params, model, model_admin)
         self.admin_site = model_admin.admin_site
-        self.kept = [(name, value) for name, value in request.GET.items() if name not in {PARAMETER, "p"}]
+        self.reference = model._meta.get_field(self.column)
+        self.kept = [
+            (name, value) for name, value in request.GET.items() if name not in {self.parameter_name, "p"}
+        ]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer none: the widget asks for them."""
@@ -45,12 +46,12 @@ class OwnerFilter(admin.SimpleListFilter):
         return chosen if is_id else "0"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the sessions of the owner chosen."""
-        return queryset if self.value() is None else queryset.filter(owner_id=self.value())
+        """Keep the rows of the user chosen."""
+        return queryset if self.value() is None else queryset.filter(**{f"{self.column}_id": self.value()})
 
     def widget(self) -> SafeString:
         """Render the field that completes a name."""
-        widget = AutocompleteSelect(RefreshToken._meta.get_field("owner"), self.admin_site)
+        widget = AutocompleteSelect(self.reference, self.admin_site)
         field = forms.ModelChoiceField(User.objects.all(), widget=widget)
-        rendered: SafeString = field.widget.render(PARAMETER, self.value())
+        rendered: SafeString = field.widget.render(self.parameter_name, self.value())
         return rendered

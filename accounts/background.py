@@ -1,0 +1,57 @@
+"""Work that no answer waits for: mail, and what a stranger must not measure.
+
+A lane is a few threads of this process and a bounded queue. When the process is stopped it finishes what is
+queued; when it is killed that is lost. So nothing goes here that must not be lost, and no queue holds a secret.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from threading import BoundedSemaphore
+from typing import ParamSpec
+
+from django.db import close_old_connections, connection, transaction
+
+P = ParamSpec("P")
+
+logger = logging.getLogger("accounts.background")
+
+
+class Lane:
+    """A queue of jobs, and the threads that work it off; `length` is how many jobs may wait."""
+
+    def __init__(self, name: str, *, threads: int, length: int) -> None:
+        self._name = name
+        self._threads = threads
+        self._places = BoundedSemaphore(length)
+
+    def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a job later: once the transaction that the caller is in, if any, is committed."""
+        transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        """Started with the first job: threads do not survive a fork."""
+        return ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
+
+    def _enqueue(self, job: Callable[[], object]) -> None:
+        if not self._places.acquire(blocking=False):
+            logger.error("The queue is full: a job is dropped.", extra={"lane": self._name})
+            return
+        self._pool.submit(self._run, job)
+
+    def _run(self, job: Callable[[], object]) -> None:
+        try:
+            close_old_connections()
+            job()
+        except Exception:
+            # Nobody waits for the job who could be told.
+            logger.exception("A job failed.", extra={"lane": self._name})
+        finally:
+            connection.close()
+            self._places.release()
+
+
+MAIL = Lane("mail", threads=2, length=1000)
+HISTORY = Lane("history", threads=1, length=1000)

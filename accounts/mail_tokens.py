@@ -1,0 +1,63 @@
+"""Tokens that are mailed: who presents one reads the mail of an account's address.
+
+A token names a user and a purpose, is signed with SECRET_KEY, and is good for AUTH_MAIL_TOKEN_LIFETIME. Nothing is
+stored. It carries a proof, an HMAC over what must not have changed since it was issued:
+
+- to reset a password: the security stamp, which changes with the password and with a deactivation (so it is good
+  once, and useless after a change of password), and the e-mail address;
+- to verify an e-mail address: the address.
+
+SECRET_KEY alone makes no token that resets a password: the stamp is 63 random bits in the database.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from django.core import signing
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from accounts.conf import auth_settings
+from accounts.errors import MailTokenInvalid
+from accounts.models import User
+
+_LONGEST = 512  # characters; beyond what is issued
+
+
+class Purpose(StrEnum):
+    """What a token is for. One for one purpose is none for another."""
+
+    RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose, not a secret
+    VERIFY_EMAIL = "verify_email"
+
+
+def issue(purpose: Purpose, user: User) -> str:
+    """Sign a token for a user."""
+    return _signer(purpose).sign_object([user.pk, _proof(purpose, user)])
+
+
+def find_user(purpose: Purpose, token: str) -> User:
+    """Return the user whom a token was issued for.
+
+    Raises MailTokenInvalid for one that is used, too old, or was never issued: which one is not told.
+    """
+    lifetime: timedelta = auth_settings().mail_token_lifetime
+    if len(token) > _LONGEST or not token.isascii():
+        raise MailTokenInvalid
+    try:
+        user_id, proof = _signer(purpose).unsign_object(token, max_age=lifetime)
+    except signing.BadSignature:
+        raise MailTokenInvalid from None
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or not constant_time_compare(proof, _proof(purpose, user)):
+        raise MailTokenInvalid
+    return user
+
+
+def _signer(purpose: Purpose) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=f"accounts.mail_tokens.{purpose}")
+
+
+def _proof(purpose: Purpose, user: User) -> str:
+    stamp = user.security_stamp if purpose is Purpose.RESET_PASSWORD else ""
+    what = f"{user.pk}:{stamp}:{user.email_key}"
+    return salted_hmac("accounts.mail_tokens", what, algorithm="sha256").hexdigest()

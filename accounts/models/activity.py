@@ -1,0 +1,51 @@
+"""What happened to an account: one row for each thing, for its owner and for administrators."""
+
+from datetime import timedelta
+
+from django.db import IntegrityError, models
+
+from accounts.clients import USER_AGENT_LENGTH
+from accounts.models.users import User
+
+
+class Activity(models.Model):
+    """One thing that happened: what (an `events.Event`), when, from where, and by which administrator."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="activity", db_index=False)
+    event = models.CharField(max_length=40)
+    at = models.DateTimeField("time", db_index=True)
+    session_id = models.UUIDField("session", null=True)
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField("device", max_length=USER_AGENT_LENGTH, blank=True)
+    by = models.BigIntegerField("administrator", null=True, help_text="The id of the administrator who did it.")
+    details = models.JSONField(default=dict, help_text="A reason, role names, a count: no secret, no typed text.")
+
+    class Meta:
+        verbose_name = "security event"
+        indexes = [
+            models.Index(fields=["user", "id"], name="activity_by_user"),
+            models.Index(fields=["user", "event", "at"], name="activity_by_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} of user {self.user_id}"
+
+    @property
+    def is_by_administrator(self) -> bool:
+        """Whether somebody else than the user did it, whose address is none of the user's business."""
+        return self.by is not None and self.by != self.user_id
+
+    def keep(self, *, most_a_day: int) -> int | None:
+        """Store it, unless there are `most_a_day` of its kind since a day ago.
+
+        Returns how many there were, None where it was not stored. Of simultaneous ones a few more may be stored.
+        """
+        day = Activity.objects.filter(user_id=self.user_id, event=self.event, at__gt=self.at - timedelta(days=1))
+        number = day.order_by()[:most_a_day].count()
+        if number == most_a_day:
+            return None
+        try:
+            self.save(force_insert=True)
+        except IntegrityError:
+            return None  # The user was deleted in the meantime, and the history too.
+        return number

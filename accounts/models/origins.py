@@ -1,0 +1,46 @@
+"""Where a user has signed up or signed in from."""
+
+from datetime import datetime
+
+from django.db import models
+
+from accounts.models.users import User
+
+
+class OriginKind(models.TextChoices):
+    """What of an origin is known."""
+
+    NETWORK = "network", "network"
+    DEVICE = "device", "device"
+
+
+class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
+    """Queries on known origins."""
+
+    def remember(self, user: User, network: str, device: str, *, at: datetime) -> None:
+        """Keep a network and a device, by their digests, unless they are kept already."""
+        digests = {OriginKind.NETWORK: network, OriginKind.DEVICE: device}
+        rows = [KnownOrigin(user=user, kind=kind, digest=digest, since=at) for kind, digest in digests.items()]
+        self.bulk_create(rows, ignore_conflicts=True)
+
+
+class KnownOrigin(models.Model):
+    """One network or device of one user, as a digest.
+
+    From a known network, strangers' guesses do not lock the user out; of a sign-in from an unknown device the user
+    is told.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_origins")
+    kind = models.CharField(max_length=8, choices=OriginKind, default=OriginKind.NETWORK)
+    digest = models.CharField(max_length=32)
+    since = models.DateTimeField(db_index=True)
+
+    objects = KnownOriginQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()  # nobody edits them
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="known_origin_unique")]
+
+    def __str__(self) -> str:
+        return f"a {self.kind} of user {self.user_id}"

@@ -1,0 +1,29 @@
+"""The names of an account, username, e-mail address and full name: what may be stored, and what is taken."""
+
+from collections.abc import Collection
+
+from django.core.exceptions import ValidationError
+
+from accounts.errors import EmailTaken, UsernameTaken
+from accounts.models import User
+
+NAMES = frozenset({"username", "email", "fullname"})
+
+
+def problems(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:
+    """Say what is wrong with the names of a user that is not saved yet, by name."""
+    others = {field.name for field in User._meta.fields} - set(names)
+    try:
+        candidate.clean_fields(exclude=others)
+    except ValidationError as error:
+        return error.message_dict
+    return {}
+
+
+def refuse_taken(candidate: User) -> None:
+    """Raise UsernameTaken or EmailTaken where another account has the name."""
+    others = User.objects.get_queryset().exclude(pk=candidate.pk)
+    if others.called(candidate.username).exists():
+        raise UsernameTaken
+    if others.with_email(candidate.email).exists():
+        raise EmailTaken

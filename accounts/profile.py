@@ -1,0 +1,79 @@
+"""What a user may change of the own account: the names, and nothing that gives rights."""
+
+from collections.abc import Mapping
+
+from django.db import IntegrityError, transaction
+
+from accounts import guessing, mail, verification
+from accounts.clients import Client
+from accounts.errors import InvalidRequest, TokenRevoked
+from accounts.events import Event, record
+from accounts.identifiers import comparison_key, normalize
+from accounts.mail import Letter
+from accounts.models import User
+from accounts.names import NAMES, problems, refuse_taken
+
+IDENTIFYING = frozenset({"username", "email"})
+"""The names that a user signs in with or is written to at: to change one takes a recent authentication."""
+
+
+def changes(user: User, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Tell which of the names wanted, in the spelling that is stored, are not the user's already."""
+    spelled = {name: normalize(text) for name, text in wanted.items() if name in NAMES}
+    return {name: text for name, text in spelled.items() if text != getattr(user, name)}
+
+
+def change(user: User, wanted: Mapping[str, str], client: Client) -> None:
+    """Give a user, who asks for it, other names.
+
+    Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked where the user is gone.
+    """
+    changed = changes(user, wanted)
+    candidate = _candidate(user, changed)
+    if errors := problems(candidate, changed):
+        raise InvalidRequest(errors=errors)
+    if IDENTIFYING.intersection(changed):
+        # It tells which names are taken, and may send a mail to anybody.
+        guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
+        refuse_taken(candidate)
+    replace(user, changed, client)
+
+
+def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | None = None) -> None:
+    """Store names that were found valid. A new e-mail address is to be verified, and the old one is told.
+
+    `by` is the id of the administrator who does it.
+
+    Raises UsernameTaken, EmailTaken, or TokenRevoked where the user is gone.
+    """
+    changed = changes(user, names)
+    if not changed:
+        return
+    _store(user, changed)
+    others = sorted(set(changed) - {"email"})
+    if others:
+        record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
+    if "email" in changed:
+        entry = record(Event.EMAIL_CHANGED, client=client, user_id=user.pk, by=by)
+        mail.send_later(Letter.EMAIL_CHANGED, user.email, **mail.origin_of(entry))
+        verification.send_link(user)
+
+
+def _store(user: User, changed: Mapping[str, str]) -> None:
+    columns: dict[str, object] = {**changed}
+    columns |= {f"{name}_key": comparison_key(changed[name]) for name in IDENTIFYING.intersection(changed)}
+    if "email" in changed:
+        columns["email_verified_at"] = None
+    try:
+        with transaction.atomic():
+            is_there = User.objects.filter(pk=user.pk).update(**columns)
+    except IntegrityError:
+        # Somebody else took one of the names since they were looked up.
+        refuse_taken(_candidate(user, changed))
+        raise
+    if not is_there:
+        raise TokenRevoked
+
+
+def _candidate(user: User, changed: Mapping[str, str]) -> User:
+    return User(pk=user.pk, **{name: changed.get(name, getattr(user, name)) for name in NAMES})

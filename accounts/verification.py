@@ -1,0 +1,53 @@
+"""E-mail addresses: whether their owners have proved to read what is sent there."""
+
+from django.utils import timezone
+
+from accounts import background, guessing, mail, mail_tokens
+from accounts.clients import Client
+from accounts.errors import MailTokenInvalid
+from accounts.events import Event, record
+from accounts.identifiers import comparison_key
+from accounts.mail import Letter
+from accounts.mail_tokens import Purpose
+from accounts.models import User
+from accounts.origins import origin_of
+
+VERIFY_PAGE = "verify-email"
+
+
+def send_link(user: User) -> None:
+    """Mail the user, later, a link that verifies the address."""
+    background.MAIL.after_commit(_mail_link, user.pk)
+
+
+def verify(token: str, client: Client) -> None:
+    """Take the address of a mailed token for verified. A second time changes nothing.
+
+    Raises MailTokenInvalid or Throttled.
+    """
+    guess = guessing.count_for_address(client)
+    user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token)
+    guess.give_back()
+    same_address = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
+    if same_address.verify_email(at=timezone.now()):
+        record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk)
+    elif not same_address.exists():
+        raise MailTokenInvalid
+
+
+def ask_link(email: str, client: Client) -> None:
+    """Mail another link, if anyone has the address and it is not verified yet; the caller learns nothing of that.
+
+    Raises Throttled.
+    """
+    user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
+    guessing.count_mail(client, comparison_key(email), is_known_network=user is not None and user.knows_network)
+    background.MAIL.after_commit(_mail_link, None if user is None else user.pk)
+
+
+def _mail_link(user_id: int | None) -> None:
+    unverified = User.objects.filter(is_active=True, email_verified_at=None)
+    user = None if user_id is None else unverified.filter(pk=user_id).first()
+    if user is not None:
+        token = mail_tokens.issue(Purpose.VERIFY_EMAIL, user)
+        mail.send_link(Letter.VERIFY_EMAIL, user.email, VERIFY_PAGE, token)
