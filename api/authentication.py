@@ -12,6 +12,7 @@ from accounts.access_tokens import AccessClaims
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, TokenMissing
 from accounts.models import User
+from api import cookies, csrf
 from api.errors import CHALLENGE
 
 FORM = "application/x-www-form-urlencoded"
@@ -19,7 +20,7 @@ FORM_FIELD = "access_token"
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """Takes `Authorization: Bearer` (RFC 6750), `x-access-token`, and where switched on a form field.
+    """Takes `Authorization: Bearer` (RFC 6750), `x-access-token`, a cookie, and where switched on a form field.
 
     `request.user` is the user, `request.auth` the token's `AccessClaims`; both are None without a token.
     """
@@ -27,11 +28,13 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
         """Check the token, its session, owner and version.
 
-        Raises InvalidRequest, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
+        Raises InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
         """
         token = find_access_token(request)
         if token is None:
             return None
+        if request.method not in csrf.SAFE_METHODS and rides_on_cookie(request):
+            csrf.refuse_unproven(request)
         claims = access_tokens.verify(token, at=timezone.now())
         return sessions.check(claims), claims
 
@@ -55,10 +58,19 @@ def find_access_token(request: Request) -> str | None:
 
     Raises InvalidRequest where it carries two different ones, or one header twice.
     """
-    found = {*_bearer_tokens(request), *_header_tokens(request), *_form_tokens(request)}
+    found = {*_tokens_by_hand(request), *cookies.access_tokens_in(request)}
     if len(found) > 1:
         raise InvalidRequest("The request carries two different access tokens. Allowed: one.")
     return found.pop() if found else None
+
+
+def rides_on_cookie(request: Request) -> bool:
+    """Tell whether a browser added the token by itself: no script or client put one there."""
+    return not _tokens_by_hand(request)
+
+
+def _tokens_by_hand(request: Request) -> list[str]:
+    return [*_bearer_tokens(request), *_header_tokens(request), *_form_tokens(request)]
 
 
 def _bearer_tokens(request: Request) -> list[str]:

@@ -25,6 +25,7 @@ from accounts.errors import (
     InvalidCredentials,
     InvalidRequest,
     Kind,
+    RecentAuthenticationRequired,
     Throttled,
     TokenMissing,
     Unavailable,
@@ -93,7 +94,9 @@ def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
 def _refusal(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
-        body["errors"] = error.errors
+        body["errors"] = {_camel(name): texts for name, texts in error.errors.items()}
+    if isinstance(error, RecentAuthenticationRequired):
+        body["maxAge"] = error.max_age
     return Response(body, _status(error), headers=_headers(error))
 
 
@@ -106,12 +109,22 @@ def _status(error: AuthError) -> int:
 def _headers(error: AuthError) -> dict[str, str]:
     if isinstance(error, Throttled | Unavailable):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, RecentAuthenticationRequired):
+        # RFC 9470 section 3.
+        step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
+        return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, max_age="{error.max_age}"'}
     if _status(error) != status.HTTP_401_UNAUTHORIZED:
         return {}
     if isinstance(error, TokenMissing | InvalidCredentials):
         return {"WWW-Authenticate": CHALLENGE}
     # RFC 6750 section 3.1: the token that was given is of no use.
     return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token", error_description="{error.message}"'}
+
+
+def _camel(name: str) -> str:
+    """Spell a field as the wire does."""
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
 
 
 def _by_field(detail: Any) -> dict[str, list[str]]:

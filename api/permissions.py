@@ -2,10 +2,12 @@
 
 from typing import ClassVar
 
+from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import access_tokens
 from accounts.errors import RoleRequired
 from api.authentication import claims_of
 
@@ -19,6 +21,18 @@ class SignedIn(BasePermission):
         Raises TokenMissing.
         """
         claims_of(request)
+        return True
+
+
+class RecentlyAuthenticated(SignedIn):
+    """Lets those pass who gave their password a moment ago, at the sign-in or at a step-up."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell that the user may pass.
+
+        Raises TokenMissing or RecentAuthenticationRequired.
+        """
+        access_tokens.require_recent(claims_of(request), at=timezone.now())
         return True
 
 

@@ -7,20 +7,22 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 
-from api.serializers import ErrorOutput
+from api.cookies import access_name
+from api.outputs import ErrorOutput
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
-    """Both headers that an access token may come in."""
+    """The headers and the cookie that an access token may come in."""
 
     target_class = "api.authentication.AccessTokenAuthentication"
-    name = ["bearer", "xAccessToken"]
+    name = ["bearer", "xAccessToken", "cookie"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         """Describe them."""
         return [
             {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             {"type": "apiKey", "in": "header", "name": "x-access-token"},
+            {"type": "apiKey", "in": "cookie", "name": access_name()},
         ]
 
 

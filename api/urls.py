@@ -5,12 +5,20 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from api.views import content, service
+from accounts.passwords import RESET_PAGE
+from accounts.verification import VERIFY_PAGE
+from api.views import content, emails, mail_links, passwords, service
+from api.views.activity import ActivityList
+from api.views.me import Me
+from api.views.reauthenticate import Reauthenticate
 from api.views.refresh import Refresh
+from api.views.sessions import Session, Sessions
 from api.views.sign_in import SignIn
 from api.views.sign_out import SignOut, SignOutAll
 from api.views.sign_up import SignUp
 from api.views.start import StartPage
+
+_UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 
 def _at(path: str, view: Callable[..., Any], name: str) -> URLPattern:
@@ -24,6 +32,18 @@ urlpatterns = [
     _at("api/auth/refreshToken", Refresh.as_view(), "refresh-as-some-spell-it"),
     _at("api/auth/signout", SignOut.as_view(), "sign-out"),
     _at("api/auth/signout-all", SignOutAll.as_view(), "sign-out-all"),
+    _at("api/auth/sessions", Sessions.as_view(), "sessions"),
+    _at(rf"api/auth/sessions/(?P<session_id>{_UUID})", Session.as_view(), "session"),
+    _at("api/auth/activity", ActivityList.as_view(), "activity"),
+    _at("api/auth/me", Me.as_view(), "me"),
+    _at("api/auth/reauthenticate", Reauthenticate.as_view(), "reauthenticate"),
+    _at("api/auth/password/change", passwords.PasswordChange.as_view(), "change-password"),
+    _at("api/auth/password/reset", passwords.PasswordReset.as_view(), "reset-password"),
+    _at("api/auth/password/reset/confirm", passwords.PasswordResetConfirm.as_view(), "reset-password-confirm"),
+    _at("api/auth/email/verify", emails.EmailVerify.as_view(), "verify-email"),
+    _at("api/auth/email/verify/resend", emails.EmailVerifyResend.as_view(), "resend-verification"),
+    _at(RESET_PAGE, mail_links.ResetPasswordPage.as_view(), "reset-password-page"),
+    _at(VERIFY_PAGE, mail_links.VerifyEmailPage.as_view(), "verify-email-page"),
     _at("api/test/all", content.PublicContent.as_view(), "public-content"),
     _at("api/test/user", content.UserContent.as_view(), "user-content"),
     _at("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),

@@ -1,7 +1,7 @@
 """What the views have in common: who may call them, and that no cache keeps their answers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.http.response import HttpResponseBase
 from rest_framework.authentication import BaseAuthentication
@@ -13,6 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.clients import Client
+from accounts.models import User
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 from api.negotiation import AlwaysFirstRenderer
@@ -63,6 +64,11 @@ def read(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     body = serializer(data=request.data)
     body.is_valid(raise_exception=True)
     return {name: value for name, value in body.validated_data.items() if value is not None}
+
+
+def user_of(request: Request) -> User:
+    """Return who is signed in."""
+    return cast("User", request.user)
 
 
 def client_of(request: Request) -> Client:

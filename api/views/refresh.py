@@ -3,10 +3,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import sessions
-from accounts.errors import RefreshTokenMissing
+from accounts.errors import (
+    RefreshTokenExpired,
+    RefreshTokenMissing,
+    RefreshTokenReused,
+    RefreshTokenRevoked,
+    RefreshTokenUnknown,
+)
+from api import cookies, csrf
+from api.inputs import RefreshInput
+from api.outputs import TokensOutput, tokens, without_tokens
 from api.schema import refusals
-from api.serializers import RefreshInput, TokensOutput, tokens
 from api.views.base import PublicView, client_of, read
+
+REFUSED = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked)
 
 
 class Refresh(PublicView):
@@ -19,8 +29,26 @@ class Refresh(PublicView):
         responses={200: TokensOutput, **refusals(400, 403, 413, 415)},
     )
     def post(self, request: Request) -> Response:
-        """Answer with the next generation. A spent refresh token ends its session."""
+        """Answer with the next generation. A spent refresh token ends its session.
+
+        Without a token in the body the one in the cookie is taken, and its successor goes there.
+        """
         refresh_token = read(RefreshInput, request).get("refreshToken")
+        if refresh_token:
+            return Response(tokens(sessions.rotate(refresh_token, client_of(request))))
+        return self._refresh_cookies(request)
+
+    def _refresh_cookies(self, request: Request) -> Response:
+        refresh_token = cookies.refresh_token_in(request)
         if not refresh_token:
             raise RefreshTokenMissing
-        return Response(tokens(sessions.rotate(refresh_token, client_of(request))))
+        csrf.refuse_unproven(request)
+        try:
+            pair = sessions.rotate(refresh_token, client_of(request))
+        except REFUSED as error:
+            # What is in the cookies is of no use any more.
+            return cookies.cleared(self.handle_exception(error), request)
+        response = Response(without_tokens(tokens(pair)))
+        cookies.set_tokens(response, pair)
+        csrf.keep(request)
+        return response

@@ -3,8 +3,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import credentials, sessions
+from api import cookies, csrf
+from api.inputs import SignInInput
+from api.outputs import SignInOutput, profile, tokens, without_tokens
 from api.schema import refusals
-from api.serializers import SignInInput, SignInOutput, profile, tokens
 from api.views.base import PublicView, client_of, read
 
 
@@ -15,11 +17,20 @@ class SignIn(PublicView):
         operation_id="signIn",
         summary="Sign in by username or e-mail address",
         request=SignInInput,
-        responses={200: SignInOutput, **refusals(400, 401, 413, 415, 429)},
+        responses={200: SignInOutput, **refusals(400, 401, 403, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
-        """Open a session and hand out its first token pair."""
+        """Open a session and hand out its first token pair; with `useCookies` in cookies, not in the body."""
         body = read(SignInInput, request)
+        in_cookies = body.get("useCookies", False)
+        if in_cookies:
+            csrf.refuse_foreign(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
-        return Response({**profile(user), **tokens(sessions.start(user, client))})
+        pair = sessions.start(user, client)
+        if not in_cookies:
+            return Response({**profile(user), **tokens(pair)})
+        response = Response({**profile(user), **without_tokens(tokens(pair))})
+        cookies.set_tokens(response, pair)
+        csrf.hand_out(request)
+        return response

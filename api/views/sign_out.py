@@ -5,9 +5,10 @@ from rest_framework.response import Response
 
 from accounts import sessions
 from accounts.models import EndReason
-from api.authentication import claims_of
+from api import cookies, csrf
+from api.authentication import claims_of, rides_on_cookie
+from api.inputs import RefreshInput
 from api.schema import refusals
-from api.serializers import RefreshInput
 from api.views.base import ProtectedView, client_of, read
 
 
@@ -23,16 +24,24 @@ class SignOut(ProtectedView):
         operation_id="signOut",
         summary="End this session",
         request=RefreshInput,
-        responses={204: None, **refusals(400, 401, 413, 415)},
+        responses={204: None, **refusals(400, 401, 403, 413, 415)},
     )
     def post(self, request: Request) -> Response:
-        """End the session. Any refresh token gets 204, whatever has become of it."""
+        """End the session. Any refresh token gets 204, whatever has become of it.
+
+        A token in the body comes first, then an access token in a header, then what rides along in cookies.
+        """
         refresh_token = read(RefreshInput, request).get("refreshToken")
         if refresh_token:
             sessions.end_by_refresh_token(refresh_token, client_of(request))
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        from_cookie = cookies.refresh_token_in(request) if rides_on_cookie(request) else None
+        if from_cookie:
+            csrf.refuse_unproven(request)
+            sessions.end_by_refresh_token(from_cookie, client_of(request))
         else:
             sessions.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
 
 
 class SignOutAll(ProtectedView):
@@ -42,9 +51,9 @@ class SignOutAll(ProtectedView):
         operation_id="signOutAll",
         summary="End every session of the user",
         request=None,
-        responses={204: None, **refusals(400, 401)},
+        responses={204: None, **refusals(400, 401, 403)},
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""
         sessions.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -4,8 +4,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.registration import register
+from api.inputs import SignUpInput
+from api.outputs import SignUpOutput, profile
 from api.schema import refusals
-from api.serializers import SignUpInput, SignUpOutput, profile
 from api.views.base import PublicView, client_of, read
 
 DEFAULTS = {"fullname": "", "roles": ()}

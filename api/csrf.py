@@ -1,0 +1,62 @@
+"""Whether a request that rides on a cookie comes from a page that may send it.
+
+A browser adds cookies to what any page has it send. So a request that changes something must come from an allowed
+origin, by `Origin` or, where there is none, by `Sec-Fetch-Site` (Fetch Metadata), and must repeat the value of the
+`csrftoken` cookie in `X-CSRFToken`, which only a page that can read the cookie can. What is no browser sends
+neither of the first two, and is held to the third alone.
+"""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.middleware.csrf import get_token, rotate_token
+from django.utils.crypto import constant_time_compare
+from rest_framework.request import Request
+
+from accounts.conf import auth_settings
+from accounts.errors import CsrfFailed
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+def refuse_foreign(request: Request) -> None:
+    """Refuse what a page of another origin sends.
+
+    Raises CsrfFailed.
+    """
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is not None:
+        if origin not in _allowed_origins(request):
+            raise CsrfFailed("the page's origin is not allowed.")
+    elif request.META.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN_SITES:
+        raise CsrfFailed("the request comes from another site.")
+
+
+def refuse_unproven(request: Request) -> None:
+    """Refuse what comes from another origin, or does not repeat the value of the cookie.
+
+    Raises CsrfFailed.
+    """
+    refuse_foreign(request)
+    expected = request.COOKIES.get(settings.CSRF_COOKIE_NAME, "")
+    given = request.META.get(settings.CSRF_HEADER_NAME, "")
+    if not expected or not constant_time_compare(given, expected):
+        raise CsrfFailed(f"X-CSRFToken must repeat the value of the cookie {settings.CSRF_COOKIE_NAME}.")
+
+
+def hand_out(request: Request) -> None:
+    """Let the answer set a new `csrftoken` cookie: whoever knew the one from before the sign-in knows nothing."""
+    rotate_token(request)
+
+
+def keep(request: Request) -> None:
+    """Let the answer set the `csrftoken` cookie once more, for as long as the session is used."""
+    get_token(request)
+
+
+def _allowed_origins(request: Request) -> set[str]:
+    public = urlsplit(auth_settings().public_url)
+    own = {f"{request.scheme}://{request.get_host()}", f"{public.scheme}://{public.netloc}"}
+    return own | set(settings.CORS_ALLOWED_ORIGINS)

@@ -1,0 +1,33 @@
+"""Long lists: a page at a time, each beginning where the one before it ended (RFC 8288 for the way on)."""
+
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+
+PAGE = 100
+
+
+class Page(NamedTuple):
+    """The rows of one page, and the headers that say where the next begins."""
+
+    rows: list[Any]
+    headers: dict[str, str]
+
+
+def page(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) -> Page:
+    """Cut the page that a request asks for out of rows that are ordered by key, newest first.
+
+    `query` reads the key `before` in its type. The link is relative to the request: it repeats no Host header.
+
+    Raises rest_framework.exceptions.ValidationError.
+    """
+    asked = query(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    if "before" in asked.validated_data:
+        rows = rows.filter(pk__lt=asked.validated_data["before"])
+    found = list(rows[: PAGE + 1])
+    if len(found) <= PAGE:
+        return Page(found, {})
+    return Page(found[:PAGE], {"Link": f'<?before={found[PAGE - 1].pk}>; rel="next"'})

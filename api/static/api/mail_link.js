@@ -1,0 +1,35 @@
+// Sends the token of a mailed link, with what the form asks for, to the API, and shows what came of it.
+"use strict";
+
+const form = document.querySelector("form");
+const outcome = document.querySelector("#outcome");
+const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+
+// The token need not stay in the address bar and the history.
+history.replaceState(null, "", location.pathname);
+
+function show(text) {
+  outcome.textContent = text;
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const body = JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) });
+  try {
+    const answer = await fetch(form.dataset.endpoint, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      credentials: "omit",
+      body,
+    });
+    if (answer.ok) {
+      form.hidden = true;
+      show(form.dataset.done);
+      return;
+    }
+    const refusal = await answer.json();
+    show(Object.values(refusal.errors ?? {}).flat().join(" ") || refusal.message);
+  } catch {
+    show(form.dataset.failed);
+  }
+});

@@ -1,0 +1,27 @@
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Activity
+from api.authentication import claims_of
+from api.inputs import ActivityQuery
+from api.outputs import ActivityOutput, activity
+from api.pagination import page
+from api.schema import refusals
+from api.views.base import ProtectedView
+
+
+class ActivityList(ProtectedView):
+    """Shows what happened to a user's account."""
+
+    @extend_schema(
+        operation_id="activity",
+        summary="List the security history, newest first",
+        parameters=[ActivityQuery],
+        responses={200: ActivityOutput(many=True), **refusals(400, 401)},
+    )
+    def get(self, request: Request) -> Response:
+        """List up to 100; where there are more, the header `Link` leads on."""
+        history = Activity.objects.filter(user=claims_of(request).user_id).order_by("-pk")
+        found = page(request, ActivityQuery, history)
+        return Response([activity(entry) for entry in found.rows], headers=found.headers)

@@ -1,0 +1,39 @@
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import verification
+from api.inputs import EmailInput, MailTokenInput
+from api.schema import refusals
+from api.views.base import PublicView, client_of, read
+
+
+class EmailVerify(PublicView):
+    """Verifies e-mail addresses."""
+
+    @extend_schema(
+        operation_id="verifyEmail",
+        summary="Verify an e-mail address with a mailed token",
+        request=MailTokenInput,
+        responses={204: None, **refusals(400, 413, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Take the address for verified."""
+        verification.verify(read(MailTokenInput, request)["token"], client_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class EmailVerifyResend(PublicView):
+    """Mails the link once more."""
+
+    @extend_schema(
+        operation_id="resendVerification",
+        summary="Ask for another verification mail",
+        request=EmailInput,
+        responses={202: None, **refusals(400, 413, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Mail a link, if anyone has the address and has not verified it. The answer is the same if not."""
+        verification.ask_link(read(EmailInput, request)["email"], client_of(request))
+        return Response(status=status.HTTP_202_ACCEPTED)

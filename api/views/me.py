@@ -1,0 +1,59 @@
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import access_tokens, leaving, profile
+from accounts.models import User
+from api import cookies
+from api.authentication import claims_of
+from api.inputs import ProfileInput
+from api.outputs import OwnProfileOutput, own_profile
+from api.permissions import RecentlyAuthenticated
+from api.schema import refusals
+from api.views.base import ProtectedView, client_of, read, user_of
+
+
+class Me(ProtectedView):
+    """The own account."""
+
+    def get_permissions(self) -> list[Any]:
+        """Ask for a recent authentication before the account is deleted."""
+        if self.request.method == "DELETE":
+            return [RecentlyAuthenticated()]
+        return list(super().get_permissions())
+
+    @extend_schema(
+        operation_id="me", summary="Show the profile", responses={200: OwnProfileOutput, **refusals(400, 401)}
+    )
+    def get(self, request: Request) -> Response:
+        """Show the own profile."""
+        return Response(own_profile(user_of(request)))
+
+    @extend_schema(
+        operation_id="changeMe",
+        summary="Change full name, username or e-mail address",
+        request=ProfileInput,
+        responses={200: OwnProfileOutput, **refusals(400, 401, 403, 413, 415, 429)},
+    )
+    def patch(self, request: Request) -> Response:
+        """Change what is given; username and e-mail address need a recent authentication."""
+        user, wanted = user_of(request), read(ProfileInput, request)
+        if profile.IDENTIFYING.intersection(profile.changes(user, wanted)):
+            access_tokens.require_recent(claims_of(request), at=timezone.now())
+        profile.change(user, wanted, client_of(request))
+        return Response(own_profile(User.objects.with_role_names().get(pk=user.pk)))
+
+    @extend_schema(
+        operation_id="deleteMe",
+        summary="Delete the account",
+        request=None,
+        responses={204: None, **refusals(400, 401, 403)},
+    )
+    def delete(self, request: Request) -> Response:
+        """Delete the account with all its sessions and its history; needs a recent authentication."""
+        leaving.delete(user_of(request), client_of(request))
+        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -1,0 +1,33 @@
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import credentials, sessions
+from api import cookies
+from api.authentication import claims_of, rides_on_cookie
+from api.inputs import PasswordInput
+from api.outputs import AccessTokenOutput, access_token, without_tokens
+from api.schema import refusals
+from api.views.base import ProtectedView, client_of, read
+
+
+class Reauthenticate(ProtectedView):
+    """Asks for the password once more, before something sensitive (RFC 9470, step-up)."""
+
+    @extend_schema(
+        operation_id="reauthenticate",
+        summary="Confirm the password, for a fresh auth_time",
+        request=PasswordInput,
+        responses={200: AccessTokenOutput, **refusals(400, 401, 403, 413, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Hand out an access token with a fresh `auth_time`."""
+        password = read(PasswordInput, request)["password"]
+        claims, client = claims_of(request), client_of(request)
+        user = credentials.confirm(claims.user_id, password, client)
+        access = sessions.step_up(claims.session_id, user, client)
+        if not rides_on_cookie(request):
+            return Response(access_token(access))
+        response = Response(without_tokens(access_token(access)))
+        cookies.set_access(response, access)
+        return response

@@ -1,0 +1,45 @@
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import sessions
+from api.authentication import claims_of
+from api.inputs import SessionsQuery
+from api.outputs import SessionOutput, session
+from api.pagination import page
+from api.schema import refusals
+from api.views.base import ProtectedView, client_of, user_of
+
+
+class Sessions(ProtectedView):
+    """Shows where a user is signed in."""
+
+    @extend_schema(
+        operation_id="sessions",
+        summary="List the live sessions, newest first",
+        parameters=[SessionsQuery],
+        responses={200: SessionOutput(many=True), **refusals(400, 401)},
+    )
+    def get(self, request: Request) -> Response:
+        """List up to 100; where there are more, the header `Link` leads on."""
+        current = claims_of(request).session_id
+        found = page(request, SessionsQuery, sessions.live_of(user_of(request)))
+        return Response([session(row, current) for row in found.rows], headers=found.headers)
+
+
+class Session(ProtectedView):
+    """Ends one session."""
+
+    @extend_schema(
+        operation_id="endSession",
+        summary="End one of the user's sessions",
+        request=None,
+        responses={204: None, **refusals(400, 401, 403, 404)},
+    )
+    def delete(self, request: Request, session_id: str) -> Response:
+        """End it. A session of somebody else is not found."""
+        sessions.end_own(claims_of(request).user_id, UUID(session_id), client_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
