@@ -13,7 +13,8 @@ def deactivate(user: User, client: Client, *, by: int | None = None) -> None:
     """Refuse the user from now on, and end every session for good. `by` is the id of the administrator."""
     with transaction.atomic():
         # The new stamp ends a session that a simultaneous sign-in is about to open.
-        User.objects.filter(pk=user.pk).update(is_active=False, security_stamp=new_security_stamp())
+        if not User.objects.filter(pk=user.pk).update(is_active=False, security_stamp=new_security_stamp()):
+            return  # deleted since
         sessions.end_all(user.pk, EndReason.DEACTIVATED, client, by=by)
     record(Event.USER_DEACTIVATED, client=client, user_id=user.pk, by=by)
 

@@ -71,13 +71,14 @@ def reset(token: str, new: str, client: Client) -> None:
         record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk)
 
 
-def force_reset(user: User, client: Client, *, by: int) -> None:
+def force_reset(user: User, client: Client, *, by: int | None) -> None:
     """Take the password away, end every session, and mail the owner a link to choose a new one.
 
     `by` is the id of the administrator.
     """
     with transaction.atomic():
-        _store(User.objects.filter(pk=user.pk), user, None)
+        if not _store(User.objects.filter(pk=user.pk), user, None):
+            return  # deleted since
         sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
         record(Event.PASSWORD_RESET_FORCED, client=client, user_id=user.pk, by=by)
     background.MAIL.after_commit(_mail_reset, user.pk, Letter.RESET_FORCED, None)
@@ -89,7 +90,8 @@ def set_password(user: User, new: str | None, client: Client, *, by: int | None 
     `by` is the id of the administrator who does it.
     """
     with transaction.atomic():
-        _store(User.objects.filter(pk=user.pk), user, new)
+        if not _store(User.objects.filter(pk=user.pk), user, new):
+            return  # deleted since
         sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
         record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk, by=by)
 

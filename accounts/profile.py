@@ -23,8 +23,8 @@ def changes(user: User, wanted: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in spelled.items() if text != getattr(user, name)}
 
 
-def change(user: User, wanted: Mapping[str, str], client: Client) -> None:
-    """Give a user, who asks for it, other names.
+def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
+    """Give a user, who asks for it, other names; return the user as stored then.
 
     Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked where the user is gone.
     """
@@ -37,6 +37,10 @@ def change(user: User, wanted: Mapping[str, str], client: Client) -> None:
         guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
         refuse_taken(candidate)
     replace(user, changed, client)
+    stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
+    if stored is None:
+        raise TokenRevoked
+    return stored
 
 
 def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | None = None) -> None:

@@ -57,6 +57,6 @@ def keep(request: Request) -> None:
 
 
 def _allowed_origins(request: Request) -> set[str]:
-    public = urlsplit(auth_settings().public_url)
-    own = {f"{request.scheme}://{request.get_host()}", f"{public.scheme}://{public.netloc}"}
-    return own | set(settings.CORS_ALLOWED_ORIGINS)
+    allowed = {f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS}
+    public = urlsplit(auth_settings().public_url.lower())
+    return allowed | {f"{public.scheme}://{public.netloc}"} if public.netloc else allowed

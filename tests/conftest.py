@@ -85,6 +85,12 @@ class Api:
             path, body if body is not None else {}, "application/json", headers={**_bearer(token), **headers}
         )
 
+    def patch(self, path: str, body: Any, token: str | None = None, **headers: str) -> Any:
+        return self.http.patch(path, body, "application/json", headers={**_bearer(token), **headers})
+
+    def delete(self, path: str, token: str | None = None, **headers: str) -> Any:
+        return self.http.delete(path, headers={**_bearer(token), **headers})
+
     def sign_up(self, username: str, password: str = PASSWORD, **fields: Any) -> Any:
         body = {"username": username, "email": f"{username}@example.com", "password": password, **fields}
         return self.post("/api/auth/signup", body)
@@ -114,6 +120,11 @@ class SignedIn(Api):
     def claims(self) -> AccessClaims:
         return verify(self.access_token, at=dt.datetime.now(dt.UTC))
 
+    def activity(self) -> list[dict[str, Any]]:
+        answer = self.get("/api/auth/activity", self.access_token)
+        assert answer.status_code == 200, answer.content
+        return list(answer.json())
+
     def content(self, name: str = "user") -> Any:
         return self.get(f"/api/test/{name}", self.access_token)
 
@@ -126,6 +137,12 @@ def api() -> Api:
 @pytest.fixture
 def signed_in(clock: Clock) -> SignedIn:
     return SignedIn(make_user().username)
+
+
+@pytest.fixture
+def mailed_token(mailoutbox: list[Any]) -> Callable[[], str]:
+    """Read the token in the link of the newest mail."""
+    return lambda: mailoutbox[-1].body.partition("#token=")[2].split()[0]
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from accounts import roles
-from accounts.models import RefreshToken, User
+from accounts import mail_tokens, roles
+from accounts.mail_tokens import Purpose
+from accounts.models import Activity, RefreshToken, User
 from accounts.models.origins import KnownOriginQuerySet
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
@@ -196,3 +197,131 @@ def test_purging_beside_refreshes_loses_no_session(alice, auth):
 
     assert {answer.status_code for answer in answers[2:]} == {200}
     assert RefreshToken.objects.get().pk == live.claims.session_id
+
+
+def changing(session, new):
+    body = {"currentPassword": PASSWORD, "newPassword": new}
+    return lambda: Api().post("/api/auth/password/change", body, session.access_token)
+
+
+def test_of_two_password_changes_at_once_one_succeeds_and_holds():
+    for number in range(5):
+        name = f"user{number}x"
+        make_user(name)
+        here, there = SignedIn(name), SignedIn(name)
+        passwords = ["first good one", "second good one", "third good one"]
+
+        answers = at_once(
+            *[changing(session, new) for session, new in zip((here, there, here), passwords, strict=True)]
+        )
+
+        statuses = [answer.status_code for answer in answers]
+        assert statuses.count(204) == 1
+        assert set(statuses) <= {204, 401, 403}
+        works = [Api().sign_in(name, new).status_code == 200 for new in passwords]
+        assert works == [status == 204 for status in statuses]
+        winner = (here, there, here)[statuses.index(204)]
+        loser = there if winner is here else here
+        assert winner.refresh(winner.refresh_token).status_code == 200
+        assert loser.refresh(loser.refresh_token).status_code == 403
+
+
+def test_a_reset_token_used_many_times_at_once_is_good_once():
+    user = make_user("alice")
+    token = mail_tokens.issue(Purpose.RESET_PASSWORD, user)
+    words = [f"a good password {number}" for number in range(8)]
+
+    answers = at_once(
+        *[
+            lambda new=new: Api().post("/api/auth/password/reset/confirm", {"token": token, "newPassword": new})
+            for new in words
+        ]
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [204] + [400] * 7
+    winner = words[[answer.status_code for answer in answers].index(204)]
+    assert Api().sign_in("alice", winner).status_code == 200
+
+
+def test_refreshes_during_a_password_change_lose_nobody_and_let_nobody_in(alice):
+    there = SignedIn("alice")
+
+    answers = at_once(
+        changing(alice, "another good one"),
+        *[refreshing(alice.refresh_token)] * 3,
+        *[refreshing(there.refresh_token)] * 3,
+    )
+
+    assert answers[0].status_code == 204
+    assert {answer.status_code for answer in answers[1:4]} == {200}
+    goes_on = alice.refresh(answers[1].json()["refreshToken"])
+    assert goes_on.status_code == 200
+    assert alice.get("/api/test/user", goes_on.json()["accessToken"]).status_code == 200
+    for answer in answers[4:]:
+        if answer.status_code == 200:
+            pair = answer.json()
+            assert alice.get("/api/test/user", pair["accessToken"]).status_code == 401
+            assert alice.refresh(pair["refreshToken"]).status_code == 403
+
+
+def test_leaving_during_refreshes_and_sign_ins_leaves_nothing():
+    for number in range(5):
+        name = f"leaver{number}"
+        make_user(name)
+        session = SignedIn(name)
+
+        answers = at_once(
+            lambda session=session: Api().delete("/api/auth/me", session.access_token),
+            *[refreshing(session.refresh_token)] * 3,
+            *[lambda name=name: Api().sign_in(name)] * 3,
+            *[lambda session=session: session.patch("/api/auth/me", {"fullname": "X"}, session.access_token)] * 2,
+        )
+
+        assert answers[0].status_code == 204
+        assert {answer.status_code for answer in answers[1:]} <= {200, 401, 403}
+        assert not User.objects.filter(username=name).exists()
+    assert not RefreshToken.objects.exists()
+    assert not Activity.objects.exists()
+
+
+def test_leaving_twice_at_once_is_no_fault(alice):
+    answers = at_once(*[lambda: Api().delete("/api/auth/me", alice.access_token)] * 4)
+
+    assert {answer.status_code for answer in answers} <= {204, 401}
+    assert 204 in {answer.status_code for answer in answers}
+
+
+def test_a_step_up_during_a_sign_out_leaves_nothing_that_works():
+    make_user("alice")
+    for _ in range(5):
+        session = SignedIn("alice")
+
+        answers = at_once(
+            lambda session=session: Api().post(
+                "/api/auth/reauthenticate", {"password": PASSWORD}, session.access_token
+            ),
+            lambda session=session: Api().post("/api/auth/signout", {"refreshToken": session.refresh_token}),
+        )
+
+        assert answers[0].status_code in (200, 401)
+        if answers[0].status_code == 200:
+            assert Api().get("/api/test/user", answers[0].json()["accessToken"]).status_code == 401
+
+
+def test_of_users_who_want_one_name_at_once_one_gets_it():
+    sessions = []
+    for number in range(6):
+        make_user(f"user{number}y")
+        sessions.append(SignedIn(f"user{number}y"))
+
+    answers = at_once(
+        *[
+            lambda session=session: session.patch(
+                "/api/auth/me", {"username": "Wanted", "email": "wanted@example.com"}, session.access_token
+            )
+            for session in sessions
+        ]
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 5
+    assert User.objects.filter(username_key="wanted").count() == 1

@@ -10,8 +10,9 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.test import Client
 
-from accounts import passwords
+from accounts import mail_tokens, passwords
 from accounts.clients import NO_CLIENT
+from accounts.mail_tokens import Purpose
 from accounts.models import EndReason, RefreshToken, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -127,6 +128,52 @@ def password_changed_by_command(signed_in, user, admin_site):
     assert User.objects.get(pk=user.pk).check_password("another good one")
 
 
+def password_changed_by_its_owner_elsewhere(signed_in, user, admin_site):
+    other = SignedIn(user.username)
+    body = {"currentPassword": PASSWORD, "newPassword": "another good one"}
+    assert other.post("/api/auth/password/change", body, other.access_token).status_code == 204
+
+
+def password_changed_here(signed_in, user, admin_site):
+    body = {"currentPassword": PASSWORD, "newPassword": "another good one"}
+    assert signed_in.post("/api/auth/password/change", body, signed_in.access_token).status_code == 204
+
+
+def password_reset_by_mail(signed_in, user, admin_site):
+    token = mail_tokens.issue(Purpose.RESET_PASSWORD, user)
+    body = {"token": token, "newPassword": "another good one"}
+    assert signed_in.post("/api/auth/password/reset/confirm", body).status_code == 204
+
+
+def password_reset_asked_for(signed_in, user, admin_site):
+    assert signed_in.post("/api/auth/password/reset", {"email": user.email}).status_code == 202
+
+
+def password_reset_forced(signed_in, user, admin_site):
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/reset/").status_code == 302
+
+
+def ended_by_its_owner_elsewhere(signed_in, user, admin_site):
+    other = SignedIn(user.username)
+    path = f"/api/auth/sessions/{signed_in.claims.session_id}"
+    assert other.delete(path, other.access_token).status_code == 204
+
+
+def stepped_up(signed_in, user, admin_site):
+    answer = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
+    assert answer.status_code == 200
+
+
+def names_changed_by_the_owner(signed_in, user, admin_site):
+    body = {"username": "other", "email": "other@example.com", "fullname": "Other"}
+    assert signed_in.patch("/api/auth/me", body, signed_in.access_token).status_code == 200
+
+
+def left(signed_in, user, admin_site):
+    other = SignedIn(user.username)
+    assert other.delete("/api/auth/me", other.access_token).status_code == 204
+
+
 def name_changed_in_the_admin(signed_in, user, admin_site):
     edit(admin_site, user, fullname="Another")
 
@@ -179,6 +226,15 @@ MATRIX = [
     (own_password_changed_in_the_admin, *REVOKED),
     (password_changed_by_command, *REVOKED),
     (password_changed_in_a_shell, *REVOKED),
+    (password_changed_by_its_owner_elsewhere, *REVOKED),
+    (password_changed_here, *STALE),
+    (password_reset_by_mail, *REVOKED),
+    (password_reset_asked_for, PASSES, PASSES),
+    (password_reset_forced, *REVOKED),
+    (ended_by_its_owner_elsewhere, *REVOKED),
+    (stepped_up, PASSES, PASSES),
+    (names_changed_by_the_owner, PASSES, PASSES),
+    (left, *GONE),
     (deleted, *GONE),
     (deleted_in_the_admin, *GONE),
     (session_deleted_in_the_admin, *GONE),

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 from accounts import activation, leaving, passwords, profile, roles, sessions
 from accounts.admin.lists import BoundedAdmin
 from accounts.clients import Client
+from accounts.errors import EmailTaken, UsernameTaken
 from accounts.events import Event, record
 from accounts.identifiers import normalize
 from accounts.models import DEFAULT_ROLE, Activity, EndReason, RefreshToken, User, UserQuerySet
@@ -158,7 +159,11 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
             return
         names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
-        profile.replace(User.objects.get(pk=obj.pk), names, client, by=request.user.pk)
+        try:
+            profile.replace(User.objects.get(pk=obj.pk), names, client, by=request.user.pk)
+        except (UsernameTaken, EmailTaken) as error:
+            # Somebody took the name since the form was checked.
+            self.message_user(request, error.message, messages.ERROR)
         columns = {field.name for field in User._meta.concrete_fields} - NAMES
         obj.save(update_fields=columns.intersection(form.changed_data))
         if "is_active" in form.changed_data:
@@ -267,5 +272,5 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return user
 
 
-def _revoke_all(user: User, client: Client, *, by: int) -> int:
+def _revoke_all(user: User, client: Client, *, by: int | None) -> int:
     return sessions.end_all(user.pk, EndReason.REVOKED, client, by=by)

@@ -7,7 +7,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import access_tokens, leaving, profile
-from accounts.models import User
 from api import cookies
 from api.authentication import claims_of
 from api.inputs import ProfileInput
@@ -44,8 +43,7 @@ class Me(ProtectedView):
         user, wanted = user_of(request), read(ProfileInput, request)
         if profile.IDENTIFYING.intersection(profile.changes(user, wanted)):
             access_tokens.require_recent(claims_of(request), at=timezone.now())
-        profile.change(user, wanted, client_of(request))
-        return Response(own_profile(User.objects.with_role_names().get(pk=user.pk)))
+        return Response(own_profile(profile.change(user, wanted, client_of(request))))
 
     @extend_schema(
         operation_id="deleteMe",

@@ -1,0 +1,259 @@
+"""GET /api/auth/activity: the user's security history, and the mails that tell the owner."""
+
+import pytest
+from django.core.management import call_command
+
+from accounts import background, events, passwords
+from accounts.clients import NO_CLIENT
+from accounts.models import Activity, User
+from api import pagination
+from tests.conftest import Api, SignedIn
+from tests.factories import PASSWORD, make_administrator, make_user
+from tests.test_devices import IPHONE, LINUX
+
+URL = "/api/auth/activity"
+
+
+def kinds(signed_in):
+    return [entry["event"] for entry in signed_in.activity()]
+
+
+def test_an_entry_tells_what_when_from_where_and_with_what(clock):
+    make_user("alice")
+    desk = SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="192.0.2.7")
+    [entry] = desk.activity()
+
+    assert entry.pop("createdAt").endswith("Z")
+    assert entry.pop("id")
+    assert entry == {
+        "event": "sign_in:succeeded", "description": "Signed in", "sessionId": str(desk.claims.session_id),
+        "ipAddress": "192.0.2.7", "device": "Firefox on Linux", "userAgent": LINUX, "byAdministrator": False,
+        "details": {},
+    }  # fmt: skip
+
+
+def test_the_history_tells_everything_newest_first(api, clock, mailed_token):
+    api.sign_up("alice")
+    token = mailed_token()
+    api.post("/api/auth/email/verify", {"token": token})
+    api.sign_in("alice", "wrong password")
+    alice, other = SignedIn("alice"), SignedIn("alice")
+    spent = other.refresh(other.refresh_token).json()["refreshToken"]
+    other.refresh(spent)
+    clock.advance(minutes=1)
+    other.refresh(other.refresh_token)
+    alice.post("/api/auth/reauthenticate", {"password": PASSWORD}, alice.access_token)
+    alice.patch("/api/auth/me", {"username": "alicia", "email": "alicia@example.com"}, alice.access_token)
+    change = {"currentPassword": PASSWORD, "newPassword": "another good one"}
+    alice.post("/api/auth/password/change", change, alice.access_token)
+    call_command("grantrole", "alicia", "moderator", stdout=None)
+    alice.access_token = alice.refresh(alice.refresh_token).json()["accessToken"]
+    third = Api().sign_in("alicia", "another good one").json()
+    api.post("/api/auth/signout", {"refreshToken": third["refreshToken"]})
+    api.post("/api/auth/password/reset", {"email": "alicia@example.com"})
+
+    assert [(entry["event"], entry["details"]) for entry in alice.activity()] == [
+        ("password:reset_asked", {}),
+        ("session:ended", {"reason": "signed_out"}),
+        ("sign_in:succeeded", {}),
+        ("roles:changed", {"granted": ["moderator"], "taken": []}),
+        ("password:changed", {}),
+        ("session:all_ended", {"reason": "password_changed", "count": 0}),
+        ("email:changed", {}),
+        ("profile:changed", {"names": ["username"]}),
+        ("reauthentication:succeeded", {}),
+        ("session:ended", {"reason": "reused"}),
+        ("session:reuse_detected", {"presented_generation": 0, "current_generation": 2}),
+        ("sign_in:succeeded", {}),
+        ("sign_in:succeeded", {}),
+        ("sign_in:failed", {}),
+        ("email:verified", {}),
+        ("user:registered", {"roles": ["user"]}),
+    ]
+
+
+def test_refreshes_leave_nothing_that_grows(signed_in):
+    token = signed_in.refresh_token
+    for _ in range(5):
+        token = signed_in.refresh(token).json()["refreshToken"]
+
+    assert kinds(signed_in) == ["sign_in:succeeded"]
+
+
+def test_the_history_of_others_is_not_told(signed_in):
+    SignedIn(make_user().username)
+
+    assert len(signed_in.activity()) == 1
+
+
+def test_what_an_administrator_did_is_told_without_where_from(signed_in, client):
+    user = User.objects.get()
+    client.force_login(make_administrator())
+    client.post(f"/admin/accounts/user/{user.pk}/revoke/", REMOTE_ADDR="203.0.113.9")
+    signed_in = SignedIn(user.username)
+
+    entry = next(entry for entry in signed_in.activity() if entry["event"] == "session:all_ended")
+
+    assert (entry["byAdministrator"], entry["ipAddress"], entry["device"], entry["userAgent"]) == (
+        True,
+        None,
+        "",
+        "",
+    )
+    assert Activity.objects.get(event="session:all_ended").address == "203.0.113.9"
+
+
+def test_what_strangers_cause_is_bounded(auth, signed_in):
+    auth(account_limit=None, address_limit=None)
+    username = User.objects.get().username
+    for _ in range(events.MOST_A_DAY + 5):
+        Api(REMOTE_ADDR="198.51.100.9").sign_in(username, "wrong password")
+
+    assert kinds(signed_in).count("sign_in:failed") == events.MOST_A_DAY
+
+
+def test_so_is_what_users_cause(signed_in):
+    for number in range(events.MOST_A_DAY + 5):
+        signed_in.patch("/api/auth/me", {"fullname": f"Name {number}"}, signed_in.access_token)
+
+    assert kinds(signed_in).count("profile:changed") == events.MOST_A_DAY
+
+
+def test_after_a_day_more_is_kept(auth, clock, monkeypatch):
+    monkeypatch.setattr(events, "MOST_A_DAY", 2)
+    make_user("alice")
+    for _ in range(2):
+        for _ in range(3):
+            Api().sign_in("alice", "wrong password")
+        clock.advance(days=1)
+
+    assert Activity.objects.filter(event="sign_in:failed").count() == 4
+
+
+def test_sign_ins_of_nobody_are_not_kept(api):
+    api.sign_in("nobody", "wrong password")
+
+    assert not Activity.objects.exists()
+
+
+def test_failed_sign_ins_are_kept_behind_the_answer(api, monkeypatch, django_assert_num_queries):
+    """A stranger measures no difference between a name that somebody has and one that nobody has."""
+    make_user("alice")
+    later = []
+    monkeypatch.setattr(
+        background.Lane, "after_commit", lambda self, job, *arguments, **options: later.append((job, options))
+    )
+    for name in ("alice", "nobody"):
+        with django_assert_num_queries(2):
+            api.sign_in(name, "wrong password")
+
+    [(keep, options)] = later
+    keep(**options)
+    assert Activity.objects.get().event == "sign_in:failed"
+
+
+def test_the_history_is_kept_for_a_set_time(signed_in, clock, auth):
+    auth(activity_lifetime=86400 * 3)
+    username = User.objects.get().username
+    clock.advance(days=2)
+    SignedIn(username)
+    clock.advance(days=1)
+    call_command("purge_expired_tokens", stdout=None)
+
+    assert Activity.objects.count() == 1
+
+
+def test_a_long_history_comes_in_pages(signed_in, monkeypatch):
+    monkeypatch.setattr(pagination, "PAGE", 2)
+    for number in range(4):
+        signed_in.patch("/api/auth/me", {"fullname": f"Name {number}"}, signed_in.access_token)
+    first = signed_in.get(URL, signed_in.access_token)
+    second = signed_in.get(f"{URL}{first['Link'].partition('>')[0][1:]}", signed_in.access_token)
+    third = signed_in.get(f"{URL}{second['Link'].partition('>')[0][1:]}", signed_in.access_token)
+
+    numbers = [entry["id"] for page in (first, second, third) for entry in page.json()]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == 5
+    assert "Link" not in third
+
+
+@pytest.mark.parametrize("before", ["x", "0", "-1", "1.5", "9" * 30, "%00", "1e3", "١"])
+def test_a_page_that_begins_nowhere_is_an_invalid_request_or_empty(signed_in, before):
+    answer = signed_in.get(f"{URL}?before={before}", signed_in.access_token)
+
+    assert (answer.status_code, answer.content) == (200, b"[]") or answer.json()["code"] == "invalid_request"
+
+
+def test_it_needs_an_access_token(api, assert_refused):
+    assert_refused(api.get(URL), 401, "token_missing")
+
+
+class TestMails:
+    """What the owner is told by mail."""
+
+    def subjects(self, mailoutbox):
+        return [mail.subject for mail in mailoutbox]
+
+    def test_of_a_reused_refresh_token(self, signed_in, clock, mailoutbox):
+        signed_in.refresh(signed_in.refresh_token)
+        clock.advance(minutes=1)
+        for _ in range(3):
+            signed_in.refresh(signed_in.refresh_token)
+
+        assert self.subjects(mailoutbox) == ["One of your sessions was ended for safety"]
+        assert mailoutbox[0].to == [User.objects.get().email]
+
+    def test_of_a_sign_in_from_a_new_device(self, clock, mailoutbox):
+        make_user("alice")
+        SignedIn("alice", HTTP_USER_AGENT=LINUX)
+        SignedIn("alice", HTTP_USER_AGENT=LINUX)
+        assert mailoutbox == []
+
+        phone = SignedIn("alice", HTTP_USER_AGENT=IPHONE, REMOTE_ADDR="198.51.100.9")
+        SignedIn("alice", HTTP_USER_AGENT=IPHONE, REMOTE_ADDR="198.51.100.10")
+
+        assert self.subjects(mailoutbox) == ["A sign-in from a new device"]
+        assert "Device: Safari on iOS" in mailoutbox[0].body
+        assert "Address: 198.51.100.9" in mailoutbox[0].body
+        assert kinds(phone).count("sign_in:new_device") == 1
+
+    def test_of_a_known_device_in_another_neighbourhood(self, clock, mailoutbox):
+        make_user("alice")
+        SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="192.0.2.1")
+        SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="198.51.100.9")
+
+        assert self.subjects(mailoutbox) == ["A sign-in from a new device"]
+
+    def test_not_of_the_device_that_signed_up(self, api, clock, mailoutbox):
+        api.sign_up("alice")
+        SignedIn("alice")
+
+        assert self.subjects(mailoutbox) == ["Verify your e-mail address"]
+
+    def test_not_of_a_failed_sign_in(self, api, clock, mailoutbox):
+        make_user("alice")
+        SignedIn("alice")
+        Api(HTTP_USER_AGENT=IPHONE).sign_in("alice", "wrong password")
+
+        assert mailoutbox == []
+
+    def test_of_changed_roles(self, mailoutbox):
+        make_user("alice")
+        call_command("grantrole", "alice", "moderator", "admin", stdout=None)
+        call_command("revokerole", "alice", "admin", stdout=None)
+
+        assert self.subjects(mailoutbox) == ["Your roles were changed"] * 2
+        assert "You were given: admin, moderator" in mailoutbox[0].body
+        assert "No longer yours: admin" in mailoutbox[1].body
+
+    def test_of_a_password_that_an_administrator_changed(self, mailoutbox):
+        passwords.set_password(make_user("alice"), "another good one", NO_CLIENT, by=make_administrator().pk)
+
+        assert "An administrator changed the password" in mailoutbox[0].body
+
+    def test_a_bounded_number_of_times_a_day(self, clock, mailoutbox):
+        make_user("alice")
+        for number in range(events.MOST_MAILS_A_DAY + 5):
+            SignedIn("alice", REMOTE_ADDR=f"198.{number}.100.9")
+
+        assert len(mailoutbox) == events.MOST_MAILS_A_DAY

@@ -1,0 +1,224 @@
+"""What administrators do to accounts, and what they see of an account's history."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts.models import Activity, User
+from tests.conftest import Api, SignedIn
+from tests.factories import make_administrator, make_user
+from tests.test_state import edit
+
+USERS = "/admin/accounts/user/"
+HISTORY = "/admin/accounts/activity/"
+
+
+@pytest.fixture(autouse=True)
+def _still(clock):
+    """Keep the time from moving."""
+
+
+@pytest.fixture
+def administrator():
+    return make_administrator()
+
+
+@pytest.fixture
+def site(administrator):
+    browser = Client()
+    browser.force_login(administrator)
+    return browser
+
+
+@pytest.fixture
+def alice():
+    return make_user("alice")
+
+
+def act(site, action, *users):
+    chosen = {"action": action, "_selected_action": [user.pk for user in users]}
+    answer = site.post(USERS, chosen)
+    assert answer.status_code == 302
+
+
+def force_by_button(site, user):
+    assert site.post(f"{USERS}{user.pk}/reset/").status_code == 302
+
+
+def force_by_action(site, user):
+    act(site, "force_reset_selected", user)
+
+
+@pytest.mark.parametrize("force", [force_by_button, force_by_action])
+def test_a_forced_reset_ends_sessions_takes_the_password_and_mails_a_link(
+    site, alice, mailoutbox, mailed_token, assert_refused, force
+):
+    signed_in = SignedIn("alice")
+
+    force(site, alice)
+
+    assert_refused(signed_in.content(), 401, "token_revoked")
+    assert_refused(signed_in.sign_in("alice"), 401, "invalid_credentials")
+    [mail] = mailoutbox
+    assert (mail.to, mail.subject) == (["alice@example.com"], "Choose a new password")
+    body = {"token": mailed_token(), "newPassword": "another good one"}
+    assert signed_in.post("/api/auth/password/reset/confirm", body).status_code == 204
+    assert signed_in.sign_in("alice", "another good one").status_code == 200
+
+
+def test_deactivated_users_are_not_mailed_by_a_forced_reset(site, mailoutbox):
+    act(site, "force_reset_selected", make_user("bob", is_active=False))
+
+    assert mailoutbox == []
+
+
+DEEDS = [
+    (force_by_button, "password:reset_forced", "Forced a password reset."),
+    (force_by_action, "password:reset_forced", "Forced a password reset."),
+    (lambda site, user: act(site, "deactivate_selected", user), "user:deactivated", "Deactivated."),
+    (lambda site, user: act(site, "revoke_selected", user), "session:all_ended", "Revoked all sessions."),
+    (lambda site, user: site.post(f"{USERS}{user.pk}/revoke/"), "session:all_ended", "Revoked all sessions (1)."),
+    (lambda site, user: edit(site, user, roles=["user", "admin"]), "roles:changed", "Changed Roles."),
+    (lambda site, user: edit(site, user, is_active=False), "user:deactivated", "Changed Active."),
+    (lambda site, user: edit(site, user, email="new@example.com"), "email:changed", "Changed E-mail address."),
+    (lambda site, user: edit(site, user, fullname="Alice"), "profile:changed", "Changed Full name."),
+]
+
+
+@pytest.mark.parametrize(("deed", "event", "words"), DEEDS, ids=[f"{row[1]} {row[2]}" for row in DEEDS])
+def test_each_deed_is_logged_with_who_did_it(site, administrator, alice, events, deed, event, words):
+    SignedIn("alice")
+
+    deed(site, alice)
+
+    entry = LogEntry.objects.get()
+    assert (entry.user_id, entry.object_id, entry.get_change_message()) == (administrator.pk, str(alice.pk), words)
+    kept = Activity.objects.get(event=event)
+    assert (kept.user_id, kept.by) == (alice.pk, administrator.pk)
+    assert [line["by"] for line in events() if line["event"] == event] == [administrator.pk]
+
+
+def test_activating_is_logged(site, alice):
+    User.objects.update(is_active=True)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    act(site, "activate_selected", alice)
+
+    assert LogEntry.objects.get().get_change_message() == "Activated."
+    assert Api().sign_in("alice").status_code == 200
+
+
+def test_an_address_changed_in_the_admin_is_told_to_the_old_one(site, alice, mailoutbox):
+    User.objects.filter(pk=alice.pk).update(email_verified_at="2020-01-01T00:00:00Z")
+    edit(site, alice, email="new@example.com")
+
+    assert [(mail.to, mail.subject) for mail in mailoutbox] == [
+        (["alice@example.com"], "Your e-mail address was changed"),
+        (["new@example.com"], "Verify your e-mail address"),
+    ]
+    assert "An administrator changed" in mailoutbox[0].body
+    assert not User.objects.get(pk=alice.pk).is_email_verified
+
+
+def test_a_user_made_in_the_admin_is_verified(site):
+    form = {
+        "username": "bob", "email": "bob@example.com", "fullname": "", "usable_password": "true",
+        "password1": "a good password 1", "password2": "a good password 1",
+    }  # fmt: skip
+    site.post(f"{USERS}add/", form)
+
+    assert User.objects.get(username="bob").is_email_verified
+
+
+@pytest.fixture
+def clerk():
+    """Somebody who may change users and see their history, and is no superuser."""
+    user = make_user("clerk", is_staff=True)
+    user.user_permissions.set(
+        Permission.objects.filter(codename__in=["change_user", "view_user", "view_activity"])
+    )
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+def test_who_is_no_superuser_does_nothing_to_one(clerk, administrator, mailoutbox):
+    before = User.objects.values().get(pk=administrator.pk)
+
+    assert clerk.post(f"{USERS}{administrator.pk}/reset/").status_code == 403
+    for action in ("force_reset_selected", "deactivate_selected", "revoke_selected"):
+        act(clerk, action, administrator)
+
+    assert User.objects.values().get(pk=administrator.pk) == before
+    assert mailoutbox == []
+    assert not LogEntry.objects.exists()
+
+
+def test_who_is_no_superuser_resets_others(clerk, alice, mailoutbox):
+    assert clerk.post(f"{USERS}{alice.pk}/reset/").status_code == 302
+    assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("path", ["reset", "revoke"])
+def test_buttons_take_no_get_no_stranger_and_no_unknown_user(site, alice, path):
+    assert site.get(f"{USERS}{alice.pk}/{path}/").status_code == 405
+    assert site.post(f"{USERS}9999/{path}/").status_code == 404
+    assert Client().post(f"{USERS}{alice.pk}/{path}/").status_code == 302
+    assert not LogEntry.objects.exists()
+
+
+def test_a_user_s_page_leads_to_the_history_which_tells_what_happened(site, alice, administrator):
+    SignedIn("alice", REMOTE_ADDR="192.0.2.7", HTTP_USER_AGENT="curl/8")
+    SignedIn(make_user("bob").username)
+    force_by_button(site, alice)
+    page = site.get(f"{USERS}{alice.pk}/change/").content.decode()
+    address = f"{HISTORY}?user__id__exact={alice.pk}"
+    assert address in page
+
+    page = site.get(address).content.decode()
+
+    for words in (
+        "Signed in",
+        "192.0.2.7",
+        "curl",
+        "Password reset by an administrator",
+        f">{administrator.pk}</a>",
+    ):
+        assert words in page
+    assert ">bob</a>" not in page
+    assert ">bob</a>" in site.get(HISTORY).content.decode()
+
+
+def test_the_history_is_filtered_by_event(site, alice):
+    SignedIn("alice")
+    force_by_button(site, alice)
+    page = site.get(f"{HISTORY}?event=password:reset_forced")
+
+    assert [entry.event for entry in page.context["cl"].result_list] == ["password:reset_forced"]
+
+
+def test_nobody_edits_the_history(site, alice):
+    SignedIn("alice")
+    entry = Activity.objects.first()
+
+    assert site.get(f"{HISTORY}add/").status_code == 403
+    assert site.post(f"{HISTORY}{entry.pk}/change/", {"event": "x"}).status_code == 403
+    assert site.post(f"{HISTORY}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    site.post(HISTORY, {"action": "delete_selected", "_selected_action": [entry.pk]})
+    assert Activity.objects.filter(pk=entry.pk).exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?q=%00", "?event=nonsense", "?user__id__exact=x", "?user__id__exact=%00", "?p=99999999", "?o=1.2", "?e=1"],
+)
+def test_strange_queries_are_no_fault(site, query):
+    assert site.get(f"{HISTORY}{query}").status_code in (200, 302, 400)
+
+
+def test_the_pages_ask_a_bounded_number_of_queries(site, alice, django_assert_max_num_queries):
+    for _ in range(20):
+        SignedIn("alice")
+
+    with django_assert_max_num_queries(8):
+        assert site.get(HISTORY).status_code == 200

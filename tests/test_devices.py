@@ -1,0 +1,55 @@
+"""Devices in words."""
+
+import pytest
+
+from accounts.clients import Client
+from accounts.devices import UNKNOWN, name_of
+
+LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.5 Mobile/15E148 Safari/604.1"
+)
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 "
+    "Mobile Safari/537.36"
+)
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36 Edg/126.0"
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "words"),
+    [
+        (LINUX, "Firefox on Linux"),
+        (IPHONE, "Safari on iOS"),
+        (ANDROID, "Chrome on Android"),
+        (MAC, "Edge on macOS"),
+        ("curl/7.88.1", "curl"),
+        ("python-requests/2.31.0", "Python Requests"),
+        ("Dart/3.2 (dart:io)", "Dart"),
+        ("", UNKNOWN),
+        ("///", UNKNOWN),
+        ("évil.com/1", "évil com"),
+    ],
+)
+def test_a_device_is_named_in_words(user_agent, words):
+    assert name_of(user_agent) == words
+
+
+@pytest.mark.parametrize(
+    "hostile", ["https://evil.example/x", "<b>bold</b>", "a" * 255, "Chrome.evil.com/1", "\u202eabc"]
+)
+def test_a_name_is_short_and_no_link(hostile):
+    name = name_of(hostile)
+
+    assert len(name) <= 60
+    assert not set(name) & set("./:<>\u202e")
+
+
+def test_a_neighbourhood_is_wider_than_a_network():
+    assert Client("192.0.2.7", "").neighbourhood == Client("192.0.99.1", "").neighbourhood
+    assert Client("192.0.2.7", "").neighbourhood != Client("192.1.2.7", "").neighbourhood
+    assert Client("2001:db8:1::1", "").neighbourhood == Client("2001:db8:2::1", "").neighbourhood
+    assert Client("2001:db8:1::1", "").network != Client("2001:db8:2::1", "").network
+    assert Client("192.0.2.7", "").network == "192.0.2.7"
+    assert Client(None, "").neighbourhood == "unknown"

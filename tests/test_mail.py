@@ -1,0 +1,173 @@
+"""How mail is written and sent."""
+
+import smtplib
+from threading import Event, get_ident
+
+import pytest
+from django.core import mail as django_mail
+from django.db import connection, transaction
+from django.utils import timezone, translation
+
+from accounts import mail
+from accounts.background import Lane
+from accounts.mail import Letter
+from accounts.models import User
+from tests.factories import make_user
+
+AFTER_COMMIT = Lane.after_commit
+CONTEXT = {
+    "link": "https://auth.example.com/x#token=a:b:c", "minutes": 10, "granted": ["admin"], "taken": [],
+    "at": timezone.now(), "device": "Firefox on Linux", "address": "192.0.2.7",
+}  # fmt: skip
+
+
+@pytest.fixture
+def lane(monkeypatch):
+    """A lane as it is outside of the tests."""
+    monkeypatch.setattr(Lane, "after_commit", AFTER_COMMIT)
+    made = Lane("test", threads=1, length=2)
+    yield made
+    made._pool.shutdown()
+
+
+@pytest.mark.parametrize("letter", Letter)
+def test_every_letter_has_a_subject_a_text_and_the_same_in_html(letter, mailoutbox):
+    mail.send(letter, "alice@example.com", **CONTEXT)
+
+    [message] = mailoutbox
+    html, kind = message.alternatives[0]
+    assert kind == "text/html"
+    assert "\n" not in message.subject
+    assert len(message.subject) > 10
+    assert message.subject not in message.body
+    assert f'<h1 style="font-size: 1.3em">{message.subject}</h1>' in html
+    assert message.extra_headers["Auto-Submitted"] == "auto-generated"
+    for line in filter(None, message.body.splitlines()):
+        assert line.strip().replace("'", "&#x27;")[:40] in html
+
+
+def test_a_link_stands_in_one_line(mailoutbox):
+    mail.send(Letter.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+
+    assert CONTEXT["link"] in mailoutbox[0].body.splitlines()
+    assert CONTEXT["link"].encode() in mailoutbox[0].message().as_bytes()
+    assert f'<a href="{CONTEXT["link"]}">' in mailoutbox[0].alternatives[0][0]
+
+
+def test_nothing_that_a_stranger_chose_is_in_a_mail(api, mailoutbox):
+    api.sign_up("visit.evil.example", email="victim@example.com", fullname="Visit http://evil.example now")
+
+    assert "evil" not in mailoutbox[0].message().as_string().partition("\n\n")[2]
+
+
+def test_markup_in_a_mail_is_text(mailoutbox):
+    mail.send(Letter.NEW_DEVICE, "alice@example.com", **{**CONTEXT, "device": "<b>"})
+
+    assert "Device: <b>" in mailoutbox[0].body
+    assert "Device: &lt;b&gt;" in mailoutbox[0].alternatives[0][0]
+
+
+@pytest.mark.parametrize("letter", Letter)
+def test_every_letter_is_translated(letter, mailoutbox):
+    mail.send(letter, "alice@example.com", **CONTEXT)
+    with translation.override("de"):
+        mail.send(letter, "alice@example.com", **CONTEXT)
+
+    english, german = mailoutbox
+    assert english.subject != german.subject
+    data = {CONTEXT["link"], "Device: Firefox on Linux"}
+    assert not set(english.body.splitlines()) & set(german.body.splitlines()) - data - {""}
+    assert '<html lang="de">' in german.alternatives[0][0]
+
+
+@pytest.fixture
+def failing(monkeypatch, settings):
+    """A mail server that fails so often, and the pauses between the tries."""
+    pauses = []
+    monkeypatch.setattr(mail._hand_over.retry, "sleep", pauses.append)
+    tries = []
+
+    def fail(times, error):
+        def send(self):
+            tries.append(self)
+            if len(tries) <= times:
+                raise error
+
+        monkeypatch.setattr(django_mail.EmailMultiAlternatives, "send", send)
+
+    return fail, tries, pauses
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected()])
+def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, error):
+    fail, tries, pauses = failing
+    fail(3, error)
+    mail.send(Letter.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
+
+    assert len(tries) == 4
+    assert pauses == [2, 2, 4]
+
+
+def test_a_mail_that_cannot_be_sent_fails_no_request_and_is_told_without_its_text(api, failing, caplog, lane):
+    fail, tries, _ = failing
+    fail(99, smtplib.SMTPException("refused"))
+    lane.after_commit(mail.send, Letter.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+    connection.run_on_commit[-1][1]()
+    lane._pool.shutdown()
+
+    assert len(tries) == 4
+    assert "A job failed." in caplog.text
+    assert "token=" not in caplog.text
+
+
+def test_a_job_runs_in_another_thread_after_the_commit(lane):
+    done, threads = Event(), []
+
+    def job():
+        threads.append(get_ident())
+        done.set()
+
+    with transaction.atomic():
+        lane.after_commit(job)
+        assert not threads
+    connection.run_on_commit[-1][1]()
+
+    assert done.wait(10)
+    assert threads != [get_ident()]
+
+
+def test_a_full_queue_drops_a_job_and_says_so(lane, caplog):
+    go_on, done = Event(), []
+
+    def job(number):
+        go_on.wait(10)
+        done.append(number)
+
+    for number in range(4):
+        lane._enqueue(lambda number=number: job(number))
+    go_on.set()
+    lane._pool.shutdown()
+
+    assert done == [0, 1]
+    assert caplog.text.count("The queue is full") == 2
+
+
+def test_a_job_that_fails_stops_no_other(lane, caplog):
+    done = Event()
+    lane._enqueue(lambda: 1 / 0)
+    lane._enqueue(done.set)
+
+    assert done.wait(10)
+    lane._pool.shutdown()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_user_who_is_gone_is_mailed_nothing(mailoutbox):
+    user = make_user()
+    entry = user.activity.create(event="roles:changed", at=timezone.now())
+    User.objects.all().delete()
+    entry.user_id = user.pk or 1
+
+    mail.tell_owner(Letter.ROLES_CHANGED, entry)
+
+    assert mailoutbox == []

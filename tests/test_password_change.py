@@ -1,0 +1,101 @@
+"""POST /api/auth/password/change."""
+
+import pytest
+
+from accounts.models import EndReason, RefreshToken, User
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_user
+
+URL = "/api/auth/password/change"
+NEW = "another good one"
+
+
+def change(signed_in, current=PASSWORD, new=NEW):
+    return signed_in.post(URL, {"currentPassword": current, "newPassword": new}, signed_in.access_token)
+
+
+def test_the_new_password_is_good_and_the_old_one_is_not(signed_in, assert_refused):
+    username = User.objects.get().username
+
+    assert change(signed_in).status_code == 204
+
+    assert signed_in.sign_in(username, NEW).status_code == 200
+    assert_refused(signed_in.sign_in(username), 401, "invalid_credentials")
+
+
+def test_every_other_session_is_over_and_this_one_goes_on(clock, assert_refused):
+    make_user("alice")
+    here, there = SignedIn("alice"), SignedIn("alice")
+
+    change(here)
+
+    assert_refused(there.content(), 401, "token_revoked")
+    assert_refused(there.refresh(there.refresh_token), 403, "refresh_token_revoked")
+    assert RefreshToken.objects.get(pk=there.claims.session_id).end_reason == EndReason.PASSWORD_CHANGED
+    assert_refused(here.content(), 401, "token_stale")
+    here.access_token = here.refresh(here.refresh_token).json()["accessToken"]
+    assert here.content().status_code == 200
+
+
+def test_the_owner_is_told_by_mail(signed_in, mailoutbox):
+    change(signed_in)
+
+    [mail] = mailoutbox
+    assert (mail.to, mail.subject) == ([User.objects.get().email], "Your password was changed")
+    assert NEW not in str(mail.message())
+
+
+def test_a_wrong_current_password_changes_nothing(signed_in, assert_refused, mailoutbox):
+    before = User.objects.values().get()
+
+    for current in ("wrong password", "", "x" * 5000):
+        assert_refused(change(signed_in, current=current), 403, "invalid_password")
+
+    assert User.objects.values().get() == before
+    assert signed_in.content().status_code == 200
+    assert mailoutbox == []
+
+
+def test_guesses_at_the_current_password_are_limited(signed_in, assert_refused):
+    for _ in range(10):
+        change(signed_in, current="wrong password")
+
+    assert_refused(change(signed_in), 429, "throttled")
+
+
+@pytest.mark.parametrize("new", ["short", "", "password1", "x" * 129, "12345678"])
+def test_a_weak_password_is_refused_and_named(signed_in, assert_refused, new):
+    before = User.objects.values().get()
+    answer = change(signed_in, new=new)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert list(answer.json()["errors"]) == ["newPassword"]
+    assert User.objects.values().get() == before
+
+
+def test_a_password_like_one_s_name_is_weak(clock, assert_refused):
+    make_user("alice-liddell")
+
+    assert_refused(change(SignedIn("alice-liddell"), new="alice-liddell"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("missing", ["currentPassword", "newPassword"])
+def test_both_passwords_are_needed(signed_in, assert_refused, missing):
+    body = {"currentPassword": PASSWORD, "newPassword": NEW}
+    del body[missing]
+    answer = signed_in.post(URL, body, signed_in.access_token)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert list(answer.json()["errors"]) == [missing]
+
+
+def test_a_password_is_neither_trimmed_nor_cut(signed_in):
+    username = User.objects.get().username
+    change(signed_in, new="  spaces around  ")
+
+    assert signed_in.sign_in(username, "  spaces around  ").status_code == 200
+    assert signed_in.sign_in(username, "spaces around").status_code == 401
+
+
+def test_it_needs_an_access_token(api, assert_refused):
+    assert_refused(api.post(URL, {"currentPassword": PASSWORD, "newPassword": NEW}), 401, "token_missing")

@@ -1,0 +1,240 @@
+"""POST /api/auth/password/reset and …/confirm."""
+
+import pytest
+from django.core.management import call_command
+
+from accounts import guessing, mail_tokens, passwords
+from accounts.clients import NO_CLIENT
+from accounts.conf import Limit
+from accounts.mail_tokens import Purpose
+from accounts.models import User
+from tests.conftest import SignedIn
+from tests.factories import make_user
+
+URL = "/api/auth/password/reset"
+NEW = "another good one"
+
+
+@pytest.fixture
+def alice(clock):
+    return make_user("alice")
+
+
+@pytest.fixture
+def token(api, alice, mailed_token):
+    ask(api)
+    return mailed_token()
+
+
+def ask(api, email="alice@example.com"):
+    return api.post(URL, {"email": email})
+
+
+def confirm(api, token, new=NEW):
+    return api.post(f"{URL}/confirm", {"token": token, "newPassword": new})
+
+
+def test_a_mailed_link_sets_a_new_password(api, token, assert_refused):
+    assert confirm(api, token).status_code == 204
+
+    assert api.sign_in("alice", NEW).status_code == 200
+    assert_refused(api.sign_in("alice"), 401, "invalid_credentials")
+
+
+def test_every_session_is_over(api, token, assert_refused):
+    sessions = [SignedIn("alice") for _ in range(2)]
+
+    confirm(api, token)
+
+    for session in sessions:
+        assert_refused(session.content(), 401, "token_revoked")
+        assert_refused(session.refresh(session.refresh_token), 403, "refresh_token_revoked")
+
+
+@pytest.mark.parametrize("public_url", ["", "https://auth.example.com", "https://example.com/auth/"])
+def test_the_link_begins_with_the_public_url_and_never_with_the_host_header(
+    api, alice, auth, mailoutbox, settings, public_url
+):
+    auth(public_url=public_url)
+    settings.ALLOWED_HOSTS = ["*"]
+    api.post(URL, {"email": "alice@example.com"}, Host="evil.example", **{"X-Forwarded-Host": "evil.example"})
+
+    base = public_url.rstrip("/") or f"http://localhost:{settings.PORT}"
+    assert f"\n{base}/reset-password#token=" in mailoutbox[0].body
+    assert "evil" not in str(mailoutbox[0].message())
+
+
+def test_the_mail_goes_to_the_address_that_is_stored(api, alice, mailoutbox):
+    """Two addresses that compare alike may be two mailboxes: the one that was typed may be an attacker's."""
+    assert ask(api, "ALICE@EXAMPLE.COM").status_code == 202
+
+    assert mailoutbox[0].to == ["alice@example.com"]
+
+
+def test_the_answer_is_the_same_for_an_unknown_address(api, alice, mailoutbox):
+    known, unknown = ask(api), ask(api, "nobody@example.com")
+
+    assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
+    assert known.headers == unknown.headers
+    assert len(mailoutbox) == 1
+
+
+def test_as_many_queries_are_made_before_the_answer(api, alice, monkeypatch, django_assert_num_queries):
+    later = []
+    monkeypatch.setattr("accounts.background.Lane.after_commit", lambda self, job, *arguments: later.append(job))
+
+    for address in ("alice@example.com", "nobody@example.com"):
+        with django_assert_num_queries(2):
+            ask(api, address)
+    assert len(later) == 2
+
+
+def test_deactivated_users_are_mailed_nothing(api, alice, mailoutbox):
+    call_command("deactivateuser", "alice")
+
+    assert ask(api).status_code == 202
+    assert mailoutbox == []
+
+
+def test_a_token_is_good_once(api, token, assert_refused):
+    confirm(api, token)
+
+    assert_refused(confirm(api, token, "yet another one"), 400, "invalid_request")
+    assert api.sign_in("alice", NEW).status_code == 200
+
+
+def test_a_token_is_good_for_a_short_time(api, token, clock, assert_refused):
+    clock.advance(seconds=601)
+
+    answer = confirm(api, token)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert list(answer.json()["errors"]) == ["token"]
+
+
+def test_to_the_second(api, token, clock):
+    clock.advance(seconds=600)
+
+    assert confirm(api, token).status_code == 204
+
+
+def test_a_change_of_password_makes_every_token_useless(api, token, alice, assert_refused):
+    passwords.set_password(alice, "a third good one", NO_CLIENT)
+
+    assert_refused(confirm(api, token), 400, "invalid_request")
+
+
+def test_a_change_of_address_makes_every_token_useless(api, token, assert_refused):
+    signed_in = SignedIn("alice")
+    signed_in.patch("/api/auth/me", {"email": "new@example.com"}, signed_in.access_token)
+
+    assert_refused(confirm(api, token), 400, "invalid_request")
+
+
+def test_a_deactivation_makes_every_token_useless_for_good(api, token, assert_refused):
+    call_command("deactivateuser", "alice")
+    call_command("activateuser", "alice")
+
+    assert_refused(confirm(api, token), 400, "invalid_request")
+
+
+def test_a_weak_password_is_named_and_the_token_stays_good(api, token, assert_refused):
+    answer = confirm(api, token, "short")
+
+    assert_refused(answer, 400, "invalid_request")
+    assert list(answer.json()["errors"]) == ["newPassword"]
+    assert confirm(api, token).status_code == 204
+
+
+def test_who_has_the_token_reads_the_mail_of_the_address(api, token):
+    confirm(api, token)
+
+    assert User.objects.get().is_email_verified
+
+
+def test_a_token_for_something_else_is_none(api, alice, assert_refused):
+    assert_refused(confirm(api, mail_tokens.issue(Purpose.VERIFY_EMAIL, alice)), 400, "invalid_request")
+
+
+def test_a_token_of_somebody_else_is_none(api, alice, token, assert_refused):
+    bob = make_user("bob")
+    forged = mail_tokens._signer(Purpose.RESET_PASSWORD).sign_object(
+        [bob.pk, mail_tokens._proof(Purpose.RESET_PASSWORD, alice)]
+    )
+
+    assert_refused(confirm(api, forged), 400, "invalid_request")
+
+
+def test_an_altered_token_is_none(api, token, assert_refused):
+    for position in range(0, len(token), 7):
+        altered = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        assert_refused(confirm(api, altered), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", ":", "::", "a:b:c", "\ud800", "\x00", "é" * 40, "x" * 60000, "."])
+def test_nonsense_is_no_token(api, alice, nonsense, assert_refused):
+    assert_refused(confirm(api, nonsense), 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "email", ["", "x", "@", "a@b@c", "\ud800@x.example", "x\x00@x.example", 5, None, ["x"], "a" * 300]
+)
+def test_what_is_no_address_is_an_invalid_request(api, email, assert_refused):
+    answer = ask(api, email)
+
+    assert_refused(answer, 400, "invalid_request")
+    assert list(answer.json()["errors"]) == ["email"]
+
+
+def test_mails_are_limited_per_address_asked_for_known_or_not(api, alice, auth, mailoutbox, assert_refused):
+    auth(account_limit=Limit(3, 900))
+    for address in ("Alice@example.com", "nobody@example.com"):
+        for _ in range(3):
+            assert ask(api, address).status_code == 202
+        assert_refused(ask(api, address), 429, "throttled")
+    assert len(mailoutbox) == 3
+
+
+def test_strangers_who_exhaust_the_limit_keep_no_owner_from_a_reset(api, auth, mailoutbox):
+    auth(account_limit=Limit(3, 900))
+    make_user("alice")
+    api.sign_in("alice")
+    stranger = type(api)(REMOTE_ADDR="198.51.100.9")
+    assert [ask(stranger).status_code for _ in range(5)] == [202, 202, 202, 429, 429]
+
+    assert ask(api).status_code == 202
+
+
+def test_mails_are_limited_per_address_that_asks(api, auth, assert_refused):
+    auth(address_limit=Limit(3, 900))
+    for number in range(3):
+        ask(api, f"user{number}@example.com")
+
+    assert_refused(ask(api, "another@example.com"), 429, "throttled")
+
+
+def test_wrong_tokens_are_limited_and_right_ones_are_not(api, token, auth, assert_refused):
+    auth(address_limit=Limit(3, 900))
+    for _ in range(3):
+        confirm(api, "wrong")
+
+    assert_refused(confirm(api, token), 429, "throttled")
+
+
+def test_a_reset_goes_to_who_has_no_password(api, mailed_token, clock):
+    user = make_user("alice")
+    passwords.set_password(user, None, NO_CLIENT)
+
+    ask(api)
+
+    assert confirm(api, mailed_token()).status_code == 204
+    assert api.sign_in("alice", NEW).status_code == 200
+
+
+def test_nothing_of_a_token_is_stored(api, token):
+    from django.apps import apps  # noqa: PLC0415
+
+    rows = [row for model in apps.get_models() for row in model.objects.values()]
+
+    assert guessing.digest_of("x")
+    assert token[:20] not in str(rows)

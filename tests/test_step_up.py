@@ -1,0 +1,160 @@
+"""POST /api/auth/reauthenticate, and what asks for it."""
+
+import datetime as dt
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import access_tokens, passwords
+from accounts.clients import NO_CLIENT
+from accounts.conf import Limit
+from accounts.models import RefreshToken, User
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_user
+
+URL = "/api/auth/reauthenticate"
+
+
+def confirm(signed_in, password=PASSWORD):
+    return signed_in.post(URL, {"password": password}, signed_in.access_token)
+
+
+def auth_time(token):
+    return access_tokens.verify(token, at=timezone.now()).auth_time
+
+
+def test_the_password_gives_an_access_token_with_a_fresh_auth_time(signed_in, clock):
+    clock.advance(minutes=10)
+    answer = confirm(signed_in)
+
+    body = answer.json()
+    assert (answer.status_code, set(body)) == (200, {"accessToken", "tokenType", "expiresIn"})
+    assert (body["tokenType"], body["expiresIn"], answer["Cache-Control"]) == ("Bearer", 900, "no-store")
+    assert auth_time(body["accessToken"]) == int(dt.datetime.now(dt.UTC).timestamp())
+    assert auth_time(signed_in.access_token) == auth_time(body["accessToken"]) - 600
+    assert access_tokens.verify(body["accessToken"], at=timezone.now()).session_id == signed_in.claims.session_id
+
+
+def test_a_refresh_keeps_the_auth_time_and_never_renews_it(signed_in, clock):
+    first = signed_in.claims.auth_time
+    clock.advance(minutes=1)
+    pair = signed_in.refresh(signed_in.refresh_token).json()
+    assert auth_time(pair["accessToken"]) == first
+
+    clock.advance(minutes=1)
+    confirm(signed_in)
+    clock.advance(minutes=1)
+    pair = signed_in.refresh(pair["refreshToken"]).json()
+    assert auth_time(pair["accessToken"]) == first + 120
+
+
+def test_what_is_sensitive_asks_for_it_and_says_how_recent_it_must_be(signed_in, clock, auth):
+    auth(recent_authentication=60)
+    clock.advance(seconds=61)
+
+    for answer in (
+        signed_in.delete("/api/auth/me", signed_in.access_token),
+        signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token),
+    ):
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["maxAge"]) == (403, "recent_authentication_required", 60)
+        assert answer["WWW-Authenticate"].startswith(
+            'Bearer realm="api", error="insufficient_user_authentication"'
+        )
+        assert 'max_age="60"' in answer["WWW-Authenticate"]
+
+
+def test_after_it_what_is_sensitive_is_allowed(signed_in, clock, assert_refused):
+    clock.advance(seconds=301)
+    assert_refused(signed_in.delete("/api/auth/me", signed_in.access_token), 403, "recent_authentication_required")
+
+    fresh = confirm(signed_in).json()["accessToken"]
+
+    assert signed_in.delete("/api/auth/me", fresh).status_code == 204
+
+
+def test_a_sign_in_is_recent_to_the_second(signed_in, clock, assert_refused):
+    clock.advance(seconds=300)
+    assert signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token).status_code == 200
+
+    clock.advance(seconds=1)
+    answer = signed_in.patch("/api/auth/me", {"username": "y"}, signed_in.access_token)
+    assert_refused(answer, 403, "recent_authentication_required")
+
+
+def test_the_token_of_another_session_is_not_made_fresh(clock, assert_refused):
+    make_user("alice")
+    here, there = SignedIn("alice"), SignedIn("alice")
+    clock.advance(minutes=6)
+    confirm(here)
+    there.access_token = there.refresh(there.refresh_token).json()["accessToken"]
+
+    assert_refused(there.delete("/api/auth/me", there.access_token), 403, "recent_authentication_required")
+
+
+def test_a_wrong_password_is_told_from_a_wrong_token(signed_in, assert_refused):
+    before = RefreshToken.objects.values().get()
+
+    for password in ("wrong password", "", "x" * 5000):
+        assert_refused(confirm(signed_in, password), 403, "invalid_password")
+    assert RefreshToken.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"password": None},
+        {"password": 5},
+        {"password": ["x"]},
+        {"password": "\ud800"},
+        {"password": "a\x00b"},
+        [],
+    ],
+)
+def test_a_body_without_a_password_is_an_invalid_request(signed_in, assert_refused, body):
+    assert_refused(signed_in.post(URL, body, signed_in.access_token), 400, "invalid_request")
+
+
+def test_guesses_count_together_with_those_at_the_sign_in(signed_in, auth, assert_refused):
+    auth(account_limit=Limit(4, 900))
+    for _ in range(2):
+        confirm(signed_in, "wrong password")
+        signed_in.sign_in(User.objects.get().username, "wrong password")
+
+    answer = confirm(signed_in)
+
+    assert_refused(answer, 429, "throttled")
+    assert int(answer["Retry-After"]) > 0
+
+
+def test_right_passwords_do_not_count(signed_in, auth):
+    auth(account_limit=Limit(2, 900))
+
+    assert {confirm(signed_in).status_code for _ in range(5)} == {200}
+
+
+def test_it_needs_an_access_token(api, assert_refused):
+    assert_refused(api.post(URL, {"password": PASSWORD}), 401, "token_missing")
+
+
+@pytest.mark.parametrize("event", ["sign-out", "password", "deactivation"])
+def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch, assert_refused, event):
+    """The password was right when it was checked; then something happens, and then the token would be issued."""
+    user = User.objects.get()
+    other_way = User.check_password
+
+    def check_then_end(self, raw_password):
+        verdict = other_way(self, raw_password)
+        if event == "sign-out":
+            signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
+        elif event == "password":
+            passwords.set_password(user, "another good one", NO_CLIENT)
+        else:
+            call_command("deactivateuser", user.username)
+        return verdict
+
+    monkeypatch.setattr(User, "check_password", check_then_end)
+
+    assert_refused(confirm(signed_in), 401, "token_revoked")
