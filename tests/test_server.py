@@ -2,18 +2,11 @@
 
 import contextlib
 import json
-import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
-from pathlib import Path
 
 import psutil
 import pytest
@@ -21,93 +14,13 @@ from django.db import connection
 
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-
-ROOT = Path(__file__).parent.parent
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Server:
-    """A running server, spoken to over HTTP."""
-
-    def __init__(self, environment, log):
-        self.port = int(environment["PORT"])
-        self.environment = environment
-        self.log = log
-        self.manage("migrate", "--verbosity", "0")
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
-                cwd=ROOT,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self._wait()
-
-    def manage(self, *arguments):
-        subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-
-    def request(self, method, path, body=None, **headers):
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            sent = json.dumps(body) if isinstance(body, dict) else body
-            connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
-            answer = connection.getresponse()
-            content = answer.read()
-        finally:
-            connection.close()
-        return answer.status, content
-
-    def post(self, path, body, **headers):
-        status, content = self.request("POST", path, body, **headers)
-        return status, json.loads(content) if content else None
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
-
-    def _wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if self.request("GET", "/readyz")[0] == 200:
-                    return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                time.sleep(0.1)
-        pytest.fail(self.log.read_text())
+from tests.servers import ROOT, Server, environment, free_port
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, django_db_setup, django_db_blocker):
     folder = tmp_path_factory.mktemp("server")
-    url = f"sqlite:///{folder / 'db.sqlite3'}"
-    if ON_POSTGRESQL:
-        with django_db_blocker.unblock(), connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE served")
-            connection.close()
-        url = re.sub(r"/postgres\?", "/served?", os.environ["DATABASE_URL"])
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "AUTH_KEYS_DIR": str(folder / "keys"),
-        "AUTH_ADDRESS_LIMIT": "",
-        "AUTH_TRUSTED_PROXIES": "127.0.0.1",
-        "PORT": str(free_port()),
-        "WORKERS": "2",
-    }
-    running = Server(environment, folder / "log")
+    running = Server(environment(folder, django_db_blocker), folder / "log")
     yield running
     assert running.stop() == 0
 
