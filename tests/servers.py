@@ -1,5 +1,6 @@
 """A running server of our own: processes, sockets, signals, and a database apart from the tests'."""
 
+import fcntl
 import json
 import os
 import re
@@ -33,6 +34,10 @@ class Server:
         self.environment = environment
         self.log = log
         self.manage("migrate", "--verbosity", "0")
+        with (ROOT / "manage.py").open() as lock:
+            # Tests on another database may be at it as well.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.manage("collectstatic", "--noinput", "--verbosity", "0")
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],

@@ -1,0 +1,291 @@
+"""A real browser: what it makes of the cookies, of pages of other sites, and of the pages that mails lead to."""
+
+import shutil
+
+import pytest
+import trustme
+from playwright.sync_api import sync_playwright
+
+from tests.factories import PASSWORD
+from tests.servers import Server, environment, free_port
+from tests.test_mail_server import Mailbox, SlowHandler, token_in
+from tests.tls import TlsProxy
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1",
+    # Pages that a test makes up come from no address, and would have to ask before they talk to this machine.
+    "--disable-features=LocalNetworkAccessChecks",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+CALL = """async ([method, url, body, proof]) => {
+    const headers = {};
+    if (body) headers["Content-Type"] = "application/json";
+    const token = document.cookie.match(/csrftoken=([^;]+)/);
+    if (proof && token) headers["X-CSRFToken"] = token[1];
+    const sent = body && JSON.stringify(body);
+    const answer = await fetch(url, { method, headers, body: sent, credentials: "include" });
+    const text = await answer.text();
+    let read = text;
+    try { read = JSON.parse(text); } catch {}
+    return [answer.status, read];
+}"""
+
+
+@pytest.fixture(scope="module")
+def mailbox():
+    return Mailbox()
+
+
+@pytest.fixture(scope="module")
+def mail_url(mailbox):
+    from aiosmtpd.controller import Controller  # noqa: PLC0415
+
+    controller = Controller(SlowHandler(mailbox), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield f"smtp://127.0.0.1:{controller.port}"
+    controller.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with pytest.MonkeyPatch.context() as patch:
+        # The library runs a loop in this thread, in which Django then refuses to talk to its database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            yield browser
+            browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    made = chromium.new_context(ignore_https_errors=True)
+    made.set_default_timeout(15000)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+    """The server as it is on a developer's machine: by plain HTTP, at localhost."""
+    folder = tmp_path_factory.mktemp("local")
+    running = Server(environment(folder, django_db_blocker, EMAIL_URL=mail_url), folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+class Company:
+    """A service and its sister sites under one domain, by TLS."""
+
+    def __init__(self, proxy_port, server):
+        self.port = proxy_port
+        self.server = server
+
+    def url(self, host, path="/"):
+        return f"https://{host}:{self.port}{path}"
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+    folder = tmp_path_factory.mktemp("company")
+    port = free_port()
+    proxy = TlsProxy(trustme.CA().issue_cert("*.company.test", "*.evil.test"), port)
+    origins = ",".join(f"https://{name}.company.test:{proxy.port}" for name in ("app", "shop"))
+    settings = environment(
+        folder,
+        django_db_blocker,
+        PORT=str(port),
+        EMAIL_URL=mail_url,
+        PUBLIC_URL=f"https://auth.company.test:{proxy.port}",
+        ALLOWED_HOSTS="auth.company.test,localhost,127.0.0.1",
+        AUTH_COOKIE_DOMAIN="company.test",
+        CORS_ALLOWED_ORIGINS=origins,
+    )
+    running = Server(settings, folder / "log")
+    yield Company(proxy.port, running)
+    assert running.stop() == 0
+    proxy.stop()
+
+
+def page_at(context, url):
+    """Open a page of another site of the company, which is nothing but a place to run scripts in."""
+    page = context.new_page()
+    page.route(url, lambda route: route.fulfill(content_type="text/html", body="<!doctype html><title>x</title>"))
+    page.goto(url)
+    return page
+
+
+def call(page, method, url, body=None, *, proof=True):
+    return tuple(page.evaluate(CALL, [method, url, body, proof]))
+
+
+def register(server, name):
+    status, _ = server.post(
+        "/api/auth/signup",
+        {"username": name, "email": f"{name}@example.com", "password": PASSWORD},
+        **{"X-Forwarded-Proto": "https"},
+    )
+    assert status == 201
+
+
+def sign_in(page, base, name):
+    body = {"username": name, "password": PASSWORD, "useCookies": True}
+    return call(page, "POST", f"{base}/api/auth/signin", body)
+
+
+def test_on_one_host_the_cookies_are_kept_and_out_of_reach_of_scripts(local, context):
+    register(local, "alice")
+    base = f"http://localhost:{local.port}"
+    page = context.new_page()
+    page.goto(f"{base}/verify-email")
+
+    status, body = sign_in(page, base, "alice")
+
+    assert (status, "accessToken" in body) == (200, False)
+    kept = {cookie["name"]: cookie for cookie in context.cookies()}
+    assert set(kept) == {"__Host-access", "__Secure-refresh", "csrftoken"}
+    assert kept["__Host-access"]["httpOnly"]
+    assert kept["__Secure-refresh"]["path"] == "/api/auth"
+    assert page.evaluate("document.cookie").startswith("csrftoken=")
+    assert "access" not in page.evaluate("document.cookie")
+    assert call(page, "GET", f"{base}/api/test/user") == (200, "User Content.")
+
+
+def test_on_one_host_a_single_page_app_does_everything_with_them(local, context):
+    register(local, "bob")
+    base = f"http://localhost:{local.port}/api/auth"
+    page = context.new_page()
+    page.goto(f"http://localhost:{local.port}/verify-email")
+    sign_in(page, f"http://localhost:{local.port}", "bob")
+
+    assert call(page, "PATCH", f"{base}/me", {"fullname": "Bob"}, proof=False)[0] == 403
+    assert call(page, "PATCH", f"{base}/me", {"fullname": "Bob"})[1]["fullname"] == "Bob"
+    assert call(page, "POST", f"{base}/refreshtoken", proof=False)[0] == 403
+    assert call(page, "POST", f"{base}/refreshtoken")[0] == 200
+    assert call(page, "POST", f"{base}/reauthenticate", {"password": PASSWORD})[0] == 200
+    [session] = call(page, "GET", f"{base}/sessions")[1]
+    assert session["current"]
+    assert session["device"] == "Headless Chrome on Linux"
+    change = {"currentPassword": PASSWORD, "newPassword": "another good one"}
+    assert call(page, "POST", f"{base}/password/change", change)[0] == 204
+    assert call(page, "GET", f"{base}/me")[1]["code"] == "token_stale"
+    assert call(page, "POST", f"{base}/refreshtoken")[0] == 200
+    assert call(page, "GET", f"{base}/me")[0] == 200
+    assert call(page, "POST", f"{base}/signout")[0] == 204
+    assert {cookie["name"] for cookie in context.cookies()} == {"csrftoken"}
+    assert call(page, "GET", f"{base}/me")[1]["code"] == "token_missing"
+
+
+def test_who_is_signed_in_on_one_site_is_signed_in_on_its_sister_site(company, context):
+    register(company.server, "carol")
+    auth = company.url("auth.company.test", "")
+    app, shop = (page_at(context, company.url(f"{name}.company.test")) for name in ("app", "shop"))
+
+    assert sign_in(app, auth, "carol")[0] == 200
+
+    assert {cookie["name"] for cookie in context.cookies()} == {"__Secure-access", "__Secure-refresh", "csrftoken"}
+    for page in (app, shop):
+        assert call(page, "GET", f"{auth}/api/test/user") == (200, "User Content.")
+    assert call(shop, "PATCH", f"{auth}/api/auth/me", {"fullname": "C"}, proof=False)[1]["code"] == "csrf_failed"
+    assert call(shop, "PATCH", f"{auth}/api/auth/me", {"fullname": "C"})[1]["fullname"] == "C"
+    assert call(shop, "POST", f"{auth}/api/auth/refreshtoken")[0] == 200
+    assert call(app, "POST", f"{auth}/api/auth/refreshtoken")[0] == 200
+    assert call(shop, "POST", f"{auth}/api/auth/signout")[0] == 204
+    assert call(app, "GET", f"{auth}/api/auth/me")[0] == 401
+
+
+def test_another_site_does_nothing_with_them(company, context):
+    register(company.server, "dave")
+    auth = company.url("auth.company.test", "")
+    app = page_at(context, company.url("app.company.test"))
+    sign_in(app, auth, "dave")
+    # A foreign site, and a sister site that is not among the allowed: it is sent the cookies.
+    for host in ("www.evil.test", "old.company.test"):
+        evil = page_at(context, company.url(host))
+        with pytest.raises(Exception, match="Failed to fetch"):
+            call(evil, "GET", f"{auth}/api/auth/me")
+        with pytest.raises(Exception, match="Failed to fetch"):
+            call(evil, "POST", f"{auth}/api/auth/signout-all")
+        evil.evaluate(
+            "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'})",
+            f"{auth}/api/auth/signout",
+        )
+        evil.set_content(f'<form method="post" action="{auth}/api/auth/signout-all"></form>')
+        evil.evaluate("document.forms[0].submit()")
+        evil.wait_for_url(f"{auth}/**")
+        assert any(code in evil.content() for code in ("csrf_failed", "token_missing"))
+
+    assert call(app, "GET", f"{auth}/api/auth/me")[0] == 200
+
+
+def test_a_foreign_page_signs_nobody_in(company, context):
+    register(company.server, "mallory")
+    auth = company.url("auth.company.test", "")
+    evil = page_at(context, company.url("www.evil.test"))
+    evil.set_content(
+        f'<form method="post" action="{auth}/api/auth/signin"><input name="username" value="mallory">'
+        f'<input name="password" value="{PASSWORD}"><input name="useCookies" value="true"></form>'
+    )
+    evil.evaluate("document.forms[0].submit()")
+    evil.wait_for_url(f"{auth}/**")
+
+    assert "csrf_failed" in evil.content()
+    assert "__Secure-access" not in {cookie["name"] for cookie in context.cookies()}
+
+
+@pytest.fixture
+def link(local, mailbox):
+    """Ask for a mail, and give the token in its link."""
+
+    def of(subject, path, body):
+        assert local.post(path, body)[0] in (201, 202)
+        for mail in iter(lambda: mailbox.mails.get(timeout=30), None):
+            if (mail["To"], mail["Subject"]) == (body["email"], subject):
+                return token_in(mail)
+        return None
+
+    return of
+
+
+def test_the_page_of_a_verification_mail_verifies(local, context, link):
+    token = link(
+        "Verify your e-mail address",
+        "/api/auth/signup",
+        {"username": "erin", "email": "erin@example.com", "password": PASSWORD},
+    )
+    page = context.new_page()
+    page.goto(f"http://localhost:{local.port}/verify-email#token={token}")
+    assert page.url.endswith("/verify-email")
+
+    page.click("text=It is mine")
+
+    page.wait_for_selector("text=Your address is verified.")
+    assert not page.is_visible("button")
+
+
+def test_the_page_of_a_reset_mail_takes_a_new_password(local, context, link):
+    register(local, "frank")
+    token = link("Reset your password", "/api/auth/password/reset", {"email": "frank@example.com"})
+    page = context.new_page()
+    page.goto(f"http://localhost:{local.port}/reset-password#token={token}")
+    page.fill("input", "short")
+    page.click("button")
+    page.wait_for_selector("text=This password is too short")
+
+    page.fill("input", "another good one")
+    page.click("button")
+
+    page.wait_for_selector("text=Your password is changed.")
+    assert local.post("/api/auth/signin", {"username": "frank", "password": "another good one"})[0] == 200
+
+
+def test_a_page_without_a_good_token_says_so(local, context):
+    page = context.new_page()
+    page.goto(f"http://localhost:{local.port}/verify-email#token=<img src=x onerror=alert(1)>")
+    page.click("button")
+
+    page.wait_for_selector("text=This link was used, is too old, or was never sent.")

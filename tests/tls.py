@@ -1,0 +1,61 @@
+"""What stands in front of a server in production: a proxy that ends TLS, and says so."""
+
+import socket
+import ssl
+from threading import Thread
+
+
+class TlsProxy:
+    """Takes HTTPS on a port of its own, and passes each request on to a port that speaks HTTP."""
+
+    def __init__(self, certificate, target):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.target = target
+        self._listener = context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        Thread(target=self._accept, daemon=True).start()
+
+    def stop(self):
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.target), timeout=30) as server:
+                client.settimeout(30)
+                client.do_handshake()
+                head, body = self._read(client)
+                first, *lines = head.split(b"\r\n")
+                kept = [line for line in lines if not line.lower().startswith(b"connection:")]
+                added = [b"X-Forwarded-Proto: https", b"Connection: close"]
+                server.sendall(b"\r\n".join([first, *added, *kept]) + b"\r\n\r\n" + body)
+                while part := server.recv(65536):
+                    client.sendall(part)
+        except OSError:
+            return  # the browser hung up
+
+    def _read(self, client):
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._part(client)
+        head, _, body = received.partition(b"\r\n\r\n")
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        length = int(lengths[0].partition(b":")[2]) if lengths else 0
+        while len(body) < length:
+            body += self._part(client)
+        return head, body
+
+    def _part(self, client):
+        part = client.recv(65536)
+        if not part:
+            raise ConnectionAbortedError
+        return part
