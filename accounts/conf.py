@@ -193,7 +193,7 @@ class AuthSettings:
     def _refuse_contradictions(self) -> None:
         if self.hide_known_email and self.unverified_signin:
             raise ImproperlyConfigured(
-                "AUTH_HIDE_KNOWN_EMAIL is 'True'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
+                "AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
             )
         host, domain = urlsplit(self.public_url).hostname, self.cookie_domain.lstrip(".").lower()
         if host and domain and not f".{host}".endswith(f".{domain}"):

@@ -192,9 +192,17 @@ def test_a_user_s_page_leads_to_the_history_which_tells_what_happened(site, alic
 def test_the_history_is_filtered_by_event(site, alice):
     SignedIn("alice")
     force_by_button(site, alice)
-    page = site.get(f"{HISTORY}?event=password:reset_forced")
+    page = site.get(f"{HISTORY}?user__id__exact={alice.pk}&event=password:reset_forced")
 
     assert [entry.event for entry in page.context["cl"].result_list] == ["password:reset_forced"]
+
+
+def test_without_a_user_it_is_not_for_no_index_would_answer(site, alice):
+    SignedIn("alice")
+    page = site.get(HISTORY)
+
+    assert len(page.context["cl"].filter_specs) == 1
+    assert b"By event" not in page.content
 
 
 def test_nobody_edits_the_history(site, alice):

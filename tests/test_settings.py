@@ -101,6 +101,9 @@ def test_the_environment_is_read_in_its_types(monkeypatch):
         ("AUTH_ALGORITHM", "none"),
         ("AUTH_ALGORITHM", "es256"),
         ("AUTH_ISSUER", "   "),
+        ("AUTH_UNVERIFIED_SIGNIN", "perhaps"),
+        ("AUTH_HIDE_KNOWN_EMAIL", "perhaps"),
+        ("AUTH_ACTIVITY_LIFETIME", "0"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, name, value):
@@ -109,6 +112,26 @@ def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, name, value):
 
     assert str(refusal.value).startswith(f"{name} is ")
     assert "Allowed: " in str(refusal.value)
+
+
+def test_a_known_address_is_hidden_only_where_a_sign_in_does_not_tell(monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match=r"^AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with"):
+        read(monkeypatch, AUTH_HIDE_KNOWN_EMAIL="true")
+
+    assert read(monkeypatch, AUTH_HIDE_KNOWN_EMAIL="true", AUTH_UNVERIFIED_SIGNIN="false").hide_known_email
+
+
+@pytest.mark.parametrize("domain", ["example.org", "ample.com", "auth.example.com.evil.org"])
+def test_the_cookie_domain_is_one_that_the_public_url_is_in(monkeypatch, domain):
+    with pytest.raises(ImproperlyConfigured, match=f"^AUTH_COOKIE_DOMAIN is '{domain}'. Allowed: a domain that"):
+        read(monkeypatch, AUTH_COOKIE_DOMAIN=domain, PUBLIC_URL="https://auth.example.com")
+
+
+@pytest.mark.parametrize("domain", ["example.com", ".example.com", "Example.com", "auth.example.com"])
+def test_and_so_it_may_be(monkeypatch, domain):
+    assert (
+        read(monkeypatch, AUTH_COOKIE_DOMAIN=domain, PUBLIC_URL="https://auth.example.com").cookie_domain == domain
+    )
 
 
 def test_an_unknown_setting_is_refused():
@@ -142,6 +165,7 @@ def start(**environment):
         ("WORKERS", "-1"),
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
+        ("LANGUAGE_CODE", "klingon"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):

@@ -25,13 +25,15 @@ class OfUser(UserFilter):
 
 
 class EventFilter(admin.SimpleListFilter):
-    """One kind of event, of the user chosen: by itself no index would answer it."""
+    """One kind of event, once a user is chosen: by itself no index would answer it."""
 
     title = "event"
     parameter_name = "event"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what a history keeps."""
+        if not request.GET.get(f"{OfUser.column}__id__exact"):
+            return []
         return [(event.value, words) for event, words in DESCRIPTIONS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
