@@ -50,10 +50,15 @@ def mail_url(mailbox):
     controller.stop()
 
 
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with pytest.MonkeyPatch.context() as patch:
-        # The library runs a loop in this thread, in which Django then refuses to talk to its database.
+        # For making the databases of the servers, on connections that are closed at once.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
