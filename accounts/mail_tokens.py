@@ -59,5 +59,5 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
 
 def _proof(purpose: Purpose, user: User) -> str:
     stamp = user.security_stamp if purpose is Purpose.RESET_PASSWORD else ""
-    what = f"{user.pk}:{stamp}:{user.email_key}"
+    what = f"{stamp}:{user.email_key}"
     return salted_hmac("accounts.mail_tokens", what, algorithm="sha256").hexdigest()

@@ -35,7 +35,6 @@ def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
     if IDENTIFYING.intersection(changed):
         # It tells which names are taken, and may send a mail to anybody.
         guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
-        refuse_taken(candidate)
     replace(user, changed, client)
     stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
     if stored is None:
@@ -72,7 +71,6 @@ def _store(user: User, changed: Mapping[str, str]) -> None:
         with transaction.atomic():
             is_there = User.objects.filter(pk=user.pk).update(**columns)
     except IntegrityError:
-        # Somebody else took one of the names since they were looked up.
         refuse_taken(_candidate(user, changed))
         raise
     if not is_there:

@@ -152,6 +152,16 @@ def test_a_full_queue_drops_a_job_and_says_so(lane, caplog):
     assert caplog.text.count("The queue is full") == 2
 
 
+def test_a_place_in_the_queue_is_free_again_after_its_job(lane, caplog):
+    for _ in range(5):
+        done = Event()
+        lane._enqueue(done.set)
+        assert done.wait(10)
+        lane._pool.submit(int).result(timeout=10)  # the one thread has finished the job
+
+    assert not caplog.text
+
+
 def test_a_job_that_fails_stops_no_other(lane, caplog):
     done = Event()
     lane._enqueue(lambda: 1 / 0)

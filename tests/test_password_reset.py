@@ -138,6 +138,12 @@ def test_a_deactivation_makes_every_token_useless_for_good(api, token, assert_re
     assert_refused(confirm(api, token), 400, "invalid_request")
 
 
+def test_a_user_switched_off_behind_our_back_resets_nothing(api, token, assert_refused):
+    User.objects.update(is_active=False)
+
+    assert_refused(confirm(api, token), 400, "invalid_request")
+
+
 def test_a_weak_password_is_named_and_the_token_stays_good(api, token, assert_refused):
     answer = confirm(api, token, "short")
 

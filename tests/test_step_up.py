@@ -139,7 +139,7 @@ def test_it_needs_an_access_token(api, assert_refused):
     assert_refused(api.post(URL, {"password": PASSWORD}), 401, "token_missing")
 
 
-@pytest.mark.parametrize("event", ["sign-out", "password", "deactivation"])
+@pytest.mark.parametrize("event", ["sign-out", "password", "password here", "deactivation"])
 def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch, assert_refused, event):
     """The password was right when it was checked; then something happens, and then the token would be issued."""
     user = User.objects.get()
@@ -151,6 +151,9 @@ def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch,
             signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
         elif event == "password":
             passwords.set_password(user, "another good one", NO_CLIENT)
+        elif event == "password here":
+            User.objects.update(security_stamp=7)
+            RefreshToken.objects.update(owner_stamp=7)
         else:
             call_command("deactivateuser", user.username)
         return verdict
