@@ -5,9 +5,12 @@ queued; when it is killed that is lost. So nothing goes here that must not be lo
 """
 
 import logging
+import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
+from secrets import SystemRandom
 from threading import BoundedSemaphore
 from typing import ParamSpec
 
@@ -19,11 +22,16 @@ logger = logging.getLogger("accounts.background")
 
 
 class Lane:
-    """A queue of jobs, and the threads that work it off; `length` is how many jobs may wait."""
+    """A queue of jobs, and the threads that work it off; `length` is how many jobs may wait.
 
-    def __init__(self, name: str, *, threads: int, length: int) -> None:
+    A job begins at a random moment of the next `delay` seconds: what the work takes from the requests that are
+    answered meanwhile tells nobody which one it came from.
+    """
+
+    def __init__(self, name: str, *, threads: int, length: int, delay: float) -> None:
         self._name = name
         self._threads = threads
+        self._delay = delay
         self._places = BoundedSemaphore(length)
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -39,19 +47,23 @@ class Lane:
         if not self._places.acquire(blocking=False):
             logger.error("The queue is full: a job is dropped.", extra={"lane": self._name})
             return
-        self._pool.submit(self._run, job)
+        begins_at = time.monotonic() + SystemRandom().uniform(0, self._delay)
+        self._pool.submit(self._run, job, begins_at)
 
-    def _run(self, job: Callable[[], object]) -> None:
+    def _run(self, job: Callable[[], object], begins_at: float) -> None:
         try:
+            time.sleep(max(0, begins_at - time.monotonic()))
             close_old_connections()
             job()
-        except Exception:
-            # Nobody waits for the job who could be told.
-            logger.exception("A job failed.", extra={"lane": self._name})
+        except Exception as error:  # noqa: BLE001  nobody waits for the job who could be told
+            # Without the error's own words, which may hold addresses.
+            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+            told = {"lane": self._name, "error": type(error).__name__, "where": where}
+            logger.error("A job failed.", extra=told)  # noqa: TRY400
         finally:
             connection.close()
             self._places.release()
 
 
-MAIL = Lane("mail", threads=2, length=1000)
-HISTORY = Lane("history", threads=1, length=1000)
+MAIL = Lane("mail", threads=4, length=1000, delay=1)
+HISTORY = Lane("history", threads=1, length=1000, delay=0)

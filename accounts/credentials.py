@@ -12,6 +12,7 @@ from accounts.events import Event, record
 from accounts.guessing import Guess
 from accounts.identifiers import comparison_key
 from accounts.models import KnownOrigin, User, UserQuerySet
+from accounts.models.origins import RENEWED_AFTER
 from accounts.origins import origin_of
 from accounts.validators import PASSWORD_LENGTH
 
@@ -23,7 +24,7 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     Raises InvalidCredentials, EmailUnverified, or Throttled before anything is hashed.
     """
-    user = _find(User.objects.called(identifier), client)
+    user = _find(_called(identifier), client)
     account = str(user.pk) if user else f"unknown {comparison_key(identifier)}"
     if not _is_right(user, account, password, client):
         record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
@@ -31,6 +32,8 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
     assert user is not None  # noqa: S101  or the password would not have been right
     if not user.is_email_verified and not auth_settings().unverified_signin:
         raise EmailUnverified
+    if user.pending_since is not None:
+        User.objects.filter(pk=user.pk).update(pending_since=None)  # not abandoned: verification is not asked for
     _recognise(user, client)
     return user
 
@@ -46,6 +49,14 @@ def confirm(user_id: int, password: str, client: Client) -> User:
         raise InvalidPassword
     assert user is not None  # noqa: S101
     return user
+
+
+def _called(identifier: str) -> UserQuerySet:
+    users = User.objects.called(identifier)
+    if "@" in comparison_key(identifier) and auth_settings().hide_known_email:
+        # A sign-up under a known address leads to no account by that address; so none does before it is verified.
+        return users.exclude(email_verified_at=None)
+    return users
 
 
 def _find(users: UserQuerySet, client: Client) -> User | None:
@@ -91,10 +102,12 @@ def _recognise(user: User, client: Client) -> None:
 
     Raises InvalidCredentials.
     """
-    if user.knows_network and user.knows_device:
+    now = timezone.now()
+    is_fresh = user.origin_noted_at is not None and now - user.origin_noted_at < RENEWED_AFTER
+    if user.knows_network and user.knows_device and is_fresh:
         return
     try:
-        KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
+        KnownOrigin.objects.remember(user, *origin_of(client), at=now)
     except IntegrityError:
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None

@@ -6,6 +6,16 @@ from ua_parser import parse
 
 UNKNOWN = "Unknown device"
 
+# What mails say of devices is one of these: anybody can call a device anything.
+_WELL_KNOWN_BROWSERS = frozenset({
+    "Chrome", "Firefox", "Safari", "Edge", "Opera", "Samsung Internet", "Vivaldi", "Brave", "DuckDuckGo", "IE",
+    "Chromium", "Headless Chrome", "curl", "Wget", "okhttp", "axios", "Python Requests", "Go-http-client", "Dart",
+    "PostmanRuntime",
+})  # fmt: skip
+_WELL_KNOWN_SYSTEMS = frozenset({
+    "Windows", "macOS", "Linux", "Ubuntu", "Debian", "Fedora", "Android", "iOS", "iPadOS", "Chrome OS", "FreeBSD",
+})  # fmt: skip
+
 _LONGEST = 60  # characters
 _OTHER_NAMES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
 
@@ -16,9 +26,25 @@ def name_of(user_agent: str) -> str:
     The words come from a header that anyone can write. They are bounded, and hold no dot, colon or slash, so that
     no mail or page makes a link of them.
     """
+    browser, system = _parts(user_agent)
+    return _joined(browser, system)
+
+
+def well_known_name_of(user_agent: str) -> str:
+    """Name the browser or app and the system where they are well-known, so that nobody chooses the words."""
+    browser, system = _parts(user_agent)
+    return _joined(
+        browser if browser in _WELL_KNOWN_BROWSERS else "", system if system in _WELL_KNOWN_SYSTEMS else ""
+    )
+
+
+def _parts(user_agent: str) -> tuple[str, str]:
     found = parse(user_agent)
     browser = _plain(found.user_agent.family) if found.user_agent else _first_word(user_agent)
-    system = _plain(found.os.family) if found.os else ""
+    return browser, _plain(found.os.family) if found.os else ""
+
+
+def _joined(browser: str, system: str) -> str:
     return " on ".join(filter(None, (browser, system)))[:_LONGEST] or UNKNOWN
 
 

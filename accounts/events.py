@@ -112,8 +112,9 @@ def record(
     """
     entry = _entry(event, client, user_id, session_id, by, details)
     _log(entry)
-    if event in _UNMEASURABLE and user_id is not None:
-        background.HISTORY.after_commit(entry.keep, most_a_day=MOST_A_DAY)
+    if event in _UNMEASURABLE:
+        keep = entry.keep if user_id is not None else entry.keep_nothing
+        background.HISTORY.after_commit(keep, most_a_day=MOST_A_DAY)
     elif event in DESCRIPTIONS and user_id is not None:
         number = entry.keep(most_a_day=MOST_A_DAY)
         if event in _LETTERS and number is not None and number < MOST_MAILS_A_DAY:
@@ -129,7 +130,7 @@ def record_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *,
     ]
     for entry in entries:
         _log(entry)
-    Activity.objects.bulk_create(entries)
+    Activity.keep_all(entries)
 
 
 def _entry(  # noqa: PLR0913, PLR0917  the columns of one row

@@ -43,6 +43,9 @@ class Counters(Protocol):
     def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
         """Add `amount`, which may be negative, to each; return what each has now."""
 
+    def forget_empty(self, counters: Sequence[Counter]) -> None:
+        """Keep none of those that count nothing: refused attempts on names without number leave nothing behind."""
+
     def resets_at(self, key: str) -> float:
         """Return when the window of a counter ends, in seconds since the epoch."""
 
@@ -62,6 +65,10 @@ class DatabaseCounters:
             cursor.execute(_ADD.format(rows=rows), [*values, now, amount, now])
             counts = dict(cursor.fetchall())
         return [counts[key] for key, _ in counters]
+
+    def forget_empty(self, counters: Sequence[Counter]) -> None:
+        """Delete their rows."""
+        GuessCount.objects.filter(key__in=[key for key, _ in counters], count__lte=0).delete()
 
     def resets_at(self, key: str) -> float:
         """Return when the window ends; now, where the counter is gone."""
@@ -84,6 +91,9 @@ class CacheCounters:
     def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
         """Add to one after the other."""
         return [_reach(self._storage.incr, key, window, amount) for key, window in counters]
+
+    def forget_empty(self, counters: Sequence[Counter]) -> None:
+        """Leave them to their windows, at whose end the cache drops them."""
 
     def resets_at(self, key: str) -> float:
         """Return when the window ends."""

@@ -17,6 +17,9 @@ from accounts.conf import Limit, auth_settings
 from accounts.errors import Throttled
 from accounts.guess_counters import Counter, counters
 
+LETTERS_TO_UNVERIFIED = Limit(10, 86400)
+"""Anybody can give anybody's address for an account, and have this service write to it."""
+
 
 class Guess:
     """Attempts that were counted in advance, until it is known whether they failed."""
@@ -46,12 +49,30 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Gu
     return _count_both(client, "account", account, is_known_network=is_known_network)
 
 
-def count_mail(client: Client, recipient: str, *, is_known_network: bool) -> Guess:
-    """Count a mail that is asked for against the network that asks, and against the address it goes to.
+def count_sign_up(client: Client, recipient: str) -> Guess:
+    """Count what tells which names are taken, and mails an address that anybody may name.
 
     Raises Throttled.
     """
-    return _count_both(client, "mail", recipient, is_known_network=is_known_network)
+    return _count_both(client, "mail", recipient, is_known_network=False)
+
+
+def may_be_mailed(client: Client, recipient: str, *, is_known_network: bool) -> bool:
+    """Count a mail that somebody asks for; tell whether its recipient gets one more.
+
+    The caller is told of the limit on the network that asks, and not of the one on the recipient: that one differs
+    for those who ask from a network that the recipient has been in.
+
+    Raises Throttled.
+    """
+    count_for_address(client)
+    where = client.network if is_known_network else "anywhere else"
+    return _is_within(auth_settings().account_limit, "mail", recipient, where)
+
+
+def may_be_told(recipient: str) -> bool:
+    """Count a letter to an address that is not verified, whichever account it is about; tell whether it may go."""
+    return _is_within(LETTERS_TO_UNVERIFIED, "letter", recipient)
 
 
 def digest_of(*what: str) -> str:
@@ -68,6 +89,14 @@ def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -
     )
 
 
+def _is_within(limit: Limit | None, *what: str) -> bool:
+    try:
+        _count((limit, *what))
+    except Throttled:
+        return False
+    return True
+
+
 def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:
     limits = [(limit, digest_of(str(limit), *what)) for limit, *what in attempts if limit is not None]
     counted = [(key, limit.window) for limit, key in limits]
@@ -76,5 +105,6 @@ def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:
     for (limit, key), count in zip(limits, counts, strict=True):
         if count > limit.amount:
             guess.give_back()
+            counters().forget_empty(counted)
             raise Throttled(max(1, math.ceil(counters().resets_at(key) - time.time())))
     return guess

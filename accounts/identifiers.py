@@ -53,6 +53,17 @@ def validate_fullname(text: str) -> None:
         raise ValidationError("A full name is one line without control characters.", code="fullname_characters")
 
 
+def validate_email_address(text: str) -> None:
+    """Refuse control characters, and the quotes that would allow them (RFC 5321 section 4.1.2).
+
+    Raises django.core.exceptions.ValidationError.
+    """
+    if '"' in text or any(unicodedata.category(char)[0] == "C" for char in text):
+        raise ValidationError(
+            "An e-mail address has no quotes and no control characters.", code="email_characters"
+        )
+
+
 def validate_username(text: str) -> None:
     """Allow letters, marks and digits of any script, and `. _ - +`.
 

@@ -15,7 +15,7 @@ from accounts.events import Event, record
 from accounts.identifiers import comparison_key
 from accounts.mail import Letter
 from accounts.mail_tokens import Purpose
-from accounts.models import EndReason, User
+from accounts.models import NOBODY, EndReason, User
 from accounts.origins import origin_of
 
 RESET_PAGE = "reset-password"
@@ -47,8 +47,11 @@ def ask_reset(email: str, client: Client) -> None:
     Raises Throttled.
     """
     user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
-    guessing.count_mail(client, comparison_key(email), is_known_network=user is not None and user.knows_network)
-    background.MAIL.after_commit(_mail_reset, None if user is None else user.pk, Letter.RESET_PASSWORD, client)
+    is_known_network = user is not None and user.knows_network
+    if guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network):
+        background.MAIL.after_commit(
+            _mail_reset, NOBODY if user is None else user.pk, Letter.RESET_PASSWORD, client
+        )
 
 
 def reset(token: str, new: str, client: Client) -> None:
@@ -113,9 +116,10 @@ def _refuse_weak(password: str, user: User) -> None:
         raise InvalidRequest(errors={"new_password": error.messages}) from None
 
 
-def _mail_reset(user_id: int | None, letter: Letter, client: Client | None) -> None:
-    user = None if user_id is None else User.objects.filter(pk=user_id, is_active=True).first()
+def _mail_reset(user_id: int, letter: Letter, client: Client | None) -> None:
+    user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
+        mail.write_to_nobody(letter, RESET_PAGE)
         return
     if client is not None:
         record(Event.PASSWORD_RESET_ASKED, client=client, user_id=user.pk)

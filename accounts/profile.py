@@ -34,7 +34,7 @@ def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
         raise InvalidRequest(errors=errors)
     if IDENTIFYING.intersection(changed):
         # It tells which names are taken, and may send a mail to anybody.
-        guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
+        guessing.count_sign_up(client, comparison_key(candidate.email))
     replace(user, changed, client)
     stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
     if stored is None:
@@ -58,7 +58,7 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
         record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
     if "email" in changed:
         entry = record(Event.EMAIL_CHANGED, client=client, user_id=user.pk, by=by)
-        mail.send_later(Letter.EMAIL_CHANGED, user.email, **mail.origin_of(entry))
+        mail.tell_former_address(Letter.EMAIL_CHANGED, user, entry)
         verification.send_link(user)
 
 

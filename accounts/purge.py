@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from accounts import leaving
+from accounts.clients import NO_CLIENT
 from accounts.conf import auth_settings
 from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
 
@@ -30,11 +32,24 @@ def leftovers() -> Mapping[str, models.QuerySet[Any]]:
             since__lte=now - ORIGINS_ARE_KNOWN_FOR
         ),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
-        # Decoys are among them.
-        "sign-ups that were never verified": User.objects.filter(
-            pending_since__lte=now - SIGN_UPS_MAY_BE_VERIFIED_FOR
-        ),
     }
+
+
+def delete_abandoned_sign_ups(batch_size: int) -> Iterator[int]:
+    """Delete the accounts that had to be verified before a first sign-in, and were not; decoys are among them.
+
+    Each batch is a transaction of its own; yields how many each one deleted.
+    """
+    abandoned = User.objects.get_queryset().filter(
+        pending_since__lte=timezone.now() - SIGN_UPS_MAY_BE_VERIFIED_FOR
+    )
+    while batch := list(abandoned.values_list("pk", flat=True)[:batch_size]):
+        with transaction.atomic():
+            # The condition once more, under a lock: one may have been verified since it was read.
+            users = list(abandoned.filter(pk__in=batch).select_for_update())
+            for user in users:
+                leaving.delete(user, NO_CLIENT)
+        yield len(users)
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
@@ -44,5 +59,5 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
         if not batch:
             return
         # The condition once more: a row may have changed, or be gone, since it was read.
-        _, deleted = rows.filter(pk__in=batch).delete()
-        yield deleted.get(rows.model._meta.label, 0)
+        deleted, _ = rows.filter(pk__in=batch).delete()
+        yield deleted

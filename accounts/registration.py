@@ -93,7 +93,7 @@ def _refuse_invalid(candidate: User, password: str) -> None:
 def _count(candidate: User, client: Client) -> None:
     """Count the sign-up, whatever becomes of it: it sends a mail, and tells which names are taken."""
     try:
-        guessing.count_mail(client, comparison_key(candidate.email), is_known_network=False)
+        guessing.count_sign_up(client, comparison_key(candidate.email))
     except Throttled:
         record(Event.SIGN_UP_LOCKED_OUT, client=client)
         raise

@@ -60,7 +60,8 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
             return False
         refuse_unknown(sorted(wanted))
         user.roles.set(Role.objects.filter(name__in=wanted))
-        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
+        # Who is given something is no abandoned sign-up.
+        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
     granted, taken = sorted(wanted - held), sorted(held - wanted)
     record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)
     return True

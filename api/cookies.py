@@ -43,7 +43,7 @@ def set_access(response: Response, access: AccessToken) -> None:
 
 def cleared(response: Response, request: Request) -> Response:
     """Take both cookies back from a browser that sent one."""
-    if not (_values(request, access_name()) or _values(request, REFRESH)):
+    if not (values(request, access_name()) or values(request, REFRESH)):
         return response
     domain = auth_settings().cookie_domain or None
     response.delete_cookie(access_name(), path="/", domain=domain, samesite="Lax")
@@ -53,7 +53,7 @@ def cleared(response: Response, request: Request) -> Response:
 
 def access_tokens_in(request: Request) -> list[str]:
     """Find the access tokens that the request's cookies hold: a sister site can have set a second one."""
-    return _values(request, access_name())
+    return values(request, access_name())
 
 
 def refresh_token_in(request: Request) -> str | None:
@@ -61,7 +61,7 @@ def refresh_token_in(request: Request) -> str | None:
 
     Raises InvalidRequest where they hold two different ones.
     """
-    found = set(_values(request, REFRESH))
+    found = set(values(request, REFRESH))
     if len(found) > 1:
         raise InvalidRequest(f"The cookie {REFRESH} stands there twice. Allowed: once.")
     return found.pop() if found else None
@@ -76,7 +76,7 @@ def _attributes() -> dict[str, Any]:
     }
 
 
-def _values(request: Request, name: str) -> list[str]:
+def values(request: Request, name: str) -> list[str]:
     """Read the Cookie header itself: Django keeps one of several cookies of one name, and does not tell."""
     pairs = (part.strip().partition("=") for part in request.META.get("HTTP_COOKIE", "").split(";"))
     return [value.strip() for found, _, value in pairs if found == name and value.strip()]

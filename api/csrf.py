@@ -15,6 +15,7 @@ from rest_framework.request import Request
 
 from accounts.conf import auth_settings
 from accounts.errors import CsrfFailed
+from api import cookies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -40,9 +41,9 @@ def refuse_unproven(request: Request) -> None:
     Raises CsrfFailed.
     """
     refuse_foreign(request)
-    expected = request.COOKIES.get(settings.CSRF_COOKIE_NAME, "")
+    expected = set(cookies.values(request, settings.CSRF_COOKIE_NAME))
     given = request.META.get(settings.CSRF_HEADER_NAME, "")
-    if not expected or not constant_time_compare(given, expected):
+    if len(expected) != 1 or not constant_time_compare(given, *expected):
         raise CsrfFailed(f"X-CSRFToken must repeat the value of the cookie {settings.CSRF_COOKIE_NAME}.")
 
 

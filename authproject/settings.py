@@ -79,6 +79,7 @@ _IS_TLS = _PUBLIC.scheme == "https"
 _DATABASE_TIMEOUT = 5  # seconds
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    Path(DATABASE["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     DATABASE["OPTIONS"] = {
         # Readers and a writer side by side; writers wait for each other instead of failing midway.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",

@@ -3,6 +3,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def forget_devices(apps, schema_editor):
+    # Without their kind they would pass for networks, and never for devices again.
+    apps.get_model("accounts", "KnownOrigin").objects.filter(kind="device").delete()
+
+
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0002_roles")]
 
@@ -16,6 +21,7 @@ class Migration(migrations.Migration):
                 choices=[("network", "network"), ("device", "device")], default="network", max_length=8
             ),
         ),
+        migrations.RunPython(migrations.RunPython.noop, forget_devices),
         migrations.AlterField(
             model_name="knownorigin",
             name="user",

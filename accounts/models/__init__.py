@@ -11,6 +11,7 @@ from accounts.models.sessions import (
 )
 from accounts.models.users import (
     DEFAULT_ROLE,
+    NOBODY,
     Role,
     User,
     UserQuerySet,
@@ -19,6 +20,7 @@ from accounts.models.users import (
 
 __all__ = [
     "DEFAULT_ROLE",
+    "NOBODY",
     "Activity",
     "EndReason",
     "GuessCount",

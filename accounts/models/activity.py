@@ -1,11 +1,13 @@
 """What happened to an account: one row for each thing, for its owner and for administrators."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Self
 
-from django.db import IntegrityError, models
+from django.db import IntegrityError, models, transaction
 
 from accounts.clients import USER_AGENT_LENGTH
-from accounts.models.users import User
+from accounts.models.users import NOBODY, User
 
 
 class Activity(models.Model):
@@ -40,8 +42,7 @@ class Activity(models.Model):
 
         Returns how many there were, None where it was not stored. Of simultaneous ones a few more may be stored.
         """
-        day = Activity.objects.filter(user_id=self.user_id, event=self.event, at__gt=self.at - timedelta(days=1))
-        number = day.order_by()[:most_a_day].count()
+        number = self._number_today(most_a_day)
         if number == most_a_day:
             return None
         try:
@@ -49,3 +50,28 @@ class Activity(models.Model):
         except IntegrityError:
             return None  # The user was deleted in the meantime, and the history too.
         return number
+
+    @classmethod
+    def keep_all(cls, entries: Sequence[Self]) -> None:
+        """Store many at once, and where one of the users was deleted in the meantime those of the others."""
+        try:
+            with transaction.atomic():
+                cls.objects.bulk_create(entries)
+        except IntegrityError:
+            there = set(
+                User.objects.filter(pk__in=[entry.user_id for entry in entries]).values_list("pk", flat=True)
+            )
+            cls.objects.bulk_create([entry for entry in entries if entry.user_id in there])
+
+    def keep_nothing(self, *, most_a_day: int) -> None:
+        """Take as long as `keep` does, for what happened to no user."""
+        self.user_id = NOBODY
+        self._number_today(most_a_day)
+        with transaction.atomic():
+            # On PostgreSQL the user is looked for at the commit, on SQLite as well: there is none.
+            self.save(force_insert=True)
+            transaction.set_rollback(True)
+
+    def _number_today(self, most_a_day: int) -> int:
+        day = Activity.objects.filter(user_id=self.user_id, event=self.event, at__gt=self.at - timedelta(days=1))
+        return day.order_by()[:most_a_day].count()

@@ -1,10 +1,16 @@
 """Where a user has signed up or signed in from."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 
 from accounts.models.users import User
+
+MOST_OF_A_KIND = 50
+"""How many networks, and how many devices, of one user are known."""
+
+RENEWED_AFTER = timedelta(days=30)
+"""How long after it was last noted the use of a known origin is noted again."""
 
 
 class OriginKind(models.TextChoices):
@@ -18,10 +24,13 @@ class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
     """Queries on known origins."""
 
     def remember(self, user: User, network: str, device: str, *, at: datetime) -> None:
-        """Keep a network and a device, by their digests, unless they are kept already."""
+        """Keep a network and a device, by their digests, from now on; of many, the newest."""
         digests = {OriginKind.NETWORK: network, OriginKind.DEVICE: device}
         rows = [KnownOrigin(user=user, kind=kind, digest=digest, since=at) for kind, digest in digests.items()]
-        self.bulk_create(rows, ignore_conflicts=True)
+        self.bulk_create(rows, update_conflicts=True, unique_fields=["user", "digest"], update_fields=["since"])
+        for kind in digests:
+            newest = self.filter(user=user, kind=kind).order_by("-since", "-pk")
+            self.filter(pk__in=newest.values("pk")[MOST_OF_A_KIND:]).delete()
 
 
 class KnownOrigin(models.Model):
@@ -34,7 +43,7 @@ class KnownOrigin(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_origins")
     kind = models.CharField(max_length=8, choices=OriginKind, default=OriginKind.NETWORK)
     digest = models.CharField(max_length=32)
-    since = models.DateTimeField(db_index=True)
+    since = models.DateTimeField(db_index=True, help_text="When it was last noted.")
 
     objects = KnownOriginQuerySet.as_manager()
 

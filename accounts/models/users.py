@@ -18,11 +18,15 @@ from accounts.identifiers import (
     USERNAME_LENGTH,
     comparison_key,
     normalize,
+    validate_email_address,
     validate_fullname,
     validate_username,
 )
 
 DEFAULT_ROLE = "user"
+
+NOBODY = 0
+"""An id that no user has."""
 
 
 class Role(models.Model):
@@ -61,6 +65,7 @@ class UserQuerySet(models.QuerySet["User"]):
             knows_network=models.Exists(self._origins(digest=network)),
             knows_device=models.Exists(self._origins(digest=device)),
             knows_any_device=models.Exists(self._origins(kind="device")),
+            origin_noted_at=models.Subquery(self._origins(digest=device).values("since")[:1]),
         )
 
     def _origins(self, **condition: str) -> models.QuerySet[models.Model]:
@@ -139,7 +144,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     # `unique=True` rather than a named constraint: on PostgreSQL it brings the index for prefix searches along.
     username_key = ComparisonKeyField(of="username", max_length=3 * USERNAME_LENGTH, unique=True)
-    email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH)
+    email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH, validators=[validate_email_address])
     email_key = ComparisonKeyField(of="email", max_length=3 * EMAIL_LENGTH, unique=True)
     email_verified_at = models.DateTimeField(
         "e-mail verified", null=True, editable=False, help_text="When the user last proved to read mail there."
@@ -176,6 +181,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     knows_any_device = False
     """Whether any device of the user is known."""
+
+    origin_noted_at: datetime | None = None
+    """When the use of that device was last noted."""
 
     objects: ClassVar[UserManager] = UserManager()
 

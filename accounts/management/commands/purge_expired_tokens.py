@@ -52,6 +52,8 @@ class Command(BaseCommand):
         counts = [f"{deleted} expired sessions"]
         for words, rows in purge.leftovers().items():
             counts.append(f"{sum(purge.delete_in_batches(rows, batch_size))} {words}")
+        abandoned = sum(purge.delete_abandoned_sign_ups(batch_size))
+        counts.append(f"{abandoned} sign-ups that were never verified")
         self.stdout.write(f"{', '.join(counts)} were deleted.")
 
 
