@@ -230,3 +230,73 @@ def test_the_pages_ask_a_bounded_number_of_queries(site, alice, django_assert_ma
 
     with django_assert_max_num_queries(8):
         assert site.get(HISTORY).status_code == 200
+
+
+@pytest.mark.parametrize("above", [{"is_superuser": True}, {"is_staff": True}, {"roles": ("user", "moderator")}])
+def test_who_is_no_superuser_touches_no_account_with_more_rights(clerk, above, mailoutbox):
+    """With its password, or at its new address, the clerk would have these rights."""
+    User.objects.get(username="clerk").user_permissions.add(Permission.objects.get(codename="delete_user"))
+    target = make_user("target", **above)
+    before = User.objects.values().get(pk=target.pk)
+    new = {"password1": "another good one", "password2": "another good one", "usable_password": "true"}
+
+    for path, form in (
+        ("password", new), ("reset", {}), ("revoke", {}), ("delete", {"post": "yes"}), ("change", {"email": "x@x.example"}),
+    ):  # fmt: skip
+        assert clerk.post(f"{USERS}{target.pk}/{path}/", form).status_code == 403, path
+    act(clerk, "force_reset_selected", target)
+
+    assert User.objects.values().get(pk=target.pk) == before
+    assert mailoutbox == []
+
+
+def test_an_address_is_vouched_for(site, alice, administrator):
+    act(site, "verify_selected", alice)
+
+    assert User.objects.get(pk=alice.pk).is_email_verified
+    assert Activity.objects.get(event="email:verified").by == administrator.pk
+    assert LogEntry.objects.get().get_change_message() == "Vouched for the e-mail address."
+
+
+def test_a_deactivated_user_keeps_the_password_for_no_mail_would_come(site, mailoutbox):
+    user = make_user("bob", is_active=False)
+    page = site.post(f"{USERS}{user.pk}/reset/", follow=True)
+
+    assert b"would get no mail" in page.content
+    assert User.objects.get(pk=user.pk).has_usable_password()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["refreshtoken/?secret_digest__gt=a", "refreshtoken/?user_agent__regex=(", "user/?fullname__regex=(",
+     "user/?security_stamp__gt=1", "user/?password__startswith=a", "activity/?details__contains=x"],
+)  # fmt: skip
+def test_lists_are_filtered_by_their_filters_alone(site, alice, query):
+    SignedIn("alice")
+
+    assert site.get(f"/admin/accounts/{query}").status_code == 400
+
+
+@pytest.mark.parametrize("query", ["?is_active__exact=1", "?is_staff__exact=0", "?roles__name__exact=user"])
+def test_users_are_filtered_by_their_filters(site, alice, query):
+    page = site.get(f"{USERS}{query}")
+
+    assert alice in page.context["cl"].result_list
+
+
+def test_a_user_deleted_while_its_page_is_saved_is_no_fault(site, alice, monkeypatch):
+    from accounts.admin import UserAdmin  # noqa: PLC0415
+
+    save_model = UserAdmin.save_model
+
+    def delete_first(self, request, obj, form, change):
+        User.objects.filter(pk=obj.pk).delete()
+        return save_model(self, request, obj, form, change)
+
+    monkeypatch.setattr(UserAdmin, "save_model", delete_first)
+    page = site.get(f"{USERS}{alice.pk}/change/")
+    form = {"username": "alice", "email": "new@example.com", "fullname": "", "is_active": "on", "roles": ["user"]}
+    assert page.status_code == 200
+
+    assert site.post(f"{USERS}{alice.pk}/change/", form, follow=True).status_code == 200

@@ -194,6 +194,16 @@ def test_another_token_in_a_header_is_refused(signed_in_browser, assert_refused)
     assert_refused(signed_in_browser.get("/api/test/user", other.access_token), 400, "invalid_request")
 
 
+def test_two_different_csrf_cookies_are_no_proof(signed_in_browser, assert_refused):
+    sent = "; ".join(f"{key}={morsel.value}" for key, morsel in signed_in_browser.http.cookies.items())
+    signed_in_browser.http.cookies.clear()
+    answer = signed_in_browser.send(
+        "POST", "/api/auth/refreshtoken", Cookie=f"{sent}; csrftoken=mine", **{"X-CSRFToken": "mine"}
+    )
+
+    assert_refused(answer, 403, "csrf_failed")
+
+
 @pytest.mark.parametrize("name", ["__Host-access", "__Secure-refresh"])
 def test_two_different_cookies_of_one_name_are_refused(signed_in_browser, assert_refused, name):
     """A sister site can set a second one beside ours."""

@@ -2,15 +2,18 @@
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from accounts import mail_tokens
+from accounts.conf import Limit
 from accounts.mail_tokens import Purpose
-from accounts.models import User
+from accounts.models import User, UserQuerySet
 from accounts.registration import DECOY_DOMAIN
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
 URL = "/api/auth/email/verify"
+OTHER = "the attacker's own"
 
 
 def verify(api, token):
@@ -164,6 +167,42 @@ def test_who_signed_up_while_it_was_not_asked_for_is_not_purged(api, clock, auth
     assert User.objects.get().username == "alice"
 
 
+def test_who_has_signed_in_since_is_not_purged(api, clock, auth):
+    auth(unverified_signin=False)
+    api.sign_up("alice")
+    auth(unverified_signin=True)
+    assert api.sign_in("alice").status_code == 200
+    clock.advance(days=8)
+    call_command("purge_expired_tokens", stdout=None)
+
+    assert User.objects.exists()
+
+
+def test_who_was_given_a_role_is_not_purged(strict, api, clock):
+    api.sign_up("alice")
+    call_command("grantrole", "alice", "admin", stdout=None)
+    clock.advance(days=8)
+    call_command("purge_expired_tokens", stdout=None)
+
+    assert User.objects.exists()
+
+
+def test_who_verifies_during_the_purge_is_not_purged(strict, api, clock, monkeypatch):
+    """Between the reading of a batch and its deletion."""
+    api.sign_up("alice")
+    clock.advance(days=8)
+    select_for_update = UserQuerySet.select_for_update
+
+    def verify_first(self, *arguments, **options):
+        User.objects.get_queryset().verify_email(at=timezone.now())
+        return select_for_update(self, *arguments, **options)
+
+    monkeypatch.setattr(UserQuerySet, "select_for_update", verify_first)
+    call_command("purge_expired_tokens", stdout=None)
+
+    assert User.objects.get().is_email_verified
+
+
 def test_who_changes_the_address_is_not_purged(strict, api, clock, mailed_token):
     api.sign_up("alice")
     verify(api, mailed_token())
@@ -213,6 +252,23 @@ class TestHiding:
             assert api.sign_up(f"{username}2", email=email).status_code == 201
             assert resend(api, email).status_code == 202
 
+    @pytest.mark.parametrize("email", ["owner@example.com", "fresh@example.com", "unknown@example.com"])
+    def test_no_sign_in_by_the_address_tells(self, api, assert_refused, auth, email):
+        """The password is the attacker's own: right for a fresh account, wrong for the owner's."""
+        auth(account_limit=Limit(3, 900))
+        api.sign_up("mallory", email="owner@example.com", password=OTHER)
+        api.sign_up("malvina", email="fresh@example.com", password=OTHER)
+
+        for _ in range(3):
+            assert_refused(api.sign_in(email, OTHER), 401, "invalid_credentials")
+        assert_refused(api.sign_in(email, OTHER), 429, "throttled")
+
+    def test_once_verified_the_address_signs_in(self, api, mailed_token):
+        api.sign_up("malvina", email="fresh@example.com")
+        verify(api, mailed_token())
+
+        assert api.sign_in("fresh@example.com").status_code == 200
+
     def test_the_owner_s_account_stays_as_it_is(self, api):
         before = User.objects.values().get(username="owner")
         api.sign_up("mallory", email="owner@example.com")
@@ -249,8 +305,6 @@ def test_without_hiding_a_known_address_is_told(api, assert_refused):
 
 
 def test_sign_ups_are_limited_per_address_they_would_mail(auth, assert_refused):
-    from accounts.conf import Limit  # noqa: PLC0415
-
     auth(account_limit=Limit(2, 900))
     for number in range(2):
         Api().sign_up(f"user{number}", email="victim@example.com")

@@ -5,7 +5,8 @@ from django.core.management import call_command
 from django.test import Client as Browser
 
 from accounts.conf import Limit
-from accounts.models import GuessCount
+from accounts.models import GuessCount, KnownOrigin
+from accounts.models.origins import MOST_OF_A_KIND
 from authproject.wsgi import build
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -313,3 +314,48 @@ def test_the_forwarded_scheme_counts_from_configured_proxies_alone(auth, monkeyp
     build()({**environ, "HTTP_X_FORWARDED_PROTO": "https"}, None)
 
     assert seen[0]["wsgi.url_scheme"] == scheme
+
+
+def test_refused_attempts_on_names_without_number_leave_nothing_behind(auth):
+    auth(address_limit=Limit(3, 900))
+    for number in range(10):
+        Api().sign_in(f"nobody{number}", "wrong password")
+
+    assert GuessCount.objects.count() == 1 + 3
+
+
+class TestKnownOrigins:
+    """What is known of a user's networks and devices."""
+
+    def test_is_bounded(self, clock):
+        make_user("alice")
+        for number in range(MOST_OF_A_KIND + 5):
+            clock.advance(seconds=1)
+            Api(HTTP_USER_AGENT=f"app{number}/1", REMOTE_ADDR=f"192.0.2.{number}").sign_in("alice")
+
+        assert KnownOrigin.objects.filter(kind="device").count() == MOST_OF_A_KIND
+        assert KnownOrigin.objects.filter(kind="network").count() == MOST_OF_A_KIND
+
+    def test_keeps_the_newest(self, clock, mailoutbox):
+        make_user("alice")
+        for number in range(MOST_OF_A_KIND + 5):
+            clock.advance(seconds=1)
+            Api(HTTP_USER_AGENT=f"app{number}/1").sign_in("alice")
+        mailoutbox.clear()
+        clock.advance(days=2)
+        Api(HTTP_USER_AGENT=f"app{MOST_OF_A_KIND}/1").sign_in("alice")
+        assert mailoutbox == []
+
+        Api(HTTP_USER_AGENT="app0/1").sign_in("alice")
+        assert len(mailoutbox) == 1
+
+    def test_is_renewed_by_use(self, clock, mailoutbox):
+        make_user("alice")
+        for _ in range(14):
+            Api(HTTP_USER_AGENT="app/1").sign_in("alice")
+            clock.advance(days=31)
+            call_command("purge_expired_tokens", stdout=None)
+
+        Api(HTTP_USER_AGENT="attacker/1").sign_in("alice")
+
+        assert [mail.subject for mail in mailoutbox] == ["A sign-in from a new device"]

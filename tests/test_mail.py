@@ -25,7 +25,7 @@ CONTEXT = {
 def lane(monkeypatch):
     """A lane as it is outside of the tests."""
     monkeypatch.setattr(Lane, "after_commit", AFTER_COMMIT)
-    made = Lane("test", threads=1, length=2)
+    made = Lane("test", threads=1, length=2, delay=0)
     yield made
     made._pool.shutdown()
 
@@ -58,6 +58,46 @@ def test_nothing_that_a_stranger_chose_is_in_a_mail(api, mailoutbox):
     api.sign_up("visit.evil.example", email="victim@example.com", fullname="Visit http://evil.example now")
 
     assert "evil" not in mailoutbox[0].message().as_string().partition("\n\n")[2]
+
+
+def test_of_devices_the_well_known_are_named(mailoutbox):
+    """Whoever gives somebody else's address for an account could write to it by the User-Agent."""
+    hostile = "Mozilla/5.0 (compatible; Your account is blocked call 0900 555 100 now bot/1.0)"
+    entry = make_user().activity.create(event="sign_in:new_device", at=timezone.now(), user_agent=hostile)
+    mail.tell_owner(Letter.NEW_DEVICE, entry)
+
+    assert "0900" not in mailoutbox[0].body
+    assert "Device: Unknown device" in mailoutbox[0].body
+
+
+def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_they_are_about(clock, mailoutbox):
+    for _ in range(3):
+        user = make_user(email="victim@example.com")
+        for _ in range(5):
+            mail.tell_owner(Letter.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now()))
+        user.delete()
+
+    assert len(mailoutbox) == 10
+
+
+def test_the_owner_of_a_verified_address_is_told_everything(clock, mailoutbox):
+    user = make_user(email_verified_at=timezone.now())
+    for _ in range(15):
+        mail.tell_owner(Letter.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now()))
+
+    assert len(mailoutbox) == 15
+
+
+def test_a_job_begins_at_a_random_moment(lane, monkeypatch):
+    slept = []
+    monkeypatch.setattr("accounts.background.time.sleep", slept.append)
+    lane._delay = 5
+    for _ in range(2):
+        lane._enqueue(int)
+    lane._pool.shutdown()
+
+    assert all(0 <= seconds <= 5 for seconds in slept)
+    assert len(set(slept)) == 2
 
 
 def test_markup_in_a_mail_is_text(mailoutbox):
@@ -98,7 +138,32 @@ def failing(monkeypatch, settings):
     return fail, tries, pauses
 
 
-@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected()])
+PASSING = [
+    ConnectionRefusedError(),
+    TimeoutError(),
+    smtplib.SMTPServerDisconnected(),
+    smtplib.SMTPDataError(451, b"later"),
+    smtplib.SMTPRecipientsRefused({"alice@example.com": (450, b"greylisted")}),
+]
+FOR_GOOD = [
+    smtplib.SMTPDataError(554, b"spam"),
+    smtplib.SMTPSenderRefused(550, b"no", "auth@example.com"),
+    smtplib.SMTPRecipientsRefused({"alice@example.com": (550, b"nobody here")}),
+    ValueError(),
+]
+
+
+@pytest.mark.parametrize("error", FOR_GOOD)
+def test_a_mail_that_is_refused_for_good_is_not_tried_again(failing, error):
+    fail, tries, _ = failing
+    fail(1, error)
+    with pytest.raises(type(error)):
+        mail.send(Letter.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
+
+    assert len(tries) == 1
+
+
+@pytest.mark.parametrize("error", PASSING)
 def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, error):
     fail, tries, pauses = failing
     fail(3, error)
@@ -110,14 +175,16 @@ def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, er
 
 def test_a_mail_that_cannot_be_sent_fails_no_request_and_is_told_without_its_text(api, failing, caplog, lane):
     fail, tries, _ = failing
-    fail(99, smtplib.SMTPException("refused"))
+    fail(99, smtplib.SMTPRecipientsRefused({"alice@example.com": (450, b"alice@example.com is greylisted")}))
     lane.after_commit(mail.send, Letter.RESET_PASSWORD, "alice@example.com", **CONTEXT)
     connection.run_on_commit[-1][1]()
     lane._pool.shutdown()
 
     assert len(tries) == 4
     assert "A job failed." in caplog.text
-    assert "token=" not in caplog.text
+    assert not [
+        record for record in caplog.records if "alice" in str(vars(record)) or "token=a" in str(vars(record))
+    ]
 
 
 def test_a_job_runs_in_another_thread_after_the_commit(lane):
@@ -169,7 +236,9 @@ def test_a_job_that_fails_stops_no_other(lane, caplog):
 
     assert done.wait(10)
     lane._pool.shutdown()
-    assert "ZeroDivisionError" in caplog.text
+    [record] = caplog.records
+    assert (record.error, record.lane) == ("ZeroDivisionError", "test")
+    assert "test_mail.py" in record.where[-1]
 
 
 def test_a_user_who_is_gone_is_mailed_nothing(mailoutbox):

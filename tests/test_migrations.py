@@ -2,6 +2,10 @@
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import KnownOrigin
+from tests.factories import make_user
 
 
 def test_no_migration_is_missing():
@@ -10,5 +14,14 @@ def test_no_migration_is_missing():
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_the_last_migrations_can_be_taken_back_and_done_again():
+    user = make_user("alice")
+    KnownOrigin.objects.remember(user, "a network", "a device", at=timezone.now())
+
     call_command("migrate", "accounts", "0001", verbosity=0)
     call_command("migrate", "accounts", verbosity=0)
+
+    assert KnownOrigin.objects.values_list("user__username", "kind", "digest").get() == (
+        "alice",
+        "network",
+        "a network",
+    )

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import call_command
 
-from accounts import guessing, mail_tokens, passwords
+from accounts import guessing, mail, mail_tokens, passwords
 from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
 from accounts.mail_tokens import Purpose
@@ -84,9 +84,21 @@ def test_as_many_queries_are_made_before_the_answer(api, alice, monkeypatch, dja
     monkeypatch.setattr("accounts.background.Lane.after_commit", lambda self, job, *arguments: later.append(job))
 
     for address in ("alice@example.com", "nobody@example.com"):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             ask(api, address)
     assert len(later) == 2
+
+
+def test_behind_the_answer_as_much_is_done_but_the_sending(api, alice, monkeypatch, mailoutbox):
+    written = []
+    write = mail._written
+    monkeypatch.setattr(
+        mail, "_written", lambda *arguments, **context: written.append(1) or write(*arguments, **context)
+    )
+    for address in ("alice@example.com", "nobody@example.com"):
+        ask(api, address)
+
+    assert (len(written), len(mailoutbox)) == (2, 1)
 
 
 def test_deactivated_users_are_mailed_nothing(api, alice, mailoutbox):
@@ -192,12 +204,10 @@ def test_what_is_no_address_is_an_invalid_request(api, email, assert_refused):
     assert list(answer.json()["errors"]) == ["email"]
 
 
-def test_mails_are_limited_per_address_asked_for_known_or_not(api, alice, auth, mailoutbox, assert_refused):
+def test_a_recipient_gets_few_mails_and_nobody_is_told_of_that_limit(api, alice, auth, mailoutbox):
     auth(account_limit=Limit(3, 900))
     for address in ("Alice@example.com", "nobody@example.com"):
-        for _ in range(3):
-            assert ask(api, address).status_code == 202
-        assert_refused(ask(api, address), 429, "throttled")
+        assert {ask(api, address).status_code for _ in range(5)} == {202}
     assert len(mailoutbox) == 3
 
 
@@ -206,9 +216,12 @@ def test_strangers_who_exhaust_the_limit_keep_no_owner_from_a_reset(api, auth, m
     make_user("alice")
     api.sign_in("alice")
     stranger = type(api)(REMOTE_ADDR="198.51.100.9")
-    assert [ask(stranger).status_code for _ in range(5)] == [202, 202, 202, 429, 429]
+    assert {ask(stranger).status_code for _ in range(5)} == {202}
+    assert len(mailoutbox) == 3
 
-    assert ask(api).status_code == 202
+    ask(api)
+
+    assert len(mailoutbox) == 4
 
 
 def test_mails_are_limited_per_address_that_asks(api, auth, assert_refused):

@@ -103,6 +103,7 @@ def test_one_s_own_name_in_another_case_is_free(signed_in):
     [
         ("username", ""), ("username", "a@b"), ("username", "a b"), ("username", "a" * 151), ("username", 7),
         ("username", "\ud800"), ("username", "a\x00b"),
+        ("email", '"a\x0cbcc"@example.com'), ("email", '"a"@example.com'), ("email", "a\x1d@example.com"),
         ("email", ""), ("email", "x"), ("email", "x@"), ("email", f"{'a' * 250}@example.com"), ("email", ["a"]),
         ("fullname", "a\nb"), ("fullname", "a" * 151), ("fullname", {}), ("fullname", "\ud800"),
     ],

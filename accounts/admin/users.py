@@ -5,10 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import admin as auth_admin
-from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,83 +16,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts import activation, leaving, passwords, profile, roles, sessions
+from accounts import activation, leaving, passwords, profile, roles, sessions, verification
 from accounts.admin.lists import BoundedAdmin
+from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.clients import Client
 from accounts.errors import EmailTaken, UsernameTaken
 from accounts.events import Event, record
-from accounts.identifiers import normalize
 from accounts.models import DEFAULT_ROLE, Activity, EndReason, RefreshToken, User, UserQuerySet
 from accounts.names import NAMES
-
-
-class NormalizedNames:
-    """Brings names into the form that is stored before the model's rules are held against them."""
-
-    cleaned_data: dict[str, Any]
-
-    def clean_username(self) -> str:
-        """Return the username as it is stored; the model knows whether somebody has it."""
-        return normalize(self.cleaned_data["username"])
-
-    def clean_email(self) -> str:
-        """Return the e-mail address as it is stored."""
-        return normalize(self.cleaned_data["email"])
-
-
-class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Makes a user."""
-
-    class Meta:
-        model = User
-        fields = ("username", "email", "fullname")
-
-
-class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Edits what an administrator may; of the password, not even the beginning of its hash is shown.
-
-    The form carries what it showed, so that a change is what the administrator changed: what somebody else,
-    or a command, has changed since the page was opened stays.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        # Who sends the form without having opened the page means what it says.
-        shows_initial = not self.is_bound or "initial-username" in self.data
-        for field in self.fields.values():
-            field.show_hidden_initial = shows_initial
-
-    class Meta:
-        model = User
-        fields = (
-            "username",
-            "email",
-            "fullname",
-            "is_active",
-            "roles",
-            "is_staff",
-            "is_superuser",
-            "groups",
-            "user_permissions",
-        )
-
-
-class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Sets a password the way that ends the user's sessions."""
-
-    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
-        self.request = request
-        super().__init__(*args, **options)
-
-    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
-        """Store it, or take the password away where that was chosen."""
-        is_usable = self.cleaned_data.get("set_usable_password", True)
-        password = self.cleaned_data["password1"] if is_usable else None
-        client = Client.from_environ(self.request.META)
-        user: User = self.user
-        passwords.set_password(user, password, client, by=self.request.user.pk)
-        return user
-
 
 RIGHTS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -112,7 +41,13 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     search_help_text = "The beginning of a username or an e-mail address"
     filter_horizontal = ("roles", "groups", "user_permissions")
     readonly_fields = ("password_state", "email_verified_at", "created_at", "last_login")
-    actions = ("deactivate_selected", "activate_selected", "force_reset_selected", "revoke_selected")
+    actions = (
+        "deactivate_selected",
+        "activate_selected",
+        "force_reset_selected",
+        "revoke_selected",
+        "verify_selected",
+    )
     fieldsets = (
         (None, {"fields": ("username", "email", "email_verified_at", "fullname", "password_state")}),
         ("Access to the API", {"fields": ("is_active", "roles")}),
@@ -135,9 +70,12 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return (*self.readonly_fields, *rights)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Keep whoever is no superuser from a superuser's account, its password above all."""
-        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return super().has_change_permission(request, obj) and not is_above
+        """Keep whoever is no superuser from accounts with more rights, their passwords above all."""
+        return super().has_change_permission(request, obj) and not _is_above(obj, request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Keep whoever is no superuser from deleting accounts with more rights."""
+        return super().has_delete_permission(request, obj) and not _is_above(obj, request)
 
     def get_search_results(
         self,
@@ -159,8 +97,12 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
             return
         names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
+        stored = User.objects.filter(pk=obj.pk).first()
+        if stored is None:
+            self.message_user(request, "The user has been deleted in the meantime.", messages.ERROR)
+            return
         try:
-            profile.replace(User.objects.get(pk=obj.pk), names, client, by=request.user.pk)
+            profile.replace(stored, names, client, by=request.user.pk)
         except (UsernameTaken, EmailTaken) as error:
             # Somebody took the name since the form was checked.
             self.message_user(request, error.message, messages.ERROR)
@@ -193,7 +135,8 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             "sessions": RefreshToken.objects.filter(owner__in=users).count(),
             "security events": Activity.objects.filter(user__in=users).count(),
         }
-        missing = set() if self.has_delete_permission(request) else {User._meta.verbose_name}
+        is_allowed = all(self.has_delete_permission(request, user) for user in objs)
+        missing = set() if is_allowed else {User._meta.verbose_name}
         return [str(user) for user in objs], counts, missing, []
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
@@ -229,6 +172,13 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
         self.message_user(request, f"The sessions of {count} users are over.", messages.SUCCESS)
 
+    @admin.action(description="Take the addresses of the selected users for verified", permissions=["change"])
+    def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Vouch for them."""
+        unverified = queryset.filter(email_verified_at=None)
+        count = self._change_each(request, unverified, verification.vouch, "Vouched for the e-mail address.")
+        self.message_user(request, f"The addresses of {count} users are verified now.", messages.SUCCESS)
+
     def _change_each(
         self, request: HttpRequest, users: QuerySet[User], act: Callable[..., object], what: str
     ) -> int:
@@ -260,6 +210,9 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """Take the password of the user whose page the button is on, and mail a link to choose a new one."""
         user = self._changeable(request, user_id)
+        if not user.is_active:
+            self.message_user(request, f"{user} is deactivated and would get no mail.", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
         self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)
@@ -270,6 +223,13 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         if not self.has_change_permission(request, user):
             raise PermissionDenied
         return user
+
+
+def _is_above(user: User | None, request: HttpRequest) -> bool:
+    """Tell whether an account has rights that the administrator cannot give, and would get with its password."""
+    if user is None or request.user.is_superuser or user.pk == request.user.pk:
+        return False
+    return user.is_superuser or user.is_staff or user.roles.exclude(pk=DEFAULT_ROLE).exists()
 
 
 def _revoke_all(user: User, client: Client, *, by: int | None) -> int:
