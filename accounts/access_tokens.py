@@ -16,7 +16,8 @@ import jwt
 
 from accounts.conf import auth_settings
 from accounts.errors import RecentAuthenticationRequired, TokenExpired, TokenInvalid
-from accounts.keys import KeyRing, SigningKey, key_ring
+from accounts.key_ring import KeyRing, key_ring
+from accounts.keys import SigningKey
 from accounts.models import RefreshToken
 
 TYPE = "at+jwt"

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-ALGORITHMS = ("ES256", "EdDSA", "RS256")
+ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
 _WINDOW_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -180,7 +180,7 @@ class AuthSettings:
     """The `aud` of access tokens: the services that they are for."""
 
     algorithm: str = _setting("ES256", _one_of(*ALGORITHMS))
-    """How access tokens are signed."""
+    """How access tokens are signed. HS256 is for one service alone: who verifies could sign as well."""
 
     keys_dir: Path = _setting(Path("data/keys"), _FOLDER)
     """Where signing keys are kept. Machines that share a database share this folder."""

@@ -49,6 +49,8 @@ class Event(StrEnum):
     PROFILE_CHANGED = "profile:changed"
     EMAIL_CHANGED = "email:changed"
     EMAIL_VERIFIED = "email:verified"
+    KEY_ROTATED = "key:rotated"
+    KEY_DROPPED = "key:dropped"
     PASSWORD_CHANGED = "password:changed"  # noqa: S105  an event, not a secret
     PASSWORD_RESET_ASKED = "password:reset_asked"  # noqa: S105
     PASSWORD_RESET_FORCED = "password:reset_forced"  # noqa: S105

@@ -1,14 +1,14 @@
-"""The key ring: the key that signs, the keys that verify, and what is published of them.
+"""Signing keys: what may sign, how one is made, read from its file, and named.
 
-Keys are PEM files in `AUTH_KEYS_DIR`, oldest to newest by file name. The newest of the configured algorithm
-signs; every one of them verifies. A key's `kid` is its RFC 7638 thumbprint.
+An asymmetric key is an unencrypted PEM file (PKCS #8). The secret of HS256, which is for one service alone, is a
+file of at least 32 bytes. A key's `kid` is its RFC 7638 thumbprint.
 """
 
 import json
+import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,117 +24,105 @@ from cryptography.hazmat.primitives.serialization import (
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import get_default_algorithms
 
-from accounts.conf import auth_settings
-from accounts.private_files import read_or_create
-
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 _RSA_BITS = 2048
+_SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as the hash
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+_ALLOWED = (
+    "P-256 for ES256, Ed25519 for EdDSA, RSA of at least 2048 bits for RS256, each as unencrypted PEM in *.pem; "
+    "at least 32 bytes for HS256 in *.secret"
+)
 
 
-class _Algorithm(NamedTuple):
-    """How a signing key of one algorithm is made and recognised."""
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key, bound to the one algorithm that it is used with (RFC 8725 section 3.1).
+
+    `public_key` verifies what `private_key` signs. `jwk` is what may be published: None of a secret. Two with one
+    thumbprint are the same key.
+    """
+
+    kid: str
+    algorithm: str
+    private_key: PrivateKey | bytes = field(compare=False, repr=False)
+    public_key: Any = field(compare=False, repr=False)
+    jwk: Mapping[str, str] | None = field(compare=False, repr=False)
+
+
+class _Asymmetric(NamedTuple):
+    """How a key of one algorithm is made and recognised."""
 
     make: Callable[[], PrivateKey]
     fits: Callable[[Any], bool]
 
 
-_ALGORITHMS: Mapping[str, _Algorithm] = {
-    "ES256": _Algorithm(
+_ASYMMETRIC: Mapping[str, _Asymmetric] = {
+    "ES256": _Asymmetric(
         lambda: ec.generate_private_key(ec.SECP256R1()),
         lambda key: isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1),
     ),
-    "EdDSA": _Algorithm(
+    "EdDSA": _Asymmetric(
         ed25519.Ed25519PrivateKey.generate, lambda key: isinstance(key, ed25519.Ed25519PrivateKey)
     ),
-    "RS256": _Algorithm(
+    "RS256": _Asymmetric(
         lambda: rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
         lambda key: isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _RSA_BITS,
     ),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """A key pair, bound to the one algorithm that it is used with (RFC 8725 section 3.1)."""
-
-    kid: str
-    algorithm: str
-    private_key: PrivateKey
-    public_key: Any
-    jwk: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return f"SigningKey(kid={self.kid!r}, algorithm={self.algorithm!r})"
+def suffix_of(algorithm: str) -> str:
+    """Give the ending of the files that keys of an algorithm are kept in."""
+    return ".pem" if algorithm in _ASYMMETRIC else ".secret"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRing:
-    """The key that signs, and by `kid` all those that verify."""
-
-    signing: SigningKey
-    verifying: Mapping[str, SigningKey]
-
-    def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Give the public keys as a JWK set (RFC 7517 section 5)."""
-        return {"keys": [dict(key.jwk) for key in self.verifying.values()]}
+def make(algorithm: str) -> bytes:
+    """Make a key; return what is kept of it in its file."""
+    if algorithm not in _ASYMMETRIC:
+        return secrets.token_urlsafe(_SECRET_BYTES).encode()
+    return _ASYMMETRIC[algorithm].make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def key_ring() -> KeyRing:
-    """Return the key ring in force; where there is no key for the configured algorithm, one is made and kept.
+def read(path: Path) -> SigningKey:
+    """Read a key from its file.
 
-    Raises ImproperlyConfigured where a key file cannot be used.
+    Raises ImproperlyConfigured, naming the file and what is allowed.
     """
-    settings = auth_settings()
-    return _load(settings.keys_dir, settings.algorithm)
-
-
-@cache
-def _load(folder: Path, algorithm: str) -> KeyRing:
-    paths = sorted(folder.glob("*.pem"))
-    keys = [_read(path) for path in paths]
-    if not any(key.algorithm == algorithm for key in keys):
-        # Named after its place in the order: processes that start together agree on one file.
-        newest = folder / f"{_last_number(paths) + 1:04}.pem"
-        _keep(newest, algorithm)
-        keys.append(_read(newest))
-    signing = [key for key in keys if key.algorithm == algorithm][-1]
-    return KeyRing(signing, {key.kid: key for key in keys})
-
-
-def _last_number(paths: list[Path]) -> int:
-    return max((int(path.stem) for path in paths if path.stem.isdecimal()), default=0)
-
-
-def _keep(path: Path, algorithm: str) -> None:
     try:
-        read_or_create(path, lambda: _pem(_ALGORITHMS[algorithm].make()))
+        content = path.read_bytes()
     except OSError as error:
-        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: no signing key can be kept: {error}") from None
+        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} cannot be read: {error.strerror}.") from None
+    return parse(content, path)
 
 
-def _pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def parse(content: bytes, path: Path) -> SigningKey:
+    """Read a key from the content of a file; `path` tells its kind, and is what a refusal names.
 
-
-def _read(path: Path) -> SigningKey:
+    Raises ImproperlyConfigured.
+    """
+    if path.suffix == ".secret":
+        return _from_secret(content.strip(), path)
     try:
-        private_key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        private_key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ImproperlyConfigured(
-            f"AUTH_KEYS_DIR: {path} is not a readable, unencrypted PEM private key ({type(error).__name__})"
+            f"AUTH_KEYS_DIR: {path} is no unencrypted PEM private key ({type(error).__name__}). "
+            f"Allowed: {_ALLOWED}."
         ) from None
-    for algorithm, rule in _ALGORITHMS.items():
+    for algorithm, rule in _ASYMMETRIC.items():
         if rule.fits(private_key):
-            return _signing_key(private_key, algorithm)  # type: ignore[arg-type]  # `fits` has told
-    raise ImproperlyConfigured(
-        f"AUTH_KEYS_DIR: {path} is of the wrong kind. Allowed: P-256 for ES256, Ed25519 for EdDSA, "
-        f"RSA of at least {_RSA_BITS} bits for RS256."
-    )
+            return _from_private(private_key, algorithm)  # type: ignore[arg-type]  # `fits` has told
+    raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short or of the wrong kind. Allowed: {_ALLOWED}.")
 
 
-def _signing_key(private_key: PrivateKey, algorithm: str) -> SigningKey:
+def thumbprint(members: Mapping[str, str]) -> str:
+    """Give the RFC 7638 thumbprint of a key's required JWK members, base64url-encoded."""
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    return _base64url(sha256(canonical).digest())
+
+
+def _from_private(private_key: PrivateKey, algorithm: str) -> SigningKey:
     public_key = private_key.public_key()
     jwk = get_default_algorithms()[algorithm].to_jwk(public_key, as_dict=True)
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
@@ -143,7 +131,12 @@ def _signing_key(private_key: PrivateKey, algorithm: str) -> SigningKey:
     return SigningKey(kid, algorithm, private_key, public_key, published)
 
 
-def thumbprint(members: Mapping[str, str]) -> str:
-    """Give the RFC 7638 thumbprint of a public key's required JWK members, base64url-encoded."""
-    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    return urlsafe_b64encode(sha256(canonical).digest()).rstrip(b"=").decode()
+def _from_secret(secret: bytes, path: Path) -> SigningKey:
+    if len(secret) < _SECRET_BYTES:
+        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short. Allowed: {_ALLOWED}.")
+    kid = thumbprint({"k": _base64url(secret), "kty": "oct"})
+    return SigningKey(kid, "HS256", secret, secret, None)
+
+
+def _base64url(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -30,6 +30,19 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     return path.read_bytes()
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Keep other content at `path`: whoever reads it gets the old or the new, whole.
+
+    Raises OSError; then the old content is still there.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write(draft, content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _write(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

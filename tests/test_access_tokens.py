@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from accounts.keys import key_ring
+from accounts.key_ring import key_ring
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -252,7 +252,7 @@ def test_a_refresh_token_is_no_access_token(signed_in, assert_refused):
     assert_refused(signed_in.get(URL, signed_in.refresh_token), 401, "token_invalid")
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256", "HS256"])
 def test_every_algorithm_signs_and_verifies(auth, tmp_path, algorithm):
     auth(algorithm=algorithm, keys_dir=tmp_path)
     signed_in = SignedIn(make_user().username)

@@ -1,17 +1,30 @@
-"""Signing keys, and what is published of them."""
+"""Signing keys: their files, and what is published of them."""
 
+import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts import keys
-from accounts.keys import key_ring, thumbprint
+from accounts import key_ring as ring_module
+from accounts import key_rotation, keys
+from accounts.conf import ALGORITHMS, auth_settings
+from accounts.key_ring import key_ring
+from accounts.key_schedule import RING
+from accounts.keys import thumbprint
 from accounts.private_files import read_or_create
+from tests.conftest import SignedIn
+from tests.factories import make_user
 
 
 @pytest.fixture
@@ -20,65 +33,118 @@ def folder(auth, tmp_path):
     return tmp_path / "keys"
 
 
-def pem(key):
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def pem(key, encryption=None):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
 
 
-def test_the_first_start_makes_one_key_that_its_owner_alone_can_read(folder):
-    ring = key_ring()
-    (file,) = folder.iterdir()
-
-    assert list(ring.verifying) == [ring.signing.kid]
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+def p256():
+    return pem(ec.generate_private_key(ec.SECP256R1()))
 
 
-def test_the_key_is_kept(folder):
-    kid = key_ring().signing.kid
-    keys._load.cache_clear()
-
-    assert key_ring().signing.kid == kid
+def key_files(folder):
+    return sorted(path.name for path in folder.iterdir() if path.suffix in {".pem", ".secret"})
 
 
-def test_processes_that_start_together_agree_on_one_key(folder):
-    with ThreadPoolExecutor(8) as pool:
-        loaded = list(pool.map(lambda _: keys._load.__wrapped__(folder, "ES256").signing.kid, range(8)))
-
-    assert len(set(loaded)) == 1
-    assert len(list(folder.iterdir())) == 1
+def forget():
+    """Know nothing, as a process that has just started."""
+    ring_module._known.clear()
 
 
-def test_the_newest_key_signs_and_the_older_ones_verify(folder):
-    folder.mkdir()
-    for number in (1, 2):
-        (folder / f"000{number}.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+def mount(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.pem").write_bytes(content)
 
+
+def test_the_first_start_makes_a_key_that_signs_and_the_next_one(folder):
     ring = key_ring()
 
-    assert list(ring.verifying)[-1] == ring.signing.kid
     assert len(ring.verifying) == 2
+    assert next(iter(ring.verifying)) == ring.signing.kid
+    assert key_files(folder) == sorted(f"{kid}.pem" for kid in ring.verifying)
 
 
-def test_a_key_is_numbered_after_the_last_one_there(folder, auth):
+def test_the_owner_alone_can_read_them(folder):
     key_ring()
-    auth(algorithm="EdDSA", keys_dir=folder)
-    key_ring()
-    (folder / "0001.pem").unlink()
-    auth(algorithm="ES256", keys_dir=folder)
-    keys._load.cache_clear()
 
-    assert key_ring().signing.algorithm == "ES256"
-    assert sorted(path.name for path in folder.iterdir()) == ["0002.pem", "0003.pem"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_another_algorithm_gets_a_key_beside_the_old_one(folder, auth):
-    old = key_ring().signing
+def test_the_keys_are_kept(folder):
+    ring = key_ring()
+    forget()
+
+    assert key_ring() == ring
+
+
+def test_processes_that_start_together_agree(folder):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: key_rotation.start(folder, "ES256"), range(8)))
+
+    assert len(key_files(folder)) == 2
+    assert key_ring().signing.kid
+
+
+def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
+    mount(folder, a=p256(), b=p256())
+
+    ring = key_ring()
+
+    assert ring.signing == keys.read(folder / "b.pem")
+    assert len(ring.verifying) == 2
+    assert not (folder / RING).exists()
+
+
+def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):
+    mount(folder, a=p256(), **{"next-1": p256()})
+
+    ring = key_ring()
+
+    assert ring.signing == keys.read(folder / "a.pem")
+    assert len(ring.jwks()["keys"]) == 2
+
+
+def test_keys_mounted_for_reading_alone_are_enough(folder):
+    mount(folder, a=p256())
+    folder.chmod(0o500)
+
+    assert key_ring().signing
+    assert key_files(folder) == ["a.pem"]
+
+
+def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, auth):
+    mount(folder, a=p256())
     auth(algorithm="EdDSA", keys_dir=folder)
 
     ring = key_ring()
 
     assert ring.signing.algorithm == "EdDSA"
+    assert keys.read(folder / "a.pem").kid in ring.verifying
+
+
+def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
+    old = key_ring().signing
+    auth(algorithm="EdDSA", keys_dir=folder)
+    assert key_ring().signing == old
+
+    key_rotation.follow_setting(folder, "EdDSA")
+
+    ring = key_ring()
+    assert ring.signing.algorithm == "EdDSA"
     assert old.kid in ring.verifying
+
+
+def test_a_setting_that_has_not_changed_changes_nothing(folder):
+    key_ring()
+    key_rotation.rotate("EdDSA")
+    before = (folder / RING).read_bytes()
+
+    key_rotation.follow_setting(folder, "ES256")
+
+    assert (folder / RING).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -86,16 +152,153 @@ def test_another_algorithm_gets_a_key_beside_the_old_one(folder, auth):
     [
         b"",
         b"not a key",
-        pem(ec.generate_private_key(ec.SECP256R1()))[:100],
+        p256()[:100],
+        p256()[:-30],
+        pem(ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"x")),
         pem(ec.generate_private_key(ec.SECP384R1())),
         pem(rsa.generate_private_key(65537, 1024)),
+        ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(
+            Encoding.PEM,
+            __import__("cryptography").hazmat.primitives.serialization.PublicFormat.SubjectPublicKeyInfo,
+        ),
     ],
 )
-def test_a_key_file_that_cannot_be_used_is_named(folder, content):
-    folder.mkdir()
-    (folder / "0001.pem").write_bytes(content)
+def test_a_key_file_that_cannot_be_used_is_named_with_what_is_allowed(folder, content):
+    mount(folder, key=content)
 
-    with pytest.raises(ImproperlyConfigured, match=r"0001\.pem"):
+    with pytest.raises(ImproperlyConfigured, match=r"AUTH_KEYS_DIR: .*key\.pem .*Allowed: P-256 for ES256"):
+        key_ring()
+
+
+@pytest.mark.parametrize("secret", [b"", b"x" * 31, b"  " + b"x" * 31 + b"\n"])
+def test_a_secret_that_is_too_short_is_named(folder, auth, secret):
+    auth(algorithm="HS256", keys_dir=folder)
+    folder.mkdir()
+    (folder / "a.secret").write_bytes(secret)
+
+    with pytest.raises(ImproperlyConfigured, match=r"a\.secret is too short\. Allowed: .*at least 32 bytes"):
+        key_ring()
+
+
+def damaged(folder):
+    (folder / RING).write_bytes(b'{"version": 1, "keys"')
+
+
+def of_another_version(folder):
+    (folder / RING).write_bytes(b'{"version": 2, "algorithm": "ES256", "keys": []}')
+
+
+def without_keys(folder):
+    (folder / RING).write_bytes(b"[]")
+
+
+def naming_a_file_elsewhere(folder):
+    (folder / RING).write_text((folder / RING).read_text().replace('"file": "', '"file": "../'))
+
+
+def with_a_moment_that_is_none(folder):
+    (folder / RING).write_text(
+        (folder / RING).read_text().replace('"verifies_until": null', '"verifies_until": "x"')
+    )
+
+
+def swapped(folder):
+    one, two = (folder / name for name in key_files(folder))
+    content = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(content)
+
+
+def gone(folder):
+    (folder / key_files(folder)[0]).unlink()
+
+
+def half_written(folder):
+    path = folder / key_files(folder)[0]
+    path.write_bytes(path.read_bytes()[:80])
+
+
+def a_folder_in_a_file_s_place(folder):
+    path = folder / key_files(folder)[0]
+    path.unlink()
+    path.mkdir()
+
+
+FAULTS = [
+    (damaged, "ring.json is damaged"),
+    (of_another_version, "ring.json is damaged"),
+    (without_keys, "ring.json is damaged"),
+    (naming_a_file_elsewhere, "ring.json is damaged"),
+    (with_a_moment_that_is_none, "ring.json is damaged"),
+    (swapped, "Put the right file there"),
+    (gone, "cannot be read: No such file"),
+    (half_written, "is no unencrypted PEM private key"),
+    (a_folder_in_a_file_s_place, "cannot be read: Is a directory"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_a_faulty_folder_stops_the_start_with_a_clear_message(folder, fault, words):
+    key_ring()
+    fault(folder)
+    forget()
+
+    with pytest.raises(ImproperlyConfigured, match=words) as refusal:
+        key_ring()
+    assert str(folder) in str(refusal.value)
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_a_running_process_goes_on_with_what_it_had_and_says_so(folder, caplog, fault, words):
+    signed_in = SignedIn(make_user().username)
+    ring = key_ring()
+    backup = folder.with_name("backup")
+    shutil.copytree(folder, backup)
+    fault(folder)
+
+    assert key_ring() == ring
+    assert signed_in.content().status_code == 200
+    assert words in caplog.text
+
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    assert key_ring() == ring
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_nothing_is_rotated_in_a_faulty_folder(folder, fault, words):
+    key_ring()
+    fault(folder)
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    with pytest.raises(ImproperlyConfigured, match=words):
+        key_rotation.rotate()
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_folder_that_is_gone_changes_nothing_for_a_running_process(folder, caplog):
+    ring = key_ring()
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+    assert key_ring() == ring
+    assert "cannot be used" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(folder):
+    folder.mkdir(mode=0o500)
+
+    with pytest.raises(ImproperlyConfigured, match="nothing can be kept in"):
+        key_ring()
+
+
+def test_a_file_in_the_folder_s_place_is_named(folder):
+    folder.write_text("no folder")
+
+    with pytest.raises(ImproperlyConfigured, match=r"AUTH_KEYS_DIR: .*keys"):
         key_ring()
 
 
@@ -115,24 +318,35 @@ def test_the_thumbprint_is_that_of_rfc_7638():
     assert thumbprint({"kty": "RSA", "n": modulus, "e": "AQAB"}) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_the_jwks_is_what_a_verifier_needs(api, signed_in):
+def test_the_jwks_is_what_a_verifier_needs_the_next_key_included(api, signed_in):
     answer = api.get("/.well-known/jwks.json")
-    (published,) = answer.json()["keys"]
+    published = {key["kid"]: key for key in answer.json()["keys"]}
 
-    assert answer["Cache-Control"] == "public, max-age=300"
-    assert set(published) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-    assert published["kid"] == jwt.get_unverified_header(signed_in.access_token)["kid"]
+    assert len(published) == 2
+    for key in published.values():
+        assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+    kid = jwt.get_unverified_header(signed_in.access_token)["kid"]
+    own = auth_settings()
     claims = jwt.decode(
-        signed_in.access_token, jwt.PyJWK(published), ["ES256"], issuer="authproject", audience="authproject"
+        signed_in.access_token, jwt.PyJWK(published[kid]), ["ES256"], issuer=own.issuer, audience=own.audience
     )
     assert claims["sub"]
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
-def test_nothing_private_is_published(auth, tmp_path, algorithm):
-    auth(algorithm=algorithm, keys_dir=tmp_path)
+def test_the_jwks_is_kept_no_longer_than_the_next_key_waits(api):
+    seconds = int(api.get("/.well-known/jwks.json")["Cache-Control"].removeprefix("public, max-age="))
 
-    assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key_ring().jwks()["keys"][0])
+    assert 0 < seconds < key_rotation.PUBLISHED_BEFORE_SIGNING
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_nothing_private_is_published(api, auth, tmp_path, algorithm):
+    auth(algorithm=algorithm, keys_dir=tmp_path)
+    published = api.get("/.well-known/jwks.json").json()["keys"]
+
+    assert len(published) == (0 if algorithm == "HS256" else 2)
+    for key in published:
+        assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
 
 
 def test_a_secret_on_disk_is_written_once(tmp_path):

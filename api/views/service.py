@@ -10,11 +10,10 @@ from rest_framework.response import Response
 
 from accounts.errors import Unavailable
 from accounts.guess_counters import counters
-from accounts.keys import key_ring
+from accounts.key_ring import key_ring
+from accounts.key_rotation import JWKS_MAX_AGE
 from api import schema
 from api.views.base import PublicView
-
-KEYS_MAX_AGE = 300  # seconds
 
 
 class KeySet(PublicView):
@@ -23,7 +22,7 @@ class KeySet(PublicView):
     @extend_schema(operation_id="keys", responses=dict[str, list[dict[str, str]]])
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
-        return Response(key_ring().jwks(), headers={"Cache-Control": f"public, max-age={KEYS_MAX_AGE}"})
+        return Response(key_ring().jwks(), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
 
 
 class Schema(PublicView):

@@ -5,7 +5,9 @@ from django.core.management.base import BaseCommand
 from granian.constants import Interfaces
 from granian.server import Server
 
-from accounts.keys import key_ring
+from accounts.conf import auth_settings
+from accounts.key_ring import key_ring
+from accounts.key_rotation import follow_setting
 
 STOP_TIMEOUT = 30  # seconds that requests in flight have
 
@@ -17,6 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Check what every worker needs, then serve."""
+        own = auth_settings()
+        follow_setting(own.keys_dir, own.algorithm)
         key_ring()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         Server(

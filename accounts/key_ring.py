@@ -1,0 +1,126 @@
+"""The key ring in force: the key that signs now, those that verify now, and what is published of them.
+
+Each process reads the folder of keys once, and again when it has changed, which costs a request two calls of
+stat(). So a new schedule is known, and a dropped key refused, with the next request. Where a changed folder cannot
+be used, the process says so in its log and goes on with what it had.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts import key_rotation
+from accounts.conf import auth_settings
+from accounts.key_schedule import RING, Schedule
+from accounts.keys import SigningKey
+
+logger = logging.getLogger("accounts.key_ring")
+
+_UNSETTLED = 2  # seconds in which two changes may bear one time stamp
+_RETRY = 1  # seconds
+
+Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The key that signs, and by `kid` all those that verify; those whose time is still to come are among them."""
+
+    signing: SigningKey
+    verifying: Mapping[str, SigningKey]
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Give the public keys as a JWK set (RFC 7517 section 5). A secret is none."""
+        return {"keys": [dict(key.jwk) for key in self.verifying.values() if key.jwk is not None]}
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a process knows of a folder: as of which stamp, and what follows from it until when."""
+
+    schedule: Schedule
+    keys: Mapping[str, SigningKey]
+    stamp: Stamp
+    check_again_at: float
+    ring: KeyRing
+    changes_at: float
+
+
+_known: dict[tuple[Path, str], _Known] = {}
+
+
+def key_ring() -> KeyRing:
+    """Return the key ring in force; where there is no key of the configured algorithm, one is made and kept.
+
+    Raises ImproperlyConfigured where the folder cannot be used and this process knows none that could be.
+    """
+    settings = auth_settings()
+    folder, algorithm = settings.keys_dir, settings.algorithm
+    now = time.time()
+    known = _known.get((folder, algorithm))
+    if known is None:
+        known = _known[folder, algorithm] = _read(folder, algorithm, now)
+    elif known.stamp != _stamp(folder) or known.check_again_at <= now:
+        known = _known[folder, algorithm] = _read_again(known, folder, algorithm, now)
+    if known.changes_at <= now:
+        known.ring, known.changes_at = _at(known.schedule, known.keys, now)
+    return known.ring
+
+
+def _read(folder: Path, algorithm: str, now: float) -> _Known:
+    stamp, schedule, keys = _whole(folder, algorithm)
+    signing = schedule.signing(now)
+    if signing is None or (signing.algorithm != algorithm and not (folder / RING).exists()):
+        key_rotation.start(folder, algorithm)
+        stamp, schedule, keys = _whole(folder, algorithm)
+    ring, changes_at = _at(schedule, keys, now)
+    is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _UNSETTLED
+    return _Known(schedule, keys, stamp, float("inf") if is_settled else now, ring, changes_at)
+
+
+def _whole(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, SigningKey]]:
+    """Read the folder as it is at one moment: a file that a rotation deletes meanwhile is no fault."""
+    while True:
+        stamp = _stamp(folder)
+        try:
+            return stamp, *Schedule.read(folder, algorithm)
+        except ImproperlyConfigured:
+            if stamp == _stamp(folder):
+                raise
+
+
+def _read_again(known: _Known, folder: Path, algorithm: str, now: float) -> _Known:
+    try:
+        return _read(folder, algorithm, now)
+    except ImproperlyConfigured as error:
+        logger.error("The keys have changed and cannot be used; the ones from before stay in force. %s", error)  # noqa: TRY400  the message says it all
+        known.stamp, known.check_again_at = _stamp(folder), now + _RETRY
+        return known
+
+
+def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> tuple[KeyRing, float]:
+    """Give the ring at a moment, and when it changes next."""
+    signing = schedule.signing(now)
+    if signing is None:
+        raise ImproperlyConfigured("AUTH_KEYS_DIR: no key signs. Allowed: a schedule in which one does.")
+    verifying = {slot.kid: keys[slot.kid] for slot in schedule.slots if slot.verifies_at(now)}
+    moments = [moment for slot in schedule.slots for moment in (slot.signs_from, slot.verifies_until) if moment]
+    changes_at = min((moment for moment in moments if moment > now), default=float("inf"))
+    return KeyRing(keys[signing.kid], verifying), changes_at
+
+
+def _stamp(folder: Path) -> Stamp:
+    """Give what tells one state of the folder from another: times of change, and which file the schedule is."""
+    return (*_stat(folder), *_stat(folder / RING))
+
+
+def _stat(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)

@@ -1,0 +1,56 @@
+import time
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import key_rotation
+from accounts.conf import ALGORITHMS
+from accounts.key_rotation import KeyUnknown
+from accounts.key_schedule import Schedule, Slot
+
+
+class Command(BaseCommand):
+    """Rotate the signing key."""
+
+    help = (
+        "Lets the next signing key sign, and publishes another one. No request fails, and nothing is restarted: "
+        "every process reads the new schedule with its next request. Tokens of the key before stay good until "
+        "they expire. Safe to interrupt and to run again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take another algorithm, or the key that is to be dropped."""
+        choice = parser.add_mutually_exclusive_group()
+        choice.add_argument("--algorithm", choices=ALGORITHMS, help="move the service to another algorithm")
+        choice.add_argument(
+            "--drop", metavar="KID", help="drop a compromised key at once: its tokens fail with the next request"
+        )
+
+    def handle(self, *, algorithm: str | None, drop: str | None, **_: Any) -> None:
+        """Do it, and show what every key does from now on."""
+        try:
+            schedule = key_rotation.drop(drop) if drop else key_rotation.rotate(algorithm)
+        except (ImproperlyConfigured, KeyUnknown) as error:
+            raise CommandError(str(error)) from None
+        now = time.time()
+        for slot in schedule.slots:
+            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_words(slot, schedule, now)}")
+
+
+def _words(slot: Slot, schedule: Schedule, now: float) -> str:
+    if slot.is_scheduled_at(now):
+        return f"published; signs from {_moment(slot.signs_from)}"
+    if slot == schedule.signing(now):
+        return "signs" if slot.verifies_until is None else f"signs until the next one does; {_verifies(slot)}"
+    return "published; the next to sign" if slot.signs_from is None else _verifies(slot)
+
+
+def _verifies(slot: Slot) -> str:
+    return f"verifies until {_moment(slot.verifies_until)}"
+
+
+def _moment(seconds: int | None) -> str:
+    return "further notice" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
