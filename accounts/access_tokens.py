@@ -1,58 +1,20 @@
-"""Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725).
+"""Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725)."""
 
-With `keys`, the only place that the JWT library is used in.
-"""
-
-import json
-import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import jwt
 
+from accounts import claims as claims_module
+from accounts.claims import TYPE, AccessClaims
 from accounts.conf import auth_settings
-from accounts.errors import RecentAuthenticationRequired, TokenExpired, TokenInvalid
-from accounts.key_ring import KeyRing, key_ring
-from accounts.keys import SigningKey
+from accounts.errors import InvalidRequest, RecentAuthenticationRequired
+from accounts.key_ring import key_ring
 from accounts.models import RefreshToken
 
-TYPE = "at+jwt"
-
-_CLOCK_SKEW = 5  # seconds, for machines whose clocks differ; `exp` gets none of it
-_LONGEST = 16384  # characters; beyond what is issued
-_LONGEST_HEADER = 512  # characters; below what recursion in a JSON parser takes
-_SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)", re.ASCII)
-_CLAIM_TYPES: dict[str, type] = {
-    "iss": str,
-    "aud": str,
-    "sub": str,
-    "iat": int,
-    "nbf": int,
-    "exp": int,
-    "jti": str,
-    "sid": str,
-    "ver": int,
-    "roles": list,
-    "auth_time": int,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class AccessClaims:
-    """What a verified access token says."""
-
-    user_id: int
-    session_id: UUID
-    token_version: int
-    roles: tuple[str, ...]
-    auth_time: int
-    issued_at: int
-    expires_at: int
-    token_id: str
+CLIENT_ID = "first-party"
+"""The `client_id` of RFC 9068: tokens are given to the company's own front ends, which are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +28,22 @@ class AccessToken:
         return f"AccessToken(expires_in={self.expires_in})"
 
 
-def issue(session: RefreshToken, roles: tuple[str, ...], *, at: datetime) -> AccessToken:
-    """Sign a token for the owner of a session; it never outlives the session."""
+def issue(
+    session: RefreshToken, roles: tuple[str, ...], *, at: datetime, audience: str | None = None
+) -> AccessToken:
+    """Sign a token for the owner of a session; it never outlives the session.
+
+    `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
+    """
     settings = auth_settings()
     key = key_ring().signing
     issued_at = int(at.timestamp())
     expires_at = int(min(at + settings.access_token_lifetime, session.expires_at).timestamp())
     claims = {
         "iss": settings.issuer,
-        "aud": settings.audience,
+        "aud": _audience(audience),
         "sub": str(session.owner_id),
+        "client_id": CLIENT_ID,
         "iat": issued_at,
         "nbf": issued_at,
         "exp": expires_at,
@@ -91,26 +59,27 @@ def issue(session: RefreshToken, roles: tuple[str, ...], *, at: datetime) -> Acc
     return AccessToken(text, expires_at - issued_at)
 
 
+def issuer() -> str:
+    """Give the `iss` of access tokens."""
+    name: str = auth_settings().issuer
+    return name
+
+
 def verify(text: str, *, at: datetime) -> AccessClaims:
     """Check an access token by itself: spelling, header, signature, claims and time, not its session's state.
 
     Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
     """
-    key = _key_that_signed(text, key_ring())
-    settings = auth_settings()
-    try:
-        claims = jwt.decode(
-            text,
-            key.public_key,
-            algorithms=[key.algorithm],
-            audience=settings.audience,
-            issuer=settings.issuer,
-            # Times are checked below, by the clock that `at` was read from.
-            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
-        )
-    except (jwt.PyJWTError, ValueError):
-        raise TokenInvalid from None
-    return _checked(claims, at)
+    return verify_for(auth_settings().audience[0], text, at=at)
+
+
+def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
+    """Check an access token as the service does that is called `audience`.
+
+    Raises TokenExpired or TokenInvalid.
+    """
+    find_key = key_ring().verifying.get
+    return claims_module.verify(text, find_key=find_key, issuer=issuer(), audience=audience, at=at)
 
 
 def require_recent(claims: AccessClaims, *, at: datetime) -> None:
@@ -123,71 +92,14 @@ def require_recent(claims: AccessClaims, *, at: datetime) -> None:
         raise RecentAuthenticationRequired(int(max_age.total_seconds()))
 
 
-def _key_that_signed(text: str, ring: KeyRing) -> SigningKey:
-    """Find the key that the header names; the header must be the one that this service writes with it."""
-    shape = _SHAPE.fullmatch(text) if len(text) <= _LONGEST else None
-    if shape is None or len(shape[1]) > _LONGEST_HEADER or not _is_canonical(shape[2]):
-        raise TokenInvalid
-    try:
-        header = json.loads(_decoded(shape[1]))
-    except ValueError:
-        raise TokenInvalid from None
-    kid = header.get("kid") if isinstance(header, dict) else None
-    key = ring.verifying.get(kid) if isinstance(kid, str) else None
-    if key is None or header != {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}:
-        raise TokenInvalid
-    return key
+def refuse_unknown_audience(wanted: str | None) -> None:
+    """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
+    known: tuple[str, ...] = auth_settings().audience
+    if wanted is not None and wanted not in known:
+        raise InvalidRequest(errors={"audience": [f"There is no such service. Allowed: {', '.join(known)}."]})
 
 
-def _is_canonical(segment: str) -> bool:
-    """Tell whether it is the one spelling of its bytes.
-
-    Header and payload are signed as spelled; the last character of a signature holds bits of no meaning.
-    """
-    try:
-        return urlsafe_b64encode(_decoded(segment)).rstrip(b"=").decode() == segment
-    except ValueError:
-        return False
-
-
-def _decoded(segment: str) -> bytes:
-    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-
-
-def _checked(claims: dict[str, Any], at: datetime) -> AccessClaims:
-    if any(type(claims.get(name)) is not expected for name, expected in _CLAIM_TYPES.items()):
-        raise TokenInvalid
-    latest_start = at + timedelta(seconds=_CLOCK_SKEW)
-    if max(claims["nbf"], claims["iat"]) > latest_start.timestamp():
-        raise TokenInvalid
-    if not all(type(role) is str for role in claims["roles"]):
-        raise TokenInvalid
-    parsed = AccessClaims(
-        user_id=_user_id(claims["sub"]),
-        session_id=_session_id(claims["sid"]),
-        token_version=claims["ver"],
-        roles=tuple(claims["roles"]),
-        auth_time=claims["auth_time"],
-        issued_at=claims["iat"],
-        expires_at=claims["exp"],
-        token_id=claims["jti"],
-    )
-    if claims["exp"] <= at.timestamp():
-        raise TokenExpired
-    return parsed
-
-
-def _user_id(text: str) -> int:
-    if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) is None:
-        raise TokenInvalid
-    return int(text)
-
-
-def _session_id(text: str) -> UUID:
-    try:
-        session_id = UUID(text)
-    except ValueError:
-        raise TokenInvalid from None
-    if str(session_id) != text:
-        raise TokenInvalid
-    return session_id
+def _audience(wanted: str | None) -> str | list[str]:
+    """Spell `aud` as RFC 7519 section 4.1.3 does: one as a text, several as a list."""
+    names: tuple[str, ...] = auth_settings().audience if wanted is None else (wanted,)
+    return names[0] if len(names) == 1 else list(names)

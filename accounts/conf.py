@@ -80,6 +80,10 @@ _LIMIT = _Rule(
     lambda value: value is None or isinstance(value, Limit),
 )
 _NAME = _Rule("a text that is not empty", lambda value: bool(value.strip()))
+_NAMES = _Rule(
+    "a comma-separated list of at least one name",
+    lambda value: bool(value) and all(name.strip() for name in value) and len(set(value)) == len(value),
+)
 _ROLES = _Rule(
     "a comma-separated list of role names",
     lambda value: all(re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name) for name in value),
@@ -173,11 +177,11 @@ class AuthSettings:
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto count. They must replace what clients send."""
 
-    issuer: str = _setting("authproject", _NAME)
-    """The `iss` of access tokens: this service, to those who verify its tokens."""
+    issuer: str = _setting("http://localhost:8000", _NAME)
+    """The `iss` of access tokens, by which other services find this one's keys: PUBLIC_URL, where that is set."""
 
-    audience: str = _setting("authproject", _NAME)
-    """The `aud` of access tokens: the services that they are for."""
+    audience: tuple[str, ...] = _setting(("authproject",), _NAMES)
+    """The `aud` of access tokens: the services that they are for, this one first."""
 
     algorithm: str = _setting("ES256", _one_of(*ALGORITHMS))
     """How access tokens are signed. HS256 is for one service alone: who verifies could sign as well."""

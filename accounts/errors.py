@@ -92,6 +92,14 @@ class InvalidCredentials(AuthError):
     message = "Invalid username or password!"
 
 
+class InvalidClient(AuthError):
+    """No such service, a wrong secret, or a service that may not ask (RFC 6749 section 5.2)."""
+
+    code = "invalid_client"
+    kind = Kind.UNAUTHENTICATED
+    message = "The service could not be authenticated."
+
+
 class EmailUnverified(AuthError):
     """The password is right, but the e-mail address is not verified, and AUTH_UNVERIFIED_SIGNIN is off."""
 

@@ -13,7 +13,8 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts import access_tokens, refresh_tokens
-from accounts.access_tokens import AccessClaims, AccessToken
+from accounts.access_tokens import AccessToken
+from accounts.claims import AccessClaims
 from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import (
@@ -48,11 +49,14 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(user: User, client: Client) -> TokenPair:
+def start(user: User, client: Client, *, audience: str | None = None) -> TokenPair:
     """Open a session for a user whose password was just checked.
 
-    Raises InvalidCredentials.
+    `audience` is the one service that the access token is for; without it, it is for all of them.
+
+    Raises InvalidCredentials, or InvalidRequest for an unknown audience; then no session is opened.
     """
+    access_tokens.refuse_unknown_audience(audience)
     now = timezone.now()
     settings = auth_settings()
     session = RefreshToken(
@@ -74,17 +78,19 @@ def start(user: User, client: Client) -> TokenPair:
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return _pair(session, secret, user.role_names, now)
+    return _pair(session, secret, user.role_names, now, audience)
 
 
-def rotate(refresh_token: str, client: Client) -> TokenPair:
+def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
     """Swap a refresh token for its successor; a spent one ends its session.
 
     Within the grace after a rotation, and until the successor is itself used, the previous generation is
     answered with that same successor. With rotation switched off the same token is answered.
 
-    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused.
+    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
+    for an unknown audience; then nothing is swapped.
     """
+    access_tokens.refuse_unknown_audience(audience)
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
     session = _find_live(presented.session_id, now)
@@ -92,10 +98,10 @@ def rotate(refresh_token: str, client: Client) -> TokenPair:
         current = _advance(session, presented, now)
         if current is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=session.owner_id, session_id=session.uuid)
-            return _pair(session, current, _roles(session), now)
+            return _pair(session, current, _roles(session), now, audience)
         # Another request moved the session on, or ended it, since it was read.
         session = _find_live(presented.session_id, now)
-    return _answer_spent(session, presented, client, now)
+    return _answer_spent(session, presented, client, now, audience)
 
 
 def check(claims: AccessClaims) -> User:
@@ -246,14 +252,16 @@ def _advance(session: RefreshToken, presented: RefreshSecret, now: datetime) -> 
     return successor
 
 
-def _answer_spent(session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime) -> TokenPair:
+def _answer_spent(
+    session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
+) -> TokenPair:
     """Answer a generation that is not the current one: the same successor in grace, else the session's end."""
     current = _current_after(session, presented)
     if current is None:
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
         record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
-        return _pair(session, current, _roles(session), now)
+        return _pair(session, current, _roles(session), now, audience)
     record(
         Event.SESSION_REUSED,
         client=client,
@@ -275,7 +283,9 @@ def _roles(session: RefreshToken) -> tuple[str, ...]:
     return split_role_names(getattr(session, "fetched_role_names", None))
 
 
-def _pair(session: RefreshToken, secret: RefreshSecret, roles: tuple[str, ...], now: datetime) -> TokenPair:
-    access = access_tokens.issue(session, roles, at=now)
+def _pair(
+    session: RefreshToken, secret: RefreshSecret, roles: tuple[str, ...], now: datetime, audience: str | None
+) -> TokenPair:
+    access = access_tokens.issue(session, roles, at=now, audience=audience)
     remaining: timedelta = session.expires_at - now
     return TokenPair(access, refresh_tokens.encode(secret), int(remaining.total_seconds()))

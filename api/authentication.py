@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import access_tokens, sessions
-from accounts.access_tokens import AccessClaims
+from accounts.claims import AccessClaims
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, TokenMissing
 from accounts.models import User

@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from accounts.conf import auth_settings
 from accounts.errors import (
     AuthError,
+    InvalidClient,
     InvalidCredentials,
     InvalidRequest,
     Kind,
@@ -115,6 +116,8 @@ def _headers(error: AuthError) -> dict[str, str]:
         return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, max_age="{error.max_age}"'}
     if _status(error) != status.HTTP_401_UNAUTHORIZED:
         return {}
+    if isinstance(error, InvalidClient):
+        return {"WWW-Authenticate": 'Basic realm="services"'}
     if isinstance(error, TokenMissing | InvalidCredentials):
         return {"WWW-Authenticate": CHALLENGE}
     # RFC 6750 section 3.1: the token that was given is of no use.

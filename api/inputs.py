@@ -53,13 +53,20 @@ class SignInInput(serializers.Serializer[Any]):
 
     username = Text()
     password = Text(write_only=True)
+    audience = Text(required=False, allow_null=True)
     useCookies = serializers.BooleanField(required=False, allow_null=True)  # noqa: N815  the wire's spelling
 
 
-class RefreshInput(serializers.Serializer[Any]):
-    """What a refresh or a sign-out sends."""
+class RefreshTokenInput(serializers.Serializer[Any]):
+    """What a sign-out sends."""
 
     refreshToken = Text(required=False, allow_null=True, write_only=True)  # noqa: N815
+
+
+class RefreshInput(RefreshTokenInput):
+    """What a refresh sends."""
+
+    audience = Text(required=False, allow_null=True)
 
 
 class ProfileInput(serializers.Serializer[Any]):
@@ -100,6 +107,15 @@ class MailTokenInput(serializers.Serializer[Any]):
     """What verifies an e-mail address."""
 
     token = Text(write_only=True)
+
+
+class TokenInput(serializers.Serializer[Any]):
+    """What a service asks about, and may prove itself with (RFC 7662 section 2.1, RFC 6749 section 2.3.1)."""
+
+    token = Text(write_only=True)
+    token_type_hint = Text(required=False)
+    client_id = Text(required=False)
+    client_secret = Text(required=False, write_only=True)
 
 
 class SessionsQuery(serializers.Serializer[Any]):

@@ -84,6 +84,25 @@ class ActivityOutput(OriginOutput):
     details = serializers.DictField()
 
 
+class IntrospectionOutput(serializers.Serializer[Any]):
+    """What a service is told of a token (RFC 7662 section 2.2): of one that is not good only that."""
+
+    active = serializers.BooleanField()
+    iss = serializers.CharField(required=False)
+    aud = serializers.CharField(required=False)
+    sub = serializers.CharField(required=False)
+    username = serializers.CharField(required=False)
+    client_id = serializers.CharField(required=False)
+    token_type = serializers.CharField(required=False)
+    iat = serializers.IntegerField(required=False)
+    nbf = serializers.IntegerField(required=False)
+    exp = serializers.IntegerField(required=False)
+    jti = serializers.CharField(required=False)
+    sid = serializers.CharField(required=False)
+    roles = serializers.ListField(child=serializers.CharField(), required=False)
+    auth_time = serializers.IntegerField(required=False)
+
+
 class ErrorOutput(serializers.Serializer[Any]):
     """How every refusal looks."""
 

@@ -7,7 +7,7 @@ from django.urls import URLPattern, re_path
 
 from accounts.passwords import RESET_PAGE
 from accounts.verification import VERIFY_PAGE
-from api.views import content, emails, mail_links, passwords, service
+from api.views import content, emails, mail_links, passwords, service, tokens
 from api.views.activity import ActivityList
 from api.views.me import Me
 from api.views.reauthenticate import Reauthenticate
@@ -44,11 +44,14 @@ urlpatterns = [
     _at("api/auth/email/verify/resend", emails.EmailVerifyResend.as_view(), "resend-verification"),
     _at(RESET_PAGE, mail_links.ResetPasswordPage.as_view(), "reset-password-page"),
     _at(VERIFY_PAGE, mail_links.VerifyEmailPage.as_view(), "verify-email-page"),
+    _at("api/oauth/introspect", tokens.Introspection.as_view(), "introspection"),
+    _at("api/oauth/revoke", tokens.Revocation.as_view(), "revocation"),
     _at("api/test/all", content.PublicContent.as_view(), "public-content"),
     _at("api/test/user", content.UserContent.as_view(), "user-content"),
     _at("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),
     _at("api/test/admin", content.AdminContent.as_view(), "admin-content"),
     _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
+    _at(r"\.well-known/oauth-authorization-server", service.Metadata.as_view(), "metadata"),
     _at("api/schema", service.Schema.as_view(), "schema"),
     _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
     _at("healthz", service.Liveness.as_view(), "liveness"),

@@ -50,7 +50,11 @@ HOST = read_address(env, "HOST", "127.0.0.1")
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
 
-AUTH = read_auth_settings(env, keys_dir=DATA_DIR / "keys")
+AUTH = read_auth_settings(
+    env,
+    keys_dir=DATA_DIR / "keys",
+    issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
+)
 
 # PostgreSQL for more than one machine: postgres://user:password@host:5432/name
 DATABASE: dict[str, Any] = read_url(

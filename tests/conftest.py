@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client, override_settings
 
-from accounts.access_tokens import AccessClaims, verify
+from accounts.access_tokens import verify
 from accounts.background import Lane
+from accounts.claims import AccessClaims
 from accounts.conf import AuthSettings
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_user

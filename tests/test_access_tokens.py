@@ -46,8 +46,9 @@ def test_the_claims_are_those_of_the_contract(clock):
     assert len(claims.pop("jti")) >= 20
     assert claims.pop("sid") == str(user.sessions.get().uuid)
     assert claims == {
-        "iss": "authproject",
+        "iss": "http://localhost:8000",
         "aud": "authproject",
+        "client_id": "first-party",
         "sub": str(user.pk),
         "iat": now,
         "nbf": now,
@@ -99,7 +100,7 @@ def test_nbf_and_iat_have_five_seconds(signed_in, clock, assert_refused, claim):
 
 
 @pytest.mark.parametrize(
-    "claim", ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "ver", "roles", "auth_time"]
+    "claim", ["iss", "aud", "sub", "client_id", "iat", "nbf", "exp", "jti", "sid", "ver", "roles", "auth_time"]
 )
 def test_every_claim_is_required(signed_in, assert_refused, claim):
     claims = claims_of(signed_in.access_token)
@@ -115,6 +116,9 @@ def test_every_claim_is_required(signed_in, assert_refused, claim):
         ("iss", ["authproject"]),
         ("aud", "another"),
         ("aud", ["authproject"]),
+        ("aud", ["authproject", 5]),
+        ("aud", []),
+        ("client_id", 5),
         ("sub", 1),
         ("sub", "01"),
         ("sub", "x"),

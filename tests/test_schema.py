@@ -15,6 +15,7 @@ def test_the_document_lists_every_endpoint_once(api):
         "/.well-known/jwks.json",
         "/api/auth/sessions", "/api/auth/sessions/{session_id}", "/api/auth/activity", "/api/auth/me",
         "/api/auth/reauthenticate", "/api/auth/password/change", "/api/auth/password/reset",
+        "/.well-known/oauth-authorization-server", "/api/oauth/introspect", "/api/oauth/revoke",
         "/api/auth/password/reset/confirm", "/api/auth/email/verify", "/api/auth/email/verify/resend",
     }  # fmt: skip
 

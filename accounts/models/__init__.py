@@ -3,6 +3,7 @@
 from accounts.models.activity import Activity
 from accounts.models.guesses import GuessCount
 from accounts.models.origins import KnownOrigin, OriginKind
+from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
     RefreshToken,
@@ -29,6 +30,7 @@ __all__ = [
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",
+    "Service",
     "SessionState",
     "User",
     "UserQuerySet",

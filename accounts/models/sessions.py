@@ -15,6 +15,7 @@ class EndReason(models.TextChoices):
 
     SIGNED_OUT = "signed_out", "signed out"
     ENDED_BY_OWNER = "ended_by_owner", "by its owner, from another device"
+    REVOKED_BY_SERVICE = "revoked_by_service", "by a service"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", "signed out everywhere"
     REVOKED = "revoked", "by an administrator"
     REUSED = "reused", "a used refresh token came back"

@@ -33,18 +33,19 @@ class Refresh(PublicView):
 
         Without a token in the body the one in the cookie is taken, and its successor goes there.
         """
-        refresh_token = read(RefreshInput, request).get("refreshToken")
-        if refresh_token:
-            return Response(tokens(sessions.rotate(refresh_token, client_of(request))))
-        return self._refresh_cookies(request)
+        body = read(RefreshInput, request)
+        audience = body.get("audience")
+        if refresh_token := body.get("refreshToken"):
+            return Response(tokens(sessions.rotate(refresh_token, client_of(request), audience=audience)))
+        return self._refresh_cookies(request, audience)
 
-    def _refresh_cookies(self, request: Request) -> Response:
+    def _refresh_cookies(self, request: Request, audience: str | None) -> Response:
         refresh_token = cookies.refresh_token_in(request)
         if not refresh_token:
             raise RefreshTokenMissing
         csrf.refuse_unproven(request)
         try:
-            pair = sessions.rotate(refresh_token, client_of(request))
+            pair = sessions.rotate(refresh_token, client_of(request), audience=audience)
         except REFUSED as error:
             # What is in the cookies is of no use any more.
             return cookies.cleared(self.handle_exception(error), request)

@@ -1,19 +1,24 @@
 """What the service says of itself: its public keys, its schema, its health."""
 
 from django.db import connection
+from django.urls import reverse
 from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import access_tokens
 from accounts.errors import Unavailable
 from accounts.guess_counters import counters
 from accounts.key_ring import key_ring
 from accounts.key_rotation import JWKS_MAX_AGE
 from api import schema
 from api.views.base import PublicView
+
+METADATA_MAX_AGE = 3600  # seconds
 
 
 class KeySet(PublicView):
@@ -23,6 +28,29 @@ class KeySet(PublicView):
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
         return Response(key_ring().jwks(), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+class Metadata(PublicView):
+    """What a verifier that knows the issuer alone needs to find the rest."""
+
+    @extend_schema(operation_id="metadata", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """Return the authorization server metadata (RFC 8414 section 2)."""
+        issuer = access_tokens.issuer()
+        methods = ["client_secret_basic", "client_secret_post"]
+        metadata = {
+            "issuer": issuer,
+            "jwks_uri": issuer + reverse("keys"),
+            "introspection_endpoint": issuer + reverse("introspection"),
+            "introspection_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint": issuer + reverse("revocation"),
+            "revocation_endpoint_auth_methods_supported": methods,
+            "service_documentation": issuer + reverse("docs"),
+            # People sign in by this API, not by an OAuth flow: there is none to begin.
+            "response_types_supported": [],
+            "grant_types_supported": [],
+        }
+        return Response(metadata, headers={"Cache-Control": f"public, max-age={METADATA_MAX_AGE}"})
 
 
 class Schema(PublicView):

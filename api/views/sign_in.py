@@ -27,7 +27,7 @@ class SignIn(PublicView):
             csrf.refuse_foreign(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
-        pair = sessions.start(user, client)
+        pair = sessions.start(user, client, audience=body.get("audience"))
         if not in_cookies:
             return Response({**profile(user), **tokens(pair)})
         response = Response({**profile(user), **without_tokens(tokens(pair))})

@@ -7,7 +7,7 @@ from accounts import sessions
 from accounts.models import EndReason
 from api import cookies, csrf
 from api.authentication import claims_of, rides_on_cookie
-from api.inputs import RefreshInput
+from api.inputs import RefreshTokenInput
 from api.schema import refusals
 from api.views.base import ProtectedView, client_of, read
 
@@ -23,7 +23,7 @@ class SignOut(ProtectedView):
     @extend_schema(
         operation_id="signOut",
         summary="End this session",
-        request=RefreshInput,
+        request=RefreshTokenInput,
         responses={204: None, **refusals(400, 401, 403, 413, 415)},
     )
     def post(self, request: Request) -> Response:
@@ -31,7 +31,7 @@ class SignOut(ProtectedView):
 
         A token in the body comes first, then an access token in a header, then what rides along in cookies.
         """
-        refresh_token = read(RefreshInput, request).get("refreshToken")
+        refresh_token = read(RefreshTokenInput, request).get("refreshToken")
         if refresh_token:
             sessions.end_by_refresh_token(refresh_token, client_of(request))
             return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,315 @@
+"""What registered services ask: discovery, introspection (RFC 7662), revocation (RFC 7009), and tokens for one of them."""
+
+import base64
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
+from django.test import Client
+
+from accounts import access_tokens, services
+from accounts.models import EndReason, RefreshToken, Service, User
+from tests.conftest import Api, SignedIn
+from tests.factories import make_administrator, make_user
+
+INTROSPECT, REVOKE = "/api/oauth/introspect", "/api/oauth/revoke"
+
+
+@pytest.fixture(autouse=True)
+def _several(auth, clock):
+    auth(audience=("authproject", "orders", "stock"))
+
+
+class FormClient(Client):
+    """Sends forms, as the RFCs have it of services."""
+
+    def ask(self, path, body, **options):
+        return self.post(path, urlencode(body), "application/x-www-form-urlencoded", **options)
+
+
+class Caller:
+    """A service that asks."""
+
+    def __init__(self, name="orders", audience="orders", **fields):
+        self.service = Service(client_id=name, audience=audience, **fields)
+        self.secret = services.new_secret(self.service)
+        self.service.save()
+        self.http = FormClient()
+
+    def ask(self, path, token, secret=None, **body):
+        return self.http.ask(
+            path, {"token": token, **body}, headers=basic(self.service.client_id, secret or self.secret)
+        )
+
+    def introspect(self, token):
+        answer = self.ask(INTROSPECT, token)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+
+def basic(name, secret):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()}
+
+
+@pytest.fixture
+def orders():
+    return Caller()
+
+
+@pytest.fixture
+def form_client():
+    return FormClient()
+
+
+def test_a_good_token_is_told_with_what_it_says(orders):
+    user = make_user("alice", roles=("user", "admin"))
+    signed_in = SignedIn("alice")
+    claims = signed_in.claims
+
+    assert orders.introspect(signed_in.access_token) == {
+        "active": True, "iss": "http://localhost:8000", "aud": ["authproject", "orders", "stock"],
+        "sub": str(user.pk), "username": "alice", "client_id": "first-party", "token_type": "Bearer",
+        "iat": claims.issued_at, "nbf": claims.issued_at, "exp": claims.expires_at, "jti": claims.token_id,
+        "sid": str(claims.session_id), "roles": ["admin", "user"], "auth_time": claims.auth_time,
+    }  # fmt: skip
+
+
+def sign_out(signed_in):
+    signed_in.post("/api/auth/signout", token=signed_in.access_token)
+
+
+def change_roles(signed_in):
+    call_command("grantrole", User.objects.get().username, "admin", stdout=None)
+
+
+def deactivate(signed_in):
+    call_command("deactivateuser", User.objects.get().username, stdout=None)
+
+
+@pytest.mark.parametrize("event", [sign_out, change_roles, deactivate])
+def test_a_token_that_was_revoked_is_not_active_at_once(signed_in, orders, event):
+    assert orders.introspect(signed_in.access_token)["active"]
+
+    event(signed_in)
+
+    assert orders.introspect(signed_in.access_token) == {"active": False}
+
+
+def test_an_expired_token_is_not_active(signed_in, orders, clock):
+    clock.advance(seconds=900)
+
+    assert orders.introspect(signed_in.access_token) == {"active": False}
+
+
+def test_a_token_for_another_service_is_not_active(orders):
+    make_user("alice")
+    body = {"username": "alice", "password": "correct horse battery"}
+    for audience, active in (("orders", True), ("stock", False)):
+        token = Api().post("/api/auth/signin", {**body, "audience": audience}).json()["accessToken"]
+        assert orders.introspect(token)["active"] is active
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "x" * 60000])
+def test_what_is_no_token_is_not_active(orders, token):
+    assert orders.introspect(token) == {"active": False}
+
+
+def test_a_refresh_token_is_none_of_a_service_s_business(signed_in, orders):
+    assert orders.introspect(signed_in.refresh_token) == {"active": False}
+    assert signed_in.refresh(signed_in.refresh_token).status_code == 200
+
+
+def test_the_answer_is_kept_in_no_cache(signed_in, orders):
+    assert orders.ask(INTROSPECT, signed_in.access_token)["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+class TestAuthentication:
+    """Who may ask."""
+
+    def refused(self, answer):
+        assert (answer.status_code, answer.json()["code"], answer.json()["error"]) == (
+            401, "invalid_client", "invalid_client",
+        )  # fmt: skip
+        assert answer["WWW-Authenticate"].startswith("Basic ")
+
+    def test_a_wrong_secret_is_refused(self, orders, path):
+        for secret in ("x", orders.secret + "x", orders.secret[:-1], orders.secret.upper()):
+            self.refused(orders.ask(path, "x", secret))
+
+    def test_an_unknown_service_is_refused(self, orders, form_client, path):
+        for name in ("stock", "", "ORDERS", "a\x00b", "é"):
+            self.refused(form_client.ask(path, {"token": "x"}, headers=basic(name, orders.secret)))
+
+    def test_a_service_that_is_switched_off_is_refused(self, path):
+        self.refused(Caller(is_active=False).ask(path, "x"))
+
+    def test_another_service_s_secret_is_refused(self, orders, path):
+        self.refused(orders.ask(path, "x", Caller("stock", "stock").secret))
+
+    @pytest.mark.parametrize(
+        "header", ["Basic", "Basic ", "Basic !!", "Basic /w==", "Bearer x", "Basic eA==", "x", ":"]
+    )
+    def test_nonsense_is_refused(self, orders, form_client, path, header):
+        self.refused(form_client.ask(path, {"token": "x"}, headers={"Authorization": header}))
+
+    def test_without_anything_it_is_refused(self, form_client, path):
+        self.refused(form_client.ask(path, {"token": "x"}))
+
+    def test_a_user_s_token_does_not_do(self, signed_in, path):
+        self.refused(signed_in.post(path, {"token": signed_in.access_token}, signed_in.access_token))
+
+    def test_id_and_secret_in_the_body_do(self, orders, form_client, path):
+        body = {"token": "x", "client_id": "orders", "client_secret": orders.secret}
+        assert form_client.ask(path, body).status_code == 200
+
+    def test_both_ways_at_once_are_refused(self, orders, path):
+        self.refused(orders.ask(path, "x", client_id="orders", client_secret=orders.secret))
+
+    def test_without_a_token_the_request_is_invalid(self, orders, form_client, path):
+        answer = form_client.ask(path, {}, headers=basic("orders", orders.secret))
+
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+    def test_the_secret_is_nowhere_to_be_read(self, orders, path, caplog):
+        orders.ask(path, "x")
+
+        assert orders.secret not in str(Service.objects.values()) + caplog.text
+
+
+def test_revoking_an_access_token_ends_its_session(signed_in, orders, assert_refused):
+    answer = orders.ask(REVOKE, signed_in.access_token, token_type_hint="access_token")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert_refused(signed_in.content(), 401, "token_revoked")
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
+    assert RefreshToken.objects.get().end_reason == EndReason.REVOKED_BY_SERVICE
+
+
+def test_revoking_a_refresh_token_ends_its_session(signed_in, orders, assert_refused):
+    assert orders.ask(REVOKE, signed_in.refresh_token).status_code == 200
+
+    assert_refused(signed_in.content(), 401, "token_revoked")
+
+
+def test_revoking_what_is_no_token_or_another_s_is_no_error_and_ends_nothing(signed_in, orders):
+    make_user("alice")
+    body = {"username": "alice", "password": "correct horse battery", "audience": "stock"}
+    foreign = Api().post("/api/auth/signin", body).json()["accessToken"]
+
+    for token in ("", "x", foreign):
+        assert orders.ask(REVOKE, token).status_code == 200
+    assert not RefreshToken.objects.exclude(ended_at=None).exists()
+
+
+class TestAudience:
+    """`aud` per service."""
+
+    def test_by_default_a_token_is_for_all_of_them(self, signed_in):
+        assert signed_in.claims.audience == ("authproject", "orders", "stock")
+
+    def test_a_refresh_brings_a_token_for_one(self, signed_in, assert_refused):
+        pair = signed_in.post(
+            "/api/auth/refreshtoken", {"refreshToken": signed_in.refresh_token, "audience": "orders"}
+        )
+
+        token = pair.json()["accessToken"]
+        assert access_tokens.verify_for("orders", token, at=_now()).audience == ("orders",)
+        assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
+
+    def test_an_unknown_one_is_refused_and_nothing_is_swapped(self, signed_in, assert_refused):
+        body = {"refreshToken": signed_in.refresh_token, "audience": "nobody"}
+        answer = signed_in.post("/api/auth/refreshtoken", body)
+
+        assert_refused(answer, 400, "invalid_request")
+        assert "authproject, orders, stock" in answer.json()["errors"]["audience"][0]
+        assert RefreshToken.objects.get().generation == 0
+
+    def test_an_unknown_one_opens_no_session(self, api, assert_refused):
+        make_user("alice")
+        body = {"username": "alice", "password": "correct horse battery", "audience": ""}
+
+        assert_refused(api.post("/api/auth/signin", body), 400, "invalid_request")
+        assert not RefreshToken.objects.exists()
+
+
+def _now():
+    from django.utils import timezone  # noqa: PLC0415
+
+    return timezone.now()
+
+
+class TestDiscovery:
+    """GET /.well-known/oauth-authorization-server (RFC 8414)."""
+
+    def test_a_verifier_finds_everything_by_the_issuer_alone(self, api, auth):
+        auth(issuer="https://auth.example.com")
+        answer = api.get("/.well-known/oauth-authorization-server")
+        metadata = answer.json()
+
+        assert metadata["issuer"] == "https://auth.example.com"
+        assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
+        assert metadata["introspection_endpoint"] == "https://auth.example.com/api/oauth/introspect"
+        assert metadata["revocation_endpoint"] == "https://auth.example.com/api/oauth/revoke"
+        assert metadata["response_types_supported"] == []
+        assert answer["Cache-Control"].startswith("public, max-age=")
+
+    def test_the_endpoints_are_there(self, api):
+        metadata = api.get("/.well-known/oauth-authorization-server").json()
+        base = metadata["issuer"]
+
+        assert api.get(metadata["jwks_uri"].removeprefix(base)).status_code == 200
+        for name in ("introspection_endpoint", "revocation_endpoint"):
+            assert api.post(metadata[name].removeprefix(base), {"token": "x"}).status_code == 401
+
+
+class TestAdmin:
+    """Services in the admin."""
+
+    @pytest.fixture
+    def site(self):
+        browser = Client()
+        browser.force_login(make_administrator())
+        return browser
+
+    def secret_on(self, page):
+        return page.content.decode().partition("<code>")[2].partition("</code>")[0]
+
+    def test_a_service_is_registered_and_its_secret_shown_once(self, site, signed_in):
+        page = site.post(
+            "/admin/accounts/service/add/", {"client_id": "orders", "audience": "orders", "is_active": "on"}
+        )
+        secret = self.secret_on(page)
+
+        assert services.authenticate("orders", secret).audience == "orders"
+        assert "no-store" in page["Cache-Control"]
+        service = Service.objects.get()
+        assert secret not in site.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
+
+    def test_another_secret_takes_its_place_and_that_is_logged(self, site, orders):
+        page = site.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
+        secret = self.secret_on(page)
+
+        assert orders.ask(INTROSPECT, "x", secret).status_code == 200
+        assert orders.ask(INTROSPECT, "x").status_code == 401
+        assert LogEntry.objects.get().get_change_message() == "Drew a new secret."
+
+    def test_editing_a_service_keeps_its_secret(self, site, orders):
+        form = {"client_id": "orders", "audience": "stock", "is_active": "on"}
+        assert site.post(f"/admin/accounts/service/{orders.service.pk}/change/", form).status_code == 302
+
+        assert services.authenticate("orders", orders.secret).audience == "stock"
+
+    @pytest.mark.parametrize("name", ["", "Orders", "a b", "-a", "é", "x" * 61])
+    def test_a_name_that_is_none_is_refused(self, site, name):
+        site.post("/admin/accounts/service/add/", {"client_id": name, "audience": "orders"})
+
+        assert not Service.objects.exists()
+
+    def test_whoever_may_not_change_services_draws_no_secret(self, orders):
+        browser = Client()
+        browser.force_login(make_user("clerk", is_staff=True))
+
+        assert browser.post(f"/admin/accounts/service/{orders.service.pk}/secret/").status_code == 403
+        assert services.authenticate("orders", orders.secret)
