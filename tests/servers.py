@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from accounts.key_schedule import RING
 from tests.environment import ON_POSTGRESQL
 
 ROOT = Path(__file__).parent.parent
@@ -107,3 +108,13 @@ def environment(folder, django_db_blocker, **settings):
         "WORKERS": "2",
         **settings,
     }
+
+
+def rotate(server, *arguments):
+    """Rotate the keys of a server; that the next one was published long ago its schedule is made to say."""
+    path = Path(server.environment["AUTH_KEYS_DIR"]) / RING
+    schedule = json.loads(path.read_text())
+    for slot in schedule["keys"]:
+        slot["published_at"] -= 3600
+    path.write_text(json.dumps(schedule))
+    server.manage("rotate_signing_key", *arguments)

@@ -1,0 +1,58 @@
+"""An orders service in Flask: takes the company's access tokens, by PyJWT."""
+
+import os
+
+import jwt
+import requests
+from flask import Flask, abort, g, request
+
+ISSUER = os.environ["ISSUER"]
+AUDIENCE = os.environ.get("AUDIENCE", "orders")
+CREDENTIALS = (os.environ.get("CLIENT_ID", ""), os.environ.get("CLIENT_SECRET", ""))
+
+app = Flask(__name__)
+metadata = requests.get(f"{ISSUER}/.well-known/oauth-authorization-server", timeout=5).json()
+if metadata["issuer"] != ISSUER:
+    raise SystemExit("The metadata is another issuer's.")
+# PyJWKClient looks the keys up again when a token names one that it does not know.
+keys = jwt.PyJWKClient(metadata["jwks_uri"], lifespan=30, timeout=5)
+
+
+def token():
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" else abort(401)
+
+
+@app.before_request
+def authenticate():
+    try:
+        key = keys.get_signing_key_from_jwt(token())
+        decoded = jwt.decode_complete(
+            token(), key, algorithms=[key.algorithm_name], audience=AUDIENCE, issuer=ISSUER,
+            options={"require": ["exp", "iat", "sub", "jti", "client_id"]},
+        )  # fmt: skip
+    except jwt.PyJWTError:
+        abort(401)
+    if decoded["header"]["typ"] != "at+jwt":
+        abort(401)
+    g.claims = decoded["payload"]
+
+
+@app.get("/orders")
+def orders():
+    return {"orders": [], "of": g.claims["sub"]}
+
+
+@app.delete("/orders")
+def delete_orders():
+    """What must not outlive a sign-out asks the issuer whether the session still lives."""
+    answer = requests.post(
+        metadata["introspection_endpoint"], data={"token": token()}, auth=CREDENTIALS, timeout=5
+    )
+    if not answer.json()["active"]:
+        abort(401)
+    return {"deleted": 0}
+
+
+if __name__ == "__main__":
+    app.run(port=int(os.environ["PORT"]))

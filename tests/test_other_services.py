@@ -1,0 +1,319 @@
+"""Services that trust this one's tokens: the examples of docs/services, as processes of their own, and other libraries."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from django.core.exceptions import ImproperlyConfigured
+from joserfc import jwt as joserfc_jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from accounts import key_rotation
+from accounts.key_ring import key_ring
+from api.stateless import COOLDOWN, MAX_AGE, IssuerKeys, IssuerUnavailable
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_user
+from tests.servers import ROOT, Server, environment, free_port, rotate
+
+EXAMPLES = ROOT / "docs/services"
+NODE = shutil.which("node")
+
+
+def wait_for(process, url):
+    for _ in range(200):
+        assert process.poll() is None, "the service has stopped"
+        try:
+            return requests.get(url, timeout=5)
+        except requests.ConnectionError:
+            try:
+                process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                continue
+    return pytest.fail("the service does not answer")
+
+
+class Example:
+    """One of the examples, running."""
+
+    def __init__(self, command, folder, **settings):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/orders"
+        self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PORT": str(port), **settings})
+        wait_for(self.process, self.url)
+
+    def get(self, token):
+        return requests.get(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
+
+    def delete(self, token):
+        return requests.delete(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("issuer")
+    port = free_port()
+    settings = environment(
+        folder,
+        django_db_blocker,
+        PORT=str(port),
+        PUBLIC_URL=f"http://localhost:{port}",
+        AUTH_AUDIENCE="auth,orders",
+    )
+    running = Server(settings, folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def issuer(server):
+    return server.environment["PUBLIC_URL"]
+
+
+@pytest.fixture(scope="module")
+def credentials(server):
+    """Register the service, as the admin does."""
+    script = (
+        "from accounts import services; from accounts.models import Service; "
+        "service = Service(client_id='orders', audience='orders'); print(services.new_secret(service)); service.save()"
+    )
+    told = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script], cwd=ROOT, env=server.environment,
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return {"CLIENT_ID": "orders", "CLIENT_SECRET": told.stdout.strip()}
+
+
+@pytest.fixture(scope="module")
+def flask(issuer, credentials):
+    running = Example([sys.executable, "flask_service.py"], EXAMPLES, ISSUER=issuer, **credentials)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def django(issuer):
+    without_database = {"DATABASE_URL": "", "PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": ""}
+    running = Example([sys.executable, "django_service.py"], EXAMPLES, ISSUER=issuer, **without_database)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def node(issuer, tmp_path_factory):
+    if NODE is None:
+        pytest.skip("Node is not installed")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("node_service.mjs", "package.json", "package-lock.json"):
+        shutil.copy(EXAMPLES / name, folder)
+    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
+    running = Example([NODE, "node_service.mjs"], folder, ISSUER=issuer)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def pair(server, request):
+    name = f"user{abs(hash(request.node.nodeid))}"
+    server.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+    return server.post("/api/auth/signin", {"username": name, "password": PASSWORD})[1]
+
+
+@pytest.mark.parametrize("name", ["flask", "django", "node"])
+class TestExamples:
+    """docs/services."""
+
+    def test_a_token_is_accepted_there(self, request, name, pair):
+        service = request.getfixturevalue(name)
+
+        assert service.get(pair["accessToken"]) == 200
+
+    def test_altered_tokens_are_refused(self, request, name, pair):
+        service, token = request.getfixturevalue(name), pair["accessToken"]
+
+        for altered in (
+            "",
+            "x",
+            token[:-2],
+            token + "x",
+            token.replace(".", "..", 1),
+            f"{token[:30]}A{token[31:]}",
+        ):
+            assert service.get(altered) == 401
+
+    def test_a_token_for_another_service_is_refused(self, request, name, server, pair):
+        service = request.getfixturevalue(name)
+        body = {"refreshToken": pair["refreshToken"], "audience": "auth"}
+        narrow = server.post("/api/auth/refreshtoken", body)[1]
+
+        assert service.get(narrow["accessToken"]) == 401
+
+
+def test_after_a_rotation_old_and_new_tokens_are_accepted(server, flask, django, node, pair):
+    """One rotation: the libraries look no sooner than 30 seconds later for another key that they do not know."""
+    services = (flask, django, node)
+    assert [service.get(pair["accessToken"]) for service in services] == [200] * 3
+
+    rotate(server)
+    renewed = server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})[1]["accessToken"]
+
+    assert renewed.split(".")[0] != pair["accessToken"].split(".")[0]
+    for token in (pair["accessToken"], renewed):
+        assert [service.get(token) for service in services] == [200] * 3
+
+
+def test_a_service_that_introspects_refuses_at_once_after_a_sign_out(server, flask, pair):
+    assert flask.delete(pair["accessToken"]) == 200
+
+    server.post("/api/auth/signout", {"refreshToken": pair["refreshToken"]})
+
+    assert flask.delete(pair["accessToken"]) == 401
+    assert flask.get(pair["accessToken"]) == 200  # by the signature alone it is good until it expires
+
+
+@pytest.fixture
+def issued(auth, tmp_path, api):
+    """Issue a token by an algorithm, and give it with the published keys."""
+
+    def issue(algorithm):
+        auth(algorithm=algorithm, keys_dir=tmp_path)
+        token = SignedIn(make_user().username).access_token
+        return token, api.get("/.well-known/jwks.json").json()
+
+    return issue
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # by RFC 9864, for a name that says the curve as well
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
+def test_joserfc_accepts_a_token_and_refuses_every_altered_one(issued, algorithm):
+    token, published = issued(algorithm)
+    keys = KeySet.import_key_set(published)
+
+    assert joserfc_jwt.decode(token, keys, algorithms=[algorithm]).claims["iss"] == "http://localhost:8000"
+    for place in range(0, len(token) - 1, 11):
+        altered = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        with pytest.raises((JoseError, ValueError)):
+            joserfc_jwt.decode(altered, keys, algorithms=[algorithm])
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
+def test_the_profile_of_rfc_9068_is_kept(issued, algorithm):
+    token, published = issued(algorithm)
+
+    class Validator(JWTBearerTokenValidator):
+        def get_jwks(self):
+            return KeySet.import_key_set(published)
+
+    validator = Validator(issuer="http://localhost:8000", resource_server="authproject")
+    claims = validator.authenticate_token(token)
+
+    validator.validate_token(claims, scopes=[], request=None)
+    assert claims.header["typ"] == "at+jwt"
+
+
+class Issuer:
+    """An issuer as a verifier sees it: its metadata and its keys, while it can be reached."""
+
+    def __init__(self, monkeypatch, api):
+        self.api = api
+        self.looks = 0
+        self.is_there = True
+        monkeypatch.setattr("api.stateless.urlopen", self.metadata)
+        monkeypatch.setattr("api.stateless.PyJWKClient.fetch_data", lambda client: self.jwks())
+
+    def metadata(self, url, timeout):
+        if not self.is_there:
+            raise TimeoutError
+        self.looks += 1
+        return BytesIO(self.api.get(url.removeprefix("http://localhost:8000")).content)
+
+    def jwks(self):
+        return self.api.get("/.well-known/jwks.json").json()
+
+
+class TestStateless:
+    """api.stateless, by itself."""
+
+    @pytest.fixture
+    def issuer(self, monkeypatch, api):
+        return Issuer(monkeypatch, api)
+
+    @pytest.fixture
+    def keys(self, issuer):
+        return IssuerKeys("http://localhost:8000")
+
+    @pytest.fixture
+    def kid(self):
+        return key_ring().signing.kid
+
+    def later(self, monkeypatch, seconds):
+        now = time.monotonic()
+        monkeypatch.setattr("api.stateless.time.monotonic", lambda: now + seconds)
+
+    def test_keys_are_looked_up_once(self, issuer, keys, kid):
+        for _ in range(5):
+            assert keys.find(kid).kid == kid
+
+        assert issuer.looks == 1
+
+    def test_invented_keys_are_looked_up_now_and_then(self, issuer, keys, kid, monkeypatch):
+        keys.find(kid)
+        for number in range(20):
+            assert keys.find(f"invented{number}") is None
+        assert issuer.looks == 1
+
+        self.later(monkeypatch, COOLDOWN + 1)
+        keys.find("invented")
+        assert issuer.looks == 2
+
+    def test_old_keys_are_looked_up_again_so_that_a_dropped_one_is_refused(self, issuer, keys, kid, monkeypatch):
+        assert keys.find(kid)
+        key_rotation.drop(kid)
+        self.later(monkeypatch, MAX_AGE + 1)
+
+        assert keys.find(kid) is None
+
+    def test_an_issuer_that_is_down_for_a_moment_signs_nobody_out(self, issuer, keys, kid, monkeypatch):
+        keys.find(kid)
+        issuer.is_there = False
+        self.later(monkeypatch, MAX_AGE + 1)
+
+        assert keys.find(kid)
+
+    def test_an_issuer_that_was_never_there_is_unavailable(self, issuer, keys, kid):
+        issuer.is_there = False
+
+        with pytest.raises(IssuerUnavailable):
+            keys.find(kid)
+
+    def test_another_issuer_s_metadata_is_refused(self, issuer, kid):
+        keys = IssuerKeys("http://localhost:8000/")
+
+        with pytest.raises(IssuerUnavailable):
+            keys.find(kid)
+
+    def test_a_secret_among_the_keys_is_none(self, issuer, keys, monkeypatch):
+        secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
+        monkeypatch.setattr(issuer, "jwks", lambda: {"keys": [secret]})
+
+        assert keys.find("a") is None
+
+    @pytest.mark.parametrize("issuer_name", ["", "auth.example.com", "file:///etc/passwd"])
+    def test_an_issuer_that_is_no_address_is_refused(self, issuer_name):
+        with pytest.raises(ImproperlyConfigured, match="Allowed: an https:// address"):
+            IssuerKeys(issuer_name)
+
+
+def test_the_lock_file_of_the_node_example_names_no_host():
+    assert "resolved" not in Path(EXAMPLES / "package-lock.json").read_text()
