@@ -16,9 +16,13 @@ from enum import StrEnum
 from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from accounts import guessing
+from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import MailTokenInvalid
-from accounts.models import User
+from accounts.identifiers import comparison_key
+from accounts.models import NOBODY, User
+from accounts.origins import origin_of
 
 _LONGEST = 512  # characters; beyond what is issued
 
@@ -28,6 +32,20 @@ class Purpose(StrEnum):
 
     RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose, not a secret
     VERIFY_EMAIL = "verify_email"
+
+
+def addressee(email: str, client: Client) -> int | None:
+    """Return the id of the user to mail a token to, whoever asks for it: NOBODY where nobody has the address.
+
+    None where the address was mailed often enough. The caller must not tell the three apart.
+
+    Raises Throttled.
+    """
+    user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
+    is_known_network = user is not None and user.knows_network
+    if not guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network):
+        return None
+    return NOBODY if user is None else user.pk
 
 
 def issue(purpose: Purpose, user: User) -> str:

@@ -12,11 +12,9 @@ from accounts import background, credentials, guessing, mail, mail_tokens, sessi
 from accounts.clients import Client
 from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
 from accounts.events import Event, record
-from accounts.identifiers import comparison_key
 from accounts.mail import Letter
 from accounts.mail_tokens import Purpose
-from accounts.models import NOBODY, EndReason, User
-from accounts.origins import origin_of
+from accounts.models import EndReason, User
 
 RESET_PAGE = "reset-password"
 
@@ -46,12 +44,9 @@ def ask_reset(email: str, client: Client) -> None:
 
     Raises Throttled.
     """
-    user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
-    is_known_network = user is not None and user.knows_network
-    if guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network):
-        background.MAIL.after_commit(
-            _mail_reset, NOBODY if user is None else user.pk, Letter.RESET_PASSWORD, client
-        )
+    user_id = mail_tokens.addressee(email, client)
+    if user_id is not None:
+        background.MAIL.after_commit(_mail_reset, user_id, Letter.RESET_PASSWORD, client)
 
 
 def reset(token: str, new: str, client: Client) -> None:

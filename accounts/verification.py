@@ -6,11 +6,9 @@ from accounts import background, guessing, mail, mail_tokens
 from accounts.clients import Client
 from accounts.errors import MailTokenInvalid
 from accounts.events import Event, record
-from accounts.identifiers import comparison_key
 from accounts.mail import Letter
 from accounts.mail_tokens import Purpose
-from accounts.models import NOBODY, User
-from accounts.origins import origin_of
+from accounts.models import User
 
 VERIFY_PAGE = "verify-email"
 
@@ -40,10 +38,9 @@ def ask_link(email: str, client: Client) -> None:
 
     Raises Throttled.
     """
-    user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
-    is_known_network = user is not None and user.knows_network
-    if guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network):
-        background.MAIL.after_commit(_mail_link, NOBODY if user is None else user.pk)
+    user_id = mail_tokens.addressee(email, client)
+    if user_id is not None:
+        background.MAIL.after_commit(_mail_link, user_id)
 
 
 def vouch(user: User, client: Client, *, by: int | None) -> None:

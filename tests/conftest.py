@@ -13,8 +13,9 @@ from accounts.access_tokens import verify
 from accounts.background import Lane
 from accounts.claims import AccessClaims
 from accounts.conf import AuthSettings
+from accounts.models import User
 from tests.environment import FOLDER, ON_POSTGRESQL
-from tests.factories import PASSWORD, make_user
+from tests.factories import PASSWORD, make_administrator, make_user
 
 SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is dt.timedelta}
 
@@ -138,6 +139,19 @@ def api() -> Api:
 @pytest.fixture
 def signed_in(clock: Clock) -> SignedIn:
     return SignedIn(make_user().username)
+
+
+@pytest.fixture
+def administrator() -> User:
+    return make_administrator()
+
+
+@pytest.fixture
+def site(administrator: User) -> Client:
+    """A browser in which an administrator is signed in to the admin."""
+    browser = Client()
+    browser.force_login(administrator)
+    return browser
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.admin.lists import MOST_ROWS
 from accounts.models import EndReason, RefreshToken, User
 from tests.conftest import SignedIn
-from tests.factories import PASSWORD, make_administrator, make_user
+from tests.factories import PASSWORD, make_user
 
 SESSIONS = "/admin/accounts/refreshtoken/"
 USERS = "/admin/accounts/user/"
@@ -22,18 +22,6 @@ USERS = "/admin/accounts/user/"
 @pytest.fixture(autouse=True)
 def _still(clock):
     """Keep the time from moving."""
-
-
-@pytest.fixture
-def administrator():
-    return make_administrator()
-
-
-@pytest.fixture
-def site(administrator):
-    browser = Client()
-    browser.force_login(administrator)
-    return browser
 
 
 def listed(site, query=""):

@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.models import Activity, User
 from tests.conftest import Api, SignedIn
-from tests.factories import make_administrator, make_user
+from tests.factories import make_user
 from tests.test_state import edit
 
 USERS = "/admin/accounts/user/"
@@ -17,18 +17,6 @@ HISTORY = "/admin/accounts/activity/"
 @pytest.fixture(autouse=True)
 def _still(clock):
     """Keep the time from moving."""
-
-
-@pytest.fixture
-def administrator():
-    return make_administrator()
-
-
-@pytest.fixture
-def site(administrator):
-    browser = Client()
-    browser.force_login(administrator)
-    return browser
 
 
 @pytest.fixture

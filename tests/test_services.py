@@ -11,7 +11,7 @@ from django.test import Client
 from accounts import access_tokens, services
 from accounts.models import EndReason, RefreshToken, Service, User
 from tests.conftest import Api, SignedIn
-from tests.factories import make_administrator, make_user
+from tests.factories import make_user
 
 INTROSPECT, REVOKE = "/api/oauth/introspect", "/api/oauth/revoke"
 
@@ -266,12 +266,6 @@ class TestDiscovery:
 
 class TestAdmin:
     """Services in the admin."""
-
-    @pytest.fixture
-    def site(self):
-        browser = Client()
-        browser.force_login(make_administrator())
-        return browser
 
     def secret_on(self, page):
         return page.content.decode().partition("<code>")[2].partition("</code>")[0]
