@@ -77,6 +77,7 @@ def _read(folder: Path, algorithm: str, now: float) -> _Known:
     if signing is None or (signing.algorithm != algorithm and not (folder / RING).exists()):
         key_rotation.start(folder, algorithm)
         stamp, schedule, keys = _whole(folder, algorithm)
+        now = time.time()  # the first key may sign since a moment ago
     ring, changes_at = _at(schedule, keys, now)
     is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _UNSETTLED
     return _Known(schedule, keys, stamp, float("inf") if is_settled else now, ring, changes_at)

@@ -73,6 +73,16 @@ def test_the_owner_alone_can_read_them(folder):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_start_that_takes_longer_than_a_second_is_no_fault(auth, tmp_path, clock, monkeypatch):
+    auth(keys_dir=tmp_path / "keys")
+    make = keys.make
+    monkeypatch.setattr(keys, "make", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
+    start = key_rotation.start
+    monkeypatch.setattr(key_rotation, "start", lambda *arguments: (clock.advance(seconds=2), start(*arguments)))
+
+    assert key_ring().signing
+
+
 def test_the_keys_are_kept(folder):
     ring = key_ring()
     forget()
