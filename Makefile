@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test lint types check lock
+.PHONY: help serve test lint types check bench lock
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -27,16 +27,25 @@ check: lint types test  ## everything that CI checks
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
+bench: $(VENV)/bench.done  ## measure this project and its peers side by side, on SQLite and PostgreSQL (needs wrk)
+	$(BIN)/python -m benchmarks.run --database sqlite
+	$(BIN)/python -m benchmarks.run --database postgresql
+
 lock: $(VENV)/test.done  ## pin anew what pyproject.toml asks for
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bench.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/serve.done: requirements.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+$(VENV)/bench.done: requirements-bench.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	touch $@
 
 $(VENV)/test.done: requirements-dev.txt | $(VENV)/bin/python

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import jwt
 
 from accounts import claims as claims_module
+from accounts import verified_tokens
 from accounts.claims import TYPE, AccessClaims
 from accounts.conf import auth_settings
-from accounts.errors import InvalidRequest, RecentAuthenticationRequired
+from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
 from accounts.key_ring import key_ring
 from accounts.models import RefreshToken
 
@@ -78,8 +79,15 @@ def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
 
     Raises TokenExpired or TokenInvalid.
     """
-    find_key = key_ring().verifying.get
-    return claims_module.verify(text, find_key=find_key, issuer=issuer(), audience=audience, at=at)
+    keys, own = key_ring().verifying, issuer()
+    recalled = verified_tokens.recall(text, own, audience, keys)
+    if recalled is not None:
+        if recalled.expires_at <= at.timestamp():
+            raise TokenExpired
+        return recalled
+    verified = claims_module.verify(text, find_key=keys.get, issuer=own, audience=audience, at=at)
+    verified_tokens.keep(text, own, audience, verified, keys[verified.key_id])
+    return verified
 
 
 def require_recent(claims: AccessClaims, *, at: datetime) -> None:

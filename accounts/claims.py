@@ -68,6 +68,7 @@ class AccessClaims:
     expires_at: int
     token_id: str
     audience: tuple[str, ...]
+    key_id: str
 
 
 def verify(
@@ -95,7 +96,7 @@ def verify(
         )
     except (jwt.PyJWTError, ValueError):
         raise TokenInvalid from None
-    return _checked(claims, at)
+    return _checked(claims, key.kid, at)
 
 
 def _key_that_signed(text: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
@@ -129,7 +130,7 @@ def _decoded(segment: str) -> bytes:
     return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
-def _checked(claims: dict[str, Any], at: datetime) -> AccessClaims:
+def _checked(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
     latest_start = at + timedelta(seconds=_CLOCK_SKEW)
@@ -150,6 +151,7 @@ def _checked(claims: dict[str, Any], at: datetime) -> AccessClaims:
         expires_at=claims["exp"],
         token_id=claims["jti"],
         audience=tuple(audience),
+        key_id=key_id,
     )
     if claims["exp"] <= at.timestamp():
         raise TokenExpired

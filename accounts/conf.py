@@ -127,8 +127,8 @@ class AuthSettings:
     """How long after a rotation the previous generation is answered with the same successor."""
 
     revocation_lag: timedelta = _setting(timedelta(), _SPAN_OR_NONE)
-    """How stale the knowledge of a session's state may be. This release asks the database on each request,
-    which is within any lag."""
+    """How stale the knowledge of a session's state may be. At 0 each request asks the database once; above it a
+    process remembers the answer for as long. What a process changes itself it knows at once."""
 
     recent_authentication: timedelta = _setting(timedelta(seconds=300), _SPAN)
     """How long a sign-in or step-up counts as recent, for what is sensitive (step-up, RFC 9470)."""

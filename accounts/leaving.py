@@ -4,6 +4,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.db import transaction
 
+from accounts import standing
 from accounts.clients import Client
 from accounts.events import Event, record
 from accounts.models import User
@@ -22,4 +23,5 @@ def delete(user: User, client: Client, *, by: int | None = None) -> None:
         logged = LogEntry.objects.filter(content_type=get_content_type_for_model(User), object_id=str(user_id))
         logged.update(object_repr=f"user {user_id}")
         user.delete()
+    standing.forget(user_id)
     record(Event.USER_DELETED, client=client, user_id=user_id, by=by)

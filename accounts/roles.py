@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from django.db import transaction
 from django.db.models import F
 
+from accounts import standing
 from accounts.clients import Client
 from accounts.errors import RoleUnknown
 from accounts.events import Event, record
@@ -62,6 +63,7 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
         user.roles.set(Role.objects.filter(name__in=wanted))
         # Who is given something is no abandoned sign-up.
         User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
+    standing.forget(user.pk)
     granted, taken = sorted(wanted - held), sorted(held - wanted)
     record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)
     return True

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from accounts import access_tokens, sessions
+from accounts import access_tokens, rotation, sessions
 from accounts.claims import AccessClaims
 from accounts.clients import Client
 from accounts.errors import InvalidClient, TokenExpired, TokenInvalid, TokenRevoked, TokenStale
@@ -66,7 +66,7 @@ def revoke(service: Service, token: str, client: Client) -> None:
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
     except (TokenExpired, TokenInvalid):
-        sessions.end_by_refresh_token(token, client)
+        rotation.end_by_refresh_token(token, client)
     else:
         sessions.end(claims.session_id, EndReason.REVOKED_BY_SERVICE, client)
 

@@ -49,7 +49,7 @@ def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
 
 
 def test_a_session_is_refreshed_no_more_often_than_a_chain_can_be_walked(signed_in, monkeypatch, assert_refused):
-    monkeypatch.setattr("accounts.sessions.MOST_GENERATIONS", 2)
+    monkeypatch.setattr("accounts.rotation.MOST_GENERATIONS", 2)
     token = signed_in.refresh_token
     for _ in range(2):
         token = signed_in.refresh(token).json()["refreshToken"]

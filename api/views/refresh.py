@@ -2,7 +2,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import sessions
+from accounts import rotation
 from accounts.errors import (
     RefreshTokenExpired,
     RefreshTokenMissing,
@@ -36,7 +36,7 @@ class Refresh(PublicView):
         body = read(RefreshInput, request)
         audience = body.get("audience")
         if refresh_token := body.get("refreshToken"):
-            return Response(tokens(sessions.rotate(refresh_token, client_of(request), audience=audience)))
+            return Response(tokens(rotation.rotate(refresh_token, client_of(request), audience=audience)))
         return self._refresh_cookies(request, audience)
 
     def _refresh_cookies(self, request: Request, audience: str | None) -> Response:
@@ -45,7 +45,7 @@ class Refresh(PublicView):
             raise RefreshTokenMissing
         csrf.refuse_unproven(request)
         try:
-            pair = sessions.rotate(refresh_token, client_of(request), audience=audience)
+            pair = rotation.rotate(refresh_token, client_of(request), audience=audience)
         except REFUSED as error:
             # What is in the cookies is of no use any more.
             return cookies.cleared(self.handle_exception(error), request)

@@ -3,7 +3,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import sessions
+from accounts import rotation, sessions
 from accounts.models import EndReason
 from api import cookies, csrf
 from api.authentication import claims_of, rides_on_cookie
@@ -33,12 +33,12 @@ class SignOut(ProtectedView):
         """
         refresh_token = read(RefreshTokenInput, request).get("refreshToken")
         if refresh_token:
-            sessions.end_by_refresh_token(refresh_token, client_of(request))
+            rotation.end_by_refresh_token(refresh_token, client_of(request))
             return Response(status=status.HTTP_204_NO_CONTENT)
         from_cookie = cookies.refresh_token_in(request) if rides_on_cookie(request) else None
         if from_cookie:
             csrf.refuse_unproven(request)
-            sessions.end_by_refresh_token(from_cookie, client_of(request))
+            rotation.end_by_refresh_token(from_cookie, client_of(request))
         else:
             sessions.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
         return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -1,0 +1,132 @@
+"""What becomes of a refresh token that comes back: rotation, grace, reuse, and a sign-out.
+
+A refresh moves a session's row on with one conditional UPDATE; of any number of simultaneous ones exactly one
+moves it, and the others are answered as that one was.
+"""
+
+import hmac
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts import access_tokens, refresh_tokens
+from accounts.clients import Client
+from accounts.conf import auth_settings
+from accounts.errors import RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked, RefreshTokenUnknown
+from accounts.events import Event, record
+from accounts.models import EndReason, RefreshToken
+from accounts.refresh_tokens import RefreshSecret
+from accounts.sessions import TokenPair, end, pair, roles_of
+
+MOST_GENERATIONS = 100_000
+"""How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
+
+
+def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
+    """Swap a refresh token for its successor; a spent one ends its session.
+
+    Within the grace after a rotation, and until the successor is itself used, the previous generation is
+    answered with that same successor. With rotation switched off the same token is answered.
+
+    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
+    for an unknown audience; then nothing is swapped.
+    """
+    access_tokens.refuse_unknown_audience(audience)
+    now = timezone.now()
+    presented = refresh_tokens.parse(refresh_token)
+    session = _find_live(presented.session_id, now)
+    if _is_current(session, presented):
+        current = _advance(session, presented, now)
+        if current is not None:
+            record(Event.SESSION_REFRESHED, client=client, user_id=session.owner_id, session_id=session.uuid)
+            return pair(session, current, roles_of(session), now, audience)
+        # Another request moved the session on, or ended it, since it was read.
+        session = _find_live(presented.session_id, now)
+    return _answer_spent(session, presented, client, now, audience)
+
+
+def end_by_refresh_token(refresh_token: str, client: Client) -> None:
+    """Sign out with any refresh token that this service issued, spent ones too; ignore all others."""
+    try:
+        presented = refresh_tokens.parse(refresh_token)
+    except RefreshTokenUnknown:
+        return
+    # Of a session that is over nothing is left to end: its chain is not walked again and again.
+    session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
+    if session is not None and _current_after(session, presented) is not None:
+        end(session.uuid, EndReason.SIGNED_OUT, client)
+
+
+def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
+    session = RefreshToken.objects.with_owner().filter(pk=session_id).first()
+    if session is None:
+        raise RefreshTokenUnknown
+    if session.has_ended:
+        raise RefreshTokenRevoked
+    if session.expires_at <= now:
+        raise RefreshTokenExpired
+    return session
+
+
+def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
+    return presented.generation == session.generation and hmac.compare_digest(
+        presented.digest, bytes(session.secret_digest)
+    )
+
+
+def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
+    """Walk from a presented generation to the session's current one; None for what was never issued."""
+    if presented.generation > session.generation:
+        return None
+    return refresh_tokens.descendant(presented, generation=session.generation, digest=bytes(session.secret_digest))
+
+
+def _advance(session: RefreshToken, presented: RefreshSecret, now: datetime) -> RefreshSecret | None:
+    """Move the session on by one compare-and-swap; None if another request came first."""
+    settings = auth_settings()
+    unchanged = RefreshToken.objects.live(now).filter(pk=session.pk, secret_digest=presented.digest)
+    if not settings.refresh_token_rotation:
+        return presented if unchanged.update(last_used_at=now) else None
+    successor = refresh_tokens.successor(presented)
+    if successor.generation > MOST_GENERATIONS:
+        raise RefreshTokenExpired
+    expires_at = min(now + settings.refresh_token_lifetime, session.session_expires_at)
+    moved = unchanged.update(
+        secret_digest=successor.digest,
+        generation=successor.generation,
+        expires_at=expires_at,
+        last_used_at=now,
+        rotated_at=now,
+    )
+    if not moved:
+        return None
+    session.expires_at = expires_at
+    return successor
+
+
+def _answer_spent(
+    session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
+) -> TokenPair:
+    """Answer a generation that is not the current one: the same successor in grace, else the session's end."""
+    current = _current_after(session, presented)
+    if current is None:
+        raise RefreshTokenUnknown
+    if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
+        record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
+        return pair(session, current, roles_of(session), now, audience)
+    record(
+        Event.SESSION_REUSED,
+        client=client,
+        user_id=session.owner_id,
+        session_id=session.uuid,
+        presented_generation=presented.generation,
+        current_generation=current.generation,
+    )
+    end(session.uuid, EndReason.REUSED, client)
+    raise RefreshTokenReused
+
+
+def _is_in_grace(session: RefreshToken, now: datetime) -> bool:
+    grace = auth_settings().refresh_token_grace
+    return session.rotated_at is not None and now < session.rotated_at + grace

