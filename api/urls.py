@@ -26,10 +26,15 @@ def _at(path: str, view: Callable[..., Any], name: str) -> URLPattern:
 
 
 urlpatterns = [
-    _at("api/auth/signup", SignUp.as_view(), "sign-up"),
-    _at("api/auth/signin", SignIn.as_view(), "sign-in"),
+    # First what is asked for most: Django tries one after the other.
     _at("api/auth/refreshtoken", Refresh.as_view(), "refresh"),
     _at("api/auth/refreshToken", Refresh.as_view(), "refresh-as-some-spell-it"),
+    _at("api/test/all", content.PublicContent.as_view(), "public-content"),
+    _at("api/test/user", content.UserContent.as_view(), "user-content"),
+    _at("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),
+    _at("api/test/admin", content.AdminContent.as_view(), "admin-content"),
+    _at("api/auth/signup", SignUp.as_view(), "sign-up"),
+    _at("api/auth/signin", SignIn.as_view(), "sign-in"),
     _at("api/auth/signout", SignOut.as_view(), "sign-out"),
     _at("api/auth/signout-all", SignOutAll.as_view(), "sign-out-all"),
     _at("api/auth/sessions", Sessions.as_view(), "sessions"),
@@ -46,10 +51,6 @@ urlpatterns = [
     _at(VERIFY_PAGE, mail_links.VerifyEmailPage.as_view(), "verify-email-page"),
     _at("api/oauth/introspect", tokens.Introspection.as_view(), "introspection"),
     _at("api/oauth/revoke", tokens.Revocation.as_view(), "revocation"),
-    _at("api/test/all", content.PublicContent.as_view(), "public-content"),
-    _at("api/test/user", content.UserContent.as_view(), "user-content"),
-    _at("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),
-    _at("api/test/admin", content.AdminContent.as_view(), "admin-content"),
     _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
     _at(r"\.well-known/oauth-authorization-server", service.Metadata.as_view(), "metadata"),
     _at("api/schema", service.Schema.as_view(), "schema"),

@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
     path("", include("api.urls")),
+    path("admin/", admin.site.urls),
 ]
 
 handler400 = "api.errors.bad_request"
