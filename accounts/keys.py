@@ -78,7 +78,14 @@ def suffix_of(algorithm: str) -> str:
 
 
 def make(algorithm: str) -> bytes:
-    """Make a key; return what is kept of it in its file."""
+    """Make a key; return what is kept of it in its file. Its `kid` begins with no hyphen, as options do."""
+    while True:
+        content = _make(algorithm)
+        if not parse(content, Path(f"new{suffix_of(algorithm)}")).kid.startswith("-"):
+            return content
+
+
+def _make(algorithm: str) -> bytes:
     if algorithm not in _ASYMMETRIC:
         return secrets.token_urlsafe(_SECRET_BYTES).encode()
     return _ASYMMETRIC[algorithm].make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -191,6 +191,18 @@ def test_a_move_takes_the_place_of_a_rotation_under_way(folder, clock):
     assert late.content().status_code == 200
 
 
+def test_a_key_that_signs_longer_than_was_planned_verifies_longer_too(folder, clock):
+    for algorithm in ("EdDSA", "RS256", "EdDSA", "RS256"):
+        run("--algorithm", algorithm)
+        clock.advance(seconds=50)
+    late = SignedIn(make_user().username)
+    assert key_ring().signing.algorithm == "ES256"
+
+    clock.advance(seconds=899)
+
+    assert late.content().status_code == 200
+
+
 def test_mounted_keys_are_taken_over(clock, auth, tmp_path, api):
     folder = tmp_path / "keys"
     auth(keys_dir=folder)

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -106,6 +107,28 @@ def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
     assert ring.signing == keys.read(folder / "b.pem")
     assert len(ring.verifying) == 2
     assert not (folder / RING).exists()
+
+
+def test_of_mounted_keys_of_several_algorithms_one_of_the_configured_signs(folder):
+    mount(folder, a=p256(), b=keys.make("EdDSA"))
+
+    assert key_ring().signing == keys.read(folder / "a.pem")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_no_kid_looks_like_an_option_of_a_command(algorithm, monkeypatch):
+    made = []
+    parse = keys.parse
+
+    def with_a_hyphen_at_first(content, path):
+        made.append(1)
+        key = parse(content, path)
+        return key if len(made) > 3 else replace(key, kid=f"-{key.kid}")
+
+    monkeypatch.setattr(keys, "parse", with_a_hyphen_at_first)
+    keys.make(algorithm)
+
+    assert len(made) == 4
 
 
 def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):

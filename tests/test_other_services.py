@@ -297,8 +297,8 @@ class TestStateless:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_another_issuer_s_metadata_is_refused(self, issuer, kid):
-        keys = IssuerKeys("http://localhost:8000/")
+    def test_another_issuer_s_metadata_is_refused(self, issuer, keys, kid, auth):
+        auth(issuer="http://localhost:8000/other")
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)

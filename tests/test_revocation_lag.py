@@ -61,6 +61,18 @@ def test_to_ask_again_and_again_prolongs_nothing(signed_in, clock, assert_refuse
     assert_refused(signed_in.content(), 401, "token_revoked")
 
 
+def test_the_lag_counts_from_the_question_not_from_the_answer(signed_in, clock, monkeypatch, assert_refused):
+    ask = standing._ask
+    monkeypatch.setattr(standing, "_ask", lambda *asked: (ask(*asked), clock.advance(seconds=5))[0])
+    signed_in.content()
+    monkeypatch.setattr(standing, "_ask", ask)
+    behind_our_back(ended_at="2020-01-01T00:00:00Z")
+
+    clock.advance(seconds=LAG - 5)
+
+    assert_refused(signed_in.content(), 401, "token_revoked")
+
+
 def test_what_is_refused_is_not_remembered(signed_in, assert_refused):
     behind_our_back(ended_at="2020-01-01T00:00:00Z")
     assert_refused(signed_in.content(), 401, "token_revoked")

@@ -68,14 +68,16 @@ def test_no_request_fails_while_keys_rotate_move_and_are_dropped(server, visitor
     stop = Event()
     with ThreadPoolExecutor(CLIENTS) as pool:
         going = [pool.submit(visitor.go_on, stop) for visitor in visitors]
-        for _ in range(3):
+        try:
+            for _ in range(3):
+                rotate(server)
+            # Another algorithm begins with a key that nobody knows yet: it would sign a minute later.
+            server.manage("rotate_signing_key", "--algorithm", "EdDSA")
+            _, waiting = signing(server)
+            server.manage("rotate_signing_key", "--drop", waiting[0])
             rotate(server)
-        # Another algorithm begins with a key that nobody knows yet: it would sign a minute later.
-        server.manage("rotate_signing_key", "--algorithm", "EdDSA")
-        _, waiting = signing(server)
-        server.manage("rotate_signing_key", "--drop", waiting[0])
-        rotate(server)
-        stop.set()
+        finally:
+            stop.set()
         for visitor in going:
             visitor.result()
 
