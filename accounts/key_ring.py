@@ -63,7 +63,8 @@ def key_ring() -> KeyRing:
     now = time.time()
     known = _known.get((folder, algorithm))
     if known is None:
-        known = _known[folder, algorithm] = _read(folder, algorithm, now)
+        _make_where_missing(folder, algorithm)
+        known = _known[folder, algorithm] = _read(folder, algorithm)
     elif known.stamp != _stamp(folder) or known.check_again_at <= now:
         known = _known[folder, algorithm] = _read_again(known, folder, algorithm, now)
     if known.changes_at <= now:
@@ -71,16 +72,20 @@ def key_ring() -> KeyRing:
     return known.ring
 
 
-def _read(folder: Path, algorithm: str, now: float) -> _Known:
+def _read(folder: Path, algorithm: str) -> _Known:
     stamp, schedule, keys = _whole(folder, algorithm)
-    signing = schedule.signing(now)
-    if signing is None or (signing.algorithm != algorithm and not (folder / RING).exists()):
-        key_rotation.start(folder, algorithm)
-        stamp, schedule, keys = _whole(folder, algorithm)
-        now = time.time()  # the first key may sign since a moment ago
+    now = time.time()  # after the reading: what is written there may be a moment old
     ring, changes_at = _at(schedule, keys, now)
     is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _UNSETTLED
     return _Known(schedule, keys, stamp, float("inf") if is_settled else now, ring, changes_at)
+
+
+def _make_where_missing(folder: Path, algorithm: str) -> None:
+    """Make keys at a first start, and for another algorithm than that of mounted ones."""
+    _, schedule, _ = _whole(folder, algorithm)
+    signing = schedule.signing(time.time())
+    if signing is None or (signing.algorithm != algorithm and not (folder / RING).exists()):
+        key_rotation.start(folder, algorithm)
 
 
 def _whole(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, SigningKey]]:
@@ -95,12 +100,35 @@ def _whole(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, 
 
 
 def _read_again(known: _Known, folder: Path, algorithm: str, now: float) -> _Known:
+    """Read what has changed. What cannot be used changes nothing, but for keys that the schedule names no more."""
     try:
-        return _read(folder, algorithm, now)
+        found = _read(folder, algorithm)
+        _refuse_other_keys(folder, found, known)
     except ImproperlyConfigured as error:
         logger.error("The keys have changed and cannot be used; the ones from before stay in force. %s", error)  # noqa: TRY400  the message says it all
+        known.schedule = _still_named(known, folder)
+        known.ring, known.changes_at = _at(known.schedule, known.keys, now)
         known.stamp, known.check_again_at = _stamp(folder), now + _RETRY
         return known
+    return found
+
+
+def _refuse_other_keys(folder: Path, found: _Known, known: _Known) -> None:
+    """Raise ImproperlyConfigured for a folder that is not the one it was: a volume that is not mounted, say."""
+    if not (folder / RING).exists() and not set(found.keys) & set(known.keys):
+        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {folder} has none of its keys any more.")
+
+
+def _still_named(known: _Known, folder: Path) -> Schedule:
+    """Follow a sound schedule as far as its keys are known: a dropped one is refused, whatever else is faulty."""
+    try:
+        schedule = Schedule.read_ring(folder)
+    except ImproperlyConfigured:
+        return known.schedule
+    if schedule is None:
+        return known.schedule
+    followed = schedule.without(*(slot.kid for slot in schedule.slots if slot.kid not in known.keys))
+    return followed if followed.signing(time.time()) else known.schedule
 
 
 def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> tuple[KeyRing, float]:

@@ -6,6 +6,7 @@ verifies until its last token has expired; and a new next key is published. It i
 not in the schedule is no key) and to be run again (a rotation under way is left to take its course).
 """
 
+import contextlib
 import fcntl
 import re
 import time
@@ -21,8 +22,8 @@ from accounts import keys
 from accounts.clients import NO_CLIENT
 from accounts.conf import auth_settings
 from accounts.events import Event, record
-from accounts.key_schedule import RING, SUFFIXES, Schedule, Slot
-from accounts.private_files import read_or_create, replace_file
+from accounts.key_schedule import RING, SUFFIXES, Schedule, Slot, key_files
+from accounts.private_files import open_private, read_or_create, replace_file
 
 JWKS_MAX_AGE = 30
 """How long a verifier may keep the published keys, in seconds."""
@@ -31,6 +32,8 @@ PUBLISHED_BEFORE_SIGNING = 60
 """How long a key is published before it signs, in seconds: by then every copy of the JWKS is replaced."""
 
 _MARGIN = 60  # seconds that a key verifies beyond the life of its last token, for machines whose clocks differ
+_BEHIND = 60  # seconds that a machine's clock may be behind
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{16}")
 _OWN_NAME = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -58,14 +61,17 @@ def follow_setting(folder: Path, algorithm: str) -> None:
 
     Raises ImproperlyConfigured.
     """
-    if not (folder / RING).exists():
-        return
+    schedule = Schedule.read_ring(folder)
+    if schedule is None or schedule.algorithm == algorithm:
+        return  # without a lock: a folder that nothing is to be changed in may be there for reading alone
     with _locked(folder):
         now = int(time.time())
         schedule, _ = Schedule.read(folder, algorithm)
-        if schedule.algorithm == algorithm:
-            return
-        _write(folder, replace(_taking_over(schedule, algorithm, folder, now, 0), algorithm=algorithm))
+        signing = schedule.signing(now)
+        moved = [slot for slot in schedule.slots if slot == signing or slot.is_scheduled_at(now)]
+        if not any(slot.algorithm == algorithm for slot in moved):
+            schedule = _taking_over(schedule, algorithm, folder, now, 0)
+        _write(folder, replace(schedule, algorithm=algorithm))
 
 
 def rotate(algorithm: str | None = None) -> Schedule:
@@ -80,14 +86,17 @@ def rotate(algorithm: str | None = None) -> Schedule:
         now = int(time.time())
         schedule = _still_verifying(settings.keys_dir, settings.algorithm, now)
         signing = schedule.signing(now)
-        wanted = algorithm or (signing.algorithm if signing else settings.algorithm)
         under_way = [slot for slot in schedule.slots if slot.is_scheduled_at(now)]
+        latest = under_way[-1] if under_way else signing
+        wanted = algorithm or (latest.algorithm if latest else settings.algorithm)
         if not any(slot.algorithm == wanted for slot in under_way):
             schedule = schedule.without(*(slot.kid for slot in under_way))
             delay = PUBLISHED_BEFORE_SIGNING if signing else 0
             schedule = _taking_over(schedule, wanted, settings.keys_dir, now, delay)
+            _write(settings.keys_dir, schedule)
             record(Event.KEY_ROTATED, client=NO_CLIENT, algorithm=wanted)
-        _write(settings.keys_dir, schedule)
+        else:
+            _write(settings.keys_dir, schedule)
         return schedule
 
 
@@ -99,22 +108,39 @@ def drop(kid: str) -> Schedule:
     settings = auth_settings()
     with _locked(settings.keys_dir):
         now = int(time.time())
-        schedule = _still_verifying(settings.keys_dir, settings.algorithm, now)
-        dropped = schedule.slot(kid)
-        if dropped is None:
+        # Of a folder with a schedule no key is read: a damaged one stands in nobody's way.
+        schedule = Schedule.read_ring(settings.keys_dir) or Schedule.read(settings.keys_dir, settings.algorithm)[0]
+        dropped, files = schedule.slot(kid), _files_with(kid, settings.keys_dir)
+        if dropped is None and not files:
             known = ", ".join(slot.kid for slot in schedule.slots)
             raise KeyUnknown(f"No key is called {kid!r}. Keys are: {known}.")
-        was_signing = schedule.signing(now) == dropped
-        schedule = schedule.without(kid)
-        if was_signing:
-            schedule = _taking_over(schedule, dropped.algorithm, settings.keys_dir, now, 0)
-        elif dropped.is_scheduled_at(now):
-            schedule = _taking_over(schedule, dropped.algorithm, settings.keys_dir, now, PUBLISHED_BEFORE_SIGNING)
-        else:
-            schedule = _with_next(schedule, settings.keys_dir, _signing_algorithm(schedule, now), now)
-        _write(settings.keys_dir, schedule, dropped.file)
+        if dropped is not None:
+            schedule = _replaced(schedule, dropped, settings.keys_dir, now)
+            files = [*files, dropped.file]
+        _write(settings.keys_dir, schedule, *files)
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
         return schedule
+
+
+def _replaced(schedule: Schedule, dropped: Slot, folder: Path, now: int) -> Schedule:
+    """Leave a key out, and let another one do what it did."""
+    was_signing = schedule.signing(now) == dropped
+    schedule = schedule.without(dropped.kid)
+    if was_signing:
+        return _taking_over(schedule, dropped.algorithm, folder, now, 0)
+    if dropped.is_scheduled_at(now):
+        return _taking_over(schedule, dropped.algorithm, folder, now, PUBLISHED_BEFORE_SIGNING)
+    return _with_next(schedule, folder, _signing_algorithm(schedule, now), now)
+
+
+def _files_with(kid: str, folder: Path) -> list[str]:
+    """Find the files that hold a key: one that is mounted may be there twice, or left from a drop cut short."""
+    found = []
+    for path in key_files(folder):
+        with contextlib.suppress(ImproperlyConfigured):
+            if keys.read(path).kid == kid:
+                found.append(path.name)
+    return found
 
 
 def _taking_over(schedule: Schedule, algorithm: str, folder: Path, now: int, published_for: int) -> Schedule:
@@ -124,10 +150,14 @@ def _taking_over(schedule: Schedule, algorithm: str, folder: Path, now: int, pub
     """
     schedule = _with_next(schedule, folder, algorithm, now)
     chosen = next(slot for slot in schedule.slots if slot.signs_from is None)
+    signing = schedule.signing(now)
+    current = signing if signing and signing.signs_at(now) else None
     signs_from = max(now, chosen.published_at + published_for)
     lifetime: timedelta = auth_settings().access_token_lifetime
     until = signs_from + int(lifetime.total_seconds()) + _MARGIN
-    current = schedule.signing(now)
+    if not published_for:
+        # In the past, so that machines whose clocks are behind agree that it signs.
+        signs_from = max(now - _BEHIND, (current and current.signs_from) or 0)
     retired = [
         replace(slot, verifies_until=until)
         for slot in schedule.slots
@@ -171,7 +201,8 @@ def _write(folder: Path, schedule: Schedule, *dropped: str) -> None:
         replace_file(folder / RING, schedule.spell())
         for path in folder.iterdir():
             is_own = path.suffix in SUFFIXES and _OWN_NAME.fullmatch(path.stem)
-            if path.name in dropped or (is_own and path.name not in named):
+            # Nobody else writes while the folder is locked: a draft is left from who was killed.
+            if path.name in dropped or _DRAFT.fullmatch(path.name) or (is_own and path.name not in named):
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_keep(folder, error) from None
@@ -182,7 +213,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Keep others, on this machine and on those that share the folder, from changing it meanwhile."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = open_private(folder / ".lock")
     except OSError as error:
         raise _cannot_keep(folder, error) from None
     with lock:

@@ -10,6 +10,7 @@ configured algorithm the last by name signs, unless its name begins with `next`.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Self
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts import keys
+from accounts.conf import ALGORITHMS
 from accounts.keys import SigningKey
 
 RING = "ring.json"
@@ -40,9 +42,16 @@ class Slot:
     @property
     def is_sound(self) -> bool:
         """Whether it is what this module writes: no file elsewhere, and moments that are numbers or none."""
-        moments = (self.published_at, self.signs_from, self.verifies_until)
-        is_here = Path(self.file).name == self.file
-        return is_here and all(type(moment) in {int, type(None)} for moment in moments)
+        is_here = re.fullmatch(r"[\w.-]+", self.file, re.ASCII) and Path(self.file).suffix in SUFFIXES
+        moments = (self.signs_from, self.verifies_until)
+        has_moments = type(self.published_at) is int and all(
+            type(moment) in {int, type(None)} for moment in moments
+        )
+        return bool(is_here) and has_moments and self.algorithm in ALGORITHMS
+
+    def signs_at_all(self) -> bool:
+        """Tell whether there is a moment from which it signs, and none from which it is gone."""
+        return self.signs_from is not None and self.verifies_until is None
 
     def signs_at(self, now: float) -> bool:
         """Tell whether its time to sign has come, and that to be gone has not."""
@@ -70,16 +79,24 @@ class Schedule:
 
         Raises ImproperlyConfigured where a file cannot be used.
         """
+        schedule = cls.read_ring(folder)
+        if schedule is None:
+            return cls._derive(folder, algorithm)
+        return schedule, {slot.kid: _read_slot(slot, folder) for slot in schedule.slots}
+
+    @classmethod
+    def read_ring(cls, folder: Path) -> Self | None:
+        """Read `ring.json` and none of the keys; None where there is none.
+
+        Raises ImproperlyConfigured.
+        """
         try:
             content = (folder / RING).read_bytes()
         except FileNotFoundError:
-            return cls._derive(folder, algorithm)
+            return None
         except OSError as error:
-            raise ImproperlyConfigured(
-                f"AUTH_KEYS_DIR: {folder / RING} cannot be read: {error.strerror}."
-            ) from None
-        schedule = cls._parse(content, folder)
-        return schedule, {slot.kid: _read_slot(slot, folder) for slot in schedule.slots}
+            raise _unreadable(folder / RING, error) from None
+        return cls._parse(content, folder)
 
     def spell(self) -> bytes:
         """Give the content of `ring.json`."""
@@ -89,8 +106,11 @@ class Schedule:
     def signing(self, now: float) -> Slot | None:
         """Return the one that signs."""
         due = [slot for slot in reversed(self.slots) if slot.signs_at(now)]
-        # Of two that began in one second the one that was made later.
-        return max(due, key=lambda slot: slot.signs_from or 0, default=None)
+        if due:
+            # Of two that began in one second the one that was made later.
+            return max(due, key=lambda slot: slot.signs_from or 0)
+        # On a machine whose clock is behind, the first whose time will come.
+        return min(filter(Slot.signs_at_all, self.slots), key=lambda slot: slot.signs_from or 0, default=None)
 
     def slot(self, kid: str) -> Slot | None:
         """Return a key's place."""
@@ -105,12 +125,17 @@ class Schedule:
         """Leave keys out."""
         return replace(self, slots=tuple(slot for slot in self.slots if slot.kid not in kids))
 
+    def _is_sound(self) -> bool:
+        has_signing = any(slot.signs_from is not None for slot in self.slots)
+        has_each_once = len({slot.kid for slot in self.slots}) == len(self.slots)
+        return has_signing and has_each_once and all(slot.is_sound for slot in self.slots)
+
     @classmethod
     def _parse(cls, content: bytes, folder: Path) -> Self:
         try:
             read = json.loads(content)
             schedule = cls(str(read["algorithm"]), tuple(Slot(**slot) for slot in read["keys"]))
-            is_sound = read["version"] == _VERSION and all(slot.is_sound for slot in schedule.slots)
+            is_sound = read["version"] == _VERSION and schedule._is_sound()
         except (ValueError, TypeError, KeyError, RecursionError):
             is_sound = False
         if not is_sound:

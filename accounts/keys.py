@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import InvalidKeyError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -141,6 +142,10 @@ def _from_private(private_key: PrivateKey, algorithm: str) -> SigningKey:
 def _from_secret(secret: bytes, path: Path) -> SigningKey:
     if len(secret) < _SECRET_BYTES:
         raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short. Allowed: {_ALLOWED}.")
+    try:
+        get_default_algorithms()["HS256"].prepare_key(secret)
+    except InvalidKeyError:
+        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is of the wrong kind. Allowed: {_ALLOWED}.") from None
     kid = thumbprint({"k": _base64url(secret), "kty": "oct"})
     return SigningKey(kid, "HS256", secret, secret, None)
 

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -43,9 +44,22 @@ def replace_file(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def open_private(path: Path, flags: int = 0) -> IO[bytes]:
+    """Open a file for writing that its owner alone can read; where there is none, make it.
+
+    What root makes belongs to the folder's owner: a command that is run as root locks nobody out.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return os.fdopen(descriptor, "wb")
+
+
 def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with open_private(path, os.O_EXCL) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -46,8 +46,8 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     return _answer_spent(session, presented, client, now, audience)
 
 
-def end_by_refresh_token(refresh_token: str, client: Client) -> None:
-    """Sign out with any refresh token that this service issued, spent ones too; ignore all others."""
+def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT) -> None:
+    """End a session by any refresh token that this service issued, spent ones too; ignore all others."""
     try:
         presented = refresh_tokens.parse(refresh_token)
     except RefreshTokenUnknown:
@@ -55,7 +55,7 @@ def end_by_refresh_token(refresh_token: str, client: Client) -> None:
     # Of a session that is over nothing is left to end: its chain is not walked again and again.
     session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
     if session is not None and _current_after(session, presented) is not None:
-        end(session.uuid, EndReason.SIGNED_OUT, client)
+        end(session.uuid, reason, client)
 
 
 def _find_live(session_id: UUID, now: datetime) -> RefreshToken:

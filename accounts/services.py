@@ -66,7 +66,7 @@ def revoke(service: Service, token: str, client: Client) -> None:
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
     except (TokenExpired, TokenInvalid):
-        rotation.end_by_refresh_token(token, client)
+        rotation.end_by_refresh_token(token, client, reason=EndReason.REVOKED_BY_SERVICE)
     else:
         sessions.end(claims.session_id, EndReason.REVOKED_BY_SERVICE, client)
 

@@ -1,10 +1,11 @@
 """The one place where a refusal becomes a response: `{message, code}`, and `errors` for validation."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -32,6 +33,8 @@ from accounts.errors import (
     Unavailable,
 )
 
+logger = logging.getLogger("api.errors")
+
 STATUSES: Mapping[Kind, int] = {
     Kind.INVALID: status.HTTP_400_BAD_REQUEST,
     Kind.UNAUTHENTICATED: status.HTTP_401_UNAUTHORIZED,
@@ -57,6 +60,10 @@ class PayloadTooLarge(APIException):
 def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:  # noqa: ARG001
     """Answer an exception that a view raised; None for those that are faults of this service."""
     if isinstance(error, DATABASE_ERRORS):
+        error = Unavailable()
+    if isinstance(error, ImproperlyConfigured):
+        # The folder of keys, in a process that has never seen it whole: the operator is told, and may mend it.
+        logger.error("A request cannot be answered: %s", error)
         error = Unavailable()
     if isinstance(error, AuthError):
         return _refusal(error)

@@ -52,7 +52,7 @@ urlpatterns = [
     _at("api/oauth/introspect", tokens.Introspection.as_view(), "introspection"),
     _at("api/oauth/revoke", tokens.Revocation.as_view(), "revocation"),
     _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
-    _at(r"\.well-known/oauth-authorization-server", service.Metadata.as_view(), "metadata"),
+    _at(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", service.Metadata.as_view(), "metadata"),
     _at("api/schema", service.Schema.as_view(), "schema"),
     _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
     _at("healthz", service.Liveness.as_view(), "liveness"),

@@ -1,6 +1,7 @@
 """rotate_signing_key: publish, then sign, then retire; and drop."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from threading import Event
@@ -218,8 +219,102 @@ def test_mounted_keys_are_taken_over(clock, auth, tmp_path, api):
     assert {"a.pem", "b.pem", "next.pem"} < set(key_files(folder))
 
 
+def test_a_plain_rotation_leaves_a_move_under_way_to_its_course(folder, clock):
+    run("--algorithm", "EdDSA")
+    clock.advance(seconds=30)
+    run()
+    clock.advance(seconds=30)
+
+    assert key_ring().signing.algorithm == "EdDSA"
+
+
+@pytest.mark.parametrize("seconds", [1, 61, 122])
+def test_a_setting_that_follows_a_move_changes_nothing_but_the_setting(folder, clock, seconds):
+    run("--algorithm", "EdDSA")
+    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING + 1 if seconds > 1 else 0)
+    if seconds > 61:
+        run()
+    before = json.loads((folder / RING).read_text())
+
+    key_rotation.follow_setting(folder, "EdDSA")
+
+    assert json.loads((folder / RING).read_text()) == {**before, "algorithm": "EdDSA"}
+
+
+def test_a_folder_for_reading_alone_is_served_from(folder, monkeypatch):
+    """A secret store has mounted what the command made elsewhere."""
+    monkeypatch.setattr(key_rotation, "open_private", None)
+    forget()
+
+    key_rotation.follow_setting(folder, "ES256")
+
+    assert key_ring().signing
+
+
+def test_a_machine_whose_clock_is_behind_agrees_at_once_on_what_signs_after_a_drop(folder, clock, api):
+    signing, following = published(api)
+    clock.advance(seconds=5)
+    run("--drop", signing)
+    clock.advance(seconds=-5)
+    forget()
+
+    assert key_ring().signing.kid == following
+    assert len(json.loads((folder / RING).read_text())["keys"]) == 2
+
+
+def test_what_the_killed_have_left_is_deleted(folder):
+    draft = folder / f".{key_ring().signing.kid}.pem.0123456789abcdef"
+    draft.write_bytes(p256())
+
+    run()
+
+    assert not draft.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files that are somebody else's")
+def test_run_as_root_it_locks_the_folder_s_owner_out_of_nothing(folder):
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 65534, 65534)
+
+    run()
+
+    assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
+
+
 class TestDrop:
     """--drop KID."""
+
+    def test_of_a_key_whose_file_is_damaged_or_gone(self, folder, api, assert_refused):
+        signed_in = SignedIn(make_user().username)
+        kid = kid_of(signed_in.access_token)
+        (folder / f"{kid}.pem").unlink()
+        assert signed_in.content().status_code == 200
+
+        run("--drop", kid)
+
+        assert_refused(signed_in.content(), 401, "token_invalid")
+
+    def test_works_though_another_key_is_damaged(self, folder, api, assert_refused):
+        signing, following = published(api)
+        signed_in = SignedIn(make_user().username)
+        (folder / f"{following}.pem").write_bytes(b"damaged")
+
+        run("--drop", signing)
+
+        assert_refused(signed_in.content(), 401, "token_invalid")
+
+    def test_that_was_interrupted_is_run_again(self, folder, monkeypatch, api):
+        kid, _ = published(api)
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.unlink", _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run("--drop", kid)
+        assert f"{kid}.pem" in key_files(folder)
+
+        run("--drop", kid)
+
+        assert f"{kid}.pem" not in key_files(folder)
+        assert kid not in published(api)
 
     def test_tokens_of_the_key_fail_with_the_next_request(self, folder, assert_refused, api):
         signed_in = SignedIn(make_user().username)
@@ -333,10 +428,10 @@ def test_a_folder_for_reading_alone_is_named(clock, auth, tmp_path, monkeypatch)
     auth(keys_dir=tmp_path)
     mount(tmp_path, a=p256())
 
-    def refuse(self, *_arguments, **_options):
+    def refuse(*_arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.open", refuse)
+    monkeypatch.setattr(key_rotation, "open_private", refuse)
 
     with pytest.raises(CommandError, match=r"nothing can be kept in .* where keys are mounted"):
         run()

@@ -1,5 +1,6 @@
 """Signing keys: their files, and what is published of them."""
 
+import json
 import os
 import shutil
 import stat
@@ -309,6 +310,67 @@ def test_nothing_is_rotated_in_a_faulty_folder(folder, fault, words):
     with pytest.raises(ImproperlyConfigured, match=words):
         key_rotation.rotate()
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("what", ["gone", "empty", "another's"])
+def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder, caplog, what):
+    """A volume that is not mounted for a moment."""
+    signed_in = SignedIn(make_user().username)
+    folder.rename(folder.with_name("kept"))
+    if what != "gone":
+        folder.mkdir()
+    if what == "another's":
+        mount(folder, a=p256())
+
+    assert signed_in.content().status_code == 200
+    assert "The keys have changed and cannot be used" in caplog.text
+    assert not folder.exists() or not (folder / RING).exists()
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name("kept").rename(folder)
+    assert signed_in.content().status_code == 200
+
+
+def test_a_schedule_in_which_none_signs_is_damaged_and_deletes_nothing(folder):
+    key_ring()
+    before = key_files(folder)
+    (folder / RING).write_bytes(b'{"version": 1, "algorithm": "ES256", "keys": []}')
+    forget()
+
+    with pytest.raises(ImproperlyConfigured, match="damaged"):
+        key_ring()
+    assert key_files(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("file", "a\u0000b.pem"), ("file", ".."), ("file", "a.txt"), ("published_at", None), ("algorithm", "none")],
+)
+def test_a_schedule_with_a_strange_entry_is_damaged(folder, name, value):
+    key_ring()
+    schedule = json.loads((folder / RING).read_text())
+    schedule["keys"][0][name] = value
+    (folder / RING).write_text(json.dumps(schedule))
+    forget()
+
+    with pytest.raises(ImproperlyConfigured, match="damaged"):
+        key_ring()
+
+
+def test_a_secret_that_looks_like_another_kind_of_key_is_refused(folder, auth):
+    auth(algorithm="HS256", keys_dir=folder)
+    folder.mkdir()
+    (folder / "a.secret").write_bytes(p256())
+
+    with pytest.raises(ImproperlyConfigured, match=r"a\.secret is of the wrong kind"):
+        key_ring()
+
+
+def test_a_request_that_meets_faulty_keys_at_first_is_unavailable(folder, api, assert_refused, caplog):
+    mount(folder, a=b"damaged")
+
+    assert_refused(api.get("/.well-known/jwks.json"), 503, "unavailable")
+    assert "a.pem" in caplog.text
 
 
 def test_a_folder_that_is_gone_changes_nothing_for_a_running_process(folder, caplog):

@@ -191,6 +191,7 @@ def test_revoking_a_refresh_token_ends_its_session(signed_in, orders, assert_ref
     assert orders.ask(REVOKE, signed_in.refresh_token).status_code == 200
 
     assert_refused(signed_in.content(), 401, "token_revoked")
+    assert RefreshToken.objects.get().end_reason == EndReason.REVOKED_BY_SERVICE
 
 
 def test_revoking_what_is_no_token_or_another_s_is_no_error_and_ends_nothing(signed_in, orders):
@@ -252,8 +253,30 @@ class TestDiscovery:
         assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
         assert metadata["introspection_endpoint"] == "https://auth.example.com/api/oauth/introspect"
         assert metadata["revocation_endpoint"] == "https://auth.example.com/api/oauth/revoke"
-        assert metadata["response_types_supported"] == []
+        assert [] not in metadata.values()  # section 3.2
         assert answer["Cache-Control"].startswith("public, max-age=")
+
+    @pytest.mark.parametrize("issuer", ["https://auth.example.com/", "https://auth.example.com"])
+    def test_no_address_has_two_slashes(self, api, auth, issuer):
+        auth(issuer=issuer)
+        metadata = api.get("/.well-known/oauth-authorization-server").json()
+
+        assert (metadata["issuer"], metadata["jwks_uri"]) == (
+            issuer,
+            "https://auth.example.com/.well-known/jwks.json",
+        )
+
+    def test_an_issuer_that_is_no_address_has_endpoints_where_it_was_asked(self, api, auth):
+        auth(issuer="mycompany")
+        metadata = api.get("/.well-known/oauth-authorization-server").json()
+
+        assert (metadata["issuer"], metadata["jwks_uri"]) == (
+            "mycompany",
+            "http://testserver/.well-known/jwks.json",
+        )
+
+    def test_an_issuer_with_a_path_is_found_where_rfc_8414_puts_it(self, api):
+        assert api.get("/.well-known/oauth-authorization-server/auth").status_code == 200
 
     def test_the_endpoints_are_there(self, api):
         metadata = api.get("/.well-known/oauth-authorization-server").json()

@@ -37,19 +37,23 @@ class Metadata(PublicView):
     def get(self, request: Request) -> Response:
         """Return the authorization server metadata (RFC 8414 section 2)."""
         issuer = access_tokens.issuer()
+        base = (
+            issuer.rstrip("/")
+            if issuer.startswith(("https://", "http://"))
+            else request.build_absolute_uri("/")[:-1]
+        )
         methods = ["client_secret_basic", "client_secret_post"]
         metadata = {
             "issuer": issuer,
-            "jwks_uri": issuer + reverse("keys"),
-            "introspection_endpoint": issuer + reverse("introspection"),
+            "jwks_uri": base + reverse("keys"),
+            "introspection_endpoint": base + reverse("introspection"),
             "introspection_endpoint_auth_methods_supported": methods,
-            "revocation_endpoint": issuer + reverse("revocation"),
+            "revocation_endpoint": base + reverse("revocation"),
             "revocation_endpoint_auth_methods_supported": methods,
-            "service_documentation": issuer + reverse("docs"),
-            # People sign in by this API, not by an OAuth flow: there is none to begin.
-            "response_types_supported": [],
-            "grant_types_supported": [],
+            "service_documentation": base + reverse("docs"),
         }
+        # People sign in by this API, not by an OAuth flow. What is supported of those would be empty lists, which
+        # section 3.2 wants left out.
         return Response(metadata, headers={"Cache-Control": f"public, max-age={METADATA_MAX_AGE}"})
 
 
