@@ -22,7 +22,6 @@ import jwt
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
-from jwt import PyJWKClient
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
@@ -40,11 +39,15 @@ MAX_AGE = 30
 COOLDOWN = 5
 """How long after a look at the published keys an unknown `kid` is no reason to look again, in seconds."""
 
+LONGEST_AGE = 3600
+"""How long keys are taken that cannot be looked up, in seconds: then a dropped one must not be taken any more."""
+
 _TIMEOUT = 5  # seconds
+_LONGEST = 1024 * 1024  # bytes
 
 
 class IssuerUnavailable(APIException):
-    """The issuer cannot be reached, and its keys were never seen."""
+    """The issuer cannot be reached, and its keys were not seen for too long."""
 
     status_code = 503
     default_code = "unavailable"
@@ -76,47 +79,85 @@ class PublishedKey:
 
 
 class IssuerKeys:
-    """The keys that an issuer publishes, looked up again when they are old or lack one."""
+    """The keys that an issuer publishes, looked up again when they are old or lack one.
+
+    One request looks at a time, and the others go on with what is known. An issuer that is down for a while signs
+    nobody out; one that was not seen for an hour is believed no longer.
+    """
 
     def __init__(self, issuer: str) -> None:
         if not issuer.startswith(("https://", "http://")):
             raise ImproperlyConfigured(f"AUTH_SERVICE: the issuer is {issuer!r}. Allowed: an https:// address.")
         self._issuer = issuer
         self._keys: dict[str, PublishedKey] = {}
-        self._looked_at: float | None = None
-        self._lock = Lock()
+        self._seen_at = self._tried_at = float("-inf")
+        self._looking = Lock()
 
     def find(self, kid: str) -> PublishedKey | None:
         """Return the key of that name.
 
-        Raises IssuerUnavailable where no keys were ever seen.
+        Raises IssuerUnavailable where the keys were not seen for too long.
         """
-        with self._lock:
-            age = float("inf") if self._looked_at is None else time.monotonic() - self._looked_at
-            if age > MAX_AGE or (kid not in self._keys and age > COOLDOWN):
-                self._look()
+        is_current = time.monotonic() - self._seen_at <= MAX_AGE
+        if not (is_current and kid in self._keys) and self._may_look():
+            self._look_alone()
+        if time.monotonic() - self._seen_at > LONGEST_AGE:
+            raise IssuerUnavailable
         return self._keys.get(kid)
+
+    def _may_look(self) -> bool:
+        return time.monotonic() - self._tried_at > COOLDOWN
+
+    def _look_alone(self) -> None:
+        """Look, unless another request does; where nothing is known yet, wait for it."""
+        is_unknown = self._seen_at == float("-inf")
+        if not self._looking.acquire(blocking=is_unknown):
+            return
+        try:
+            if self._may_look():
+                self._look()
+        finally:
+            self._looking.release()
 
     def _look(self) -> None:
         try:
-            found = PyJWKClient(self._jwks_uri(), cache_jwk_set=False, timeout=_TIMEOUT).get_signing_keys()
-        except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
-            if self._looked_at is None:
-                raise IssuerUnavailable from None
-            # The keys from before stay good: an issuer that is down for a moment signs nobody out.
+            metadata = _fetch(self._issuer + METADATA)
+            if metadata["issuer"] != self._issuer:
+                raise ValueError("The metadata is another issuer's.")  # noqa: TRY301  RFC 8414 section 3.3
+            found = [_read_key(jwk) for jwk in _fetch(metadata["jwks_uri"])["keys"]]
+            self._keys = {key.kid: key for key in found if key is not None}
+            self._seen_at = time.monotonic()
+        except Exception as error:  # noqa: BLE001  whatever the other side sends, and the parsers make of it
             logger.warning("The keys of %s cannot be looked up: %s", self._issuer, type(error).__name__)
-        else:
-            keys = [PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) for key in found]
-            self._keys = {key.kid: key for key in keys if key.algorithm in ALGORITHMS}
-        self._looked_at = time.monotonic()
+        finally:
+            self._tried_at = time.monotonic()
 
-    def _jwks_uri(self) -> str:
-        with urlopen(self._issuer + METADATA, timeout=_TIMEOUT) as answer:  # noqa: S310  the scheme was checked
-            metadata = json.load(answer)
-        if metadata["issuer"] != self._issuer:
-            raise ValueError("The metadata is another issuer's.")  # RFC 8414 section 3.3
-        uri: str = metadata["jwks_uri"]
-        return uri
+
+def _fetch(url: str) -> Any:
+    """Read a JSON document of bounded length in bounded time.
+
+    Raises ValueError or OSError, among others.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("no address")
+    deadline = time.monotonic() + _TIMEOUT
+    content = b""
+    with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  the scheme was checked
+        while part := answer.read1(_LONGEST):
+            content += part
+            if len(content) > _LONGEST or time.monotonic() > deadline:
+                raise ValueError("too long, or too slow")
+    return json.loads(content)
+
+
+def _read_key(jwk: Any) -> PublishedKey | None:
+    """Read a published key; None for one that signs no tokens, or of a kind that is not taken."""
+    try:
+        key = jwt.PyJWK(jwk)
+    except jwt.PyJWTError:
+        return None
+    is_taken = key.key_id and key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
+    return PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) if is_taken else None
 
 
 class StatelessAuthentication(BaseAuthentication):
@@ -141,7 +182,7 @@ class StatelessAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme for 401 answers."""
-        return 'Bearer realm="api", error="invalid_token"'
+        return 'Bearer realm="api"'
 
 
 @cache

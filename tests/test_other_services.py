@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import sys
 import time
-from io import BytesIO
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
@@ -18,11 +19,12 @@ from joserfc.jwk import KeySet
 
 from accounts import key_rotation
 from accounts.key_ring import key_ring
-from api.stateless import COOLDOWN, MAX_AGE, IssuerKeys, IssuerUnavailable
+from api.stateless import COOLDOWN, LONGEST_AGE, MAX_AGE, METADATA, IssuerKeys, IssuerUnavailable
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.servers import ROOT, Server, environment, free_port, rotate
 
+JWKS = "/.well-known/jwks.json"
 EXAMPLES = ROOT / "docs/services"
 NODE = shutil.which("node")
 
@@ -229,17 +231,15 @@ class Issuer:
         self.api = api
         self.looks = 0
         self.is_there = True
-        monkeypatch.setattr("api.stateless.urlopen", self.metadata)
-        monkeypatch.setattr("api.stateless.PyJWKClient.fetch_data", lambda client: self.jwks())
+        self.answers = {}
+        monkeypatch.setattr("api.stateless._fetch", self.fetch)
 
-    def metadata(self, url, timeout):
+    def fetch(self, url):
+        path = url.removeprefix("http://localhost:8000")
+        self.looks += path == METADATA
         if not self.is_there:
             raise TimeoutError
-        self.looks += 1
-        return BytesIO(self.api.get(url.removeprefix("http://localhost:8000")).content)
-
-    def jwks(self):
-        return self.api.get("/.well-known/jwks.json").json()
+        return self.answers.get(path) or self.api.get(path).json()
 
 
 class TestStateless:
@@ -305,9 +305,65 @@ class TestStateless:
 
     def test_a_secret_among_the_keys_is_none(self, issuer, keys, monkeypatch):
         secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
-        monkeypatch.setattr(issuer, "jwks", lambda: {"keys": [secret]})
+        issuer.answers[JWKS] = {"keys": [secret]}
 
         assert keys.find("a") is None
+
+    @pytest.mark.parametrize("answer", [[], None, "x", 3, {"issuer": "http://localhost:8000", "jwks_uri": 5}])
+    def test_faulty_metadata_is_an_issuer_that_cannot_be_reached(self, issuer, keys, kid, answer):
+        issuer.answers[METADATA] = answer or [0]
+
+        with pytest.raises(IssuerUnavailable):
+            keys.find(kid)
+
+    def test_a_faulty_key_stands_in_no_other_s_way(self, issuer, keys, kid, api):
+        good = api.get(JWKS).json()["keys"]
+        issuer.answers[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *good]}
+
+        assert keys.find(kid)
+        assert keys.find("bad") is None
+
+    def test_no_keys_are_none(self, issuer, keys, kid, monkeypatch):
+        assert keys.find(kid)
+        issuer.answers[JWKS] = {"keys": [], "x": 1}
+        self.later(monkeypatch, MAX_AGE + 1)
+
+        assert keys.find(kid) is None
+
+    def test_keys_that_were_not_seen_for_an_hour_are_believed_no_longer(self, issuer, keys, kid, monkeypatch):
+        assert keys.find(kid)
+        issuer.is_there = False
+        self.later(monkeypatch, LONGEST_AGE + 1)
+
+        with pytest.raises(IssuerUnavailable):
+            keys.find(kid)
+
+    def test_a_dead_issuer_is_tried_now_and_then(self, issuer, keys, kid):
+        issuer.is_there = False
+        for _ in range(5):
+            with pytest.raises(IssuerUnavailable):
+                keys.find(kid)
+
+        assert issuer.looks == 1
+
+    def test_a_slow_look_holds_up_nobody_whose_key_is_known(self, issuer, keys, kid, monkeypatch):
+        assert keys.find(kid)
+        self.later(monkeypatch, COOLDOWN + 1)
+        looking, go_on = Event(), Event()
+
+        def slow(url):
+            looking.set()
+            go_on.wait(30)
+            raise TimeoutError
+
+        monkeypatch.setattr("api.stateless._fetch", slow)
+        with ThreadPoolExecutor(1) as pool:
+            stranger = pool.submit(keys.find, "invented")
+            assert looking.wait(30)
+            assert keys.find(kid).kid == kid
+            assert keys.find("another") is None
+            go_on.set()
+            assert stranger.result() is None
 
     @pytest.mark.parametrize("issuer_name", ["", "auth.example.com", "file:///etc/passwd"])
     def test_an_issuer_that_is_no_address_is_refused(self, issuer_name):

@@ -31,6 +31,8 @@ def authenticate():
             token(), key, algorithms=[key.algorithm_name], audience=AUDIENCE, issuer=ISSUER,
             options={"require": ["exp", "iat", "sub", "jti", "client_id"]},
         )  # fmt: skip
+    except jwt.PyJWKClientConnectionError:
+        abort(503)  # a 401 would have every client refresh
     except jwt.PyJWTError:
         abort(401)
     if decoded["header"]["typ"] != "at+jwt":
@@ -49,6 +51,8 @@ def delete_orders():
     answer = requests.post(
         metadata["introspection_endpoint"], data={"token": token()}, auth=CREDENTIALS, timeout=5
     )
+    if answer.status_code != 200:  # noqa: PLR2004
+        abort(503)
     if not answer.json()["active"]:
         abort(401)
     return {"deleted": 0}

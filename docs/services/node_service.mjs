@@ -7,7 +7,8 @@ const audience = process.env.AUDIENCE ?? "orders";
 
 const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json();
 if (metadata.issuer !== issuer) throw new Error("The metadata is another issuer's.");
-const keys = createRemoteJWKSet(new URL(metadata.jwks_uri));
+// A dropped key is refused after 30 seconds; jose would keep it for ten minutes.
+const keys = createRemoteJWKSet(new URL(metadata.jwks_uri), { cacheMaxAge: 30_000 });
 
 async function authenticate(request) {
   const [scheme, token] = (request.headers.authorization ?? "").split(" ");
