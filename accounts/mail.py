@@ -52,7 +52,7 @@ def tell_owner(letter: Letter, entry: Activity) -> None:
 
 def tell_former_address(letter: Letter, user: User, entry: Activity) -> None:
     """Mail the address that an account had until now, later, what happened to it."""
-    background.MAIL.after_commit(_tell_former, letter, user, entry)
+    background.MAIL.after_commit(_tell_at, letter, user, entry)
 
 
 def send_link(letter: Letter, to: str, page: str, token: str) -> None:
@@ -137,9 +137,9 @@ def _origin_of(entry: Activity) -> dict[str, Any]:
 def _tell(letter: Letter, entry: Activity) -> None:
     user = User.objects.filter(pk=entry.user_id).first()
     if user is not None:
-        _tell_former(letter, user, entry)
+        _tell_at(letter, user, entry)
 
 
-def _tell_former(letter: Letter, user: User, entry: Activity) -> None:
+def _tell_at(letter: Letter, user: User, entry: Activity) -> None:
     if user.is_email_verified or guessing.may_be_told(user.email_key):
         send(letter, user.email, **_origin_of(entry), **entry.details)
