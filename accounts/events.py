@@ -57,7 +57,7 @@ class Event(StrEnum):
     PASSWORD_UPGRADED = "password:hash_upgraded"  # noqa: S105
 
 
-DESCRIPTIONS: Mapping[Event, str] = {
+DESCRIPTIONS: Mapping[str, str] = {
     Event.USER_REGISTERED: "Account made",
     Event.USER_DEACTIVATED: "Account deactivated",
     Event.USER_ACTIVATED: "Account activated",
@@ -95,7 +95,7 @@ _UNMEASURABLE = frozenset({Event.SIGN_IN_FAILED, Event.SIGN_IN_LOCKED_OUT})
 def describe(entry: Activity) -> str:
     """Say in words what happened."""
     # A later release may have dropped an event that is still in the history.
-    return next((words for event, words in DESCRIPTIONS.items() if event == entry.event), entry.event)
+    return DESCRIPTIONS.get(entry.event, entry.event)
 
 
 def record(

@@ -66,7 +66,7 @@ def may_be_mailed(client: Client, recipient: str, *, is_known_network: bool) -> 
     Raises Throttled.
     """
     count_for_address(client)
-    where = client.network if is_known_network else "anywhere else"
+    where = _where(client, is_known_network=is_known_network)
     return _is_within(auth_settings().account_limit, "mail", recipient, where)
 
 
@@ -82,11 +82,15 @@ def digest_of(*what: str) -> str:
 
 def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> Guess:
     settings = auth_settings()
-    where = client.network if is_known_network else "anywhere else"
+    where = _where(client, is_known_network=is_known_network)
     return _count(
         (settings.address_limit, "address", client.network),
         (settings.account_limit, what, of, where),
     )
+
+
+def _where(client: Client, *, is_known_network: bool) -> str:
+    return client.network if is_known_network else "anywhere else"
 
 
 def _is_within(limit: Limit | None, *what: str) -> bool:

@@ -101,7 +101,7 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
     Raises TokenRevoked where the session ended, or the password changed, since then.
     """
     now = timezone.now()
-    own = RefreshToken.objects.live(now).filter(pk=session_id, owner=user, owner_stamp=user.security_stamp)
+    own = live_of(user).filter(pk=session_id)
     session = own.with_owner().first() if own.update(authenticated_at=now) else None
     if session is None:
         raise TokenRevoked
@@ -139,18 +139,12 @@ def end_own(user_id: int, session_id: UUID, client: Client) -> None:
 def end_others(user_id: int, session_id: UUID, reason: EndReason, client: Client) -> int:
     """End every session of a user but one; return how many were not over yet."""
     others = RefreshToken.objects.filter(owner_id=user_id).exclude(pk=session_id)
-    count = others.end(reason, at=timezone.now())
-    standing.forget(user_id)
-    record(Event.SESSIONS_ENDED, client=client, user_id=user_id, reason=reason, count=count)
-    return count
+    return _end_of_user(others, user_id, reason, client, by=None)
 
 
 def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None = None) -> int:
     """End every session of a user, in one statement; return how many were not over yet."""
-    count = RefreshToken.objects.filter(owner_id=user_id).end(reason, at=timezone.now())
-    standing.forget(user_id)
-    record(Event.SESSIONS_ENDED, client=client, user_id=user_id, reason=reason, count=count, by=by)
-    return count
+    return _end_of_user(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
 
 
 def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
@@ -162,6 +156,15 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
             standing.forget(owner_id)
         record_ends(batch, reason, client, by=by)
         count += len(batch)
+    return count
+
+
+def _end_of_user(
+    sessions: RefreshTokenQuerySet, user_id: int, reason: EndReason, client: Client, *, by: int | None
+) -> int:
+    count = sessions.end(reason, at=timezone.now())
+    standing.forget(user_id)
+    record(Event.SESSIONS_ENDED, client=client, user_id=user_id, reason=reason, count=count, by=by)
     return count
 
 

@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import devices, events
-from accounts.admin.lists import BoundedAdmin
-from accounts.admin.user_filter import UserFilter
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.events import DESCRIPTIONS
 from accounts.models import Activity
 
@@ -34,7 +31,7 @@ class EventFilter(admin.SimpleListFilter):
         """Offer what a history keeps."""
         if not request.GET.get(f"{OfUser.column}__id__exact"):
             return []
-        return [(event.value, words) for event, words in DESCRIPTIONS.items()]
+        return list(DESCRIPTIONS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the events chosen."""
@@ -42,24 +39,19 @@ class EventFilter(admin.SimpleListFilter):
 
 
 @admin.register(Activity)
-class ActivityAdmin(BoundedAdmin):
+class ActivityAdmin(ByUserAdmin):
     """What happened to accounts, and who did it."""
 
     list_display = ("at", "user_link", "what", "details", "address", "device", "administrator", "session")
     list_display_links = None
     list_filter = (OfUser, EventFilter)
     list_select_related = ("user",)
-
-    @property
-    def media(self) -> forms.Media:
-        """Bring what completes a user's name."""
-        return super().media + AutocompleteSelect(Activity._meta.get_field("user"), self.admin_site).media
+    by_user = OfUser
 
     @admin.display(description="user")
     def user_link(self, entry: Activity) -> str:
         """Lead to the user."""
-        url = reverse("admin:accounts_user_change", args=[entry.user_id])
-        return format_html('<a href="{}">{}</a>', url, entry.user.username)
+        return link_to(entry.user_id, entry.user.username)
 
     @admin.display(description="event")
     def what(self, entry: Activity) -> str:
@@ -76,7 +68,7 @@ class ActivityAdmin(BoundedAdmin):
         """Lead to who did it, where that was an administrator."""
         if entry.by is None:
             return ""
-        return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[entry.by]), entry.by)
+        return link_to(entry.by, str(entry.by))
 
     @admin.display(description="session")
     def session(self, entry: Activity) -> str:

@@ -4,21 +4,17 @@ import ipaddress
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts import devices, purge, sessions
-from accounts.admin.lists import BoundedAdmin
-from accounts.admin.user_filter import UserFilter
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 
@@ -72,7 +68,7 @@ class EndReasonFilter(admin.SimpleListFilter):
 
 
 @admin.register(RefreshToken)
-class SessionAdmin(BoundedAdmin):
+class SessionAdmin(ByUserAdmin):
     """Sessions are made by signing in; here they are read, revoked and purged."""
 
     list_display = (
@@ -88,6 +84,7 @@ class SessionAdmin(BoundedAdmin):
     list_display_links = ("short_id",)
     list_filter = (OfOwner, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)
+    by_user = OfOwner
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
     actions = ("revoke_selected", "purge_selected")
@@ -107,12 +104,6 @@ class SessionAdmin(BoundedAdmin):
     )
     readonly_fields = fields
 
-    @property
-    def media(self) -> forms.Media:
-        """Bring what completes an owner's name."""
-        owner = RefreshToken._meta.get_field("owner")
-        return super().media + AutocompleteSelect(owner, self.admin_site).media
-
     @admin.display(description="session")
     def short_id(self, session: RefreshToken) -> str:
         """Show the end of the id, which tells sessions apart (the beginning is the time)."""
@@ -121,8 +112,7 @@ class SessionAdmin(BoundedAdmin):
     @admin.display(description="owner")
     def owner_link(self, session: RefreshToken) -> str:
         """Lead to the owner."""
-        url = reverse("admin:accounts_user_change", args=[session.owner_id])
-        return format_html('<a href="{}">{}</a>', url, session.owner.username)
+        return link_to(session.owner_id, session.owner.username)
 
     @admin.display(description="state")
     def state(self, session: RefreshToken) -> str:

@@ -7,8 +7,11 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.lists import BoundedAdmin
 from accounts.models import User
 
 _LONGEST_ID = 18  # digits, which any database takes for a bigint
@@ -55,3 +58,20 @@ class UserFilter(admin.SimpleListFilter):
         field = forms.ModelChoiceField(User.objects.all(), widget=widget)
         rendered: SafeString = field.widget.render(self.parameter_name, self.value())
         return rendered
+
+
+class ByUserAdmin(BoundedAdmin):
+    """A list that is filtered by user, with what completes a user's name."""
+
+    by_user: ClassVar[type[UserFilter]]
+
+    @property
+    def media(self) -> forms.Media:
+        """Bring it."""
+        reference = self.model._meta.get_field(self.by_user.column)
+        return super().media + AutocompleteSelect(reference, self.admin_site).media
+
+
+def link_to(user_id: int, text: str) -> str:
+    """Lead to a user."""
+    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)
