@@ -53,11 +53,12 @@ def issue(purpose: Purpose, user: User) -> str:
     return _signer(purpose).sign_object([user.pk, _proof(purpose, user)])
 
 
-def find_user(purpose: Purpose, token: str) -> User:
-    """Return the user whom a token was issued for.
+def find_user(purpose: Purpose, token: str, client: Client) -> User:
+    """Return the user whom a token was issued for; until that is known, it counts as a failed guess.
 
-    Raises MailTokenInvalid for one that is used, too old, or was never issued: which one is not told.
+    Raises Throttled, or MailTokenInvalid for one that is used, too old, or was never issued: which is not told.
     """
+    guess = guessing.count_for_address(client)
     lifetime: timedelta = auth_settings().mail_token_lifetime
     if len(token) > _LONGEST or not token.isascii():
         raise MailTokenInvalid
@@ -68,6 +69,7 @@ def find_user(purpose: Purpose, token: str) -> User:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not constant_time_compare(proof, _proof(purpose, user)):
         raise MailTokenInvalid
+    guess.give_back()
     return user
 
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from accounts import background, credentials, guessing, mail, mail_tokens, sessions
+from accounts import background, credentials, mail, mail_tokens, sessions
 from accounts.clients import Client
 from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
 from accounts.events import Event, record
@@ -54,9 +54,7 @@ def reset(token: str, new: str, client: Client) -> None:
 
     Raises MailTokenInvalid, InvalidRequest for a weak password (the token stays good), or Throttled.
     """
-    guess = guessing.count_for_address(client)
-    user = mail_tokens.find_user(Purpose.RESET_PASSWORD, token)
-    guess.give_back()
+    user = mail_tokens.find_user(Purpose.RESET_PASSWORD, token, client)
     _refuse_weak(new, user)
     # Of simultaneous uses of one token one moves the stamp, and with it what the token is good for.
     unused = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
@@ -74,12 +72,8 @@ def force_reset(user: User, client: Client, *, by: int | None) -> None:
 
     `by` is the id of the administrator.
     """
-    with transaction.atomic():
-        if not _store(User.objects.filter(pk=user.pk), user, None):
-            return  # deleted since
-        sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
-        record(Event.PASSWORD_RESET_FORCED, client=client, user_id=user.pk, by=by)
-    background.MAIL.after_commit(_mail_reset, user.pk, Letter.RESET_FORCED, None)
+    if _impose(user, None, Event.PASSWORD_RESET_FORCED, client, by):
+        background.MAIL.after_commit(_mail_reset, user.pk, Letter.RESET_FORCED, None)
 
 
 def set_password(user: User, new: str | None, client: Client, *, by: int | None = None) -> None:
@@ -87,11 +81,17 @@ def set_password(user: User, new: str | None, client: Client, *, by: int | None 
 
     `by` is the id of the administrator who does it.
     """
+    _impose(user, new, Event.PASSWORD_CHANGED, client, by)
+
+
+def _impose(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
+    """Store a password whatever the present one is, end every session; return whether the user is still there."""
     with transaction.atomic():
         if not _store(User.objects.filter(pk=user.pk), user, new):
-            return  # deleted since
+            return False
         sessions.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
-        record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk, by=by)
+        record(event, client=client, user_id=user.pk, by=by)
+    return True
 
 
 def _store(condition: QuerySet[User], user: User, new: str | None) -> bool:

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from accounts import background, guessing, mail, mail_tokens
+from accounts import background, mail, mail_tokens
 from accounts.clients import Client
 from accounts.errors import MailTokenInvalid
 from accounts.events import Event, record
@@ -23,9 +23,7 @@ def verify(token: str, client: Client) -> None:
 
     Raises MailTokenInvalid or Throttled.
     """
-    guess = guessing.count_for_address(client)
-    user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token)
-    guess.give_back()
+    user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token, client)
     same_address = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
     if same_address.verify_email(at=timezone.now()):
         record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk)
