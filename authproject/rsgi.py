@@ -9,6 +9,7 @@ hyphen, stands for no other (a client's X_Forwarded_For for a proxy's).
 """
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.urls import get_resolver
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
 
 from accounts.errors import Unavailable
@@ -33,6 +35,11 @@ _TOO_LATE = json.dumps({"message": "The body did not arrive in time.", "code": "
 _CUT_SHORT = json.dumps({"message": "The body is shorter than announced.", "code": "invalid_request"}).encode()
 _UNAVAILABLE = json.dumps({"message": Unavailable.message, "code": Unavailable.code}).encode()
 _RETRY = [*_JSON, ("retry-after", str(Unavailable.retry_after))]
+
+# What a process is made of is loaded now and stays: the collector need not look through it again and again.
+get_resolver().url_patterns  # noqa: B018  loads them
+gc.collect()
+gc.freeze()
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
 
