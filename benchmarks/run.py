@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import platform
+import re
 import statistics
 import subprocess
 import tempfile
@@ -40,12 +41,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--endpoint", choices=("protected", "signin", "refresh"), action="append")
+    parser.add_argument(
+        "--only", help="of the names of those who take part, what must stand in them: a regular expression"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        taking_part = contestants()
+        taking_part = [one for one in contestants() if re.search(options.only or "", one.name)]
         for contestant in taking_part:
             own = folder / str(contestant.port)
             own.mkdir()

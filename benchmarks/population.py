@@ -1,0 +1,252 @@
+"""Fills PostgreSQL with a large population, and measures what its size costs.
+
+    python -m benchmarks.population fill [--folder F] [--users 1000000] [--sessions 10000000] [--events 3000000]
+    python -m benchmarks.population sizes [--folder F]
+    python -m benchmarks.population measure [--folder F] [--rounds N] [--core N]
+
+`fill` makes two databases in one folder, `large` and, a thousandth of its size and of the same shape, `small`: pages
+of both show as much, so what differs is the database's work. It takes about ten minutes. `measure` serves both by
+one worker each and asks one request of each in turn. It has to run within hours of the filling: sessions expire.
+"""
+
+import argparse
+import contextlib
+import http.client
+import itertools
+import json
+import re
+import secrets
+import statistics
+import sys
+import time
+import urllib.parse
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+import psycopg
+from django.conf import settings
+
+from accounts.refresh_tokens import RefreshSecret, encode
+from benchmarks.filling import ROOT, SECRET_KEY, environment, make_database, manage, pin, populate, postgresql
+
+PASSWORD = "correct horse battery"
+SMALLER = 1000
+PORTS = {"large": 8110, "small": 8111}
+_MAKE_ADMINISTRATOR = f"""
+from accounts.models import User
+User.objects.create_superuser("administrator", "administrator@example.com", {PASSWORD!r})
+"""
+
+# Read by a scan of the whole table, which PostgreSQL keeps out of its buffers: none of these rows is at hand.
+SAMPLES = """
+    SELECT uuid, generation, owner_id, username, host(address) FROM accounts_refreshtoken
+    JOIN accounts_user ON accounts_user.id = owner_id AND is_active
+    WHERE ended_at IS NULL AND expires_at > now() + interval '1 hour' AND generation < 600
+    ORDER BY random() LIMIT 20000
+"""
+LOGIN = "/admin/login/"
+SESSION, USER, HISTORY = "/admin/accounts/refreshtoken/", "/admin/accounts/user/", "/admin/accounts/activity/"
+CALLS = {
+    "protected, lag 0": "/api/test/user",
+    "own sessions": "/api/auth/sessions",
+    "own history": "/api/auth/activity",
+}
+PAGES = {
+    "sessions": SESSION,
+    "sessions, page 20": SESSION + "?p=20",
+    "sessions, live": SESSION + "?state=live",
+    "sessions, expired": SESSION + "?state=expired",
+    "sessions, revoked": SESSION + "?state=ended",
+    "sessions, by a reason": SESSION + "?reason=reused",
+    "sessions, by a reason that none has": SESSION + "?reason=deactivated",
+    "sessions, expired, by a reason": SESSION + "?state=expired&reason=signed_out",
+    "sessions of an owner": SESSION + "?owner__id__exact={owner}",
+    "sessions of the owner with most": SESSION + "?owner__id__exact=1",
+    "sessions of an owner, live": SESSION + "?owner__id__exact={owner}&state=live",
+    "sessions, search: id": SESSION + "?q={id}",
+    "sessions, search: address": SESSION + "?q={address}",
+    "sessions, search: the address with most": SESSION + "?q=10.0.0.0",
+    "sessions, search: username": SESSION + "?q={name}",
+    "sessions, search: beginning of many": SESSION + "?q=anna",
+    "a session": SESSION + "{id}/change/",
+    "users": USER,
+    "users, search: username": USER + "?q={name}",
+    "users, search: beginning of many": USER + "?q=anna",
+    "users, search: nobody": USER + "?q=zzz",
+    "users, administrators": USER + "?roles__name__exact=admin",
+    "users, inactive": USER + "?is_active__exact=0",
+    "users, superusers": USER + "?is_superuser__exact=1",
+    "a user": USER + "{owner}/change/",
+    "history": HISTORY,
+    "history of a user": HISTORY + "?user__id__exact={owner}",
+    "history of a user, one event": HISTORY + "?user__id__exact={owner}&event=sign_in%3Afailed",
+}
+SIZES = """
+    SELECT coalesce(i.relname, ''), c.relname, pg_relation_size(c.oid) FROM pg_class c
+    LEFT JOIN pg_index ON indexrelid = c.oid LEFT JOIN pg_class i ON i.oid = coalesce(indrelid, c.oid)
+    WHERE c.relname ~ '^(accounts_|activity_|session_|user_)' AND c.relkind IN ('r', 'i')
+        AND pg_relation_size(c.oid) > 2 ^ 20
+    ORDER BY 1, c.relkind DESC, 3 DESC
+"""
+
+
+def fill(folder: Path, users: int, sessions: int, events: int) -> None:
+    """Make both databases anew."""
+    server = postgresql(folder)
+    for name, size in (("large", 1), ("small", SMALLER)):
+        make_database(server, name, folder)
+        with psycopg.connect(server.get_uri(name), autocommit=True) as connection:
+            populate(connection, users // size, sessions // size, events // size)
+        manage(server.get_uri(name), folder, "shell", "--no-imports", "-v0", "-c", _MAKE_ADMINISTRATOR)
+
+
+class Site:
+    """The service on one of the databases, and a client that is signed in to it."""
+
+    def __init__(self, name: str, database_url: str, folder: Path) -> None:
+        own = environment(database_url, folder, PORTS[name])
+        with (folder / f"{name}.log").open("wb") as log:
+            self.process = psutil.Popen(
+                [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own, stdout=log, stderr=log
+            )
+        with psycopg.connect(database_url) as connection:
+            self.samples = itertools.cycle(connection.execute(SAMPLES).fetchall())
+        self.connection = http.client.HTTPConnection("127.0.0.1", PORTS[name])
+        self.cookies: dict[str, str] = {}
+        self.access_tokens: list[str] = []
+        self.refused: Counter[int] = Counter()
+        self._sign_in()
+
+    def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[float, bytes]:
+        """Send one request; return how long the answer took, and what it was."""
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        began = time.perf_counter()
+        self.connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        spent = time.perf_counter() - began
+        for cookie in answer.msg.get_all("Set-Cookie", ()):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        self.refused[answer.status] += answer.status not in {200, 302}
+        return spent, text
+
+    def _sign_in(self) -> None:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                self.connection.connect()
+                break
+            time.sleep(0.1)
+        _, form = self.ask(LOGIN)
+        token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', form)[1].decode()
+        fields = {
+            "csrfmiddlewaretoken": token,
+            "username": "administrator",
+            "password": PASSWORD,
+            "next": "/admin/",
+        }
+        body = urllib.parse.urlencode(fields).encode()
+        self.ask(LOGIN, body, **{"Content-Type": "application/x-www-form-urlencoded"})
+        assert "sessionid" in self.cookies, "the administrator is not let in"
+
+    def refresh(self) -> float:
+        """Refresh a session that was not refreshed before: its row is wherever rows are."""
+        session_id, generation, *_ = next(self.samples)
+        token = RefreshSecret(session_id, generation, sha256(session_id.bytes).digest())
+        body = json.dumps({"refreshToken": encode(token)}).encode()
+        spent, answer = self.ask("/api/auth/refreshtoken", body, **{"Content-Type": "application/json"})
+        self.access_tokens.append(json.loads(answer)["accessToken"])
+        return spent
+
+    def call(self, path: str) -> float:
+        """Ask the API as the owner of one of the sessions that were refreshed."""
+        return self.ask(path, Authorization=f"Bearer {secrets.choice(self.access_tokens)}")[0]
+
+    def page(self, path: str) -> float:
+        """Open a page of the admin, about a session that was not looked at before."""
+        session_id, _, owner, username, address = next(self.samples)
+        return self.ask(path.format(id=session_id, owner=owner, name=username, address=address))[0]
+
+    def stop(self) -> None:
+        """End the server, by its process id."""
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+def measure(folder: Path, rounds: int, core: int) -> None:
+    """Ask both sites in turn, and compare."""
+    server = postgresql(folder)
+    pin(core)
+    with contextlib.ExitStack() as stack:
+        sites = {}
+        for name in PORTS:
+            sites[name] = Site(name, server.get_uri(name), folder)
+            stack.callback(sites[name].stop)
+        told: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for number in range(rounds + 1):
+            for what, share, ask in _questions():
+                for _ in range(share if number else 2):  # the first round warms the processes up, not the database
+                    for name, site in sites.items():
+                        told[what][name].append(ask(site))
+            if not number:
+                told.clear()
+        print({name: dict(site.refused) for name, site in sites.items()}, file=sys.stderr)
+    _print_latencies(told)
+
+
+def _questions() -> Iterator[tuple[str, int, Callable[[Site], float]]]:
+    yield "refresh", 500, Site.refresh
+    for what, path in CALLS.items():
+        yield what, 300, partial(Site.call, path=path)
+    for what, path in PAGES.items():
+        yield f"admin: {what}", 20, partial(Site.page, path=path)
+
+
+def _print_latencies(told: dict[str, dict[str, list[float]]]) -> None:
+    print(
+        "\n| ms | small p50 | small p99 | large p50 | large p99 | p50 ratio | p99 ratio |\n" + "| --- " * 7 + "|"
+    )
+    for what, by_site in told.items():
+        cuts = {name: statistics.quantiles(times, n=100, method="inclusive") for name, times in by_site.items()}
+        small, large = cuts["small"], cuts["large"]
+        cells = [small[49] * 1e3, small[98] * 1e3, large[49] * 1e3, large[98] * 1e3]
+        ratios = [large[49] / small[49], large[98] / small[98]]
+        print(f"| {what} | {' | '.join(f'{cell:.2f}' for cell in (*cells, *ratios))} |")
+
+
+def sizes(folder: Path) -> None:
+    """Print how much room tables and indexes take, and sessions in particular."""
+    with psycopg.connect(postgresql(folder).get_uri("large")) as connection:
+        rows = connection.execute(SIZES).fetchall()
+        sessions = connection.execute("SELECT count(*) FROM accounts_refreshtoken").fetchone()[0]
+    print("\n| of | relation | MiB | bytes per session |\n| --- | --- | --- | --- |")
+    for table, relation, size in rows:
+        is_session = table == "accounts_refreshtoken"
+        print(f"| {table} | {relation} | {size / 2**20:.0f} | {f'{size / sessions:.1f}' if is_session else ''} |")
+
+
+def main() -> None:
+    """Do one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("fill", "sizes", "measure"))
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/population"))
+    for name, default in (("users", 1_000_000), ("sessions", 10_000_000), ("events", 3_000_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--core", type=int, default=1)
+    options = parser.parse_args()
+    if options.what == "fill":
+        fill(options.folder, options.users, options.sessions, options.events)
+    elif options.what == "sizes":
+        sizes(options.folder)
+    else:
+        settings.configure(SECRET_KEY=SECRET_KEY, SECRET_KEY_FALLBACKS=[])  # to spell tokens with
+        measure(options.folder, options.rounds, options.core)
+
+
+if __name__ == "__main__":
+    main()
