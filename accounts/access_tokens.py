@@ -1,8 +1,11 @@
 """Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725)."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple, Self
+from uuid import UUID
 
 import jwt
 
@@ -29,9 +32,32 @@ class AccessToken:
         return f"AccessToken(expires_in={self.expires_in})"
 
 
-def issue(
-    session: RefreshToken, roles: tuple[str, ...], *, at: datetime, audience: str | None = None
-) -> AccessToken:
+class Grant(NamedTuple):
+    """What an access token says of a session and of its owner."""
+
+    session_id: UUID
+    owner_id: int
+    token_version: int
+    roles: tuple[str, ...]
+    authenticated_at: datetime
+    expires_at: datetime
+    profile: Mapping[str, str]
+
+    @classmethod
+    def of(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
+        """Read them from a session that was fetched with its owner."""
+        return cls(
+            session_id=session.uuid,
+            owner_id=session.owner_id,
+            token_version=session.owner.token_version,
+            roles=roles,
+            authenticated_at=session.authenticated_at,
+            expires_at=session.expires_at,
+            profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+        )
+
+
+def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
     """Sign a token for the owner of a session; it never outlives the session.
 
     `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
@@ -39,21 +65,21 @@ def issue(
     settings = auth_settings()
     key = key_ring().signing
     issued_at = int(at.timestamp())
-    expires_at = int(min(at + settings.access_token_lifetime, session.expires_at).timestamp())
+    expires_at = int(min(at + settings.access_token_lifetime, grant.expires_at).timestamp())
     claims = {
         "iss": settings.issuer,
         "aud": _audience(audience),
-        "sub": str(session.owner_id),
+        "sub": str(grant.owner_id),
         "client_id": CLIENT_ID,
         "iat": issued_at,
         "nbf": issued_at,
         "exp": expires_at,
         "jti": secrets.token_urlsafe(16),
-        "sid": str(session.uuid),
-        "ver": session.owner.token_version,
-        "roles": list(roles),
-        "auth_time": int(session.authenticated_at.timestamp()),
-        **{name: getattr(session.owner, name) for name in settings.profile_claims},
+        "sid": str(grant.session_id),
+        "ver": grant.token_version,
+        "roles": list(grant.roles),
+        "auth_time": int(grant.authenticated_at.timestamp()),
+        **grant.profile,
     }
     headers = {"typ": TYPE, "kid": key.kid}
     text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)

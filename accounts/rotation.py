@@ -10,17 +10,26 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts import access_tokens, refresh_tokens
+from accounts import access_tokens, refresh_tokens, swap
+from accounts.access_tokens import Grant
 from accounts.clients import Client
 from accounts.conf import auth_settings
-from accounts.errors import RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked, RefreshTokenUnknown
+from accounts.errors import (
+    RefreshTokenExpired,
+    RefreshTokenReused,
+    RefreshTokenRevoked,
+    RefreshTokenUnknown,
+    Unavailable,
+)
 from accounts.events import Event, record
 from accounts.models import EndReason, RefreshToken
 from accounts.refresh_tokens import RefreshSecret
-from accounts.sessions import TokenPair, end, pair, roles_of
+from accounts.sessions import TokenPair, end, grant_of, pair
 
 MOST_GENERATIONS = 100_000
 """How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
+
+_TRIES = 3
 
 
 def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
@@ -30,20 +39,24 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     answered with that same successor. With rotation switched off the same token is answered.
 
     Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
-    for an unknown audience; then nothing is swapped.
+    for an unknown audience; then nothing is swapped. Unavailable where the account keeps changing meanwhile.
     """
     access_tokens.refuse_unknown_audience(audience)
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
-    session = _find_live(presented.session_id, now)
-    if _is_current(session, presented):
-        current = _advance(session, presented, now)
-        if current is not None:
-            record(Event.SESSION_REFRESHED, client=client, user_id=session.owner_id, session_id=session.uuid)
-            return pair(session, current, roles_of(session), now, audience)
-        # Another request moved the session on, or ended it, since it was read.
+    following = _following(presented)
+    for _ in range(_TRIES):
+        grant = _advance(presented, following, now) if following else None
+        if grant is not None and following is not None:
+            record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
+            return pair(grant, following, now, audience)
         session = _find_live(presented.session_id, now)
-    return _answer_spent(session, presented, client, now, audience)
+        if not _is_current(session, presented):
+            return _answer_spent(session, presented, client, now, audience)
+        if following is None:
+            raise RefreshTokenExpired
+        # The owner's password changed while the statement waited: it saw one row from before, one from after.
+    raise Unavailable
 
 
 def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT) -> None:
@@ -69,12 +82,6 @@ def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
     return session
 
 
-def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
-    return presented.generation == session.generation and hmac.compare_digest(
-        presented.digest, bytes(session.secret_digest)
-    )
-
-
 def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
     """Walk from a presented generation to the session's current one; None for what was never issued."""
     if presented.generation > session.generation:
@@ -82,27 +89,24 @@ def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSe
     return refresh_tokens.descendant(presented, generation=session.generation, digest=bytes(session.secret_digest))
 
 
-def _advance(session: RefreshToken, presented: RefreshSecret, now: datetime) -> RefreshSecret | None:
-    """Move the session on by one compare-and-swap; None if another request came first."""
-    settings = auth_settings()
-    unchanged = RefreshToken.objects.live(now).filter(pk=session.pk, secret_digest=presented.digest)
-    if not settings.refresh_token_rotation:
-        return presented if unchanged.update(last_used_at=now) else None
-    successor = refresh_tokens.successor(presented)
-    if successor.generation > MOST_GENERATIONS:
-        raise RefreshTokenExpired
-    expires_at = min(now + settings.refresh_token_lifetime, session.session_expires_at)
-    moved = unchanged.update(
-        secret_digest=successor.digest,
-        generation=successor.generation,
-        expires_at=expires_at,
-        last_used_at=now,
-        rotated_at=now,
+def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
+    return presented.generation == session.generation and hmac.compare_digest(
+        presented.digest, bytes(session.secret_digest)
     )
-    if not moved:
-        return None
-    session.expires_at = expires_at
-    return successor
+
+
+def _following(presented: RefreshSecret) -> RefreshSecret | None:
+    """Give what a session goes on with whose current secret this is; None for the last that there is."""
+    if not auth_settings().refresh_token_rotation:
+        return presented
+    return refresh_tokens.successor(presented) if presented.generation < MOST_GENERATIONS else None
+
+
+def _advance(presented: RefreshSecret, following: RefreshSecret, now: datetime) -> Grant | None:
+    """Move the session on; None if what was presented is not its current secret, or it is over."""
+    if following is presented:
+        return swap.use(presented, now)
+    return swap.move_on(presented, following, now, expires_at=now + auth_settings().refresh_token_lifetime)
 
 
 def _answer_spent(
@@ -114,7 +118,7 @@ def _answer_spent(
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
         record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
-        return pair(session, current, roles_of(session), now, audience)
+        return pair(grant_of(session), current, now, audience)
     record(
         Event.SESSION_REUSED,
         client=client,

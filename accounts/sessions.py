@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from accounts import access_tokens, refresh_tokens, standing
-from accounts.access_tokens import AccessToken
+from accounts.access_tokens import AccessToken, Grant
 from accounts.claims import AccessClaims
 from accounts.clients import Client
 from accounts.conf import auth_settings
@@ -69,7 +69,7 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return pair(session, secret, user.role_names, now, audience)
+    return pair(Grant.of(session, user.role_names), secret, now, audience)
 
 
 def check(claims: AccessClaims) -> User:
@@ -106,7 +106,7 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
     if session is None:
         raise TokenRevoked
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access_tokens.issue(session, roles_of(session), at=now)
+    return access_tokens.issue(grant_of(session), at=now)
 
 
 def carry_over(session_id: UUID, stamp: int) -> None:
@@ -175,15 +175,13 @@ def _owner(user_id: int) -> User:
     return owner
 
 
-def roles_of(session: RefreshToken) -> tuple[str, ...]:
-    """Name the roles of a session's owner, which were fetched with it."""
-    return split_role_names(getattr(session, "fetched_role_names", None))
+def grant_of(session: RefreshToken) -> Grant:
+    """Give what an access token says of a session whose owner, with the roles, was fetched with it."""
+    return Grant.of(session, split_role_names(getattr(session, "fetched_role_names", None)))
 
 
-def pair(
-    session: RefreshToken, secret: RefreshSecret, roles: tuple[str, ...], now: datetime, audience: str | None
-) -> TokenPair:
+def pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:
     """Issue what a client goes on with: an access token, for one audience or for all, and a refresh token."""
-    access = access_tokens.issue(session, roles, at=now, audience=audience)
-    remaining: timedelta = session.expires_at - now
+    access = access_tokens.issue(grant, at=now, audience=audience)
+    remaining: timedelta = grant.expires_at - now
     return TokenPair(access, refresh_tokens.encode(secret), int(remaining.total_seconds()))

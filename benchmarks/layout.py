@@ -56,6 +56,9 @@ class Layout:
             f"CREATE INDEX ON {self.table} (address)",
             f"CREATE INDEX ON {self.table} (end_reason, uuid) WHERE ended_at IS NOT NULL",
             f"CREATE INDEX ON {self.table} USING {self.expires_index} (expires_at)" if self.expires_index else "",
+            # In reality a small part of the table changes while it is analysed. Here it would be most of it, and what
+            # ANALYZE could still see must not be cleared away.
+            f"ALTER TABLE {self.table} SET (autovacuum_analyze_scale_factor = 100)",
             "CHECKPOINT",
         ):
             if statement:

@@ -6,8 +6,8 @@ import secrets
 import pytest
 from django.utils import timezone
 
-from accounts import refresh_tokens
-from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet
+from accounts import refresh_tokens, swap
+from accounts.models import EndReason, RefreshToken
 from tests.conftest import SignedIn
 
 URL = "/api/auth/refreshtoken"
@@ -124,19 +124,48 @@ def test_reuse_ends_one_session_and_no_other(signed_in, clock):
 
 @pytest.fixture
 def overtaken(monkeypatch):
-    """Let something happen between a refresh's reading of the session and its writing."""
+    """Let something happen between a refresh's arrival and its statement."""
 
     def happen(action):
-        live = RefreshTokenQuerySet.live
+        move_on = swap.move_on
 
-        def first_the_other(self, now):
-            monkeypatch.setattr(RefreshTokenQuerySet, "live", live)
+        def first_the_other(*args, **options):
+            monkeypatch.setattr(swap, "move_on", move_on)
             action()
-            return live(self, now)
+            return move_on(*args, **options)
 
-        monkeypatch.setattr(RefreshTokenQuerySet, "live", first_the_other)
+        monkeypatch.setattr(swap, "move_on", first_the_other)
 
     return happen
+
+
+@pytest.fixture
+def torn(monkeypatch):
+    """Let the statement of so many refreshes see owner and session at two different moments."""
+
+    def happen(times):
+        move_on, seen = swap.move_on, []
+
+        def torn_at_first(*args, **options):
+            seen.append(args)
+            return move_on(*args, **options) if len(seen) > times else None
+
+        monkeypatch.setattr(swap, "move_on", torn_at_first)
+
+    return happen
+
+
+def test_a_refresh_during_a_change_of_password_is_tried_again(signed_in, torn):
+    torn(1)
+
+    assert signed_in.refresh(signed_in.refresh_token).status_code == 200
+
+
+def test_a_refresh_that_is_not_to_be_had_costs_no_session(signed_in, torn, assert_refused):
+    torn(3)
+
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 503, "unavailable")
+    assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
 def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, overtaken):
