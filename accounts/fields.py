@@ -52,3 +52,19 @@ class RoleNames(models.Func):
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         """SQLite has STRING_AGG from 3.44 on only."""
         return super().as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+
+class DayOf(models.Func):
+    """The day of a moment by the clock of UTC. A generated column takes it: it depends on no setting."""
+
+    arity = 1
+    output_field = models.DateField()
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """Name the zone: what a session of the database is set to would not be the same for all."""
+        template = "((%(expressions)s AT TIME ZONE 'UTC')::date)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        """SQLite keeps a moment as a text in UTC."""
+        return self.as_sql(compiler, connection, template="date(%(expressions)s)", **context)

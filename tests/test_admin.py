@@ -73,6 +73,12 @@ def test_sessions_are_filtered_by_state(site, states):
 
 def test_sessions_are_filtered_by_the_reason_for_their_end(site, states):
     assert listed(site, "?reason=reused") == {states["reused"]}
+    assert listed(site, "?reason=reused&state=ended") == {states["reused"]}
+
+
+def test_no_session_that_was_not_ended_has_a_reason_for_it(site, states):
+    for state in ("live", "expired"):
+        assert listed(site, f"?reason=reused&state={state}") == set()
 
 
 def test_sessions_are_found_by_owner_address_and_id(site):

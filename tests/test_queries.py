@@ -1,9 +1,13 @@
 """What a request asks of the database."""
 
+import re
+
+import pytest
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts import swap
 from accounts.models import User
 from tests.factories import PASSWORD, make_user
 
@@ -39,6 +43,33 @@ def test_a_repeated_refresh_asks_once_more(signed_in, django_assert_num_queries)
 
     with django_assert_num_queries(2):
         signed_in.refresh(signed_in.refresh_token)
+
+
+def test_a_refresh_changes_no_column_that_is_indexed_but_the_day(signed_in):
+    changes = re.findall(r"(\w+) =", swap._MOVE_ON)
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, "accounts_refreshtoken")
+
+    assert len(changes) == 5
+    assert {name for one in constraints.values() if one["index"] for name in one["columns"]}.isdisjoint(changes)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="heap-only tuples are PostgreSQL's")
+def test_a_refresh_leaves_all_indexes_alone(signed_in):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_reset()")
+    token = signed_in.refresh_token
+    for _ in range(20):
+        token = signed_in.refresh(token).json()["refreshToken"]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'accounts_refreshtoken'"
+        )
+        updates, hot = cursor.fetchone()
+    assert hot == updates >= 20
 
 
 def test_a_sign_in_asks_six_times_two_of_them_for_the_history(api, django_assert_max_num_queries):

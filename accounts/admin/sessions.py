@@ -64,7 +64,11 @@ class EndReasonFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep the sessions that ended for the reason chosen; naming the end as well lets an index answer."""
-        return queryset.filter(ended_at__isnull=False, end_reason=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        if request.GET.get(StateFilter.parameter_name, SessionState.ENDED) != SessionState.ENDED:
+            return queryset.none()  # no planner sees that, and reads all that ended
+        return queryset.filter(ended_at__isnull=False, end_reason=self.value())
 
 
 @admin.register(RefreshToken)
