@@ -4,15 +4,16 @@ It is written out, for Django's own UPDATE returns nothing and is put together a
 and the work on both took two thirds of a refresh.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
 from accounts.access_tokens import Grant
 from accounts.conf import auth_settings
-from accounts.models import RefreshToken, split_role_names
+from accounts.models import split_role_names
 from accounts.refresh_tokens import RefreshSecret
 
 _SWAP = """
@@ -42,7 +43,7 @@ def move_on(
     values = {
         "next_digest": successor.digest,
         "generation": successor.generation,
-        "expires_at": _to_database("expires_at", expires_at),
+        "expires_at": _to_database(expires_at),
     }
     return _run(_MOVE_ON, presented, now, values)
 
@@ -50,9 +51,9 @@ def move_on(
 def _run(changes: str, presented: RefreshSecret, now: datetime, values: dict[str, Any]) -> Grant | None:
     profile = auth_settings().profile_claims
     given = {
-        "session_id": _to_database("uuid", presented.session_id),
+        "session_id": _identifier(presented.session_id),
         "digest": presented.digest,
-        "now": _to_database("expires_at", now),
+        "now": _to_database(now),
         **values,
     }
     with connection.cursor() as cursor:
@@ -80,15 +81,14 @@ def _statement(vendor: str, changes: str, profile: tuple[str, ...]) -> str:
     )
 
 
-def _to_database(field_name: str, value: Any) -> Any:
-    field: Any = RefreshToken._meta.get_field(field_name)
-    return field.get_db_prep_value(value, connection)
+def _identifier(value: UUID) -> UUID | str:
+    return value if connection.features.has_native_uuid_field else value.hex
 
 
-def _moment(value: Any) -> datetime:
-    """Read a time as the database gives it; SQLite gives a text."""
-    column: Any = RefreshToken._meta.get_field("expires_at").get_col("")
-    for convert in connection.ops.get_db_converters(column):
-        value = convert(value, column, connection)
-    moment: datetime = value
-    return moment
+def _to_database(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _moment(value: datetime) -> datetime:
+    """Read a time as the database gives it: with its zone, or, from SQLite, in UTC and without."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
