@@ -92,6 +92,9 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASE["OPTIONS"] = {
+        # What is asked again is planned once. PgBouncer passes that on from 1.21, with max_prepared_statements.
+        "server_side_binding": True,
+        "prepare_threshold": 3,
         "connect_timeout": _DATABASE_TIMEOUT,
         "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
         # A connection whose other end is gone is noticed in seconds, not in the kernel's two hours.
