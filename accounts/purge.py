@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 from django.utils import timezone
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from accounts import leaving
 from accounts.clients import NO_CLIENT
@@ -59,5 +60,10 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
         if not batch:
             return
         # The condition once more: a row may have changed, or be gone, since it was read.
-        deleted, _ = rows.filter(pk__in=batch).delete()
-        yield deleted
+        yield _delete(rows.filter(pk__in=batch))
+
+
+# Where a service writes without a pause, SQLite's lock is free for moments only, and whoever waits may miss them all.
+@retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(6), reraise=True)
+def _delete(rows: models.QuerySet[Any]) -> int:
+    return rows.delete()[0]

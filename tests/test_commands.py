@@ -5,10 +5,11 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from accounts import guessing, purge
 from accounts.clients import Client
-from accounts.models import GuessCount, KnownOrigin, RefreshToken, Role, User
+from accounts.models import GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, Role, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -121,6 +122,19 @@ class TestPurge:
 
     def test_it_deletes_in_batches(self):
         assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
+
+    def test_a_batch_whose_turn_did_not_come_is_tried_again(self, monkeypatch):
+        turns = iter((OperationalError("database is locked"), OperationalError("database is locked"), None))
+        delete = RefreshTokenQuerySet.delete
+
+        def after_its_turn(rows):
+            if (refused := next(turns, None)) is not None:
+                raise refused
+            return delete(rows)
+
+        monkeypatch.setattr(RefreshTokenQuerySet, "delete", after_its_turn)
+
+        assert run("purge_expired_tokens").startswith("3 expired sessions, ")
 
     def test_networks_not_seen_for_a_year_are_forgotten(self, clock):
         clock.advance(days=360)
