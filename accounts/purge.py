@@ -55,15 +55,14 @@ def delete_abandoned_sign_ups(batch_size: int) -> Iterator[int]:
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
     """Delete rows, each batch in a transaction of its own; yield how many each one deleted."""
-    while True:
-        batch = list(rows.order_by().values_list("pk", flat=True)[:batch_size])
-        if not batch:
-            return
-        # The condition once more: a row may have changed, or be gone, since it was read.
-        yield _delete(rows.filter(pk__in=batch))
+    while deleted := _delete_batch(rows, batch_size):
+        yield deleted
 
 
-# Where a service writes without a pause, SQLite's lock is free for moments only, and whoever waits may miss them all.
+# Where a service writes without a pause, SQLite's lock is free for moments only: whoever waits may miss them all.
 @retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(6), reraise=True)
-def _delete(rows: models.QuerySet[Any]) -> int:
-    return rows.delete()[0]
+def _delete_batch(rows: models.QuerySet[Any], batch_size: int) -> int:
+    # What another purge is at is left to it.
+    batch = rows.order_by().select_for_update(skip_locked=True).values("pk")[:batch_size]
+    deleted: int = rows.model._default_manager.filter(pk__in=batch).delete()[0]
+    return deleted
