@@ -13,6 +13,7 @@ import platform
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 from benchmarks.contestants import PASSWORD, Contestant, contestants, read_rate, scheme
 
 FLOOR = "DRF view, no authentication (floor)"
+RAW = "Argon2id alone (floor)"
 REFRESH = """
 local token = "%s"
 request = function()
@@ -53,7 +55,7 @@ def main() -> None:
         for contestant in taking_part:
             own = folder / str(contestant.port)
             own.mkdir()
-            contestant.start(_database(options.database, own), own)
+            contestant.start(database_url(options.database, own), own)
             stack.callback(contestant.stop)
         for endpoint in options.endpoint or ("protected", "signin", "refresh"):
             _table(endpoint, [one for one in taking_part if endpoint in one.paths], options, folder)
@@ -61,7 +63,11 @@ def main() -> None:
 
 def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Namespace, folder: Path) -> None:
     measured: dict[str, list[tuple[float, float]]] = {one.name: [] for one in taking_part}
+    if endpoint == "signin":
+        measured = {RAW: [], **measured}
     for _ in range(options.rounds + 1):
+        if RAW in measured:
+            measured[RAW].append(_hash_alone(options.seconds))
         for one in taking_part:
             before = one.cpu()
             rate, total = _load(one, endpoint, options.seconds, folder)
@@ -70,19 +76,25 @@ def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Names
         name: (statistics.median(cpu for cpu, _ in rounds[1:]), statistics.median(rate for _, rate in rounds[1:]))
         for name, rounds in measured.items()  # the first round warms up
     }
-    floor_cpu, floor_rate = medians.get(FLOOR, next(iter(medians.values())))
+    floor_cpu, floor_rate = medians.get(FLOOR if endpoint == "protected" else RAW, next(iter(medians.values())))
     print(
         f"\n## {endpoint}, {options.database}, Python {platform.python_version()}, {options.rounds} rounds of {options.seconds} s\n"
     )
     print(
         "| | CPU us/request | over the first floor | requests/s | over the first floor | worker MiB |\n| --- | --- | --- | --- | --- | --- |"
     )
-    for one in taking_part:
-        cpu, rate = medians[one.name]
+    memory = {one.name: f"{one.memory() / 2**20:.0f}" for one in taking_part}
+    for name, (cpu, rate) in medians.items():
         print(
-            f"| {one.name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.0f} | {rate / floor_rate:.2f} "
-            f"| {one.memory() / 2**20:.0f} |", flush=True,
+            f"| {name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.1f} | {rate / floor_rate:.2f} "
+            f"| {memory.get(name, '')} |", flush=True,
         )  # fmt: skip
+
+
+def _hash_alone(seconds: int) -> tuple[float, float]:
+    command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.hashing", str(seconds)]
+    cpu, rate = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return cpu * 1e6, rate
 
 
 def _load(one: Contestant, endpoint: str, seconds: int, folder: Path) -> tuple[float, int]:
@@ -101,7 +113,8 @@ def _load(one: Contestant, endpoint: str, seconds: int, folder: Path) -> tuple[f
     return read_rate(told.stdout)
 
 
-def _database(kind: str, folder: Path) -> str:
+def database_url(kind: str, folder: Path) -> str:
+    """Make a database of the kind, new and empty; return its address."""
     if kind == "sqlite":
         return f"sqlite:///{folder / 'db.sqlite3'}"
     with warnings.catch_warnings():

@@ -1,0 +1,110 @@
+"""Replays refresh tokens many times at once, and refreshes one session a thousand times; counts what is left of both.
+
+    python -m benchmarks.replays [--database sqlite|postgresql] [--only REGEX] [--sessions 25] [--replays 25]
+
+A session with two different successors is one that a thief and its owner both go on with.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import re
+import sqlite3
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import psycopg
+
+from benchmarks.contestants import Contestant, contestants
+from benchmarks.run import database_url
+
+TABLES = {
+    "ours": ("accounts_refreshtoken",),
+    "simplejwt": ("token_blacklist_outstandingtoken", "token_blacklist_blacklistedtoken"),
+}
+
+
+def refresh(one: Contestant, connection: http.client.HTTPConnection, token: str) -> str | None:
+    """Refresh once; return the successor, or None where that was refused."""
+    body = json.dumps({"refreshToken" if one.is_ours else "refresh": token})
+    connection.request("POST", one.paths["refresh"], body, {"Content-Type": "application/json"})
+    answer = json.loads(connection.getresponse().read())
+    return answer.get("refreshToken") or answer.get("refresh")
+
+
+def split(one: Contestant, sessions: int, replays: int) -> int:
+    """Replay the token of each session from so many connections at once; count those that went on in two ways."""
+    count = 0
+    connections = [http.client.HTTPConnection("127.0.0.1", one.port) for _ in range(replays)]
+    with ThreadPoolExecutor(replays) as pool:
+        for _ in range(sessions):
+            one.renew()
+            barrier = Barrier(replays)
+
+            def replay(connection: http.client.HTTPConnection, barrier: Barrier = barrier) -> str | None:
+                barrier.wait()
+                return refresh(one, connection, one.refresh)
+
+            count += len(set(pool.map(replay, connections)) - {None}) > 1
+    return count
+
+
+def stored(one: Contestant, address: str) -> tuple[int, int]:
+    """Count the rows of the contestant's tables of tokens, and their bytes with those of their indexes."""
+    tables = TABLES["ours" if one.is_ours else one.peer]
+    connect: Any = psycopg.connect if address.startswith("postgres") else sqlite3.connect
+    with contextlib.closing(connect(address.removeprefix("sqlite:///"))) as connection:
+        rows = sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
+        if address.startswith("postgres"):
+            sizes = [f"pg_total_relation_size('{table}')" for table in tables]
+            return rows, connection.execute(f"SELECT {' + '.join(sizes)}").fetchone()[0]
+        names = ", ".join(f"'{table}'" for table in tables)
+        sql = f"SELECT sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name) WHERE tbl_name IN ({names})"
+        with contextlib.suppress(sqlite3.OperationalError):  # not every SQLite is built with dbstat
+            return rows, connection.execute(sql).fetchone()[0]
+        return rows, connection.execute("PRAGMA page_count").fetchone()[0] * 4096
+
+
+def main() -> None:
+    """Do both, and print a line for each that takes part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--only", default="LAG=0|simplejwt$")
+    parser.add_argument("--sessions", type=int, default=25)
+    parser.add_argument("--replays", type=int, default=25)
+    parser.add_argument("--refreshes", type=int, default=1000)
+    options = parser.parse_args()
+    print(
+        f"| {options.database} | sessions that went on in two ways | rows, bytes before {options.refreshes} refreshes "
+        "| after |\n| --- | --- | --- | --- |"
+    )
+    for one in contestants():
+        if "refresh" not in one.paths or not re.search(options.only, one.name):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            one.settings["WORKERS"] = "2"
+            address = database_url(options.database, Path(folder))
+            one.start(address, Path(folder))
+            try:
+                before = stored(one, address)
+                connection, token = http.client.HTTPConnection("127.0.0.1", one.port), one.refresh
+                for _ in range(options.refreshes):
+                    token = refresh(one, connection, token) or token
+                time.sleep(2)  # until the database's own housekeeping is through
+                after = stored(one, address)
+                number = split(one, options.sessions, options.replays)
+            finally:
+                one.stop()
+        print(
+            f"| {one.name} | {number} of {options.sessions} | {before[0]}, {before[1]} | {after[0]}, {after[1]} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
