@@ -103,13 +103,13 @@ def _recognise(user: User, client: Client) -> None:
     Raises InvalidCredentials.
     """
     now = timezone.now()
-    is_fresh = user.origin_noted_at is not None and now - user.origin_noted_at < RENEWED_AFTER
-    if user.knows_network and user.knows_device and is_fresh:
+    is_fresh = user.device_noted_at is not None and now - user.device_noted_at < RENEWED_AFTER
+    if user.knows_network and is_fresh:
         return
     try:
         KnownOrigin.objects.remember(user, *origin_of(client), at=now)
     except IntegrityError:
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None
-    if user.knows_any_device and not user.knows_device:
+    if user.knows_any_device and user.device_noted_at is None:
         record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)
