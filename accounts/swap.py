@@ -18,7 +18,8 @@ from accounts.refresh_tokens import RefreshSecret
 
 _SWAP = """
     UPDATE accounts_refreshtoken SET {changes}
-    WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND ended_at IS NULL AND expires_at > %(now)s
+    WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
+      AND ended_at IS NULL AND expires_at > %(now)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
     RETURNING owner_id, authenticated_at, expires_at, {names}, {columns}
 """
@@ -53,6 +54,7 @@ def _run(changes: str, presented: RefreshSecret, now: datetime, values: dict[str
     given = {
         "session_id": _identifier(presented.session_id),
         "digest": presented.digest,
+        "presented_generation": presented.generation,
         "now": _to_database(now),
         **values,
     }

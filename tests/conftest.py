@@ -8,6 +8,7 @@ import time_machine
 from django.conf import settings
 from django.db import connection
 from django.test import Client, override_settings
+from hypothesis import settings as hypothesis_settings
 
 from accounts.access_tokens import verify
 from accounts.background import Lane
@@ -16,6 +17,10 @@ from accounts.conf import AuthSettings
 from accounts.models import User
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_administrator, make_user
+
+# The same examples in each run: what fails in CI fails at every desk.
+hypothesis_settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True)
+hypothesis_settings.load_profile("same")
 
 SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is dt.timedelta}
 
