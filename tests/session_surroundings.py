@@ -1,0 +1,93 @@
+"""Where a machine of sessions runs: a clock, settings and a database of its own, for as long as it runs."""
+
+import contextlib
+import logging
+from datetime import UTC, datetime
+from itertools import count
+
+import time_machine
+from django.conf import settings
+from django.db import transaction
+from django.test import override_settings
+from hypothesis.stateful import RuleBasedStateMachine
+
+from accounts import access_tokens
+from accounts.models import User
+from tests.session_model import (
+    ACCESS_LIFETIME,
+    GRACE,
+    REFRESH_LIFETIME,
+    SESSION_LIFETIME,
+    Access,
+    Owner,
+    World,
+)
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+numbers = count(1)
+
+
+class Heard(logging.Handler):
+    """Keeps the events that are told."""
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def emit(self, record):
+        self.events.append(record.event)
+
+
+class Surroundings(RuleBasedStateMachine):
+    rotates = True
+
+    def __init__(self):
+        super().__init__()
+        spans = {
+            "access_token_lifetime": ACCESS_LIFETIME,
+            "refresh_token_lifetime": REFRESH_LIFETIME,
+            "session_lifetime": SESSION_LIFETIME,
+            "refresh_token_grace": GRACE,
+        }
+        self.world = World()
+        self.heard = Heard()
+        self._around = contextlib.ExitStack()
+        self.clock = self._around.enter_context(time_machine.travel(START, tick=False))
+        auth = {**settings.AUTH, **spans, "refresh_token_rotation": self.rotates}
+        self._around.enter_context(override_settings(AUTH=auth))
+        self._around.enter_context(transaction.atomic())
+        logger = logging.getLogger("accounts.events")
+        logger.addHandler(self.heard)
+        self._around.callback(logger.removeHandler, self.heard)
+
+    def teardown(self):
+        transaction.set_rollback(True)
+        self._around.close()
+
+    @property
+    def now(self):
+        return datetime.now(UTC)
+
+    @contextlib.contextmanager
+    def telling(self, *events):
+        self.heard.events.clear()
+        yield
+        assert self.heard.events == list(events)
+
+    # What is handed out
+
+    def _sign_up(self):
+        name, password = f"someone{next(numbers)}", "the first of them"
+        user = User.objects.create_user(name, f"{name}@example.com", password)
+        return Owner(user=user, roles=frozenset({"user"}), password=password)
+
+    def _receive(self, token, session):
+        """Note an access token, and that it says what holds at this moment."""
+        owner = session.owner
+        claims = access_tokens.verify(token.text, at=self.now)
+        assert (claims.session_id, claims.user_id) == (session.uuid, owner.user.pk)
+        assert (claims.roles, claims.token_version) == (tuple(sorted(owner.roles)), owner.version)
+        assert claims.auth_time == int(session.authenticated_at.timestamp())
+        expires_at = min(self.now + ACCESS_LIFETIME, session.expires_at)
+        assert claims.expires_at == int(expires_at.timestamp())
+        session.accesses.append(Access(token.text, session, owner.version, expires_at, owner.user.pk))
