@@ -108,12 +108,19 @@ class Sessions(Surroundings):
         for _ in range(times):
             self.refresh(session, session.generation - token)
 
-    @rule(target=opened, owner=owners, times=st.integers(1, 3), age=AGES)
-    def go_on(self, owner, times, age):
+    @rule(
+        target=opened,
+        owner=owners,
+        times=st.integers(1, 3),
+        seconds=st.sampled_from([0, 0, 9, 10, 3600]),
+        age=AGES,
+    )
+    def go_on(self, owner, times, seconds, age):
         live = [session for session in self.world.of(owner) if session.is_in_force(self.now)]
         session = live[-1] if live else self.sign_in(owner)
         for _ in range(times):
             self.refresh(session, 0)
+        self.pass_time(seconds)
         self.refresh(session, age)
         return session
 
