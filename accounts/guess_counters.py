@@ -5,10 +5,11 @@ to Redis; it has no storage for a SQL database, and none that processes of one m
 one statement of our own.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -26,28 +27,42 @@ Counter = tuple[str, int]
 
 _CACHE_TIMEOUT = 2  # seconds
 
-_ADD = """
+_COUNT = """
     INSERT INTO accounts_guesscount (key, count, resets_at) VALUES {rows}
     ON CONFLICT (key) DO UPDATE SET
         count = CASE WHEN accounts_guesscount.resets_at <= %s THEN excluded.count
-                     ELSE accounts_guesscount.count + %s END,
+                     ELSE accounts_guesscount.count + excluded.count END,
         resets_at = CASE WHEN accounts_guesscount.resets_at <= %s THEN excluded.resets_at
                          ELSE accounts_guesscount.resets_at END
-    RETURNING key, count
+    RETURNING key, count, resets_at
 """
+# An UPDATE would lock the rows in an order of its own.
+_GIVE_BACK = """
+    INSERT INTO accounts_guesscount (key, count, resets_at) VALUES {rows}
+    ON CONFLICT (key) DO UPDATE SET count = accounts_guesscount.count - 1
+    WHERE accounts_guesscount.resets_at = excluded.resets_at
+"""
+
+
+class Count(NamedTuple):
+    """What a counter stood at when it had counted, and when that window of it ends, in seconds since the epoch."""
+
+    key: str
+    amount: int
+    resets_at: float
 
 
 class Counters(Protocol):
     """Counts in windows: one starts with its first count and is not prolonged by later ones."""
 
-    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
-        """Add `amount`, which may be negative, to each; return what each has now."""
+    def count(self, counters: Sequence[Counter]) -> list[Count]:
+        """Count one more on each; return what each has now."""
 
-    def forget_empty(self, counters: Sequence[Counter]) -> None:
+    def give_back(self, counted: Sequence[Count]) -> None:
+        """Uncount that; where the window is over, nothing is left of it to uncount."""
+
+    def forget_empty(self, counted: Sequence[Count]) -> None:
         """Keep none of those that count nothing: refused attempts on names without number leave nothing behind."""
-
-    def resets_at(self, key: str) -> float:
-        """Return when the window of a counter ends, in seconds since the epoch."""
 
     def check(self) -> bool:
         """Tell whether the counters can be reached."""
@@ -56,23 +71,26 @@ class Counters(Protocol):
 class DatabaseCounters:
     """Counts in a table."""
 
-    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
-        """Add to all of them in one statement, which locks the rows in the order given."""
+    def count(self, counters: Sequence[Counter]) -> list[Count]:
+        """Count on all of them in one statement, which locks the rows in the order given."""
         now = time.time()
-        rows = ", ".join(["(%s, %s, %s)"] * len(counters))
-        values = [value for key, window in counters for value in (key, max(amount, 0), now + window)]
+        rows = ", ".join(["(%s, 1, %s)"] * len(counters))
+        values = [value for key, window in counters for value in (key, now + window)]
         with connection.cursor() as cursor:
-            cursor.execute(_ADD.format(rows=rows), [*values, now, amount, now])
-            counts = dict(cursor.fetchall())
+            cursor.execute(_COUNT.format(rows=rows), [*values, now, now])
+            counts = {row[0]: Count(*row) for row in cursor.fetchall()}
         return [counts[key] for key, _ in counters]
 
-    def forget_empty(self, counters: Sequence[Counter]) -> None:
-        """Delete their rows."""
-        GuessCount.objects.filter(key__in=[key for key, _ in counters], count__lte=0).delete()
+    def give_back(self, counted: Sequence[Count]) -> None:
+        """Uncount on all of them in one statement, which locks the rows in the same order."""
+        rows = ", ".join(["(%s, 0, %s)"] * len(counted))
+        values = [value for count in counted for value in (count.key, count.resets_at)]
+        with connection.cursor() as cursor:
+            cursor.execute(_GIVE_BACK.format(rows=rows), values)
 
-    def resets_at(self, key: str) -> float:
-        """Return when the window ends; now, where the counter is gone."""
-        return GuessCount.objects.filter(key=key).values_list("resets_at", flat=True).first() or time.time()
+    def forget_empty(self, counted: Sequence[Count]) -> None:
+        """Delete their rows."""
+        GuessCount.objects.filter(key__in=[count.key for count in counted], count__lte=0).delete()
 
     def check(self) -> bool:
         """Ask the table for anything."""
@@ -88,16 +106,21 @@ class CacheCounters:
             url, wrap_exceptions=True, socket_timeout=_CACHE_TIMEOUT, socket_connect_timeout=_CACHE_TIMEOUT
         )
 
-    def add(self, counters: Sequence[Counter], amount: int) -> list[int]:
-        """Add to one after the other."""
-        return [_reach(self._storage.incr, key, window, amount) for key, window in counters]
+    def count(self, counters: Sequence[Counter]) -> list[Count]:
+        """Count on one after the other."""
+        return [
+            Count(key, _reach(self._storage.incr, key, window), _reach(self._storage.get_expiry, key))
+            for key, window in counters
+        ]
 
-    def forget_empty(self, counters: Sequence[Counter]) -> None:
+    def give_back(self, counted: Sequence[Count]) -> None:
+        """Uncount on one after the other."""
+        for count in counted:
+            if time.time() < count.resets_at:
+                _reach(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
+
+    def forget_empty(self, counted: Sequence[Count]) -> None:
         """Leave them to their windows, at whose end the cache drops them."""
-
-    def resets_at(self, key: str) -> float:
-        """Return when the window ends."""
-        return _reach(self._storage.get_expiry, key)
 
     def check(self) -> bool:
         """Ping it."""

@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from accounts.clients import Client
 from accounts.conf import Limit, auth_settings
 from accounts.errors import Throttled
-from accounts.guess_counters import Counter, counters
+from accounts.guess_counters import Count, counters
 
 LETTERS_TO_UNVERIFIED = Limit(10, 86400)
 """Anybody can give anybody's address for an account, and have this service write to it."""
@@ -24,13 +24,13 @@ LETTERS_TO_UNVERIFIED = Limit(10, 86400)
 class Guess:
     """Attempts that were counted in advance, until it is known whether they failed."""
 
-    def __init__(self, counted: list[Counter]) -> None:
+    def __init__(self, counted: list[Count]) -> None:
         self._counted = counted
 
     def give_back(self) -> None:
         """Uncount them: they were no failure."""
         if self._counted:
-            counters().add(self._counted, -1)
+            counters().give_back(self._counted)
 
 
 def count_for_address(client: Client) -> Guess:
@@ -103,12 +103,11 @@ def _is_within(limit: Limit | None, *what: str) -> bool:
 
 def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:
     limits = [(limit, digest_of(str(limit), *what)) for limit, *what in attempts if limit is not None]
-    counted = [(key, limit.window) for limit, key in limits]
-    guess = Guess(counted)
-    counts = counters().add(counted, 1) if counted else []
-    for (limit, key), count in zip(limits, counts, strict=True):
-        if count > limit.amount:
+    counts = counters().count([(key, limit.window) for limit, key in limits]) if limits else []
+    guess = Guess(counts)
+    for (limit, _), count in zip(limits, counts, strict=True):
+        if count.amount > limit.amount:
             guess.give_back()
-            counters().forget_empty(counted)
-            raise Throttled(max(1, math.ceil(counters().resets_at(key) - time.time())))
+            counters().forget_empty(counts)
+            raise Throttled(max(1, math.ceil(count.resets_at - time.time())))
     return guess

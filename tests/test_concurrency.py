@@ -1,12 +1,10 @@
 """Many at once, with real threads, each on a connection of its own."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Thread
+from threading import Thread
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 
 from accounts import mail_tokens, roles
 from accounts.mail_tokens import Purpose
@@ -14,24 +12,9 @@ from accounts.models import Activity, RefreshToken, User
 from accounts.models.origins import KnownOriginQuerySet
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
-
-
-def at_once(*tasks):
-    """Run the tasks in a thread each, start them together, and return what they return."""
-    barrier = Barrier(len(tasks))
-
-    def run(task):
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=30)
-            return task()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        return list(pool.map(run, tasks))
 
 
 @pytest.fixture
