@@ -9,7 +9,7 @@ from accounts.models import User
 
 ACCESS_LIFETIME = timedelta(seconds=900)
 REFRESH_LIFETIME = timedelta(seconds=3600)
-SESSION_LIFETIME = timedelta(seconds=9000)
+SESSION_LIFETIME = timedelta(seconds=4000)
 GRACE = timedelta(seconds=10)
 
 
