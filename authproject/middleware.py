@@ -5,20 +5,45 @@ in turn it would take a protected one a fifth of its time.
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
 API = ("/api/", "/.well-known/")
+DOCS = "/api/docs"
+"""The one page among what is there for programs."""
+
+# What programs read is no page: a browser that is led there runs nothing in it, and lets no page frame it.
+_POLICY_OF_API = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+# Swagger UI and the widgets of the admin set styles of their own; scripts come from files alone.
+_POLICY_OF_PAGES = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
+
+
+class ContentPolicyMiddleware:
+    """Says what a browser may make of an answer (Content Security Policy), where its view has not said so."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        response = self._get_response(request)
+        policy = _POLICY_OF_API if _is_for_programs(request) else _POLICY_OF_PAGES
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
 
 
 class CrossOriginMiddleware(CorsMiddleware):
@@ -56,6 +81,8 @@ class PageMiddleware:
         if not request.path_info.startswith(API):
             return self._pages(request)
         request.get_host()
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            return _refusal_of_plain_http()
         if "HTTP_COOKIE" in request.META:
             self._csrf.process_request(request)
         return self._csrf.process_response(request, self._view(request))
@@ -65,3 +92,13 @@ class PageMiddleware:
         if request.path_info.startswith(API):
             return None
         return next(filter(None, (ask(request, *view) for ask in self._before_views)), None)
+
+
+def _is_for_programs(request: HttpRequest) -> bool:
+    return request.path_info.startswith(API) and not request.path_info.startswith(DOCS)
+
+
+def _refusal_of_plain_http() -> JsonResponse:
+    """Refuse what a redirect would hide: a program that sends passwords and tokens for all to read."""
+    body = {"message": "This API is reached by https alone.", "code": "invalid_request"}
+    return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)

@@ -124,6 +124,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "authproject.middleware.ContentPolicyMiddleware",
     "authproject.middleware.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -228,12 +229,15 @@ CORS_ALLOW_CREDENTIALS = True
 # Security. What depends on TLS is on when PUBLIC_URL says that people come by https.
 
 SECURE_SSL_REDIRECT = _IS_TLS
-SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]
+# Programs are not led to https but refused, in `authproject.middleware`: who is led there never learns of it.
+SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^api/(?!docs)", r"^\.well-known/"]
 SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
 SECURE_HSTS_PRELOAD = _IS_TLS
 SESSION_ENGINE = "accounts.admin_sessions"
 SESSION_COOKIE_SECURE = _IS_TLS
+# No other host can set a cookie of this name here (RFC 6265bis section 4.1.3.2); browsers keep it over TLS alone.
+SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"
 CSRF_COOKIE_SECURE = _IS_TLS
 # A page of a sister site reads this cookie to repeat its value.
 CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None

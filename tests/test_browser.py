@@ -294,3 +294,30 @@ def test_a_page_without_a_good_token_says_so(local, context):
     page.click("button")
 
     page.wait_for_selector("text=This link was used, is too old, or was never sent.")
+
+
+def test_pages_break_none_of_the_rules_that_they_set_the_browser(local, context):
+    make = "from accounts.models import User; User.objects.create_superuser('root', 'root@example.com', 'a long one 7')"
+    local.manage("shell", "--no-imports", "-v0", "-c", make)
+    base, complaints = f"http://localhost:{local.port}", []
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+
+    page.goto(f"{base}/api/docs")
+    page.wait_for_selector("[data-path='/api/auth/signin']")
+    page.goto(f"{base}/admin/")
+    page.fill("[name=username]", "root")
+    page.fill("[name=password]", "a long one 7")
+    page.click("[type=submit]")
+    for path in (
+        "user/",
+        "user/1/change/",
+        "user/add/",
+        "refreshtoken/",
+        "activity/?user__id__exact=1",
+        "service/add/",
+    ):
+        page.goto(f"{base}/admin/accounts/{path}")
+    page.wait_for_selector("text=Log out")
+
+    assert [complaint for complaint in complaints if "Content Security Policy" in complaint] == []

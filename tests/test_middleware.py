@@ -42,3 +42,48 @@ def test_every_answer_carries_the_security_headers(site, path):
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/test/all", "/api/test/user", "/api/nothing", "/.well-known/jwks.json"])
+def test_a_browser_that_is_led_to_an_answer_for_programs_runs_nothing_in_it(site, path):
+    policy = site.get(path).headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "sandbox", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/api/docs", "/verify-email", "/nothing"])
+def test_a_page_runs_scripts_from_files_alone_and_in_no_frame(site, path):
+    policy = site.get(path).headers["Content-Security-Policy"].split("; ")
+    named = dict(directive.split(" ", 1) for directive in policy)
+    assert named.get("script-src", named["default-src"]) == "'self'"
+    assert named.get("object-src", named["default-src"]) == "'none'"
+    assert (named["base-uri"], named["frame-ancestors"]) == ("'none'", "'none'")
+
+
+def test_a_request_for_a_foreign_host_is_answered_under_a_policy_too(client):
+    assert (
+        "sandbox" in client.get("/api/test/all", headers={"host": "evil.example.com"})["Content-Security-Policy"]
+    )
+
+
+@pytest.mark.parametrize("path", ["/api/auth/signin", "/api/test/all", "/.well-known/jwks.json"])
+def test_by_plain_http_programs_are_refused_and_not_led_to_https(settings, path):
+    settings.SECURE_SSL_REDIRECT = True
+    refused = Client().get(path)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert "https" in refused.json()["message"]
+    assert Client().get(path, secure=True).status_code in {200, 405}
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/api/docs", "/verify-email"])
+def test_by_plain_http_people_are_led_to_https(settings, path):
+    settings.SECURE_SSL_REDIRECT = True
+    led = Client().get(path)
+    assert (led.status_code, led["Location"]) == (301, f"https://testserver{path}")
+
+
+def test_no_method_gives_back_what_a_request_carries(site):
+    for path in ("/api/test/all", "/admin/", "/verify-email"):
+        answer = site.generic("TRACE", path, HTTP_AUTHORIZATION="Bearer secret")
+        assert b"secret" not in answer.content

@@ -5,7 +5,7 @@ from django.urls import reverse
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -68,8 +68,8 @@ class Schema(PublicView):
         return Response(schema.document())
 
 
-class Docs(PublicView, SpectacularSwaggerView):
-    """The page of the OpenAPI document; it loads nothing from elsewhere."""
+class Docs(PublicView, SpectacularSwaggerSplitView):
+    """The page of the OpenAPI document; it loads nothing from elsewhere, and runs no script but from files."""
 
     renderer_classes = [TemplateHTMLRenderer]
 
