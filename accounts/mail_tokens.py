@@ -10,6 +10,8 @@ stored. It carries a proof, an HMAC over what must not have changed since it was
 SECRET_KEY alone makes no token that resets a password: the stamp is 63 random bits in the database.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 
@@ -19,7 +21,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from accounts import guessing
 from accounts.clients import Client
 from accounts.conf import auth_settings
-from accounts.errors import MailTokenInvalid
+from accounts.errors import MailTokenInvalid, Throttled
+from accounts.events import Event, record
 from accounts.identifiers import comparison_key
 from accounts.models import NOBODY, User
 from accounts.origins import origin_of
@@ -43,7 +46,9 @@ def addressee(email: str, client: Client) -> int | None:
     """
     user = User.objects.with_email(email).with_known_origin(*origin_of(client)).first()
     is_known_network = user is not None and user.knows_network
-    if not guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network):
+    with _telling_of_limits(client):
+        may_be_mailed = guessing.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network)
+    if not may_be_mailed:
         return None
     return NOBODY if user is None else user.pk
 
@@ -58,7 +63,8 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
 
     Raises Throttled, or MailTokenInvalid for one that is used, too old, or was never issued: which is not told.
     """
-    guess = guessing.count_for_address(client)
+    with _telling_of_limits(client):
+        guess = guessing.count_for_address(client)
     lifetime: timedelta = auth_settings().mail_token_lifetime
     if len(token) > _LONGEST or not token.isascii():
         raise MailTokenInvalid
@@ -71,6 +77,15 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
         raise MailTokenInvalid
     guess.give_back()
     return user
+
+
+@contextmanager
+def _telling_of_limits(client: Client) -> Iterator[None]:
+    try:
+        yield
+    except Throttled:
+        record(Event.MAIL_LOCKED_OUT, client=client)
+        raise
 
 
 def _signer(purpose: Purpose) -> signing.TimestampSigner:

@@ -18,20 +18,30 @@ from rest_framework.exceptions import (
     UnsupportedMediaType,
     ValidationError,
 )
+from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import (
     AuthError,
+    CsrfFailed,
     InvalidClient,
     InvalidCredentials,
     InvalidRequest,
     Kind,
+    MailTokenInvalid,
     RecentAuthenticationRequired,
+    RefreshTokenUnknown,
+    RoleNotAllowed,
+    RoleRequired,
     Throttled,
+    TokenInvalid,
     TokenMissing,
     Unavailable,
 )
+from accounts.errors import NotFound as NothingOfTheirs
+from accounts.events import Event, record
 
 logger = logging.getLogger("api.errors")
 
@@ -46,6 +56,22 @@ STATUSES: Mapping[Kind, int] = {
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 CHALLENGE = 'Bearer realm="api"'
 
+_OF_SOMEBODY = (RoleRequired, RecentAuthenticationRequired, NothingOfTheirs)
+"""Refused is a user who is known by then."""
+
+_TOLD = (
+    *_OF_SOMEBODY,
+    InvalidClient,
+    CsrfFailed,
+    MailTokenInvalid,
+    RefreshTokenUnknown,
+    RoleNotAllowed,
+    TokenInvalid,
+)
+"""What no honest client runs into in the normal course of things: who looks for attacks looks for these.
+
+Limits that are reached are told where they are counted."""
+
 
 class PayloadTooLarge(APIException):
     """The body is longer than this endpoint reads."""
@@ -57,7 +83,7 @@ class PayloadTooLarge(APIException):
         super().__init__(f"The body is too large. Allowed: {limit} bytes.")
 
 
-def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:  # noqa: ARG001
+def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Answer an exception that a view raised; None for those that are faults of this service."""
     if isinstance(error, DATABASE_ERRORS):
         error = Unavailable()
@@ -66,6 +92,8 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
         logger.error("A request cannot be answered: %s", error)
         error = Unavailable()
     if isinstance(error, AuthError):
+        if isinstance(error, _TOLD):
+            _tell(error, context["request"])
         return _refusal(error)
     if isinstance(error, ValidationError):
         return _refusal(InvalidRequest(errors=_by_field(error.detail)))
@@ -97,6 +125,12 @@ def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
         response["Retry-After"] = str(Unavailable.retry_after)
         return response
     return _body("Something went wrong here.", "internal_error", status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+def _tell(error: AuthError, request: Request) -> None:
+    user_id = getattr(request.auth, "user_id", None) if isinstance(error, _OF_SOMEBODY) else None
+    client = Client.from_environ(request.META)
+    record(Event.ACCESS_REFUSED, client=client, user_id=user_id, code=error.code, path=request.path)
 
 
 def _refusal(error: AuthError) -> Response:

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 from pythonjsonlogger.json import JsonFormatter
 
+from accounts.conf import Limit
 from accounts.models import RefreshToken, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -59,6 +60,16 @@ def test_a_lockout_is_told(api, events):
         api.sign_in("alice", "wrong password")
 
     assert last(events) == ("sign_in:locked_out", user.pk, None, "127.0.0.1")
+
+
+def test_a_limit_on_mails_is_told(api, auth, events):
+    auth(address_limit=Limit(1, 900))
+    for _ in range(2):
+        api.post("/api/auth/password/reset", {"email": "alice@example.com"})
+    assert last(events) == ("mail:locked_out", None, None, "127.0.0.1")
+
+    api.post("/api/auth/email/verify", {"token": "invented"})
+    assert [line["event"] for line in events()] == ["mail:locked_out"] * 2
 
 
 def test_refreshes_repeats_and_reuse_are_told(signed_in, clock, events):
@@ -131,3 +142,45 @@ def test_no_line_holds_a_secret(caplog, api, clock):
         signed_in.access_token, second["accessToken"], User.objects.get().password,
     ]  # fmt: skip
     assert not [secret for secret in secrets if secret in told]
+
+
+def test_who_reaches_for_what_is_not_theirs_is_told(signed_in, events):
+    signed_in.content("admin")
+    assert _refused(events) == ("access:refused", signed_in.claims.user_id, "role_required", "/api/test/admin")
+
+    other = SignedIn(make_user().username)
+    signed_in.delete(f"/api/auth/sessions/{other.claims.session_id}", signed_in.access_token)
+    assert _refused(events)[1:3] == (signed_in.claims.user_id, "not_found")
+
+
+def test_so_is_what_no_honest_client_sends(api, signed_in, events):
+    api.get("/api/test/user", signed_in.access_token[:-4] + "AAAA")
+    assert _refused(events) == ("access:refused", None, "token_invalid", "/api/test/user")
+
+    api.refresh("authrt_" + "A" * 80)
+    assert _refused(events) == ("access:refused", None, "refresh_token_unknown", "/api/auth/refreshtoken")
+
+    api.post("/api/auth/password/reset/confirm", {"token": "invented", "newPassword": "another good one"})
+    assert _refused(events)[2:] == ("invalid_request", "/api/auth/password/reset/confirm")
+
+    api.post("/api/oauth/introspect", {"token": "x", "client_id": "orders", "client_secret": "guessed"})
+    assert _refused(events)[2:] == ("invalid_client", "/api/oauth/introspect")
+
+    api.sign_up("mallory", roles=["admin"])
+    assert _refused(events)[2:] == ("role_not_allowed", "/api/auth/signup")
+
+
+def test_what_honest_clients_run_into_is_not(api, signed_in, clock, events):
+    before = len(events())
+    clock.advance(seconds=901)
+
+    signed_in.content()
+    api.get("/api/test/user")
+    api.post("/api/auth/refreshtoken")
+
+    assert len(events()) == before
+
+
+def _refused(events):
+    line = events()[-1]
+    return line["event"], line["user_id"], line["code"], line["path"]
