@@ -358,3 +358,21 @@ def assert_taken_back(browser):
         assert (cookie.value, cookie["max-age"], cookie["secure"]) == ("", 0, True)
     assert browser.cookie("__Host-access")["path"] == "/"
     assert browser.cookie("__Secure-refresh")["path"] == "/api/auth"
+
+
+def test_a_sign_in_ends_the_session_that_the_browser_had(signed_in_browser):
+    former = signed_in_browser.cookie("__Secure-refresh").value
+
+    assert signed_in_browser.sign_in_with_cookies().status_code == 200
+
+    assert RefreshToken.objects.exclude(ended_at=None).get().end_reason == "signed_out"
+    assert Api().refresh(former).status_code == 403
+    assert signed_in_browser.send("POST", "/api/auth/refreshtoken").status_code == 200
+
+
+def test_a_sign_in_that_fails_ends_nothing(signed_in_browser):
+    body = {"username": "alice", "password": "wrong password", "useCookies": True}
+
+    assert signed_in_browser.send("POST", "/api/auth/signin", body).status_code == 401
+
+    assert signed_in_browser.send("POST", "/api/auth/refreshtoken").status_code == 200

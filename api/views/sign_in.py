@@ -2,7 +2,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import credentials, sessions
+from accounts import credentials, rotation, sessions
 from api import cookies, csrf
 from api.inputs import SignInInput
 from api.outputs import SignInOutput, profile, tokens, without_tokens
@@ -30,6 +30,9 @@ class SignIn(PublicView):
         pair = sessions.start(user, client, audience=body.get("audience"))
         if not in_cookies:
             return Response({**profile(user), **tokens(pair)})
+        # The browser drops what it had: nobody is to go on with it, whoever knows it.
+        for former in set(cookies.values(request, cookies.REFRESH)):
+            rotation.end_by_refresh_token(former, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
         csrf.hand_out(request)
