@@ -27,7 +27,8 @@ from jwt.exceptions import InvalidKeyError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
-_RSA_BITS = 2048
+_RSA_BITS = 3072  # of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
+_LEAST_RSA_BITS = 2048  # of keys from elsewhere (RFC 7518 section 3.3)
 _SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as the hash
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _ALLOWED = (
@@ -68,7 +69,7 @@ _ASYMMETRIC: Mapping[str, _Asymmetric] = {
     ),
     "RS256": _Asymmetric(
         lambda: rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
-        lambda key: isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _RSA_BITS,
+        lambda key: isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _LEAST_RSA_BITS,
     ),
 }
 
