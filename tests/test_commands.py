@@ -170,3 +170,7 @@ def test_a_session_that_expires_is_never_deleted_before(clock):
     clock.advance(seconds=1)
     run("purge_expired_tokens")
     assert not RefreshToken.objects.exists()
+
+
+def test_no_account_exists_from_the_start():
+    assert not User.objects.exists()

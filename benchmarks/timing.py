@@ -1,0 +1,220 @@
+"""Measures whether the time of an answer tells if somebody has an account.
+
+    python -m benchmarks.timing [--database sqlite|postgresql] [--rounds 400] [--only REGEX]
+
+A real server with one worker is asked the same question about an account that is there and about one that is not, in
+turn and in random order. Each difference is tested by Mann and Whitney's U and, on the lower tenth, where noise has the
+least part, by bootstrap. Right after each answer a public page is asked for, which would wait if more were done behind
+the one answer than behind the other. Printed are medians in milliseconds, their difference with the 95 % interval that
+a bootstrap gives, and p; after so many tests a p of one in a thousand is a finding, one in twenty is none.
+"""
+
+import argparse
+import http.client
+import json
+import math
+import re
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+
+from benchmarks.filling import ROOT, environment, postgresql
+
+PORT = 8130
+PASSWORD = "correct horse battery"
+_RANDOM = secrets.SystemRandom()
+_FILL = """
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+from accounts.identifiers import comparison_key
+from accounts.models import User
+hashed = make_password({password!r})
+User.objects.bulk_create(
+    User(username=name, username_key=comparison_key(name), email=f"{{name}}@example.com",
+         email_key=comparison_key(f"{{name}}@example.com"), password=hashed, is_active=kind != "inactive",
+         email_verified_at=timezone.now())
+    for kind in ("active", "inactive") for name in (f"{{kind}}{{number}}" for number in range({count}))
+)
+"""
+
+
+class Prober:
+    """Asks one question after the other over one connection, and takes the time of each."""
+
+    def __init__(self) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+
+    def ask(self, method: str, path: str, body: dict[str, str] | None) -> tuple[int, float]:
+        started = time.perf_counter()
+        self._connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status, (time.perf_counter() - started) * 1000
+
+
+Question = tuple[str, dict[str, str]]
+"""A path, and what is sent there."""
+
+
+def questions(rounds: int) -> dict[str, dict[str, Callable[[int], Question]]]:
+    """For each endpoint, what is asked about whom; by the number of the round, for each account is asked about once."""
+
+    def sign_in(name: Callable[[int], str]) -> Callable[[int], Question]:
+        return lambda n: ("/api/auth/signin", {"username": name(n), "password": "wrong horse battery"})
+
+    def mailed(path: str, address: Callable[[int], str]) -> Callable[[int], Question]:
+        return lambda n: (path, {"email": address(n)})
+
+    def sign_up(address: Callable[[int], str]) -> Callable[[int], Question]:
+        return lambda n: (
+            "/api/auth/signup",
+            {"username": f"x{secrets.token_hex(6)}", "email": address(n), "password": PASSWORD},
+        )
+
+    def known(n: int) -> str:
+        return f"active{n % rounds}@example.com"
+
+    def unknown(n: int) -> str:
+        return f"nobody{n}@example.com"
+
+    return {
+        "sign-in": {
+            "unknown": sign_in(lambda n: f"nobody{n}"),
+            "known": sign_in(lambda n: f"active{n % rounds}"),
+            "inactive": sign_in(lambda n: f"inactive{n % rounds}"),
+        },
+        "sign-in by address": {
+            "unknown": sign_in(unknown),
+            "known": sign_in(known),
+            "inactive": sign_in(lambda n: f"inactive{n % rounds}@example.com"),
+        },
+        "reset": {
+            "unknown": mailed("/api/auth/password/reset", unknown),
+            "known": mailed("/api/auth/password/reset", known),
+            "inactive": mailed("/api/auth/password/reset", lambda n: f"inactive{n % rounds}@example.com"),
+        },
+        "resend": {
+            "unknown": mailed("/api/auth/email/verify/resend", unknown),
+            "known": mailed("/api/auth/email/verify/resend", known),
+        },
+        "sign-up": {
+            "fresh": sign_up(lambda n: f"fresh{secrets.token_hex(6)}@example.com"),
+            "known": sign_up(known),
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--only", default="", help="of the endpoints, what must stand in their names")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        own = _environment(options.database, folder)
+        with (folder / "log").open("wb") as log:
+            _manage(own, "migrate", "-v0")
+            fill = _FILL.format(password=PASSWORD, count=options.rounds)
+            _manage(own, "shell", "--no-imports", "-v0", "-c", fill)
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own, stdout=log, stderr=log
+            )
+            try:
+                _wait()
+                for endpoint, askings in questions(options.rounds).items():
+                    if re.search(options.only, endpoint):
+                        _measure(endpoint, askings, options.rounds)
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+def _environment(database: str, folder: Path) -> dict[str, str]:
+    url = f"sqlite:///{folder / 'db.sqlite3'}"
+    if database == "postgresql":
+        url = postgresql(folder / "pg").get_uri()
+    limits = {"AUTH_ACCOUNT_LIMIT": "1000000/1d", "AUTH_ADDRESS_LIMIT": "1000000/1d"}
+    hiding = {"AUTH_HIDE_KNOWN_EMAIL": "true", "AUTH_UNVERIFIED_SIGNIN": "false"}
+    return {**environment(url, folder, PORT), **limits, **hiding, "WORKERS": "1"}
+
+
+def _manage(own: dict[str, str], *arguments: str) -> None:
+    subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=own, check=True)
+
+
+def _wait() -> None:
+    for _ in range(300):
+        try:
+            if Prober().ask("GET", "/readyz", None)[0] == http.HTTPStatus.OK:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("The server does not start.")
+
+
+def _measure(endpoint: str, askings: dict[str, Callable[[int], Question]], rounds: int) -> None:
+    prober = Prober()
+    times: dict[str, dict[str, list[float]]] = {"answer": defaultdict(list), "after": defaultdict(list)}
+    statuses: dict[str, set[int]] = defaultdict(set)
+    for n in range(-20, rounds):  # the first warm up
+        for kind in _RANDOM.sample(sorted(askings), len(askings)):
+            status, span = prober.ask("POST", *askings[kind](n))
+            _, after = prober.ask("GET", "/api/test/all", None)
+            statuses[kind].add(status)
+            if n >= 0:
+                times["answer"][kind].append(span)
+                times["after"][kind].append(after)
+    print(f"\n{endpoint}: answers {dict(statuses)}, {rounds} of each")
+    for what, found in times.items():
+        for line in _compared(what, found):
+            print(line, flush=True)
+
+
+def _compared(what: str, times: dict[str, list[float]]) -> Iterator[str]:
+    for one, other in combinations(times, 2):
+        first, second = times[one], times[other]
+        low, high = _interval(first, second, statistics.median)
+        box_low, box_high = _interval(first, second, _lower_tenth)
+        yield (
+            f"  {what:7} {one:>8} {statistics.median(first):8.3f}  {other:>8} {statistics.median(second):8.3f}"
+            f"  median {low:+.3f} … {high:+.3f}  lower tenth {box_low:+.3f} … {box_high:+.3f}"
+            f"  p {_mann_whitney(first, second):.4f}"
+        )
+
+
+def _lower_tenth(sample: list[float]) -> float:
+    return sorted(sample)[len(sample) // 10]
+
+
+def _interval(
+    first: list[float], second: list[float], measure: Callable[[list[float]], float]
+) -> tuple[float, float]:
+    """Give the interval that holds 95 % of the differences of resampled samples."""
+    differences = sorted(
+        measure(_RANDOM.choices(second, k=len(second))) - measure(_RANDOM.choices(first, k=len(first)))
+        for _ in range(400)
+    )
+    return differences[10], differences[-10]
+
+
+def _mann_whitney(first: list[float], second: list[float]) -> float:
+    """Give the two-sided p of the hypothesis that neither tends to be larger, by the normal approximation."""
+    ranked = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
+    rank_sum = sum(rank for rank, (_, which) in enumerate(ranked, 1) if which == 0)
+    n, m = len(first), len(second)
+    u = rank_sum - n * (n + 1) / 2
+    z = (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
+if __name__ == "__main__":
+    main()
