@@ -97,6 +97,7 @@ _DOMAIN = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
 )
+_FILE = _Rule("empty, or the path of a file", lambda value: not value or Path(value).is_file())
 _FOLDER = _Rule("the path of a folder", lambda value: isinstance(value, Path))
 
 
@@ -161,6 +162,10 @@ class AuthSettings:
     hide_known_email: bool = _setting(default=False, rule=_SWITCH)
     """Whether a sign-up under an address that has an account is answered like any other; the owner of the address
     is told by mail. Needs AUTH_UNVERIFIED_SIGNIN=false: otherwise a sign-in would tell."""
+
+    breached_passwords: str = _setting("", _FILE)
+    """A file of the SHA-1 hashes of breached passwords, which nobody may choose: that of Have I Been Pwned, in
+    ascending order. Without one, the 20 000 most common passwords are refused all the same."""
 
     activity_lifetime: timedelta = _setting(timedelta(days=90), _SPAN)
     """How long a user's security history is kept."""

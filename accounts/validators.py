@@ -1,9 +1,28 @@
 """Rules for new passwords beyond Django's own (NIST SP 800-63B section 3.1.1)."""
 
-from django.core.exceptions import ValidationError
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+
+from accounts.conf import AuthSettings, auth_settings
+from accounts.models import DEFAULT_ROLE
 
 PASSWORD_LENGTH = 128
 """The longest password, in characters; a longer one is refused before it is hashed."""
+
+SHORTEST = 8
+"""The shortest password, in characters."""
+
+COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
+"""Words that stand for a password or a role wherever people sign in."""
+
+_SHORTEST_WORD = 4  # below, words are parts of too many others
+_STAND_INS = str.maketrans("013457@$!", "oieastasi")
+_DIGEST_LENGTH = 40
 
 
 class MaximumLengthValidator:
@@ -20,3 +39,98 @@ class MaximumLengthValidator:
     def get_help_text(self) -> str:
         """Say the rule to a person."""
         return f"Your password can contain at most {PASSWORD_LENGTH} characters."
+
+
+class ContextWordsValidator:
+    """Refuses passwords that are little else than words which anybody would guess here.
+
+    Such words count for nothing: what is left without them must be as long as any password. They are the parts of
+    the service's own names and addresses (AUTH_AUDIENCE, AUTH_ISSUER, PUBLIC_URL, AUTH_COOKIE_DOMAIN), the roles
+    of AUTH_SIGNUP_ROLES, and COMMON_WORDS, in any case and with the usual digits for letters.
+    """
+
+    def validate(self, password: str, user: object = None) -> None:
+        """Raise ValidationError where too little is left."""
+        plain = _plain(password[:PASSWORD_LENGTH])
+        left = plain
+        for word in context_words(auth_settings()):
+            left = left.replace(word, "")
+        if left != plain and len(left) < SHORTEST:
+            raise ValidationError(
+                f"This password is easily guessed here. Without words like the names of this service it must "
+                f"contain at least {SHORTEST} characters.",
+                code="password_of_context_words",
+            )
+
+    def get_help_text(self) -> str:
+        """Say the rule to a person."""
+        return "In your password, words like the names of this service count for nothing."
+
+
+class BreachedPasswordValidator:
+    """Refuses passwords whose SHA-1 is in the file that AUTH_BREACHED_PASSWORDS names; without one, none.
+
+    The file is what Have I Been Pwned's downloader makes: a line for each, in ascending order. It is searched
+    where it lies, in some forty steps, so it may have any size; and nothing of a password leaves this service.
+    """
+
+    def validate(self, password: str, user: object = None) -> None:
+        """Raise ValidationError where the password is listed, ImproperlyConfigured for a list that is unreadable."""
+        name = auth_settings().breached_passwords
+        if not name or len(password) > PASSWORD_LENGTH:
+            return
+        # What the list is kept by: it protects nothing here.
+        digest = hashlib.sha1(password.encode(errors="replace"), usedforsecurity=False).hexdigest().upper()
+        if _is_in_file(Path(name), digest.encode()):
+            raise ValidationError(
+                "This password has been found among those of a breach. Choose one that was never used.",
+                code="password_breached",
+            )
+
+    def get_help_text(self) -> str:
+        """Say the rule to a person."""
+        return "Your password must not be among those that were found in breaches."
+
+
+@lru_cache(maxsize=8)
+def context_words(settings: AuthSettings) -> tuple[str, ...]:
+    """List the words that count for nothing, the longest first."""
+    names = " ".join((settings.issuer, settings.public_url, settings.cookie_domain, *settings.audience))
+    found = {part for part in re.split(r"[\W_]+", names) if not part.isdigit()}
+    parts = {_plain(part) for part in (*found, *settings.signup_roles, *COMMON_WORDS)}
+    return tuple(
+        sorted((part for part in parts if len(part) >= _SHORTEST_WORD), key=lambda part: (-len(part), part))
+    )
+
+
+def _plain(text: str) -> str:
+    return text.casefold().translate(_STAND_INS)
+
+
+def _is_in_file(path: Path, digest: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _is_listed(file, digest)
+    except OSError as error:
+        raise ImproperlyConfigured(f"AUTH_BREACHED_PASSWORDS: {path} cannot be read: {error.strerror}.") from None
+
+
+def _is_listed(file: BinaryIO, digest: bytes) -> bool:
+    """Find the first line that is not before the digest, by halves."""
+    low, high = 0, file.seek(0, 2)
+    while low < high:
+        middle = (low + high) // 2
+        found = _digest_from(file, middle)
+        if found and found < digest:
+            low = middle + 1
+        else:
+            high = middle
+    return _digest_from(file, low) == digest
+
+
+def _digest_from(file: BinaryIO, place: int) -> bytes:
+    """Read the first line that begins there or later; nothing at the end of the file."""
+    file.seek(max(place - 1, 0))
+    if place:
+        file.readline()
+    return file.readline()[:_DIGEST_LENGTH].upper()

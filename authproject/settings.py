@@ -180,11 +180,14 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
-# NIST SP 800-63B section 3.1.1: a length, no composition rules, nothing common, nothing that names the user.
+# NIST SP 800-63B section 3.1.1: a length, no composition rules, nothing common or breached, nothing that names the
+# user or this service.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.MaximumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.validators.ContextWordsValidator"},
+    {"NAME": "accounts.validators.BreachedPasswordValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("username", "email", "fullname"), "max_similarity": 0.9},
@@ -243,6 +246,8 @@ CSRF_COOKIE_SECURE = _IS_TLS
 CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None
 CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"
+# What the admin says of the last deed, names included, is in no cookie.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

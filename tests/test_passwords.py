@@ -1,10 +1,16 @@
 """Rules for passwords, and how they are kept (NIST SP 800-63B, OWASP)."""
 
+import hashlib
+
 import pytest
 from argon2 import PasswordHasher
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.core.exceptions import ValidationError
 
+from accounts.conf import auth_settings
 from accounts.models import User
+from accounts.validators import COMMON_WORDS, SHORTEST, BreachedPasswordValidator, context_words
 from tests.factories import PASSWORD, make_user
 
 
@@ -94,3 +100,87 @@ def test_an_upgrade_does_not_undo_a_change_of_password_made_meanwhile():
     assert user.check_password(PASSWORD)
 
     assert User.objects.get().check_password("another good one")
+
+
+@pytest.mark.parametrize(
+    ("password", "does"),
+    [
+        ("orders2026!", False),
+        ("0rders-0rders-1", False),
+        ("ExampleShop7", False),
+        ("P4ssw0rd4711", False),
+        ("moderator!!1", False),
+        ("orders of magnitude", True),
+        ("my exampleshop kettle", True),
+        ("trombone8000", True),
+    ],
+)
+def test_words_that_anybody_would_guess_here_count_for_nothing(api, auth, password, does):
+    auth(audience=("auth", "orders"), public_url="https://auth.exampleshop.com:8000")
+
+    answer = api.sign_up("alice", password)
+
+    assert answer.status_code == (201 if does else 400)
+    assert does or "easily guessed here" in " ".join(answer.json()["errors"]["password"])
+
+
+def test_every_word_of_the_documented_list_is_known(auth):
+    auth(
+        audience=("orders",),
+        issuer="https://issuer.test",
+        cookie_domain="company.example",
+        signup_roles=("editor",),
+    )
+
+    words = set(context_words(auth_settings()))
+
+    assert {"orders", "issuer", "company", "example", "editor", *COMMON_WORDS} <= words
+
+
+@pytest.fixture
+def breached(tmp_path, auth):
+    """A list in the form of Have I Been Pwned's: some hundred thousand bytes, first and last line included."""
+    passwords = [f"breached number {number}" for number in range(3000)]
+    digests = sorted(hashlib.sha1(password.encode()).hexdigest().upper() for password in passwords)
+    path = tmp_path / "pwned.txt"
+    path.write_text("".join(f"{digest}:{place * 37}\r\n" for place, digest in enumerate(digests)))
+    auth(breached_passwords=str(path))
+    by_digest = {hashlib.sha1(password.encode()).hexdigest().upper(): password for password in passwords}
+    return [by_digest[digest] for digest in digests]
+
+
+def test_every_password_of_the_list_is_found_and_no_other(breached):
+    for password in breached:
+        with pytest.raises(ValidationError, match="breach"):
+            BreachedPasswordValidator().validate(password)
+    for number in range(3000, 4000):
+        BreachedPasswordValidator().validate(f"breached number {number}")
+
+
+def test_a_breached_password_is_refused_wherever_one_is_chosen(
+    api, breached, signed_in, mailed_token, assert_refused
+):
+    assert api.sign_up("alice", breached[7]).status_code == 400
+    change = {"currentPassword": PASSWORD, "newPassword": breached[0]}
+    assert_refused(api.post("/api/auth/password/change", change, signed_in.access_token), 400, "invalid_request")
+    api.post("/api/auth/password/reset", {"email": User.objects.get().email})
+    confirm = {"token": mailed_token(), "newPassword": breached[-1]}
+    assert_refused(api.post("/api/auth/password/reset/confirm", confirm), 400, "invalid_request")
+
+
+def test_a_list_that_is_gone_lets_no_password_pass(api, breached, auth, tmp_path, assert_refused):
+    (tmp_path / "pwned.txt").unlink()
+
+    assert_refused(api.sign_up("alice"), 503, "unavailable")
+
+
+def test_an_empty_list_holds_nothing(auth, tmp_path):
+    (tmp_path / "empty").touch()
+    auth(breached_passwords=str(tmp_path / "empty"))
+
+    BreachedPasswordValidator().validate("breached number 7")
+
+
+def test_more_than_3000_of_the_most_common_passwords_are_refused():
+    """Of those that are long enough to be chosen at all (OWASP ASVS 5.0, 6.2.4)."""
+    assert sum(len(password) >= SHORTEST for password in CommonPasswordValidator().passwords) >= 3000

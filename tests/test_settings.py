@@ -87,6 +87,7 @@ def test_the_environment_is_read_in_its_types(monkeypatch):
         ("AUTH_PROFILE_CLAIMS", "username,password"),
         ("AUTH_START_PAGE", "x"),
         ("PUBLIC_URL", "auth.example.com"),
+        ("AUTH_BREACHED_PASSWORDS", "/no/such/file"),
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
         ("AUTH_SIGNUP_ROLES", "User!"),
@@ -206,3 +207,19 @@ def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
 
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set, and none can be kept in"):
         keep_secret("SECRET_KEY", path / "secret_key")
+
+
+def test_over_tls_the_admin_s_cookie_is_out_of_reach_of_other_hosts():
+    shown = subprocess.run(
+        [sys.executable, "manage.py", "diffsettings"],
+        env={**os.environ, "PUBLIC_URL": "https://auth.example.com"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    assert "SESSION_COOKIE_NAME = '__Host-sessionid'" in shown
+    assert "SESSION_COOKIE_SECURE = True" in shown
+    assert "SESSION_COOKIE_DOMAIN" not in shown
+    assert "SECURE_HSTS_SECONDS = 31536000" in shown
