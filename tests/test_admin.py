@@ -414,3 +414,11 @@ def test_an_administrator_signs_in_with_an_e_mail_address_too(administrator):
     browser = Client()
 
     assert browser.post("/admin/login/", {"username": "root@example.com", "password": PASSWORD}).status_code == 302
+
+
+def test_a_browser_keeps_no_cookie_of_the_admin_but_the_session_and_the_csrf_token(site):
+    user = make_user("alice")
+    site.post(f"/admin/accounts/user/{user.pk}/revoke/")
+
+    assert set(site.cookies) <= {"sessionid", "csrftoken"}
+    assert "sessions of alice were revoked" in site.get("/admin/").content.decode()

@@ -87,3 +87,10 @@ def test_no_method_gives_back_what_a_request_carries(site):
     for path in ("/api/test/all", "/admin/", "/verify-email"):
         answer = site.generic("TRACE", path, HTTP_AUTHORIZATION="Bearer secret")
         assert b"secret" not in answer.content
+
+
+@pytest.mark.parametrize(
+    "path", ["/.git/HEAD", "/manage.py", "/data/secret_key", "/static/", "/static/../manage.py"]
+)
+def test_nothing_of_the_project_s_own_files_is_served(client, path):
+    assert client.get(path).status_code == 404

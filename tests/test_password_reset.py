@@ -257,3 +257,10 @@ def test_nothing_of_a_token_is_stored(api, token):
 
     assert guessing.digest_of("x")
     assert token[:20] not in str(rows)
+
+
+def test_the_page_masks_the_password_and_lets_password_managers_fill_it_in(client):
+    page = client.get("/reset-password").content.decode()
+
+    assert '<input type="password" name="newPassword" autocomplete="new-password"' in page
+    assert "onpaste" not in page
