@@ -75,7 +75,7 @@ class BreachedPasswordValidator:
     """
 
     def validate(self, password: str, user: object = None) -> None:
-        """Raise ValidationError where the password is listed, ImproperlyConfigured for a list that is unreadable."""
+        """Raise ValidationError where it is listed, ImproperlyConfigured where the list cannot be read."""
         name = auth_settings().breached_passwords
         if not name or len(password) > PASSWORD_LENGTH:
             return

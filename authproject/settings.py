@@ -238,6 +238,7 @@ SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
 SECURE_HSTS_PRELOAD = _IS_TLS
 SESSION_ENGINE = "accounts.admin_sessions"
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; a working day, for what can do everything
 SESSION_COOKIE_SECURE = _IS_TLS
 # No other host can set a cookie of this name here (RFC 6265bis section 4.1.3.2); browsers keep it over TLS alone.
 SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"

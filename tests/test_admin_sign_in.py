@@ -1,0 +1,52 @@
+"""Signing in to the Django admin: what the cookie is worth, and what the database knows of it."""
+
+from django.contrib.sessions.models import Session as DjangoSession
+from django.test import Client
+
+from tests.factories import PASSWORD
+
+
+def test_what_the_database_knows_of_a_sign_in_signs_nobody_in(site):
+    key = site.cookies["sessionid"].value
+    row = DjangoSession.objects.get()
+    assert key not in row.session_key
+    assert site.get("/admin/").status_code == 200
+
+    thief = Client()
+    for cookie in (row.session_key, row.session_key[:32]):
+        thief.cookies["sessionid"] = cookie
+        assert thief.get("/admin/").status_code == 302
+
+
+def test_signing_out_of_the_admin_leaves_nothing_that_signs_in(site):
+    key = site.cookies["sessionid"].value
+
+    site.post("/admin/logout/")
+
+    assert not DjangoSession.objects.exists()
+    site.cookies["sessionid"] = key
+    assert site.get("/admin/").status_code == 302
+
+
+def test_a_sign_in_to_the_admin_draws_a_new_key(administrator):
+    browser = Client()
+    credentials = {"username": administrator.username, "password": PASSWORD}
+    browser.post("/admin/login/", credentials)
+    first = browser.cookies["sessionid"].value
+    browser.post("/admin/logout/")
+    browser.post("/admin/login/", credentials)
+
+    assert browser.cookies["sessionid"].value != first
+    assert DjangoSession.objects.count() == 1
+
+
+def test_an_administrator_signs_in_once_a_working_day(administrator, clock):
+    browser = Client()
+    browser.post("/admin/login/", {"username": administrator.username, "password": PASSWORD})
+    assert browser.cookies["sessionid"]["httponly"]
+    assert browser.cookies["sessionid"]["samesite"] == "Lax"
+
+    clock.advance(hours=11)
+    assert browser.get("/admin/").status_code == 200
+    clock.advance(hours=1)
+    assert browser.get("/admin/").status_code == 302
