@@ -3,11 +3,11 @@
 A token names a user and a purpose, is signed with SECRET_KEY, and is good for AUTH_MAIL_TOKEN_LIFETIME. Nothing is
 stored. It carries a proof, an HMAC over what must not have changed since it was issued:
 
-- to reset a password: the security stamp, which changes with the password and with a deactivation (so it is good
-  once, and useless after a change of password), and the e-mail address;
-- to verify an e-mail address: the address.
+- the e-mail address;
+- the security stamp, which changes with the password and with a deactivation: so a token that resets a password is
+  good once, and any is useless after a change of password.
 
-SECRET_KEY alone makes no token that resets a password: the stamp is 63 random bits in the database.
+SECRET_KEY alone makes no token: the stamp is 63 random bits in the database.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def addressee(email: str, client: Client) -> int | None:
 
 def issue(purpose: Purpose, user: User) -> str:
     """Sign a token for a user."""
-    return _signer(purpose).sign_object([user.pk, _proof(purpose, user)])
+    return _signer(purpose).sign_object([user.pk, _proof(user)])
 
 
 def find_user(purpose: Purpose, token: str, client: Client) -> User:
@@ -73,7 +73,7 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
     except signing.BadSignature:
         raise MailTokenInvalid from None
     user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not constant_time_compare(proof, _proof(purpose, user)):
+    if user is None or not constant_time_compare(proof, _proof(user)):
         raise MailTokenInvalid
     guess.give_back()
     return user
@@ -92,7 +92,6 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
     return signing.TimestampSigner(salt=f"accounts.mail_tokens.{purpose}")
 
 
-def _proof(purpose: Purpose, user: User) -> str:
-    stamp = user.security_stamp if purpose is Purpose.RESET_PASSWORD else ""
-    what = f"{stamp}:{user.email_key}"
+def _proof(user: User) -> str:
+    what = f"{user.security_stamp}:{user.email_key}"
     return salted_hmac("accounts.mail_tokens", what, algorithm="sha256").hexdigest()

@@ -5,7 +5,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts import mail_tokens
+from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
+from accounts.errors import MailTokenInvalid
 from accounts.mail_tokens import Purpose
 from accounts.models import User, UserQuerySet
 from accounts.registration import DECOY_DOMAIN
@@ -310,3 +312,14 @@ def test_sign_ups_are_limited_per_address_they_would_mail(auth, assert_refused):
         Api().sign_up(f"user{number}", email="victim@example.com")
 
     assert_refused(Api().sign_up("user3", email="VICTIM@example.com"), 429, "throttled")
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_the_server_key_alone_makes_no_token(purpose):
+    """Who has it, and not the database, lacks the stamp."""
+    user = make_user()
+    guessed = User(pk=user.pk, email_key=user.email_key, security_stamp=user.security_stamp ^ 1)
+
+    with pytest.raises(MailTokenInvalid):
+        mail_tokens.find_user(purpose, mail_tokens.issue(purpose, guessed), NO_CLIENT)
+    assert mail_tokens.find_user(purpose, mail_tokens.issue(purpose, user), NO_CLIENT) == user

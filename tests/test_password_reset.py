@@ -176,9 +176,7 @@ def test_a_token_for_something_else_is_none(api, alice, assert_refused):
 
 def test_a_token_of_somebody_else_is_none(api, alice, token, assert_refused):
     bob = make_user("bob")
-    forged = mail_tokens._signer(Purpose.RESET_PASSWORD).sign_object(
-        [bob.pk, mail_tokens._proof(Purpose.RESET_PASSWORD, alice)]
-    )
+    forged = mail_tokens._signer(Purpose.RESET_PASSWORD).sign_object([bob.pk, mail_tokens._proof(alice)])
 
     assert_refused(confirm(api, forged), 400, "invalid_request")
 
