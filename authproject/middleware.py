@@ -33,7 +33,7 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ContentPolicyMiddleware:
-    """Says what a browser may make of an answer (Content Security Policy), where its view has not said so."""
+    """Says what a browser, and the pages in it, may make of an answer, where its view has not said so."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -43,6 +43,8 @@ class ContentPolicyMiddleware:
         response = self._get_response(request)
         policy = _POLICY_OF_API if _is_for_programs(request) else _POLICY_OF_PAGES
         response.headers.setdefault("Content-Security-Policy", policy)
+        # Pages of other origins have CORS; what they embed without it they have no use for.
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 
