@@ -42,6 +42,10 @@ gc.collect()
 gc.freeze()
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
+# What asks no database waits for none: a liveness probe has no process killed for a database that does not answer,
+# and other services get the keys.
+_ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
+_apart = ThreadPoolExecutor(1, thread_name_prefix="apart")
 
 
 class BodyCutShort(Exception):
@@ -68,7 +72,8 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
         return
     except ProtocolClosed:
         return
-    answering = asyncio.get_running_loop().run_in_executor(_threads, _answer, environ_of(scope, body))
+    threads = _apart if scope.path.startswith(_ASKS_NO_DATABASE) else _threads
+    answering = asyncio.get_running_loop().run_in_executor(threads, _answer, environ_of(scope, body))
     try:
         answer = await asyncio.wait_for(answering, ANSWER_TIMEOUT)
     except TimeoutError:

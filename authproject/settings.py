@@ -91,6 +91,8 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": _DATABASE_TIMEOUT,
     }
 else:
+    DATABASE["ENGINE"] = "authproject.postgresql"
+    DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         # What is asked again is planned once. PgBouncer passes that on from 1.21, with max_prepared_statements.
         "server_side_binding": True,
@@ -102,6 +104,8 @@ else:
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": _DATABASE_TIMEOUT * 1000,
+        # A frozen one keeps no time limit of its own.
+        "answer_timeout": _DATABASE_TIMEOUT + 2,
         **DATABASE.get("OPTIONS", {}),
     }
 # A connection per request would cost six sevenths of the throughput.

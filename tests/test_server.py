@@ -8,11 +8,8 @@ import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
-from django.db import connection
 
-from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 from tests.servers import ROOT, Server, environment, free_port
 
@@ -143,27 +140,6 @@ def test_clients_that_send_a_byte_and_nothing_more_hold_up_nobody(server, pair):
     finally:
         for one in slow:
             one.close()
-
-
-@pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to freeze")
-def test_a_database_that_accepts_and_never_answers_is_503_and_then_forgotten(server, pair):
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        postmaster = psutil.Process(cursor.fetchone()[0]).parent()
-    frozen = [postmaster, *postmaster.children()]
-    bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
-    for process in frozen:
-        process.suspend()
-    try:
-        answers = many(server, 8, lambda: server.request("GET", "/api/test/user", **bearer))
-    finally:
-        for process in frozen:
-            process.resume()
-
-    assert {status for status, _ in answers} == {503}
-    assert json.loads(answers[0][1])["code"] == "unavailable"
-    assert server.request("GET", "/api/test/user", **bearer)[0] in (200, 503)
-    assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(20)} == {200}
 
 
 def test_a_header_with_an_underscore_stands_for_no_other(server, pair):
