@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import status
@@ -53,7 +53,7 @@ STATUSES: Mapping[Kind, int] = {
     Kind.THROTTLED: status.HTTP_429_TOO_MANY_REQUESTS,
     Kind.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
-DATABASE_ERRORS = (OperationalError, InterfaceError)
+_READ_ONLY = "25006"  # PostgreSQL's word for a database that takes no writes: a copy of the one that does, say
 CHALLENGE = 'Bearer realm="api"'
 
 _OF_SOMEBODY = (RoleRequired, RecentAuthenticationRequired, NothingOfTheirs)
@@ -85,7 +85,7 @@ class PayloadTooLarge(APIException):
 
 def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Answer an exception that a view raised; None for those that are faults of this service."""
-    if isinstance(error, DATABASE_ERRORS):
+    if _is_of_the_database(error):
         error = Unavailable()
     if isinstance(error, ImproperlyConfigured):
         # The folder of keys, in a process that has never seen it whole: the operator is told, and may mend it.
@@ -120,7 +120,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Answer a fault outside the API's views: 503 where the database is to blame."""
-    if isinstance(sys.exc_info()[1], (*DATABASE_ERRORS, Unavailable)):
+    fault = sys.exc_info()[1]
+    if isinstance(fault, Unavailable) or _is_of_the_database(fault):
         response = _body(Unavailable.message, Unavailable.code, status.HTTP_503_SERVICE_UNAVAILABLE)
         response["Retry-After"] = str(Unavailable.retry_after)
         return response
@@ -131,6 +132,13 @@ def _tell(error: AuthError, request: Request) -> None:
     user_id = getattr(request.auth, "user_id", None) if isinstance(error, _OF_SOMEBODY) else None
     client = Client.from_environ(request.META)
     record(Event.ACCESS_REFUSED, client=client, user_id=user_id, code=error.code, path=request.path)
+
+
+def _is_of_the_database(error: BaseException | None) -> bool:
+    """Tell whether the database is to blame: it cannot be reached, has no room, or takes no writes now."""
+    if isinstance(error, InternalError):
+        return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def _refusal(error: AuthError) -> Response:
