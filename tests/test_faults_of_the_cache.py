@@ -1,0 +1,113 @@
+"""A Redis that stops or freezes, under a running service."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+
+import psutil
+import pytest
+import redis
+
+from tests.factories import PASSWORD
+from tests.servers import Server, at_once, environment, free_port, until
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
+)
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give the tests no database: the server has its own."""
+
+
+class Redis:
+    """A Redis of our own, which keeps what it counts when it is stopped."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        self._process = subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
+        until(self._answers)
+
+    def stop(self):
+        self._process.terminate()
+        assert self._process.wait(timeout=30) == 0
+
+    @contextlib.contextmanager
+    def frozen(self):
+        process = psutil.Process(self._process.pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    def _answers(self):
+        with redis.Redis.from_url(self.url) as client, contextlib.suppress(redis.RedisError):
+            return client.ping()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    running = Redis(tmp_path_factory.mktemp("redis"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def server(cache, tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("served")
+    own = {"CACHE_URL": cache.url, "AUTH_ACCOUNT_LIMIT": "3/15m", "AUTH_ADDRESS_LIMIT": "1000/15m"}
+    running = Server(environment(folder, django_db_blocker, **own), folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+def guess(server, name, password="wrong password"):
+    started = time.monotonic()
+    status, told, _ = server.exchange("POST", "/api/auth/signin", {"username": name, "password": password})
+    return status, "Retry-After" in told, time.monotonic() - started
+
+
+def assert_guesses_wait_and_sessions_go_on(server, pair):
+    name = pair["username"]
+    guesses = [guess(server, name), guess(server, name, PASSWORD)]
+    guesses += at_once(4, lambda _: guess(server, name))
+
+    assert {(status, is_told) for status, is_told, _ in guesses} == {(503, True)}
+    assert max(took for _, _, took in guesses) < 10
+    assert server.request("GET", "/readyz")[0] == 503
+    assert server.request("GET", "/healthz")[0] == 200
+    assert server.content(pair) == 200
+    status, following = server.refresh(pair)
+    assert (status, server.content(following)) == (200, 200)
+
+
+def test_while_the_cache_is_stopped_nobody_guesses_and_nobody_is_signed_out(server, cache):
+    pair = server.sign_in("alice")
+    assert [guess(server, "alice")[0] for _ in range(2)] == [401, 401]
+    cache.stop()
+    try:
+        assert_guesses_wait_and_sessions_go_on(server, pair)
+    finally:
+        cache.start()
+
+    until(lambda: server.request("GET", "/readyz")[0] == 200)
+    assert [guess(server, "alice")[0] for _ in range(3)] == [401, 429, 429]
+
+
+def test_while_the_cache_never_answers_nobody_guesses_and_nobody_is_signed_out(server, cache):
+    pair = server.sign_in("bob")
+    with cache.frozen():
+        assert_guesses_wait_and_sessions_go_on(server, pair)
+
+    until(lambda: server.request("GET", "/readyz")[0] == 200)
+    assert guess(server, "bob", PASSWORD)[0] in (200, 429)
+    assert server.sign_in("carol")
