@@ -194,6 +194,15 @@ class PostgreSQL:
     def stop(self):
         self._server.stop()
 
+    def kill(self):
+        """Kill every process of it at once."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.suspend()
+        processes = [*postmaster.children(), postmaster]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=30)
+
     def remove(self):
         self._server.cleanup()
 

@@ -1,0 +1,226 @@
+"""Processes of the service that are killed, and keys that are taken away from them."""
+
+import contextlib
+import http.client
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.environment import ON_POSTGRESQL
+from tests.servers import ROOT, PostgreSQL, Server, at_once, environment, until
+
+CLIENTS = 5
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give the tests no database: the server has its own."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("faults")
+    # A start may take longer than the grace that is usual.
+    own = {"AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
+    running = Server(environment(folder, django_db_blocker, **own), folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+class Client:
+    """Somebody who refreshes again and again, and keeps the last pair that came."""
+
+    def __init__(self, server, name):
+        self.server = server
+        self.pair = server.sign_in(name)
+        self.statuses = []
+
+    def go_on(self, is_over):
+        while not is_over():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.refresh()
+
+    def refresh(self):
+        status, body = self.server.refresh(self.pair)
+        self.statuses.append(status)
+        if status == 200:
+            self.pair = body
+
+
+@contextlib.contextmanager
+def refreshing(clients):
+    """Let them refresh until the block has ended."""
+    over = []
+    with ThreadPoolExecutor(len(clients)) as pool:
+        going = [pool.submit(client.go_on, lambda: over) for client in clients]
+        try:
+            yield
+        finally:
+            over.append(True)
+        for one in going:
+            one.result()
+
+
+def some_more_refreshes(clients):
+    answered = sum(len(client.statuses) for client in clients)
+    enough = answered + 5 + secrets.randbelow(40)
+    until(lambda: sum(len(client.statuses) for client in clients) >= enough)
+
+
+def assert_nobody_is_signed_out(server, clients):
+    for client in clients:
+        answers = at_once(3, lambda _, client=client: server.refresh(client.pair))
+        assert {status for status, _ in answers} == {200}, answers
+        assert len({body["refreshToken"] for _, body in answers}) == 1
+        client.pair = answers[0][1]
+        assert server.content(client.pair) == 200
+    assert "reuse_detected" not in server.log.read_text()
+
+
+def test_nobody_is_signed_out_when_the_service_is_killed_again_and_again(server):
+    clients = [Client(server, f"killed{number}") for number in range(CLIENTS)]
+
+    for _ in range(4):
+        with refreshing(clients):
+            some_more_refreshes(clients)
+            server.kill()
+        server.start()
+        assert_nobody_is_signed_out(server, clients)
+
+    assert {status for client in clients for status in client.statuses} == {200}
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to kill")
+def test_nobody_is_signed_out_when_the_database_is_killed_again_and_again(
+    tmp_path, django_db_setup, django_db_blocker
+):
+    postgresql = PostgreSQL()
+    own = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
+    server = Server(environment(tmp_path, django_db_blocker, **own), tmp_path / "log")
+    clients = [Client(server, f"killed{number}") for number in range(CLIENTS)]
+
+    for _ in range(3):
+        with refreshing(clients):
+            some_more_refreshes(clients)
+            postgresql.kill()
+            some_more_refreshes(clients)
+            postgresql.start()
+            some_more_refreshes(clients)
+        until(lambda: server.request("GET", "/readyz")[0] == 200)
+        assert_nobody_is_signed_out(server, clients)
+
+    assert {status for client in clients for status in client.statuses} == {200, 503}
+    assert server.stop() == 0
+    postgresql.remove()
+
+
+def kill_the_workers(server):
+    """Kill the processes that answer, and wait for those that take their place."""
+    killed = server.workers()
+    for process in killed:
+        process.kill()
+    until(lambda: len(server.workers()) == len(killed) and not set(killed) & set(server.workers()))
+    # One of them may hold a connection that it has not read from yet.
+    until(lambda: all(answers(server) for _ in range(10)))
+
+
+def answers(server):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return server.request("GET", "/readyz")[0] == 200
+
+
+def test_processes_that_are_killed_are_replaced(server):
+    pair = server.sign_in("worked")
+
+    kill_the_workers(server)
+
+    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+
+
+def removed(folder):
+    """Leave nothing where the folder was."""
+
+
+def replaced_by_a_file(folder):
+    folder.write_text("no folder")
+
+
+def replaced_by_a_link_to_nothing(folder):
+    folder.symlink_to(folder.with_name("nowhere"))
+
+
+def replaced_by_an_empty_folder(folder):
+    folder.mkdir()
+
+
+LOSSES = [removed, replaced_by_a_file, replaced_by_a_link_to_nothing, replaced_by_an_empty_folder]
+
+
+@contextlib.contextmanager
+def without_keys(server, put_in_their_place):
+    folder = Path(server.environment["AUTH_KEYS_DIR"])
+    kept = folder.rename(folder.with_name("kept"))
+    put_in_their_place(folder)
+    try:
+        yield
+    finally:
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        kept.rename(folder)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_service_that_loses_its_keys_goes_on_with_those_it_has_read(server, loss):
+    pair = server.sign_in(loss.__name__)
+    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+    forged = {"accessToken": f"{pair['accessToken'][:-20]}{'A' * 20}"}
+    published = server.request("GET", "/.well-known/jwks.json")
+
+    with without_keys(server, loss):
+        assert set(at_once(10, lambda _: server.content(pair))) == {200}
+        assert set(at_once(10, lambda _: server.content(forged))) == {401}
+        answers = at_once(10, lambda _: server.refresh(pair))
+        assert {status for status, _ in answers} == {200}
+        assert {server.content(body) for _, body in answers} == {200}
+        assert server.request("GET", "/.well-known/jwks.json") == published
+
+    assert {server.content(body) for _, body in answers} == {200}
+
+
+def test_a_process_that_takes_another_s_place_has_the_keys_that_were_there_at_the_start(server):
+    pair = server.sign_in("started")
+
+    with without_keys(server, replaced_by_a_file):
+        kill_the_workers(server)
+        assert set(at_once(20, lambda _: server.content(pair))) == {200}
+        status, following = server.refresh(pair)
+        assert (status, server.content(following)) == (200, 200)
+
+    assert server.content(following) == 200
+
+
+@pytest.mark.parametrize("loss", [replaced_by_a_file, replaced_by_a_link_to_nothing])
+def test_a_start_without_a_folder_for_keys_ends_with_one_sentence(server, tmp_path, loss):
+    folder = tmp_path / "keys"
+    loss(folder)
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **server.environment, "AUTH_KEYS_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The settings are wrong: AUTH_KEYS_DIR: ")
+    assert len(ended.stderr.splitlines()) == 1
