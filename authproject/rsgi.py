@@ -108,7 +108,7 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
     }
     environ |= _headers(scope.headers.items())
     if scope.authority is not None:
-        environ["HTTP_HOST"] = scope.authority  # HTTP/2 has no Host
+        environ["HTTP_HOST"] = scope.authority  # RFC 9112 section 3.2.2: it counts, and Host does not
     return environ
 
 

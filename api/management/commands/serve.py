@@ -2,7 +2,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server import Server
 
 from accounts.conf import auth_settings
@@ -10,6 +11,7 @@ from accounts.key_ring import key_ring
 from accounts.key_rotation import follow_setting
 
 STOP_TIMEOUT = 30  # seconds that requests in flight have
+HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a connection may be idle
 
 
 class Command(BaseCommand):
@@ -28,6 +30,10 @@ class Command(BaseCommand):
             address=settings.HOST,
             port=settings.PORT,
             interface=Interfaces.RSGI,
+            # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000),
+            websockets=False,
             workers=settings.WORKERS,
             respawn_failed_workers=True,
             workers_kill_timeout=STOP_TIMEOUT,
