@@ -64,6 +64,11 @@ class Server:
 
     def start(self):
         """Start it; once more, after it has stopped, where it was."""
+        self.launch()
+        self._wait()
+
+    def launch(self):
+        """Start it, and do not wait until it answers."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -72,7 +77,6 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self._wait()
 
     def manage(self, *arguments):
         subprocess.run(

@@ -1,3 +1,6 @@
+import os
+import signal
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +27,8 @@ class Command(BaseCommand):
         own = auth_settings()
         follow_setting(own.keys_dir, own.algorithm)
         key_ring()
+        # A worker that still loads has the handler of the process that it comes from, which stops no worker.
+        os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         Server(
             "authproject.rsgi:application",

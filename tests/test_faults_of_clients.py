@@ -1,0 +1,164 @@
+"""Clients that are slow, silent or in the middle of something when the service stops."""
+
+import contextlib
+import selectors
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from tests.servers import Server, environment, until
+
+HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+BODY = b'{"username": "nobody", "password": "wrong password"}'
+CUT_OFF = 10  # seconds, for the head and for the body
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give the tests no database: the server has its own."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("faults")
+    running = Server(environment(folder, django_db_blocker, AUTH_ACCOUNT_LIMIT=""), folder / "log")
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() == 0
+
+
+@pytest.fixture
+def server(service):
+    if service.process.poll() is not None:
+        service.start()
+    return service
+
+
+def connect(server):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+
+
+class Slow:
+    """A client that sends a byte per second, or none, until it is cut off."""
+
+    def __init__(self, server, start, byte=b"x"):
+        self.byte = byte
+        self.started = time.monotonic()
+        self.lived = None
+        self.got = b""
+        self.socket = connect(server)
+        self.socket.sendall(start)
+        self.socket.setblocking(False)  # noqa: FBT003  its own signature
+
+    def send_a_byte(self):
+        if self.lived is None:
+            with contextlib.suppress(OSError):  # it is read from next
+                self.socket.send(self.byte)
+
+    def read(self):
+        try:
+            received = self.socket.recv(1000)
+        except OSError:
+            received = b""
+        self.got += received
+        if not received:
+            self.lived = time.monotonic() - self.started
+            self.socket.close()
+        return bool(received)
+
+
+def drip(clients, is_over):
+    """Send a byte per client and second, and note who is cut off when."""
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client.socket, selectors.EVENT_READ, client)
+        while selector.get_map() and not is_over.is_set():
+            next_byte_at = time.monotonic() + 1
+            while (left := next_byte_at - time.monotonic()) > 0 and selector.get_map():
+                for key, _ in selector.select(left):
+                    if not key.data.read():
+                        selector.unregister(key.fileobj)
+            for client in clients:
+                client.send_a_byte()
+
+
+STARTS = [
+    b"",
+    HEAD + b"X-Slow: ",
+    HEAD + b"Content-Length: 1000\r\n\r\n",
+    HEAD + b"Content-Length: 1000\r\n\r\n{",
+]
+
+
+def test_two_hundred_slow_clients_hold_up_nobody_and_are_cut_off(server):
+    pair = server.sign_in("alice")
+    silent = [Slow(server, b"", byte=b"") for _ in range(20)]
+    slow = [Slow(server, start) for start in STARTS for _ in range(50)]
+    over = Event()
+    with ThreadPoolExecutor(1) as pool:
+        dripping = pool.submit(drip, [*silent, *slow], over)
+        try:
+            took = []
+            while not dripping.done():
+                started = time.monotonic()
+                assert server.content(pair) == 200
+                status, pair = server.refresh(pair)
+                assert status == 200, pair
+                took.append(time.monotonic() - started)
+                dripping_goes_on(dripping)
+        finally:
+            over.set()
+        dripping.result(timeout=120)
+
+    assert len(took) > 10
+    assert max(took) < 5
+    for client in [*silent, *slow]:
+        assert CUT_OFF - 1 < client.lived < 3 * CUT_OFF
+    assert {client.got.split(b"\r\n")[0] for client in slow[100:]} == {b"HTTP/1.1 408 Request Timeout"}
+
+
+def dripping_goes_on(dripping):
+    """Let a moment pass between two honest requests."""
+    with contextlib.suppress(TimeoutError):
+        dripping.result(timeout=0.2)
+
+
+def test_a_request_that_has_begun_is_answered_though_the_service_stops(server):
+    with connect(server) as begun, connect(server) as idle, connect(server), connect(server) as at_its_head:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in idle.recv(1000)
+        at_its_head.sendall(b"GET /hea")
+        begun.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        assert begun.recv(1000).startswith(b"HTTP/1.1 100 ")
+        begun.sendall(BODY[:5])
+
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: is_refused(server), seconds=CUT_OFF - 1)
+        begun.sendall(BODY[5:])
+
+        assert begun.recv(1000).startswith(b"HTTP/1.1 401 ")
+    assert server.process.wait(timeout=20) == 0
+    assert is_refused(server)
+
+
+def is_refused(server):
+    try:
+        connect(server).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_service_that_is_stopped_while_it_starts_stops_at_once(server):
+    server.stop()
+    for _ in range(3):
+        server.launch()
+        until(lambda: len(server.workers()) == 2)
+
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.process.wait(timeout=20) == 0
