@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -39,16 +40,23 @@ class KeyRing:
         return {"keys": [dict(key.jwk) for key in self.verifying.values() if key.jwk is not None]}
 
 
+class _InForce(NamedTuple):
+    """The ring that follows from a schedule, and from when until when; a clock may be set back."""
+
+    ring: KeyRing
+    since: float
+    until: float
+
+
 @dataclass(slots=True)
 class _Known:
-    """What a process knows of a folder: as of which stamp, and what follows from it until when."""
+    """What a process knows of a folder: as of which stamp, and what follows from it now."""
 
     schedule: Schedule
     keys: Mapping[str, SigningKey]
     stamp: Stamp
     check_again_at: float
-    ring: KeyRing
-    changes_at: float
+    in_force: _InForce
 
 
 _known: dict[tuple[Path, str], _Known] = {}
@@ -68,17 +76,17 @@ def key_ring() -> KeyRing:
         known = _known[folder, algorithm] = _read(folder, algorithm)
     elif known.stamp != _stamp(folder) or known.check_again_at <= now:
         known = _known[folder, algorithm] = _read_again(known, folder, algorithm, now)
-    if known.changes_at <= now:
-        known.ring, known.changes_at = _at(known.schedule, known.keys, now)
-    return known.ring
+    if not known.in_force.since <= now < known.in_force.until:
+        known.in_force = _at(known.schedule, known.keys, now)
+    return known.in_force.ring
 
 
 def _read(folder: Path, algorithm: str) -> _Known:
     stamp, schedule, keys = _whole(folder, algorithm)
     now = time.time()  # after the reading: what is written there may be a moment old
-    ring, changes_at = _at(schedule, keys, now)
+    in_force = _at(schedule, keys, now)
     is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _UNSETTLED
-    return _Known(schedule, keys, stamp, float("inf") if is_settled else now, ring, changes_at)
+    return _Known(schedule, keys, stamp, float("inf") if is_settled else now, in_force)
 
 
 def _make_where_missing(folder: Path, algorithm: str) -> None:
@@ -108,7 +116,7 @@ def _read_again(known: _Known, folder: Path, algorithm: str, now: float) -> _Kno
     except ImproperlyConfigured as error:
         logger.error("The keys have changed and cannot be used; the ones from before stay in force. %s", error)  # noqa: TRY400  the message says it all
         known.schedule = _still_named(known, folder)
-        known.ring, known.changes_at = _at(known.schedule, known.keys, now)
+        known.in_force = _at(known.schedule, known.keys, now)
         known.stamp, known.check_again_at = _stamp(folder), now + _RETRY
         return known
     return found
@@ -132,7 +140,7 @@ def _still_named(known: _Known, folder: Path) -> Schedule:
     return followed if followed.signing(time.time()) else known.schedule
 
 
-def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> tuple[KeyRing, float]:
+def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> _InForce:
     """Give the ring at a moment, and when it changes next."""
     signing = schedule.signing(now)
     if signing is None:
@@ -140,7 +148,7 @@ def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> tuple
     verifying = {slot.kid: keys[slot.kid] for slot in schedule.slots if slot.verifies_at(now)}
     moments = [moment for slot in schedule.slots for moment in (slot.signs_from, slot.verifies_until) if moment]
     changes_at = min((moment for moment in moments if moment > now), default=float("inf"))
-    return KeyRing(keys[signing.kid], verifying), changes_at
+    return _InForce(KeyRing(keys[signing.kid], verifying), now, changes_at)
 
 
 def _stamp(folder: Path) -> Stamp:
