@@ -6,6 +6,13 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from accounts.identifiers import EMAIL_LENGTH
+from api.schema import shown_as
+
+REFRESH_TOKEN = "rt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
+MAIL_TOKEN = "Mq3yq0v8mA7bW…"  # noqa: S105
+ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Ij…"  # noqa: S105
+USERNAME = "Letters and digits of any script, and `. _ - +`; at most 150 characters."
+SECRET = "yG1zQ0r7…"  # noqa: S105
 
 
 class Text(serializers.CharField):
@@ -26,6 +33,28 @@ class Text(serializers.CharField):
         return data
 
 
+class NewPassword(Text):
+    """A password that is chosen."""
+
+
+class Audience(Text):
+    """The service that an access token is for."""
+
+
+class Switch(serializers.BooleanField):
+    """True or false: in JSON nothing else that might mean it, in a form the usual words for it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return which one.
+
+        Raises ValidationError.
+        """
+        is_form = hasattr(self.parent.initial_data, "getlist")
+        if not is_form and not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return super().to_internal_value(data)
+
+
 class Texts(serializers.ListField):
     """A list of texts: in a form, one field of the same name for each."""
 
@@ -38,77 +67,88 @@ class Texts(serializers.ListField):
         return dictionary.getlist(self.field_name) if self.field_name in dictionary else empty
 
 
+@shown_as(username="alice", email="alice@example.com", password="correct horse", fullname="Alice A.")  # noqa: S106
 class SignUpInput(serializers.Serializer[Any]):
     """What a sign-up sends."""
 
-    username = Text()
+    username = Text(help_text=USERNAME)
     email = Text()
-    password = Text(write_only=True)
+    password = NewPassword(write_only=True)
     fullname = Text(required=False, allow_null=True)
     roles = Texts(required=False, allow_null=True, max_length=20)
 
 
+@shown_as(username="alice", password="correct horse")  # noqa: S106
 class SignInInput(serializers.Serializer[Any]):
     """What a sign-in sends: a username or an e-mail address, and the password."""
 
     username = Text()
     password = Text(write_only=True)
-    audience = Text(required=False, allow_null=True)
-    useCookies = serializers.BooleanField(required=False, allow_null=True)  # noqa: N815  the wire's spelling
+    audience = Audience(required=False, allow_null=True)
+    useCookies = Switch(required=False, allow_null=True)  # noqa: N815  the wire's spelling
 
 
+@shown_as(refreshToken=REFRESH_TOKEN)
 class RefreshTokenInput(serializers.Serializer[Any]):
     """What a sign-out sends."""
 
     refreshToken = Text(required=False, allow_null=True, write_only=True)  # noqa: N815
 
 
+@shown_as(refreshToken=REFRESH_TOKEN)
 class RefreshInput(RefreshTokenInput):
     """What a refresh sends."""
 
-    audience = Text(required=False, allow_null=True)
+    audience = Audience(required=False, allow_null=True)
 
 
+@shown_as(fullname="Alice B.")
 class ProfileInput(serializers.Serializer[Any]):
     """What of a profile its owner may change. Whatever else stands there is not looked at."""
 
-    username = Text(required=False, allow_null=True)
+    username = Text(required=False, allow_null=True, help_text=USERNAME)
     email = Text(required=False, allow_null=True)
     fullname = Text(required=False, allow_null=True)
 
 
+@shown_as(password="correct horse")  # noqa: S106
 class PasswordInput(serializers.Serializer[Any]):
     """What a step-up sends."""
 
     password = Text(write_only=True)
 
 
+@shown_as(currentPassword="correct horse", newPassword="battery staple")
 class PasswordChangeInput(serializers.Serializer[Any]):
     """What a change of password sends."""
 
     currentPassword = Text(write_only=True)  # noqa: N815
-    newPassword = Text(write_only=True)  # noqa: N815
+    newPassword = NewPassword(write_only=True)  # noqa: N815
 
 
+@shown_as(token=MAIL_TOKEN, newPassword="battery staple")
 class PasswordResetConfirmInput(serializers.Serializer[Any]):
     """What a reset by mail sends in the end."""
 
     token = Text(write_only=True)
-    newPassword = Text(write_only=True)  # noqa: N815
+    newPassword = NewPassword(write_only=True)  # noqa: N815
 
 
+@shown_as(email="alice@example.com")
 class EmailInput(serializers.Serializer[Any]):
     """What asks for a mail, to reset a password or to verify an address."""
 
     email = serializers.EmailField(max_length=EMAIL_LENGTH)
 
 
+@shown_as(token=MAIL_TOKEN)
 class MailTokenInput(serializers.Serializer[Any]):
     """What verifies an e-mail address."""
 
     token = Text(write_only=True)
 
 
+@shown_as(token=ACCESS_TOKEN, client_id="orders", client_secret=SECRET)
 class TokenInput(serializers.Serializer[Any]):
     """What a service asks about, and may prove itself with (RFC 7662 section 2.1, RFC 6749 section 2.3.1)."""
 

@@ -10,6 +10,21 @@ from accounts import devices, events
 from accounts.access_tokens import AccessToken
 from accounts.models import Activity, RefreshToken, User
 from accounts.sessions import TokenPair
+from api.inputs import ACCESS_TOKEN, REFRESH_TOKEN
+from api.schema import shown_as
+
+_PROFILE = {
+    "id": 1,
+    "username": "alice",
+    "email": "alice@example.com",
+    "fullname": "Alice A.",
+    "roles": ["ROLE_USER"],
+}
+_ACCESS = {"accessToken": ACCESS_TOKEN, "tokenType": "Bearer", "expiresIn": 900}
+_TOKENS = {**_ACCESS, "refreshToken": REFRESH_TOKEN, "refreshExpiresIn": 86400}
+_ORIGIN = {"ipAddress": "192.0.2.1", "device": "Firefox on Linux", "userAgent": "Mozilla/5.0 …"}
+_SESSION_ID = "01a212d6-34b3-76af-95c9-8fd77c375bea"
+_MOMENT = "2026-01-31T12:00:00Z"
 
 
 class ProfileOutput(serializers.Serializer[Any]):
@@ -22,6 +37,7 @@ class ProfileOutput(serializers.Serializer[Any]):
     roles = serializers.ListField(child=serializers.CharField())
 
 
+@shown_as(**_PROFILE, emailVerified=True, createdAt=_MOMENT)
 class OwnProfileOutput(ProfileOutput):
     """How a user is shown to itself."""
 
@@ -29,12 +45,14 @@ class OwnProfileOutput(ProfileOutput):
     createdAt = serializers.DateTimeField()  # noqa: N815
 
 
+@shown_as(message="User was registered successfully!", **_PROFILE)
 class SignUpOutput(ProfileOutput):
     """What a sign-up is answered."""
 
     message = serializers.CharField()
 
 
+@shown_as(**_ACCESS)
 class AccessTokenOutput(serializers.Serializer[Any]):
     """An access token, which is not there where it comes as a cookie; the span is in seconds."""
 
@@ -43,6 +61,7 @@ class AccessTokenOutput(serializers.Serializer[Any]):
     expiresIn = serializers.IntegerField()  # noqa: N815
 
 
+@shown_as(**_TOKENS)
 class TokensOutput(AccessTokenOutput):
     """A token pair, as an access token; the span is in seconds."""
 
@@ -50,6 +69,7 @@ class TokensOutput(AccessTokenOutput):
     refreshExpiresIn = serializers.IntegerField()  # noqa: N815
 
 
+@shown_as(**_PROFILE, **_TOKENS)
 class SignInOutput(ProfileOutput, TokensOutput):
     """What a sign-in is answered."""
 
@@ -62,6 +82,7 @@ class OriginOutput(serializers.Serializer[Any]):
     userAgent = serializers.CharField(allow_blank=True)  # noqa: N815
 
 
+@shown_as(**_ORIGIN, id=_SESSION_ID, createdAt=_MOMENT, lastUsedAt=_MOMENT, expiresAt=_MOMENT, current=True)
 class SessionOutput(OriginOutput):
     """How a session is shown to its owner; `current` tells which one asks."""
 
@@ -72,6 +93,16 @@ class SessionOutput(OriginOutput):
     current = serializers.BooleanField()
 
 
+@shown_as(
+    **_ORIGIN,
+    id=7,
+    createdAt=_MOMENT,
+    event=events.Event.SIGN_IN_SUCCEEDED,
+    description=events.DESCRIPTIONS[events.Event.SIGN_IN_SUCCEEDED],
+    sessionId=_SESSION_ID,
+    byAdministrator=False,
+    details={},
+)
 class ActivityOutput(OriginOutput):
     """How a thing that happened to an account is shown to its owner."""
 
@@ -84,6 +115,22 @@ class ActivityOutput(OriginOutput):
     details = serializers.DictField()
 
 
+@shown_as(
+    active=True,
+    iss="https://auth.example.com",
+    aud="orders",
+    sub="1",
+    username="alice",
+    client_id="first-party",
+    token_type="Bearer",  # noqa: S106
+    iat=1769860800,
+    nbf=1769860800,
+    exp=1769861700,
+    jti="kTqv1-CkTmWZ9yyHhBqOJQ",
+    sid=_SESSION_ID,
+    roles=["user"],
+    auth_time=1769860800,
+)
 class IntrospectionOutput(serializers.Serializer[Any]):
     """What a service is told of a token (RFC 7662 section 2.2): of one that is not good only that."""
 
@@ -103,14 +150,34 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     auth_time = serializers.IntegerField(required=False)
 
 
-class ErrorOutput(serializers.Serializer[Any]):
-    """How every refusal looks."""
+@shown_as(
+    keys=[{"kty": "EC", "use": "sig", "alg": "ES256", "kid": "k1", "crv": "P-256", "x": "f83O…", "y": "x_FE…"}]
+)
+class KeySetOutput(serializers.Serializer[Any]):
+    """A JWK set (RFC 7517 section 5)."""
 
-    message = serializers.CharField()
-    code = serializers.CharField()
-    errors = serializers.DictField(  # type: ignore[assignment]  # the wire's name is also the framework's
-        child=serializers.ListField(child=serializers.CharField()), required=False
-    )
+    keys = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+
+
+@shown_as(
+    issuer="https://auth.example.com",
+    jwks_uri="https://auth.example.com/.well-known/jwks.json",
+    introspection_endpoint="https://auth.example.com/api/oauth/introspect",
+    introspection_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
+    revocation_endpoint="https://auth.example.com/api/oauth/revoke",
+    revocation_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
+    service_documentation="https://auth.example.com/api/docs",
+)
+class MetadataOutput(serializers.Serializer[Any]):
+    """The metadata of an authorization server (RFC 8414 section 2)."""
+
+    issuer = serializers.CharField()
+    jwks_uri = serializers.CharField()
+    introspection_endpoint = serializers.CharField()
+    introspection_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
+    revocation_endpoint = serializers.CharField()
+    revocation_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
+    service_documentation = serializers.CharField()
 
 
 def profile(user: User) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def page(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) ->
 
     Raises rest_framework.exceptions.ValidationError.
     """
-    asked = query(data=request.query_params)
+    # As JSON would be read: an empty text is no key, and is not left out either.
+    asked = query(data=request.query_params.dict())
     asked.is_valid(raise_exception=True)
     if "before" in asked.validated_data:
         rows = rows.filter(pk__lt=asked.validated_data["before"])

@@ -1,14 +1,19 @@
-"""What the OpenAPI document says beyond the code: the token schemes, and how refusals look."""
+"""What the OpenAPI document says beyond the code: the token schemes, and what texts may hold."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
+from accounts.conf import auth_settings
+from accounts.validators import PASSWORD_LENGTH
 from api.cookies import access_name
-from api.outputs import ErrorOutput
+
+SHORTEST = 8
+"""As AUTH_PASSWORD_VALIDATORS says."""
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
@@ -16,6 +21,10 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 
     target_class = "api.authentication.AccessTokenAuthentication"
     name = ["bearer", "xAccessToken", "cookie"]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        """Ask for one of them."""
+        return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         """Describe them."""
@@ -26,9 +35,44 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
         ]
 
 
-def refusals(*statuses: int) -> dict[int, Any]:
-    """List the statuses that an endpoint refuses with."""
-    return dict.fromkeys((*statuses, 503), ErrorOutput)
+class TextField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
+    """A text that a database can store: NUL is refused."""
+
+    target_class = "api.inputs.Text"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Describe it."""
+        longest = {} if self.target.max_length is None else {"maxLength": self.target.max_length}
+        return {"type": "string", "pattern": r"^[^\x00]*$", **longest}
+
+
+class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the library is
+    """A password of a length that is taken; what else is asked of it no schema can say."""
+
+    target_class = "api.inputs.NewPassword"
+    priority = 1
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Describe it."""
+        described = super().map_serializer_field(auto_schema, direction)
+        return {**described, "minLength": SHORTEST, "maxLength": PASSWORD_LENGTH}
+
+
+class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
+    """One of the services of AUTH_AUDIENCE."""
+
+    target_class = "api.inputs.Audience"
+    priority = 1
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Describe it."""
+        return {"type": "string", "enum": list(auth_settings().audience)}
+
+
+def shown_as(**value: Any) -> Callable[[type[Any]], type[Any]]:
+    """Give the shape of a body an example."""
+    return extend_schema_serializer(examples=[OpenApiExample("example", value)])
 
 
 def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:

@@ -15,6 +15,7 @@ from accounts.background import Lane
 from accounts.claims import AccessClaims
 from accounts.conf import AuthSettings
 from accounts.models import User
+from tests.documented import DocumentedClient
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_administrator, make_user
 
@@ -82,7 +83,7 @@ class Api:
     """The API as a client sees it."""
 
     def __init__(self, **headers: str) -> None:
-        self.http = Client(**headers)
+        self.http = DocumentedClient(**headers)
 
     def get(self, path: str, token: str | None = None, **headers: str) -> Any:
         return self.http.get(path, headers={**_bearer(token), **headers})

@@ -6,6 +6,7 @@ import pytest
 
 from accounts.models import RefreshToken, User
 from api.parsers import LONGEST_BODY
+from tests.factories import PASSWORD, make_user
 
 POSTS = ["signup", "signin", "refreshtoken", "signout"]
 JSON = "application/json"
@@ -176,3 +177,22 @@ def test_nothing_of_all_this_opened_a_session(api):
     post(api, "signin", b'{"username": {"$ne": ""}, "password": {"$ne": ""}}')
 
     assert not RefreshToken.objects.exists()
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "on", [], {}])
+def test_in_json_a_switch_is_true_or_false_and_nothing_like_it(api, assert_refused, value):
+    body = {"username": "alice", "password": "x", "useCookies": value}
+
+    assert_refused(post(api, "signin", json.dumps(body).encode()), 400, "invalid_request")
+
+
+def test_in_a_form_a_switch_is_a_word(api, assert_refused):
+    make_user("alice")
+    form = f"username=alice&password={PASSWORD.replace(' ', '+')}&useCookies=true"
+
+    assert "accessToken" not in post(api, "signin", form.encode(), FORM).json()
+
+
+@pytest.mark.parametrize("path", ["/api/auth/sessions?before=", "/api/auth/activity?before="])
+def test_an_empty_key_is_none_and_begins_no_page(signed_in, assert_refused, path):
+    assert_refused(signed_in.get(path, signed_in.access_token), 400, "invalid_request")

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from api.schema import document
+from tests.test_errors import CONTRACT
+
 
 def test_the_document_lists_every_endpoint_once(api):
     document = api.get("/api/schema").json()
@@ -18,6 +21,62 @@ def test_the_document_lists_every_endpoint_once(api):
         "/.well-known/oauth-authorization-server", "/api/oauth/introspect", "/api/oauth/revoke",
         "/api/auth/password/reset/confirm", "/api/auth/email/verify", "/api/auth/email/verify/resend",
     }  # fmt: skip
+
+
+def operations(document):
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+def test_every_endpoint_is_described_and_shown_by_example(api):
+    for operation in operations(api.get("/api/schema").json()):
+        name = operation["operationId"]
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert all(response["description"] for response in operation["responses"].values()), name
+        for content in (operation.get("requestBody"), *operation["responses"].values()):
+            shown = (content or {}).get("content", {}).get("application/json")
+            assert shown is None or shown["examples"], name
+
+
+def test_every_code_of_the_contract_is_documented_with_its_status(api):
+    found = set()
+    for operation in operations(api.get("/api/schema").json()):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                codes = response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                found |= {(code, int(status)) for code in codes}
+
+    elsewhere = {("invalid_request", 408), ("payload_too_large", 413), ("unsupported_media_type", 415)}
+    assert found == set(CONTRACT.items()) | elsewhere
+
+
+def test_one_of_three_ways_to_bring_an_access_token_is_enough(api):
+    document = api.get("/api/schema").json()
+
+    assert document["paths"]["/api/auth/me"]["get"]["security"] == [
+        {"bearer": []},
+        {"xAccessToken": []},
+        {"cookie": []},
+    ]
+    assert {} in document["paths"]["/api/auth/signout"]["post"]["security"]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "xAccessToken", "cookie", "service"}
+
+
+def test_a_missing_token_is_documented_as_the_setting_says(auth):
+    auth(missing_token_status=403)
+
+    refusals = document.__wrapped__()["paths"]["/api/auth/me"]["get"]["responses"]
+
+    assert "token_missing" in refusals["403"]["description"]
+    assert "token_missing" not in refusals["401"]["description"]
+
+
+def test_headers_of_refusals_are_documented(api):
+    refusals = api.get("/api/schema").json()["paths"]["/api/auth/reauthenticate"]["post"]["responses"]
+
+    assert refusals["401"]["headers"]["WWW-Authenticate"]["required"]
+    assert refusals["429"]["headers"]["Retry-After"]["required"]
+    assert refusals["403"]["headers"] == {}
 
 
 def test_the_page_loads_nothing_from_elsewhere(api):

@@ -7,7 +7,7 @@ from api.authentication import claims_of
 from api.inputs import ActivityQuery
 from api.outputs import ActivityOutput, activity
 from api.pagination import page
-from api.schema import refusals
+from api.refusals import TOKEN, refusals
 from api.views.base import ProtectedView
 
 
@@ -18,7 +18,8 @@ class ActivityList(ProtectedView):
         operation_id="activity",
         summary="List the security history, newest first",
         parameters=[ActivityQuery],
-        responses={200: ActivityOutput(many=True), **refusals(400, 401)},
+        responses={200: ActivityOutput(many=True)},
+        extensions=refusals(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""

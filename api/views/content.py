@@ -5,8 +5,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
+from accounts.errors import RoleRequired
 from api.permissions import Admin, Moderator
-from api.schema import refusals
+from api.refusals import TOKEN, refusals
 from api.views.base import ProtectedView, PublicView
 
 TEXT = {(200, "text/plain"): OpenApiTypes.STR}
@@ -19,7 +20,9 @@ def _text(content: str) -> HttpResponse:
 class PublicContent(PublicView):
     """For anyone."""
 
-    @extend_schema(operation_id="publicContent", responses=TEXT)
+    @extend_schema(
+        operation_id="publicContent", summary="Read what is for anyone", responses=TEXT, extensions=refusals()
+    )
     def get(self, request: Request) -> HttpResponse:
         """Return the public content."""
         return _text("Public Content.")
@@ -28,7 +31,12 @@ class PublicContent(PublicView):
 class UserContent(ProtectedView):
     """For any signed-in user."""
 
-    @extend_schema(operation_id="userContent", responses={**TEXT, **refusals(400, 401)})
+    @extend_schema(
+        operation_id="userContent",
+        summary="Read what is for signed-in users",
+        responses=TEXT,
+        extensions=refusals(*TOKEN),
+    )
     def get(self, request: Request) -> HttpResponse:
         """Return the users' content."""
         return _text("User Content.")
@@ -39,7 +47,12 @@ class ModeratorContent(ProtectedView):
 
     permission_classes = (Moderator,)
 
-    @extend_schema(operation_id="moderatorContent", responses={**TEXT, **refusals(400, 401, 403)})
+    @extend_schema(
+        operation_id="moderatorContent",
+        summary="Read what is for moderators",
+        responses=TEXT,
+        extensions=refusals(*TOKEN, RoleRequired("moderator")),
+    )
     def get(self, request: Request) -> HttpResponse:
         """Return the moderators' content."""
         return _text("Moderator Content.")
@@ -50,7 +63,12 @@ class AdminContent(ProtectedView):
 
     permission_classes = (Admin,)
 
-    @extend_schema(operation_id="adminContent", responses={**TEXT, **refusals(400, 401, 403)})
+    @extend_schema(
+        operation_id="adminContent",
+        summary="Read what is for admins",
+        responses=TEXT,
+        extensions=refusals(*TOKEN, RoleRequired("admin")),
+    )
     def get(self, request: Request) -> HttpResponse:
         """Return the admins' content."""
         return _text("Admin Content.")

@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from accounts import verification
 from api.inputs import EmailInput, MailTokenInput
-from api.schema import refusals
+from api.refusals import BODY, THROTTLED, refusals
 from api.views.base import PublicView, client_of, read
 
 
@@ -16,7 +16,8 @@ class EmailVerify(PublicView):
         operation_id="verifyEmail",
         summary="Verify an e-mail address with a mailed token",
         request=MailTokenInput,
-        responses={204: None, **refusals(400, 413, 415, 429)},
+        responses={204: None},
+        extensions=refusals(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Take the address for verified."""
@@ -31,7 +32,8 @@ class EmailVerifyResend(PublicView):
         operation_id="resendVerification",
         summary="Ask for another verification mail",
         request=EmailInput,
-        responses={202: None, **refusals(400, 413, 415, 429)},
+        responses={202: None},
+        extensions=refusals(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address and has not verified it. The answer is the same if not."""

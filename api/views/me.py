@@ -7,13 +7,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import access_tokens, leaving, profile
+from accounts.errors import EmailTaken, RecentAuthenticationRequired, UsernameTaken
 from api import cookies
 from api.authentication import claims_of
 from api.inputs import ProfileInput
 from api.outputs import OwnProfileOutput, own_profile
 from api.permissions import RecentlyAuthenticated
-from api.schema import refusals
+from api.refusals import BODY, CHANGE, THROTTLED, TOKEN, refusals
 from api.views.base import ProtectedView, client_of, read, user_of
+
+STEP_UP = RecentAuthenticationRequired(300)
 
 
 class Me(ProtectedView):
@@ -26,7 +29,10 @@ class Me(ProtectedView):
         return list(super().get_permissions())
 
     @extend_schema(
-        operation_id="me", summary="Show the profile", responses={200: OwnProfileOutput, **refusals(400, 401)}
+        operation_id="me",
+        summary="Show the profile",
+        responses={200: OwnProfileOutput},
+        extensions=refusals(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """Show the own profile."""
@@ -36,7 +42,8 @@ class Me(ProtectedView):
         operation_id="changeMe",
         summary="Change full name, username or e-mail address",
         request=ProfileInput,
-        responses={200: OwnProfileOutput, **refusals(400, 401, 403, 413, 415, 429)},
+        responses={200: OwnProfileOutput},
+        extensions=refusals(*CHANGE, *BODY, STEP_UP, UsernameTaken(), EmailTaken(), THROTTLED),
     )
     def patch(self, request: Request) -> Response:
         """Change what is given; username and e-mail address need a recent authentication."""
@@ -49,7 +56,8 @@ class Me(ProtectedView):
         operation_id="deleteMe",
         summary="Delete the account",
         request=None,
-        responses={204: None, **refusals(400, 401, 403)},
+        responses={204: None},
+        extensions=refusals(*CHANGE, STEP_UP),
     )
     def delete(self, request: Request) -> Response:
         """Delete the account with all its sessions and its history; needs a recent authentication."""

@@ -4,9 +4,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import passwords
+from accounts.errors import InvalidPassword
 from api.authentication import claims_of
 from api.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
-from api.schema import refusals
+from api.refusals import BODY, CHANGE, THROTTLED, refusals
 from api.views.base import ProtectedView, PublicView, client_of, read
 
 
@@ -17,7 +18,8 @@ class PasswordChange(ProtectedView):
         operation_id="changePassword",
         summary="Change the password",
         request=PasswordChangeInput,
-        responses={204: None, **refusals(400, 401, 403, 413, 415, 429)},
+        responses={204: None},
+        extensions=refusals(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Change it and end every other session; the next refresh of this one brings a current access token."""
@@ -35,7 +37,8 @@ class PasswordReset(PublicView):
         operation_id="resetPassword",
         summary="Ask for a mail that resets the password",
         request=EmailInput,
-        responses={202: None, **refusals(400, 413, 415, 429)},
+        responses={202: None},
+        extensions=refusals(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address. The answer is the same if nobody has."""
@@ -50,7 +53,8 @@ class PasswordResetConfirm(PublicView):
         operation_id="confirmPasswordReset",
         summary="Choose a new password with a mailed token",
         request=PasswordResetConfirmInput,
-        responses={204: None, **refusals(400, 413, 415, 429)},
+        responses={204: None},
+        extensions=refusals(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Set the new password and end every session."""

@@ -3,11 +3,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import credentials, sessions
+from accounts.errors import InvalidPassword
 from api import cookies
 from api.authentication import claims_of, rides_on_cookie
 from api.inputs import PasswordInput
 from api.outputs import AccessTokenOutput, access_token, without_tokens
-from api.schema import refusals
+from api.refusals import BODY, CHANGE, THROTTLED, refusals
 from api.views.base import ProtectedView, client_of, read
 
 
@@ -18,7 +19,8 @@ class Reauthenticate(ProtectedView):
         operation_id="reauthenticate",
         summary="Confirm the password, for a fresh auth_time",
         request=PasswordInput,
-        responses={200: AccessTokenOutput, **refusals(400, 401, 403, 413, 415, 429)},
+        responses={200: AccessTokenOutput},
+        extensions=refusals(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Hand out an access token with a fresh `auth_time`."""

@@ -13,7 +13,7 @@ from accounts.errors import (
 from api import cookies, csrf
 from api.inputs import RefreshInput
 from api.outputs import TokensOutput, tokens, without_tokens
-from api.schema import refusals
+from api.refusals import BODY, FOREIGN, refusals
 from api.views.base import PublicView, client_of, read
 
 REFUSED = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked)
@@ -26,7 +26,8 @@ class Refresh(PublicView):
         operation_id="refresh",
         summary="Swap a refresh token for a new token pair",
         request=RefreshInput,
-        responses={200: TokensOutput, **refusals(400, 403, 413, 415)},
+        responses={200: TokensOutput},
+        extensions=refusals(RefreshTokenMissing(), *(refused() for refused in REFUSED), FOREIGN, *BODY),
     )
     def post(self, request: Request) -> Response:
         """Answer with the next generation. A spent refresh token ends its session.

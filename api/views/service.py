@@ -3,7 +3,6 @@
 from django.db import connection
 from django.urls import reverse
 from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.renderers import TemplateHTMLRenderer
@@ -16,6 +15,8 @@ from accounts.guess_counters import counters
 from accounts.key_ring import key_ring
 from accounts.key_rotation import JWKS_MAX_AGE
 from api import schema
+from api.outputs import KeySetOutput, MetadataOutput
+from api.refusals import refusals
 from api.views.base import PublicView
 
 METADATA_MAX_AGE = 3600  # seconds
@@ -24,7 +25,12 @@ METADATA_MAX_AGE = 3600  # seconds
 class KeySet(PublicView):
     """The public keys, for services that verify access tokens."""
 
-    @extend_schema(operation_id="keys", responses=dict[str, list[dict[str, str]]])
+    @extend_schema(
+        operation_id="keys",
+        summary="Publish the keys that access tokens are verified with",
+        responses=KeySetOutput,
+        extensions=refusals(),
+    )
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
         return Response(key_ring().jwks(), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
@@ -33,7 +39,12 @@ class KeySet(PublicView):
 class Metadata(PublicView):
     """What a verifier that knows the issuer alone needs to find the rest."""
 
-    @extend_schema(operation_id="metadata", responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        operation_id="metadata",
+        summary="Say where the rest is found",
+        responses=MetadataOutput,
+        extensions=refusals(),
+    )
     def get(self, request: Request) -> Response:
         """Return the authorization server metadata (RFC 8414 section 2)."""
         issuer = access_tokens.issuer()

@@ -1,16 +1,18 @@
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import sessions
+from accounts.errors import NotFound
 from api.authentication import claims_of
 from api.inputs import SessionsQuery
 from api.outputs import SessionOutput, session
 from api.pagination import page
-from api.schema import refusals
+from api.refusals import CHANGE, TOKEN, refusals
 from api.views.base import ProtectedView, client_of, user_of
 
 
@@ -21,7 +23,8 @@ class Sessions(ProtectedView):
         operation_id="sessions",
         summary="List the live sessions, newest first",
         parameters=[SessionsQuery],
-        responses={200: SessionOutput(many=True), **refusals(400, 401)},
+        responses={200: SessionOutput(many=True)},
+        extensions=refusals(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""
@@ -37,7 +40,13 @@ class Session(ProtectedView):
         operation_id="endSession",
         summary="End one of the user's sessions",
         request=None,
-        responses={204: None, **refusals(400, 401, 403, 404)},
+        parameters=[
+            OpenApiParameter(
+                "session_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="As `GET` tells it."
+            )
+        ],
+        responses={204: None},
+        extensions=refusals(*CHANGE, NotFound()),
     )
     def delete(self, request: Request, session_id: str) -> Response:
         """End it. A session of somebody else is not found."""

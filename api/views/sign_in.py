@@ -3,10 +3,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import credentials, rotation, sessions
+from accounts.errors import EmailUnverified, InvalidCredentials
 from api import cookies, csrf
 from api.inputs import SignInInput
 from api.outputs import SignInOutput, profile, tokens, without_tokens
-from api.schema import refusals
+from api.refusals import BODY, FOREIGN, THROTTLED, refusals
 from api.views.base import PublicView, client_of, read
 
 
@@ -17,7 +18,8 @@ class SignIn(PublicView):
         operation_id="signIn",
         summary="Sign in by username or e-mail address",
         request=SignInInput,
-        responses={200: SignInOutput, **refusals(400, 401, 403, 413, 415, 429)},
+        responses={200: SignInOutput},
+        extensions=refusals(InvalidCredentials(), EmailUnverified(), FOREIGN, *BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Open a session and hand out its first token pair; with `useCookies` in cookies, not in the body."""

@@ -1,5 +1,6 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -8,14 +9,14 @@ from accounts.models import EndReason
 from api import cookies, csrf
 from api.authentication import claims_of, rides_on_cookie
 from api.inputs import RefreshTokenInput
-from api.schema import refusals
+from api.refusals import BODY, CHANGE, refusals
 from api.views.base import ProtectedView, client_of, read
 
 
 class SignOut(ProtectedView):
     """Ends the session of a refresh token or, without one, of the access token."""
 
-    permission_classes = ()
+    permission_classes = (AllowAny,)
 
     def perform_authentication(self, request: Request) -> None:
         """Wait: where there is a refresh token, an access token that rides along is not looked at."""
@@ -24,7 +25,8 @@ class SignOut(ProtectedView):
         operation_id="signOut",
         summary="End this session",
         request=RefreshTokenInput,
-        responses={204: None, **refusals(400, 401, 403, 413, 415)},
+        responses={204: None},
+        extensions=refusals(*CHANGE, *BODY),
     )
     def post(self, request: Request) -> Response:
         """End the session. Any refresh token gets 204, whatever has become of it.
@@ -51,7 +53,8 @@ class SignOutAll(ProtectedView):
         operation_id="signOutAll",
         summary="End every session of the user",
         request=None,
-        responses={204: None, **refusals(400, 401, 403)},
+        responses={204: None},
+        extensions=refusals(*CHANGE),
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""

@@ -3,10 +3,11 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
 from accounts.registration import register
 from api.inputs import SignUpInput
 from api.outputs import SignUpOutput, profile
-from api.schema import refusals
+from api.refusals import BODY, THROTTLED, refusals
 from api.views.base import PublicView, client_of, read
 
 DEFAULTS = {"fullname": "", "roles": ()}
@@ -19,7 +20,10 @@ class SignUp(PublicView):
         operation_id="signUp",
         summary="Make an account",
         request=SignUpInput,
-        responses={201: SignUpOutput, **refusals(400, 403, 413, 415, 429)},
+        responses={201: SignUpOutput},
+        extensions=refusals(
+            *BODY, UsernameTaken(), EmailTaken(), RoleUnknown("pilot"), RoleNotAllowed(), THROTTLED
+        ),
     )
     def post(self, request: Request) -> Response:
         """Make an account with the role that everybody has, or with those that sign-up hands out."""

@@ -15,8 +15,11 @@ from accounts.errors import InvalidClient
 from accounts.models import Service
 from api.inputs import TokenInput
 from api.outputs import IntrospectionOutput
-from api.schema import refusals
+from api.refusals import BODY, refusals
 from api.views.base import PublicView, client_of, read
+
+SERVICES: Any = [{"service": []}, {}]
+"""By HTTP Basic, or by what the body says."""
 
 
 class _ServicesView(PublicView):
@@ -36,7 +39,9 @@ class Introspection(_ServicesView):
         operation_id="introspect",
         summary="Tell a registered service what a token says, if it is good",
         request=TokenInput,
-        responses={200: IntrospectionOutput, **refusals(400, 401, 413, 415)},
+        responses={200: IntrospectionOutput},
+        auth=SERVICES,
+        extensions=refusals(InvalidClient(), *BODY),
     )
     def post(self, request: Request) -> Response:
         """Tell what the token says, or that it is not active."""
@@ -52,7 +57,9 @@ class Revocation(_ServicesView):
         operation_id="revoke",
         summary="Let a registered service end the session of a token",
         request=TokenInput,
-        responses={200: None, **refusals(400, 401, 413, 415)},
+        responses={200: None},
+        auth=SERVICES,
+        extensions=refusals(InvalidClient(), *BODY),
     )
     def post(self, request: Request) -> Response:
         """End the session. A token that is none gets the same answer."""

@@ -1,0 +1,53 @@
+"""The OpenAPI document is exact: whatever is made up from it is answered as it says, and what it forbids is refused.
+
+Schemathesis calls a running server: the examples, the limits of every field, random bodies and chains of calls, by
+somebody who is signed in, with every check that it has.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, Server, environment
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+CALLS_EACH = "10"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("schemathesis")
+    running = Server(environment(folder, django_db_blocker, AUTH_ACCOUNT_LIMIT=""), folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
+    address = f"http://127.0.0.1:{server.port}"
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "--no-color", "--config-file", str(CONFIGURATION),
+        "run", f"{address}/api/schema", "--checks", "all", "--max-examples", CALLS_EACH, "--continue-on-failure",
+        "--generation-deterministic",
+    ]  # fmt: skip
+
+    report = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks",
+            "SCHEMATHESIS_API": address,
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert report.returncode == 0, report.stdout + report.stderr
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+        assert f"✅  {phase}" in report.stdout, report.stdout
