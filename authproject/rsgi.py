@@ -2,7 +2,8 @@
 
 A WSGI server gives a request a thread and lets it wait there for the body: with a few threads a process, a few
 clients that send a byte and nothing more hold up everybody. Here a body is read to its end, or refused for being
-late, before a thread is taken; and an answer that does not come is given up with 503.
+late, before a thread is taken; and an answer that does not come is given up with 503. What is no proper request is
+refused here, before anything looks at it.
 
 Headers come as they were sent, so that one whose name holds an underscore, which CGI spells like the one with a
 hyphen, stands for no other (a client's X_Forwarded_For for a proxy's).
@@ -30,11 +31,16 @@ BODY_TIMEOUT = 10  # seconds
 ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_JSON = [("content-type", "application/json")]
-_TOO_LATE = json.dumps({"message": "The body did not arrive in time.", "code": "invalid_request"}).encode()
-_CUT_SHORT = json.dumps({"message": "The body is shorter than announced.", "code": "invalid_request"}).encode()
-_UNAVAILABLE = json.dumps({"message": Unavailable.message, "code": Unavailable.code}).encode()
-_RETRY = [*_JSON, ("retry-after", str(Unavailable.retry_after))]
+# Without it granian names itself.
+_SERVER = ("server", "-")
+_OWN_HEADERS = [
+    _SERVER,
+    ("content-type", "application/json"),
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+]
 
 # What a process is made of is loaded now and stays: the collector need not look through it again and again.
 get_resolver().url_patterns  # noqa: B018  loads them
@@ -48,10 +54,6 @@ _ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
 _apart = ThreadPoolExecutor(1, thread_name_prefix="apart")
 
 
-class BodyCutShort(Exception):
-    """The client hung up before it had sent what it announced; half a form is no form."""
-
-
 class Answer(NamedTuple):
     """What the application answers."""
 
@@ -60,29 +62,57 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Refused(Exception):
+    """What is answered in place of the application."""
+
+    def __init__(
+        self, status: int, message: str, code: str = "invalid_request", retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        headers = _OWN_HEADERS if retry_after is None else [*_OWN_HEADERS, ("retry-after", str(retry_after))]
+        self.answer = Answer(status, headers, json.dumps({"message": message, "code": code}).encode())
+
+
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
     """Answer one request."""
     try:
-        body = await asyncio.wait_for(_read(scope, protocol), BODY_TIMEOUT)
-    except TimeoutError:
-        protocol.response_bytes(408, _JSON, _TOO_LATE)
-        return
-    except BodyCutShort:
-        protocol.response_bytes(400, _JSON, _CUT_SHORT)
-        return
+        _refuse_malformed(scope)
+        answer = await _ask(environ_of(scope, await _body(scope, protocol)))
+    except Refused as refused:
+        answer = refused.answer
     except ProtocolClosed:
-        return
-    threads = _apart if scope.path.startswith(_ASKS_NO_DATABASE) else _threads
-    answering = asyncio.get_running_loop().run_in_executor(threads, _answer, environ_of(scope, body))
-    try:
-        answer = await asyncio.wait_for(answering, ANSWER_TIMEOUT)
-    except TimeoutError:
-        protocol.response_bytes(503, _RETRY, _UNAVAILABLE)
         return
     if answer.body:
         protocol.response_bytes(answer.status, answer.headers, answer.body)
     else:
         protocol.response_empty(answer.status, answer.headers)
+
+
+async def _body(scope: Scope, protocol: HTTPProtocol) -> bytes:
+    try:
+        return await asyncio.wait_for(_read(scope, protocol), BODY_TIMEOUT)
+    except TimeoutError:
+        raise Refused(408, "The body did not arrive in time.") from None
+
+
+async def _ask(environ: dict[str, Any]) -> Answer:
+    threads = _apart if environ["PATH_INFO"].startswith(_ASKS_NO_DATABASE) else _threads
+    answering = asyncio.get_running_loop().run_in_executor(threads, _answer, environ)
+    try:
+        return await asyncio.wait_for(answering, ANSWER_TIMEOUT)
+    except TimeoutError:
+        raise Refused(503, Unavailable.message, Unavailable.code, Unavailable.retry_after) from None
+
+
+def _refuse_malformed(scope: Scope) -> None:
+    """Refuse what proxies and servers could understand differently (RFC 9110 section 9.1, RFC 9112 section 3.2).
+
+    Raises Refused.
+    """
+    if scope.http_version == "1.1" and scope.authority is None and "host" not in scope.headers:
+        raise Refused(400, "The header Host is missing.")
+    if not scope.method.isupper():
+        raise Refused(400, "The method is not written in capitals.")
 
 
 def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -119,29 +149,43 @@ def _headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         if "_" in name or name == "content-length":
             continue
         key = "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"
-        spelled[key] = f"{spelled[key]},{value}" if key in spelled else value
+        separator = "; " if name == "cookie" else ","
+        spelled[key] = f"{spelled[key]}{separator}{value}" if key in spelled else value
     return spelled
 
 
 async def _read(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    """Read a body no further than one byte more than is allowed, which is enough to be refused for it."""
+    """Read a body to its end: half a form is no form.
+
+    Raises Refused for one that is cut short or garbled, and for one that is too long, as soon as that is known.
+    """
     if scope.method not in _METHODS_WITH_BODY:
         return b""
+    announced = int(scope.headers.get("content-length") or 0)
+    _refuse_too_long(announced)
     body = bytearray()
+    ends = 0
     async for chunk in protocol:
         body += chunk
-        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            return bytes(body)
-    if len(body) < int(scope.headers.get("content-length") or 0):
-        raise BodyCutShort
+        _refuse_too_long(len(body))
+        # The last one is empty. So is one that could not be read: a broken body has two.
+        ends += not chunk
+    if len(body) < announced or ends > 1:
+        raise Refused(400, "The body is cut short or garbled.")
     return bytes(body)
+
+
+def _refuse_too_long(length: int) -> None:
+    longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length > longest:
+        raise Refused(413, f"The body is too large. Allowed: {longest} bytes.", "payload_too_large")
 
 
 def _answer(environ: dict[str, Any]) -> Answer:
     started: list[Answer] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
-        lowered = [(name.lower(), value) for name, value in headers]
+        lowered = [_SERVER, *((name.lower(), value) for name, value in headers)]
         started[:] = [Answer(int(status.partition(" ")[0]), lowered, b"")]
         return _no_write
 

@@ -15,6 +15,7 @@ from accounts.key_rotation import follow_setting
 
 STOP_TIMEOUT = 30  # seconds that requests in flight have
 HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a connection may be idle
+LONGEST_HEAD = 64 * 1024  # bytes of request line and headers
 
 
 class Command(BaseCommand):
@@ -37,7 +38,7 @@ class Command(BaseCommand):
             interface=Interfaces.RSGI,
             # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=LONGEST_HEAD),
             websockets=False,
             workers=settings.WORKERS,
             respawn_failed_workers=True,

@@ -1,0 +1,444 @@
+"""HTTP as attackers speak it: bytes on a socket of the real server, and what each answer carries."""
+
+import json
+import re
+import socket
+from typing import NamedTuple
+
+import pytest
+
+from tests.factories import PASSWORD
+from tests.servers import Server, environment
+
+HEAD = b"Host: localhost\r\nConnection: close\r\n"
+JSON = b"Content-Type: application/json\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+CONTENT = b"Public Content."
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("http")
+    running = Server(environment(folder, django_db_blocker, AUTH_ACCOUNT_LIMIT=""), folder / "log")
+    yield running
+    assert running.stop() == 0
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def behind_tls(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("tls")
+    settings = environment(
+        folder, django_db_blocker, PUBLIC_URL="https://localhost", ALLOWED_HOSTS="localhost,127.0.0.1"
+    )
+    running = Server(settings, folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    rest: bytes
+
+    @property
+    def code(self):
+        return json.loads(self.body)["code"]
+
+
+def exchange(server, *sent, hang_up=False):
+    """Send bytes, and read all that comes back until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+        raw.sendall(b"".join(sent))
+        if hang_up:
+            raw.shutdown(socket.SHUT_WR)
+        return raw.makefile("rb").read()
+
+
+def ask(server, *sent, **options):
+    head, _, rest = exchange(server, *sent, **options).partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = int(headers.get("content-length", 0))
+    return Answer(int(first.split()[1]), headers, rest[:length], rest[length:])
+
+
+def get(server, path=b"/api/test/all", *headers, version=b"1.1"):
+    return ask(server, b"GET " + path + b" HTTP/" + version + b"\r\n", HEAD, *headers, b"\r\n")
+
+
+def post(server, *headers_and_body, path=b"/api/auth/signin", **options):
+    return ask(server, b"POST " + path + b" HTTP/1.1\r\n", HEAD, *headers_and_body, **options)
+
+
+def sign_up(server, name):
+    body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    assert server.post("/api/auth/signup", body)[0] in (201, 400)
+    return body
+
+
+# Where requests end, about which a proxy and a server must never differ (request smuggling).
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 2\r\nContent-Length: 3\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: +2\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 0x2\r\n",
+        b"Content-Length: 99999999999999999999999\r\n",
+        b"Content-Length : 2\r\n",
+        b"Transfer-Encoding: xchunked\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+        b"X-A: a\r\n Transfer-Encoding: chunked\r\n",
+        b"X-A: a\x00\r\n",
+        b"X-A: a\rb\r\n",
+    ],
+)
+def test_a_request_whose_end_is_in_doubt_is_refused(server, framing):
+    answer = post(
+        server, JSON, framing, b"\r\n2\r\n{}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
+
+    assert (answer.status, answer.rest) == (400, b"")
+
+
+def test_of_two_lengths_none_hides_a_second_request(server):
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    answered = exchange(
+        server, b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\n", JSON, CHUNKED, b"Content-Length: 5\r\n\r\n",
+        b"2\r\n{}\r\n0\r\n\r\n" + hidden,
+    )  # fmt: skip
+
+    assert answered.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answered
+
+
+def test_the_body_of_a_get_is_no_second_request(server):
+    inner = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    length = f"Content-Length: {len(inner)}\r\n\r\n".encode()
+
+    answered = exchange(
+        server,
+        b"GET /api/test/all HTTP/1.1\r\nHost: localhost\r\n",
+        length,
+        inner,
+        b"GET /healthz HTTP/1.1\r\n",
+        HEAD,
+        b"\r\n",
+    )
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"200", b"200"]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"ZZ\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"FFFFFFFFFFFFFFFFFF\r\n{}", b"2\n{}\n0\n\n", b"2{}\r\n0\r\n\r\n",
+     b"2;" + b"a" * 100_000 + b"\r\n{}\r\n0\r\n\r\n"],
+)  # fmt: skip
+def test_garbled_chunks_are_refused(server, chunks):
+    answer = post(server, JSON, CHUNKED, b"\r\n", chunks)
+
+    assert (answer.status, answer.code) == (400, "invalid_request")
+    assert "garbled" in answer.body.decode()
+
+
+def test_a_chunked_body_cut_short_is_not_taken_for_a_whole_one(server):
+    sign_up(server, "cut")
+    form = f"username=cut&password={PASSWORD.replace(' ', '+')}".encode()
+    chunk = f"{len(form):x}\r\n".encode() + form + b"\r\n"
+
+    assert post(server, FORM, CHUNKED, b"\r\n", chunk, hang_up=True).status == 400
+    assert post(server, FORM, CHUNKED, b"\r\n", chunk, b"0\r\n\r\n").status == 200
+
+
+# Which host, path and method are meant.
+
+
+@pytest.mark.parametrize(
+    ("request_line", "hosts", "status"),
+    [
+        (b"GET /api/test/all HTTP/1.1", b"", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: \r\n", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: evil.example\r\n", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: localhost\r\nHost: evil.example\r\n", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: localhost@evil.example\r\n", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: localhost:80:80\r\n", 400),
+        (b"GET /api/test/all HTTP/1.1", b"Host: localhost\r\nX-Forwarded-Host: evil.example\r\n", 200),
+        # Of a whole address and a Host the address counts (RFC 9112 section 3.2.2).
+        (b"GET http://localhost/api/test/all HTTP/1.1", b"Host: evil.example\r\n", 200),
+        (b"GET http://evil.example/api/test/all HTTP/1.1", b"Host: localhost\r\n", 400),
+        (b"CONNECT evil.example:443 HTTP/1.1", b"Host: localhost\r\n", 400),
+        (b"GET /api/test/all HTTP/1.0", b"", 200),
+        (b"GET /api/test/all HTTP/1.0", b"Host: evil.example\r\n", 400),
+        (b"GET api/test/all HTTP/1.1", b"Host: localhost\r\n", 400),
+        (b"get /api/test/all HTTP/1.1", b"Host: localhost\r\n", 400),
+        (b"G(T /api/test/all HTTP/1.1", b"Host: localhost\r\n", 400),
+    ],
+)
+def test_a_request_is_for_one_of_our_hosts_and_says_so_in_one_way(server, request_line, hosts, status):
+    assert ask(server, request_line, b"\r\n", hosts, b"Connection: close\r\n\r\n").status == status
+
+
+@pytest.mark.parametrize("method", [b"TRACE", b"PUT", b"OPTIONS", b"PROPFIND"])
+def test_other_methods_are_refused_and_echo_nothing(server, method):
+    answer = ask(server, method + b" /api/test/all HTTP/1.1\r\n", HEAD, b"x-access-token: secret\r\n\r\n")
+
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert b"secret" not in answer.body
+
+
+@pytest.mark.parametrize("header", [b"X-HTTP-Method-Override", b"X-HTTP-Method", b"X-Method-Override"])
+def test_no_header_changes_the_method(server, header):
+    assert post(server, header, b": GET\r\nContent-Length: 0\r\n\r\n", path=b"/api/test/all").status == 405
+
+
+@pytest.mark.parametrize("header", [b"X-Original-URL", b"X-Rewrite-URL", b"X-Forwarded-Prefix", b"X-Script-Name"])
+def test_no_header_changes_the_path(server, header):
+    assert get(server, b"/api/test/user", header, b": /api/test/all\r\n").status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (b"/api/test/all/", 200),
+        (b"/api/test/%61ll", 200),
+        (b"/api/test/all#x", 200),
+        (b"/api/test/all//", 404),
+        (b"//api/test/all", 404),
+        (b"/api//test/all", 404),
+        (b"/api/test/user/../all", 404),
+        (b"/api/test/./all", 404),
+        (b"/api/test/all;x=1", 404),
+        (b"/api/test/all%00", 404),
+        (b"/api/test/all%0a", 404),
+        (b"/api/test/all%20", 404),
+        (b"/API/test/all", 404),
+        (b"/static/../manage.py", 404),
+        (b"/static/%2e%2e/manage.py", 404),
+        (b"/static/..%2f..%2fetc/passwd", 404),
+        (b"//evil.example/admin", 404),
+        (b"/\\evil.example", 404),
+    ],
+)
+def test_a_path_has_one_spelling_but_for_its_slash(server, path, status):
+    assert get(server, path).status == status
+
+
+def test_redirects_lead_nowhere_else(server):
+    for path in (b"/?next=//evil.example", b"/admin?next=//evil.example", b"/admin/login/?next=//evil.example"):
+        assert "evil.example" not in get(server, path).headers.get("location", "").partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        b"GET /api/test/all\r\n\r\n",
+        b"GET /api/test/all HTTP/3.0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+    ],
+)
+def test_another_protocol_is_answered_with_400_at_most(server, opening):
+    assert exchange(server, opening, hang_up=True)[:12] in (b"", b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_no_request_becomes_another_protocol(server, protocol):
+    upgrade = b"Host: localhost\r\nConnection: Upgrade, close\r\nUpgrade: " + protocol + b"\r\n"
+    extra = b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXA=\r\n"
+
+    answer = ask(server, b"GET /api/test/all HTTP/1.1\r\n", upgrade, extra, b"\r\n")
+
+    assert (answer.status, answer.body) == (200, CONTENT)
+
+
+def test_http_1_0_is_answered(server):
+    assert get(server, version=b"1.0").body == CONTENT
+
+
+def test_a_head_is_answered_as_a_get_without_its_body(server):
+    for path in (b"/api/test/all", b"/nowhere", b"/api/test/user"):
+        head = ask(server, b"HEAD ", path, b" HTTP/1.1\r\n", HEAD, b"\r\n")
+        whole = get(server, path)
+        assert (head.status, head.body, head.headers.keys()) == (whole.status, b"", whole.headers.keys())
+
+
+# Limits.
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "statuses"),
+    [
+        (b"/api/test/all?" + b"a" * 10_000, b"", {200}),
+        (b"/api/test/all?" + b"a" * 100_000, b"", {414, 431}),
+        (b"/" + b"a" * 100_000, b"", {414, 431}),
+        (b"/api/test/all", b"X-Long: " + b"a" * 300_000 + b"\r\n", {431}),
+        (b"/api/test/all", b"".join(b"X-%d: a\r\n" % number for number in range(200)), {431}),
+        (b"/api/test/all", b"Cookie: " + b"a=b; " * 5000 + b"\r\n", {200}),
+    ],
+    ids=["long query", "longer query", "long path", "long header", "many headers", "many cookies"],
+)
+def test_what_stands_before_the_body_is_bounded(server, path, headers, statuses):
+    assert get(server, path, headers).status in statuses
+
+
+def test_an_announced_length_is_refused_before_anything_is_sent(server):
+    answer = post(server, JSON, b"Expect: 100-continue\r\nContent-Length: 200000000\r\n\r\n")
+
+    assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
+def test_who_waits_for_100_is_told_to_go_on(server):
+    answered = exchange(
+        server,
+        b"POST /api/auth/signin HTTP/1.1\r\n",
+        HEAD,
+        JSON,
+        b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+    )
+
+    assert answered.startswith(b"HTTP/1.1 100 ")
+    assert b"HTTP/1.1 400 " in answered
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"br", b"deflate, gzip", b"nonsense"])
+def test_a_compressed_body_is_refused(server, coding):
+    answer = post(server, JSON, b"Content-Encoding: ", coding, b"\r\nContent-Length: 2\r\n\r\n{}")
+
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+
+
+def test_a_body_that_is_too_late_is_told_as_documented(server):
+    answer = post(server, JSON, b"Content-Length: 2\r\n\r\n{")
+    document = json.loads(server.request("GET", "/api/schema")[1])
+    documented = document["paths"]["/api/auth/signin"]["post"]["responses"]["408"]["content"]["application/json"]
+
+    assert answer.status == 408
+    assert json.loads(answer.body) == documented["examples"]["invalid_request"]["value"]
+
+
+# What every answer carries, and what none does.
+
+ANSWERS = {
+    "content": b"GET /api/test/all HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "no token": b"GET /api/test/user HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "nowhere": b"GET /nowhere HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "nowhere in the API": b"GET /api/nowhere HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "another method": b"PUT /api/auth/signin HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "foreign host": b"GET /api/test/all HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+    "no host": b"GET /api/test/all HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "no JSON": b"POST /api/auth/signin HTTP/1.1\r\n" + HEAD + JSON + b"Content-Length: 1\r\n\r\n{",
+    "too long": b"POST /api/auth/signin HTTP/1.1\r\n" + HEAD + JSON + b"Content-Length: 9000000\r\n\r\n",
+    "garbled": b"POST /api/auth/signin HTTP/1.1\r\n" + HEAD + JSON + CHUNKED + b"\r\nZZ\r\n",
+    "keys": b"GET /.well-known/jwks.json HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "documentation": b"GET /api/docs HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "admin": b"GET /admin/login/ HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "nowhere in the admin": b"GET /admin/nowhere HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "a page": b"GET /reset-password HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "preflight": b"OPTIONS /api/auth/signin HTTP/1.1\r\n" + HEAD + b"Origin: http://localhost:8081\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_carries_the_security_headers_and_tells_nothing_of_what_runs_here(server, name):
+    answer = ask(server, ANSWERS[name])
+
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["referrer-policy"] in ("same-origin", "no-referrer")
+    assert answer.headers["server"] == "-"
+    assert "x-powered-by" not in answer.headers
+    told = (str(answer.headers) + answer.body.decode()).lower()
+    assert not [
+        word for word in ("granian", "python/", "django/", "traceback", "site-packages", "hyper") if word in told
+    ]
+    if answer.status >= 400 and answer.headers["content-type"] == "application/json":
+        assert answer.headers["cache-control"] == "no-store"
+        assert set(json.loads(answer.body)) >= {"message", "code"}
+    if answer.body and answer.headers["content-type"].startswith("text/html"):
+        assert "default-src" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_answers_with_tokens_are_kept_out_of_caches(server):
+    body = json.dumps(sign_up(server, "cached")).encode()
+
+    answer = post(server, JSON, f"Content-Length: {len(body)}\r\n\r\n".encode(), body)
+
+    assert b"accessToken" in answer.body
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_behind_tls_browsers_are_kept_there(behind_tls):
+    secured = get(behind_tls, b"/api/test/all", b"X-Forwarded-Proto: https\r\n")
+    plain = get(behind_tls)
+
+    assert secured.status == 200
+    assert secured.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
+    assert (plain.status, plain.headers["location"]) == (301, "https://localhost/api/test/all")
+    assert get(behind_tls, b"/healthz").status == 200
+
+
+def test_behind_tls_every_cookie_is_for_tls_alone(behind_tls):
+    body = {"username": "secure", "email": "secure@example.com", "password": PASSWORD}
+    assert behind_tls.post("/api/auth/signup", body, **{"X-Forwarded-Proto": "https"})[0] == 201
+    body = json.dumps({**body, "useCookies": True}).encode()
+    secure = b"X-Forwarded-Proto: https\r\n"
+
+    signed_in = exchange(
+        behind_tls,
+        b"POST /api/auth/signin HTTP/1.1\r\n",
+        HEAD,
+        JSON,
+        secure,
+        f"Content-Length: {len(body)}\r\n\r\n".encode(),
+        body,
+    )
+    admin = exchange(behind_tls, b"GET /admin/login/ HTTP/1.1\r\n", HEAD, secure, b"\r\n")
+
+    cookies = [line for line in (signed_in + admin).split(b"\r\n") if line.lower().startswith(b"set-cookie:")]
+    assert len(cookies) == 4
+    assert all(b"; Secure" in line and b"SameSite=Lax" in line for line in cookies)
+
+
+# CORS.
+
+
+@pytest.mark.parametrize("origin", [b"null", b"http://evil.example", b"http://localhost:8081.evil.example",
+                                    b"http://localhost:80810", b"https://localhost:8081", b"http://LOCALHOST:8081",
+                                    b"*", b"http://localhost:8081, http://evil.example", b""])  # fmt: skip
+def test_no_origin_but_those_of_the_list_gets_cors_headers(server, origin):
+    for method in (b"GET", b"OPTIONS"):
+        answer = ask(
+            server,
+            method,
+            b" /api/test/all HTTP/1.1\r\n",
+            HEAD,
+            b"Origin: ",
+            origin,
+            b"\r\nAccess-Control-Request-Method: GET\r\n\r\n",
+        )
+        assert not [name for name in answer.headers if name.startswith("access-control-allow")]
+        assert "origin" in answer.headers["vary"].lower()
+
+
+def test_an_origin_of_the_list_is_named_and_never_a_star(server):
+    answer = get(server, b"/api/test/user", b"Origin: http://localhost:8081\r\n")
+
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:8081"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert "origin" in answer.headers["vary"].lower()
+
+
+def test_pages_and_health_are_nobody_elses_to_read(server):
+    for path in (b"/admin/login/", b"/healthz", b"/readyz", b"/reset-password"):
+        assert "access-control-allow-origin" not in get(server, path, b"Origin: http://localhost:8081\r\n").headers
