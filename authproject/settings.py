@@ -129,9 +129,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "authproject.middleware.ContentPolicyMiddleware",
-    "authproject.middleware.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "authproject.middleware.CrossOriginMiddleware",
     "authproject.middleware.PageMiddleware",
 ]
 PAGE_MIDDLEWARE = [
