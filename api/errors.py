@@ -206,4 +206,5 @@ def _is_page(request: HttpRequest) -> bool:
 
 
 def _body(message: str, code: str, http_status: int) -> JsonResponse:
-    return JsonResponse({"message": message, "code": code}, status=http_status)
+    headers = {"Cache-Control": "no-store"}
+    return JsonResponse({"message": message, "code": code}, status=http_status, headers=headers)

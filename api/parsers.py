@@ -6,7 +6,7 @@ from typing import IO, Any, NoReturn
 from urllib.parse import parse_qsl
 
 from django.http import QueryDict
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
 from api.errors import PayloadTooLarge
@@ -27,10 +27,11 @@ class BoundedJSONParser(BaseParser):
     ) -> Any:
         """Return the value.
 
-        Raises ParseError or PayloadTooLarge.
+        Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         try:
-            return json.loads(_text(stream), parse_constant=_refuse_constant)
+            text = _text(stream, parser_context)
+            return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
         except ValueError as error:
             raise ParseError(f"The body is not JSON: {error}") from None
         except RecursionError:
@@ -47,12 +48,14 @@ class BoundedFormParser(BaseParser):
     ) -> QueryDict:
         """Return the fields.
 
-        Raises ParseError or PayloadTooLarge.
+        Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         fields = QueryDict(mutable=True)
         try:
             # Strictly: a password whose bytes were replaced would be another password.
-            pairs = parse_qsl(_text(stream), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+            pairs = parse_qsl(
+                _text(stream, parser_context), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+            )
         except ValueError as error:
             raise ParseError(
                 f"The body is not a form in UTF-8 of at most {_MOST_FIELDS} fields: {error}"
@@ -62,11 +65,22 @@ class BoundedFormParser(BaseParser):
         return fields
 
 
-def _text(stream: IO[Any]) -> str:
+def _text(stream: IO[Any], context: Mapping[str, Any] | None) -> str:
+    coding = context["request"].META.get("HTTP_CONTENT_ENCODING", "") if context else ""
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType(coding)
     body: bytes = stream.read(LONGEST_BODY + 1)
     if len(body) > LONGEST_BODY:
         raise PayloadTooLarge(LONGEST_BODY)
     return body.decode()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that stands there twice: readers differ in which value they take (RFC 8259 section 4)."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -196,3 +196,29 @@ def test_in_a_form_a_switch_is_a_word(api, assert_refused):
 @pytest.mark.parametrize("path", ["/api/auth/sessions?before=", "/api/auth/activity?before="])
 def test_an_empty_key_is_none_and_begins_no_page(signed_in, assert_refused, path):
     assert_refused(signed_in.get(path, signed_in.access_token), 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"username": "alice", "username": "bob", "password": "x"}',
+        b'{"username": "alice", "\\u0075sername": "bob", "password": "x"}',
+        b'{"username": "alice", "password": "x", "more": {"a": 1, "a": 2}}',
+    ],
+)
+def test_a_name_that_stands_there_twice_is_refused(api, assert_refused, body):
+    assert_refused(post(api, "signin", body), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1E+999999999", "9" * 4000, "9" * 5000, "-0", "1.5"])
+def test_a_number_of_any_size_is_no_text(api, assert_refused, number):
+    assert_refused(
+        post(api, "signin", f'{{"username": {number}, "password": "x"}}'.encode()), 400, "invalid_request"
+    )
+
+
+@pytest.mark.parametrize("before", ["1e400", "9" * 5000, "-1", "0", "0x1", "NaN", "%00", str(2**63)])
+def test_a_key_that_is_no_number_of_ours_begins_no_page(signed_in, assert_refused, before):
+    answer = signed_in.get(f"/api/auth/activity?before={before}", signed_in.access_token)
+
+    assert_refused(answer, 400, "invalid_request")
