@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import jwt
@@ -22,7 +22,8 @@ TYPE = "at+jwt"
 _CLOCK_SKEW = 5  # seconds, for machines whose clocks differ; `exp` gets none of it
 _LONGEST = 16384  # characters; beyond what is issued
 _LONGEST_HEADER = 512  # characters; below what recursion in a JSON parser takes
-_SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)", re.ASCII)
+_LATEST = 253402300799  # the last second that a calendar of four-digit years has
+_SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
     "iss": (str,),
     "aud": (str, list),
@@ -94,7 +95,8 @@ def verify(
             # Times are checked below, by the clock that `at` was read from.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
-    except (jwt.PyJWTError, ValueError):
+        _read(text.split(".")[1])
+    except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenInvalid from None
     return _checked(claims, key.kid, at)
 
@@ -102,17 +104,36 @@ def verify(
 def _key_that_signed(text: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
     """Find the key that the header names; the header must be the one that the issuer writes with it."""
     shape = _SHAPE.fullmatch(text) if len(text) <= _LONGEST else None
-    if shape is None or len(shape[1]) > _LONGEST_HEADER or not _is_canonical(shape[2]):
+    if shape is None or len(shape[1]) > _LONGEST_HEADER or not _is_canonical(shape[3]):
         raise TokenInvalid
     try:
-        header = json.loads(_decoded(shape[1]))
-    except ValueError:
+        header = _read(shape[1])
+    except (ValueError, RecursionError):
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
     key = find_key(kid) if isinstance(kid, str) else None
     if key is None or header != {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}:
         raise TokenInvalid
     return key
+
+
+def _read(segment: str) -> Any:
+    """Read JSON in the one way that every verifier reads it (RFC 7515 section 4, RFC 8259 section 8.1).
+
+    Raises ValueError or RecursionError for what is no UTF-8, is no JSON, or has a name twice.
+    """
+    return json.loads(_decoded(segment).decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _is_canonical(segment: str) -> bool:
@@ -134,7 +155,9 @@ def _checked(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
     latest_start = at + timedelta(seconds=_CLOCK_SKEW)
-    if max(claims["nbf"], claims["iat"]) > latest_start.timestamp():
+    if max(claims["nbf"], claims["iat"], claims["auth_time"]) > latest_start.timestamp():
+        raise TokenInvalid
+    if not all(0 <= claims[name] <= _LATEST for name in ("iat", "nbf", "exp", "auth_time")):
         raise TokenInvalid
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if isinstance(claims["aud"], list) and len(audience) == 1:

@@ -135,7 +135,8 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        # A worker that is told while it starts is killed after STOP_TIMEOUT.
+        return self.process.wait(timeout=60)
 
     def _wait(self):
         deadline = time.monotonic() + 60

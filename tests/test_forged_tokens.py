@@ -1,0 +1,69 @@
+"""Every known way to forge an access token: each is a 401, and none is a fault."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from accounts.key_ring import key_ring
+from tests.factories import PASSWORD
+from tests.forgeries import Forger, forgeries
+from tests.servers import Server, environment
+
+URL = "/api/test/user"
+
+
+def test_what_the_forger_signs_as_the_issuer_does_is_accepted(signed_in):
+    """The tests below stand on this one: what they change is all that is wrong."""
+    forger = Forger(signed_in.access_token, key_ring().signing.private_key)
+
+    assert signed_in.get(URL, forger.with_header()).status_code == 200
+    assert signed_in.get(URL, forger.with_claims()).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-access-token"])
+def test_no_forgery_is_accepted(signed_in, header):
+    accepted = {}
+    for name, token in forgeries(signed_in.access_token, key_ring().signing.private_key):
+        value = f"Bearer {token}" if header == "Authorization" else token
+        answer = signed_in.get(URL, **{header: value})
+        told = (answer.status_code, answer.json()["code"] if answer.status_code >= 400 else None)
+        # A comma is what joins one header that comes twice.
+        if told not in {
+            (401, "token_invalid"),
+            (401, "token_expired"),
+            (401, "token_revoked"),
+            (401, "token_stale"),
+        } and not ("," in token and told == (400, "invalid_request")):
+            accepted[name] = told
+
+    assert accepted == {}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder = tmp_path_factory.mktemp("forged")
+    running = Server(environment(folder, django_db_blocker), folder / "log")
+    yield running
+    assert running.stop() == 0
+    assert "Traceback" not in running.log.read_text()
+
+
+def test_no_forgery_is_accepted_by_the_real_server(server):
+    body = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}
+    server.post("/api/auth/signup", body)
+    token = server.post("/api/auth/signin", body)[1]["accessToken"]
+    named = (
+        Path(server.environment["AUTH_KEYS_DIR"])
+        / f"{Forger(token, key_ring().signing.private_key).header['kid']}.pem"
+    )
+    key = load_pem_private_key(named.read_bytes(), None)
+    assert server.request("GET", URL, Authorization=f"Bearer {Forger(token, key).with_header()}")[0] == 200
+
+    answers = {
+        name: server.request("GET", URL, Authorization=f"Bearer {forged}".encode())[0]
+        for name, forged in forgeries(token, key)
+        if not set(forged) & set("\r\n,")
+    }
+
+    assert {name: status for name, status in answers.items() if status != 401} == {}
