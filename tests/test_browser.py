@@ -1,23 +1,13 @@
 """A real browser: what it makes of the cookies, of pages of other sites, and of the pages that mails lead to."""
 
-import shutil
-
 import pytest
 import trustme
-from playwright.sync_api import sync_playwright
 
+from tests.browsers import CHROMIUM, running_chromium
 from tests.factories import PASSWORD
 from tests.servers import Server, environment, free_port
 from tests.test_mail_server import Mailbox, SlowHandler, token_in
 from tests.tls import TlsProxy
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1",
-    # Pages that a test makes up come from no address, and would have to ask before they talk to this machine.
-    "--disable-features=LocalNetworkAccessChecks",
-]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -57,13 +47,8 @@ def _transactions_that_roll_back():
 
 @pytest.fixture(scope="module")
 def chromium():
-    with pytest.MonkeyPatch.context() as patch:
-        # For making the databases of the servers, on connections that are closed at once.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            yield browser
-            browser.close()
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

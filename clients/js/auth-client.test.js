@@ -1,0 +1,417 @@
+// The client against a service that is made up here, with a clock that is moved by hand.
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { AuthClient, AuthError } from "./auth-client.js";
+
+const URL_OF_SERVICE = "https://auth.example.com";
+const LIFETIME = 900;
+
+const json = (body, status = 200, headers = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", ...headers } });
+const refusal = (status, code, headers) => json({ message: `It is ${code}.`, code }, status, headers);
+
+/** Answers as the service does; `troubles` are what refreshes meet before one gets through. */
+class Service {
+  generation = 0;
+  requests = [];
+  troubles = [];
+
+  fetch = async (request) => {
+    const { pathname } = new URL(request.url);
+    this.requests.push({ method: request.method, path: pathname, headers: request.headers, credentials: request.credentials });
+    await Promise.resolve();
+    const body = request.method === "POST" ? JSON.parse((await request.text()) || "null") : null;
+    if (pathname === "/api/auth/signin") return this.signIn(body);
+    if (pathname === "/api/auth/refreshtoken") return this.refresh(body);
+    if (pathname.startsWith("/api/auth/signout")) return new Response(null, { status: 204 });
+    return this.content(request, body);
+  };
+
+  signIn({ username, password }) {
+    if (password !== "right") return refusal(401, "invalid_credentials");
+    return json({ id: username.length, username, email: "", fullname: "", roles: ["ROLE_USER"], ...this.pair() });
+  }
+
+  refresh({ refreshToken }) {
+    const trouble = this.troubles.shift();
+    if (trouble) return trouble(this, refreshToken);
+    if (refreshToken !== `r${this.generation}`) return refusal(403, "refresh_token_reused");
+    this.generation += 1;
+    return json(this.pair());
+  }
+
+  content(request, body) {
+    if (request.headers.get("Authorization") !== `Bearer a${this.generation}`) return refusal(401, "token_stale");
+    return json({ got: body });
+  }
+
+  pair() {
+    const { generation } = this;
+    return { accessToken: `a${generation}`, refreshToken: `r${generation}`, expiresIn: LIFETIME, refreshExpiresIn: 86400 };
+  }
+
+  get refreshes() {
+    return this.requests.filter(({ path }) => path === "/api/auth/refreshtoken").length;
+  }
+}
+
+let service;
+let clients;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["Date", "setTimeout"], now: 1_700_000_000_000 });
+  service = new Service();
+  clients = [];
+});
+afterEach(() => {
+  mock.timers.reset();
+  for (const client of clients) client.close();
+});
+
+function clientOf(options) {
+  const client = new AuthClient({ url: URL_OF_SERVICE, fetch: service.fetch, ...options });
+  client.heard = [];
+  for (const type of ["signedin", "refreshed", "refreshfailed", "signedout"]) {
+    client.addEventListener(type, ({ detail }) => client.heard.push([type, detail.reason ?? detail.error?.code]));
+  }
+  clients.push(client);
+  return client;
+}
+
+async function signedIn(options) {
+  const client = clientOf(options);
+  await client.signIn({ username: "alice", password: "right" });
+  return client;
+}
+
+/** Let time pass in small steps until a promise is settled. */
+async function settled(promise) {
+  let done = false;
+  const end = () => (done = true);
+  promise.then(end, end);
+  for (let step = 0; !done && step < 2000; step += 1) {
+    await new Promise(setImmediate);
+    mock.timers.tick(100);
+  }
+  return promise;
+}
+
+/** What several clients share, as tabs share localStorage. */
+function shared() {
+  const items = new Map();
+  return { getItem: (key) => items.get(key) ?? null, setItem: (key, text) => items.set(key, text), removeItem: (key) => items.delete(key) };
+}
+
+const refused = (code, status) => (error) => error instanceof AuthError && error.code === code && error.status === status;
+const lost = () => {
+  throw new TypeError("fetch failed");
+};
+
+test("a sign-in is kept, told, and its token sent along", async () => {
+  const client = await signedIn();
+
+  const answer = await client.fetch("/api/orders");
+
+  assert.equal(answer.status, 200);
+  assert.equal((await client.session()).user.username, "alice");
+  assert.deepEqual(client.heard, [["signedin", undefined]]);
+  assert.equal(service.requests[0].credentials, "omit");
+});
+
+test("a wrong password is an error with code and status, and no session", async () => {
+  const client = clientOf();
+
+  await assert.rejects(client.signIn({ username: "alice", password: "wrong" }), refused("invalid_credentials", 401));
+
+  assert.equal(await client.session(), null);
+});
+
+test("validation is told by field, and when to come back", async () => {
+  const answer = { message: "no", code: "invalid_request", errors: { email: ["This is none."] } };
+  const client = clientOf({ fetch: async () => json(answer, 400, { "Retry-After": "7" }) });
+
+  await assert.rejects(client.signUp({}), (error) => error.errors.email[0] === "This is none." && error.retryAfter === 7);
+});
+
+test("a token that is about to end is renewed before it is used", async () => {
+  const client = await signedIn();
+  mock.timers.tick((LIFETIME - 31) * 1000);
+  await client.fetch("/api/orders");
+  assert.equal(service.refreshes, 0);
+
+  mock.timers.tick(2000);
+  const answer = await client.fetch("/api/orders");
+
+  assert.deepEqual([answer.status, service.refreshes], [200, 1]);
+});
+
+test("a token that is answered 401 is renewed, and the request sent once more with its body", async () => {
+  const client = await signedIn();
+  service.generation = 1;
+  service.troubles = [() => json(service.pair())];
+
+  const answer = await client.fetch("/api/orders", { method: "POST", body: '{"order":1}' });
+
+  assert.deepEqual(await answer.json(), { got: { order: 1 } });
+  assert.deepEqual(client.heard.at(-1), ["refreshed", undefined]);
+});
+
+test("a request that is answered 401 again is given back", async () => {
+  const client = await signedIn({ fetch: (request) => (request.url.endsWith("orders") ? refusal(401, "token_stale") : service.fetch(request)) });
+
+  const answer = await client.fetch("/api/orders");
+
+  assert.deepEqual([answer.status, service.refreshes], [401, 1]);
+});
+
+test("any number of requests wait for one refresh", async () => {
+  const client = await signedIn();
+  mock.timers.tick(LIFETIME * 1000);
+
+  const answers = await Promise.all(Array.from({ length: 20 }, () => client.fetch("/api/orders")));
+
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  assert.equal(service.refreshes, 1);
+});
+
+test("a 401 that comes late asks for no second refresh", async () => {
+  const client = await signedIn();
+  let answerLate;
+  const late = new Promise((resolve) => (answerLate = resolve));
+  const slow = clientOf({
+    storage: { getItem: async () => JSON.stringify(await client.session()), setItem() {}, removeItem() {} },
+    fetch: (request) => (request.headers.get("Authorization") === "Bearer a0" ? late : service.fetch(request)),
+  });
+  const waiting = slow.fetch("/api/orders");
+  await client.refresh();
+
+  answerLate(refusal(401, "token_stale"));
+
+  assert.equal((await waiting).status, 200);
+  assert.equal(service.refreshes, 1);
+});
+
+test("clients that share a storage wait for one refresh, by Web Locks", async () => {
+  const queue = new Map();
+  const locks = {
+    request(name, task) {
+      const before = queue.get(name) ?? Promise.resolve();
+      const turn = before.then(task, task);
+      queue.set(name, turn);
+      return turn;
+    },
+  };
+  Object.defineProperty(globalThis.navigator ?? (globalThis.navigator = {}), "locks", { value: locks, configurable: true });
+  try {
+    const storage = shared();
+    const tabs = [await signedIn({ storage }), clientOf({ storage }), clientOf({ storage })];
+    mock.timers.tick(LIFETIME * 1000);
+
+    await settled(Promise.all(tabs.flatMap((tab) => [tab.fetch("/api/orders"), tab.fetch("/api/orders")])));
+
+    assert.equal(service.refreshes, 1);
+  } finally {
+    delete globalThis.navigator.locks;
+  }
+});
+
+test("clients that share a storage and have no Web Locks go on with one answer", async () => {
+  const storage = shared();
+  const tabs = [await signedIn({ storage }), clientOf({ storage })];
+  mock.timers.tick(LIFETIME * 1000);
+  const grace = () => json({ ...service.pair(), accessToken: "a1", refreshToken: "r1" });
+  service.generation = 1;
+  service.troubles = [grace, grace];
+
+  const answers = await Promise.all(tabs.map((tab) => tab.fetch("/api/orders")));
+
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+  assert.equal(service.refreshes, 2);
+});
+
+test("a lost answer is asked for again with the same token", async () => {
+  const client = await signedIn();
+  const presented = [];
+  const answerThatIsLost = (_, token) => {
+    presented.push(token);
+    service.generation = 1;
+    lost();
+  };
+  const grace = (_, token) => {
+    presented.push(token);
+    return json(service.pair());
+  };
+  service.troubles = [answerThatIsLost, grace];
+
+  await settled(client.refresh());
+
+  assert.deepEqual(presented, ["r0", "r0"]);
+  assert.equal((await client.session()).refreshToken, "r1");
+});
+
+test("an answer that is cut short is asked for again", async () => {
+  const client = await signedIn();
+  service.troubles = [() => new Response('{"accessToken": "a', { headers: { "Content-Type": "application/json" } })];
+
+  await settled(client.refresh());
+
+  assert.equal((await client.session()).accessToken, "a1");
+});
+
+test("without a network the session stays, and the next request tries again", async () => {
+  const client = await signedIn();
+  mock.timers.tick(LIFETIME * 1000);
+  service.troubles = [lost, lost, lost, lost];
+
+  await assert.rejects(settled(client.fetch("/api/orders")), refused("network_error", 0));
+  assert.deepEqual(client.heard.at(-1), ["refreshfailed", "network_error"]);
+
+  assert.equal((await client.fetch("/api/orders")).status, 200);
+});
+
+test("a token that is good for a moment yet is used if it cannot be renewed", async () => {
+  const client = await signedIn();
+  mock.timers.tick((LIFETIME - 20) * 1000);
+  service.troubles = [lost, lost, lost, lost];
+
+  assert.equal((await settled(client.fetch("/api/orders"))).status, 200);
+});
+
+test("Retry-After is waited for", async () => {
+  const client = await signedIn();
+  service.troubles = [() => refusal(503, "unavailable", { "Retry-After": "5" })];
+  const start = Date.now();
+
+  await settled(client.refresh());
+
+  assert.ok(Date.now() - start >= 5000);
+  assert.equal(service.refreshes, 2);
+});
+
+test("a long Retry-After fails at once, and nothing is asked before it has passed", async () => {
+  const client = await signedIn();
+  service.troubles = [() => refusal(429, "throttled", { "Retry-After": "600" })];
+  const told = (error) => refused("throttled", 429)(error) && error.retryAfter === 600;
+  await assert.rejects(client.refresh(), told);
+
+  await assert.rejects(client.refresh(), told);
+  assert.equal(service.refreshes, 1);
+
+  mock.timers.tick(600_000);
+  await client.refresh();
+  assert.equal(service.refreshes, 2);
+});
+
+test("Retry-After may be a date", async () => {
+  const at = new Date(Date.now() + 60_000).toUTCString();
+  const client = clientOf({ fetch: async () => refusal(429, "throttled", { "Retry-After": at }) });
+
+  await assert.rejects(client.signUp({}), ({ retryAfter }) => retryAfter === 60);
+});
+
+test("a refused refresh ends the session, and says why", async () => {
+  const client = await signedIn();
+  service.troubles = [() => refusal(403, "refresh_token_revoked")];
+
+  await assert.rejects(client.refresh(), refused("refresh_token_revoked", 403));
+
+  assert.equal(await client.session(), null);
+  assert.deepEqual(client.heard.at(-1), ["signedout", "refresh_token_revoked"]);
+});
+
+test("a 403 that is not about the refresh token leaves the session", async () => {
+  const client = await signedIn();
+  service.troubles = [() => new Response("<h1>Forbidden</h1>", { status: 403 })];
+
+  await assert.rejects(client.refresh(), refused("unexpected_answer", 403));
+
+  assert.equal((await client.session()).refreshToken, "r0");
+});
+
+test("a sign-out forgets the tokens first, and tells the service", async () => {
+  const client = await signedIn();
+
+  await client.signOut();
+
+  assert.equal(await client.session(), null);
+  assert.equal(service.requests.at(-1).path, "/api/auth/signout");
+  assert.deepEqual(client.heard.at(-1), ["signedout", "signed_out"]);
+});
+
+test("a sign-out while a refresh is under way has the last word", async () => {
+  const client = await signedIn();
+  const refreshing = client.refresh();
+  await client.signOut();
+
+  await assert.rejects(refreshing, refused("signed_out", 0));
+
+  assert.equal(await client.session(), null);
+});
+
+test("a sign-out everywhere ends the session here", async () => {
+  const client = await signedIn();
+
+  await client.signOutEverywhere();
+
+  assert.equal(service.requests.at(-1).headers.get("Authorization"), "Bearer a0");
+  assert.deepEqual(client.heard.at(-1), ["signedout", "signed_out_everywhere"]);
+});
+
+test("a request of one user is not sent again as another's", async () => {
+  const storage = shared();
+  const client = await signedIn({ storage });
+  const other = clientOf({ storage });
+  const fetch = async (request) => {
+    await other.signIn({ username: "bob", password: "right" });
+    return refusal(401, "token_revoked");
+  };
+  const surprised = clientOf({ storage, fetch });
+
+  await assert.rejects(surprised.fetch("/api/orders", { method: "POST" }), refused("signed_out", 0));
+
+  assert.equal((await client.session()).user.username, "bob");
+});
+
+test("other origins are sent no token, unless they are named", async () => {
+  const client = await signedIn({ origins: ["https://orders.example.com"] });
+
+  await client.fetch("https://evil.example.net/");
+  await client.fetch("https://orders.example.com/");
+
+  const [evil, orders] = service.requests.slice(-2).map(({ headers }) => headers.get("Authorization"));
+  assert.deepEqual([evil, orders], [null, "Bearer a0"]);
+});
+
+test("an aborted request fails as fetch does", async () => {
+  const client = await signedIn({ fetch: (request) => (request.signal.aborted ? Promise.reject(request.signal.reason) : service.fetch(request)) });
+
+  await assert.rejects(client.fetch("/api/orders", { signal: AbortSignal.abort() }), { name: "AbortError" });
+});
+
+test("what stands in the storage and is not ours is nobody", async () => {
+  const client = clientOf({ storage: { getItem: () => "{broken", setItem() {}, removeItem() {} } });
+
+  assert.equal(await client.session(), null);
+});
+
+test("with cookies no token is kept, and what changes something proves itself", async () => {
+  const storage = shared();
+  globalThis.document = { cookie: "a=b; csrftoken=proof", baseURI: URL_OF_SERVICE };
+  try {
+    const client = clientOf({ transport: "cookie", storage, fetch: (request) => {
+      service.requests.push({ path: request.url, headers: request.headers, credentials: request.credentials });
+      const tokens = { expiresIn: LIFETIME, refreshExpiresIn: 86400 };
+      return Promise.resolve(json({ id: 1, username: "alice", email: "", fullname: "", roles: [], ...tokens }));
+    } });
+    await client.signIn({ username: "alice", password: "right" });
+    await client.refresh();
+    await client.fetch("/api/orders");
+
+    assert.deepEqual(service.requests.map(({ credentials }) => credentials), ["include", "include", "include"]);
+    assert.deepEqual(service.requests.map(({ headers }) => headers.get("X-CSRFToken")), ["proof", "proof", null]);
+    assert.equal((await client.session()).accessToken, undefined);
+  } finally {
+    delete globalThis.document;
+  }
+});
