@@ -147,7 +147,7 @@ class AuthSettings:
     """What access tokens say about a person. Anyone who sees a token can read it."""
 
     start_page: bool = _setting(default=True, rule=_SWITCH)
-    """Whether `/` is served. In this release it leads to the API's documentation."""
+    """Whether `/` is served: a page on which a person tries the service."""
 
     public_url: str = _setting("", _URL, environment="PUBLIC_URL")
     """Where people reach this service, as in https://auth.example.com; links in mails begin with it. With https,

@@ -7,7 +7,7 @@ from django.urls import URLPattern, re_path
 
 from accounts.passwords import RESET_PAGE
 from accounts.verification import VERIFY_PAGE
-from api.views import content, emails, mail_links, passwords, service, tokens
+from api.views import content, emails, pages, passwords, service, tokens
 from api.views.activity import ActivityList
 from api.views.me import Me
 from api.views.reauthenticate import Reauthenticate
@@ -16,7 +16,6 @@ from api.views.sessions import Session, Sessions
 from api.views.sign_in import SignIn
 from api.views.sign_out import SignOut, SignOutAll
 from api.views.sign_up import SignUp
-from api.views.start import StartPage
 
 _UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
@@ -47,8 +46,8 @@ urlpatterns = [
     _at("api/auth/password/reset/confirm", passwords.PasswordResetConfirm.as_view(), "reset-password-confirm"),
     _at("api/auth/email/verify", emails.EmailVerify.as_view(), "verify-email"),
     _at("api/auth/email/verify/resend", emails.EmailVerifyResend.as_view(), "resend-verification"),
-    _at(RESET_PAGE, mail_links.ResetPasswordPage.as_view(), "reset-password-page"),
-    _at(VERIFY_PAGE, mail_links.VerifyEmailPage.as_view(), "verify-email-page"),
+    _at(RESET_PAGE, pages.ResetPasswordPage.as_view(), "reset-password-page"),
+    _at(VERIFY_PAGE, pages.VerifyEmailPage.as_view(), "verify-email-page"),
     _at("api/oauth/introspect", tokens.Introspection.as_view(), "introspection"),
     _at("api/oauth/revoke", tokens.Revocation.as_view(), "revocation"),
     _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
@@ -57,5 +56,5 @@ urlpatterns = [
     _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
     _at("healthz", service.Liveness.as_view(), "liveness"),
     _at("readyz", service.Readiness.as_view(), "readiness"),
-    re_path(r"^$", StartPage.as_view(), name="start"),
+    re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]

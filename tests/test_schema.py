@@ -103,13 +103,3 @@ def test_a_guess_that_cannot_be_counted_is_not_allowed(api, settings, assert_ref
     settings.GUESS_COUNTERS_URL = "redis://127.0.0.1:1/0"
 
     assert_refused(api.sign_in("alice"), 503, "unavailable")
-
-
-def test_the_start_page_leads_to_the_documentation(api):
-    assert api.get("/")["Location"] == "/api/docs"
-
-
-def test_the_start_page_can_be_switched_off(api, auth):
-    auth(start_page=False)
-
-    assert api.get("/").status_code == 404

@@ -1,0 +1,322 @@
+"""The start page in a real browser: at a desk, on a phone, by keyboard, in the dark, and for a screen reader."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from django.contrib.staticfiles import finders
+
+from tests.browsers import CHROMIUM, running_chromium
+from tests.factories import PASSWORD
+from tests.servers import ROOT, Server, environment
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+DESK = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {
+    "viewport": {"width": 360, "height": 740},
+    "has_touch": True,
+    "is_mobile": True,
+    "reduced_motion": "reduce",
+}
+LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
+AXE = "axe-core@4.14.1"
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker, chromium):
+    folder = tmp_path_factory.mktemp("start")
+    running = Server(environment(folder, django_db_blocker), folder / "log")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", AXE]
+    if shutil.which("npm") is None or subprocess.run(command, cwd=folder, check=False, timeout=300).returncode:
+        pytest.skip(f"npm does not give {AXE}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+class Visit:
+    """Somebody's look at the start page; what goes wrong in the console, and where requests go, is kept."""
+
+    def __init__(self, chromium, server, **device):
+        self.origin = f"http://localhost:{server.port}"
+        self.context = chromium.new_context(**device)
+        self.context.set_default_timeout(15000)
+        self.complaints = []
+        self.origins = set()
+        self.page = self.context.new_page()
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.origins.add(re.match(r"[a-z]+://[^/]+", request.url)[0]))
+        self.page.goto(self.origin)
+
+    def _listen(self, message):
+        # A browser complains of each refusal, which here are what the page is about.
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def sign_up(self, name):
+        self.page.get_by_label("Username", exact=True).fill(name)
+        self.page.get_by_label("E-mail address", exact=True).fill(f"{name}@example.com")
+        self.page.locator("#sign-up").get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Create the account").click()
+        self.sees(f"Hello, {name}")
+
+    def sign_in(self, name, password=PASSWORD):
+        self.page.get_by_label("Username or e-mail address").fill(name)
+        self.page.locator("#sign-in").get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def sees(self, text):
+        self.page.get_by_text(text).first.wait_for()
+        return True
+
+    def text(self, element):
+        return self.page.locator(f"#{element}").inner_text()
+
+    def has_focus(self, element):
+        self.page.wait_for_function("(id) => document.activeElement.id === id", arg=element)
+        return True
+
+    def fits(self):
+        return self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture
+def visit(chromium, server):
+    made = []
+
+    def make(**device):
+        made.append(Visit(chromium, server, **device))
+        return made[-1]
+
+    yield make
+    for one in made:
+        assert one.complaints == []
+        assert one.origins == {one.origin}
+        one.context.close()
+
+
+@pytest.fixture
+def name(request):
+    return f"user{abs(hash(request.node.nodeid))}"
+
+
+@pytest.fixture
+def registered(server, name):
+    server.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+    return name
+
+
+@needs_chromium
+@pytest.mark.parametrize("device", [DESK | LIGHT, PHONE | DARK], ids=["desk", "phone"])
+def test_a_person_tries_all_of_it(visit, name, device):
+    one = visit(**device)
+    assert one.fits()
+    one.sign_up(name)
+    assert one.has_focus("who")
+    assert one.fits()
+
+    assert "ES256" in one.text("jwt-header")
+    assert '["user"]' in one.text("jwt-claims")
+    assert re.match(r"Good for 1[45] min \d+ s more", one.text("countdown"))
+    assert "authrt_" in one.text("refresh-parts")
+
+    for button, answer in [
+        ("Anyone", "200: Public Content."),
+        ("User", "200: User Content."),
+        ("Moderator", "403: Require Moderator Role!"),
+        ("Admin", "403: Require Admin Role!"),
+    ]:
+        one.press(button)
+        assert one.sees(answer)
+
+    before = one.text("jwt")
+    one.press("Refresh now")
+    assert one.sees("Refreshed: generation 1")
+    assert one.text("jwt") != before
+    assert re.search(r"Generation 1\s+current", one.text("generations"))
+    assert "answered alike for 10 seconds" in one.text("generations")
+
+    one.press("Replay an old one")
+    assert one.sees("Generation 0 was presented again: refresh_token_reused.")
+    assert one.has_focus("try")
+    assert not one.page.is_visible("#signed-in")
+
+
+@needs_chromium
+def test_a_session_is_ended_from_another_device(visit, registered):
+    here, there = visit(**DESK), visit(**PHONE)
+    for one in (there, here):
+        one.sign_in(registered)
+        assert one.sees(f"Hello, {registered}")
+    here.page.get_by_role("button", name="End the session of").nth(1).click()
+    here.page.locator("#sessions li").nth(1).wait_for(state="detached")
+
+    there.press("User")
+
+    assert there.sees("The session is over: it was revoked.")
+    here.page.get_by_role("button", name="End the session of").click()
+    assert here.sees("The session is over: it was revoked.")
+
+
+@needs_chromium
+def test_tabs_of_one_browser_keep_in_step(visit, registered):
+    one = visit(**DESK)
+    other = one.context.new_page()
+    other.goto(one.origin)
+    one.sign_in(registered)
+    other.get_by_text(f"Hello, {registered}").wait_for()
+
+    one.press("Sign out")
+
+    other.get_by_text("You signed out in another tab.").wait_for()
+
+
+@needs_chromium
+def test_a_page_that_is_loaded_again_is_still_signed_in(visit, registered):
+    one = visit(**DESK)
+    one.sign_in(registered)
+    one.sees(f"Hello, {registered}")
+
+    one.page.reload()
+
+    assert one.sees(f"Hello, {registered}")
+
+
+@needs_chromium
+def test_a_keyboard_is_enough(visit, registered):
+    one = visit(**DESK)
+    keys = one.page.keyboard
+
+    def tab_to(target):
+        for _ in range(40):
+            keys.press("Tab")
+            if one.page.evaluate("document.activeElement.id || document.activeElement.textContent") == target:
+                return
+        pytest.fail(f"no Tab leads to {target}")
+
+    keys.press("Tab")
+    assert one.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    keys.press("Enter")
+    tab_to("in-username")
+    keys.type(registered)
+    keys.press("Tab")
+    keys.type("wrong password")
+    keys.press("Enter")
+    assert one.sees("Invalid username or password!")
+    assert one.has_focus("in-username")
+    keys.press("Tab")
+    keys.press("Control+A")
+    keys.type(PASSWORD)
+    keys.press("Enter")
+    assert one.has_focus("who")
+    tab_to("refresh")
+    keys.press("Space")
+    assert one.sees("Refreshed: generation 1")
+    tab_to("User")
+    keys.press("Enter")
+    assert one.sees("200: User Content.")
+
+
+@needs_chromium
+def test_what_is_wrong_is_said_and_marked_where_it_stands(visit):
+    one = visit(**PHONE)
+    one.page.locator("#sign-up").get_by_label("Password").fill("short")
+    one.page.get_by_label("E-mail address", exact=True).fill("someone@example.com")
+    one.page.get_by_label("Username", exact=True).fill("someone")
+    one.press("Create the account")
+
+    assert one.sees("This password is too short")
+    assert one.page.get_attribute("#up-password", "aria-invalid") == "true"
+    assert one.has_focus("up-password")
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("device", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_finds_nothing(visit, axe, name, device, scheme):
+    one = visit(**device, **scheme, bypass_csp=True)
+
+    def violations():
+        one.page.evaluate(axe)
+        one.page.wait_for_function("document.getAnimations().length === 0")
+        found = one.page.evaluate("axe.run()")["violations"]
+        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+    assert violations() == []
+    one.sign_in("nobody", "wrong password")
+    one.sees("Invalid username or password!")
+    assert violations() == []
+    one.sign_up(name)
+    one.press("Moderator")
+    one.press("Refresh now")
+    one.sees("Refreshed: generation 1")
+    assert violations() == []
+    one.press("Replay an old one")
+    one.sees("refresh_token_reused")
+    assert violations() == []
+    for path in ("reset-password", "verify-email"):
+        one.page.goto(f"{one.origin}/{path}")
+        assert violations() == []
+
+
+def test_the_page_allows_nothing_from_elsewhere_and_nothing_inline(client, db):
+    answer = client.get("/")
+
+    assert answer.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self'"
+    )
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert not re.search(r"<script>|<style|style=|onclick=|https?://", answer.content.decode())
+
+
+def test_the_page_leads_to_the_documentation_and_the_admin(client, db):
+    page = client.get("/").content.decode()
+
+    assert 'href="/api/docs"' in page
+    assert 'href="/admin/"' in page
+
+
+def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, auth):
+    auth(start_page=False)
+
+    off, nowhere = client.get("/"), client.get("/nowhere")
+
+    assert (off.status_code, off.content) == (nowhere.status_code, nowhere.content)
+    assert off.status_code == 404
+    assert client.post("/").content == nowhere.content
+
+
+def test_without_rotation_the_page_offers_no_replay(client, db, auth):
+    auth(refresh_token_rotation=False)
+
+    page = client.get("/").content.decode()
+
+    assert "Replay" not in page
+    assert "Rotation is switched off" in page
+
+
+def test_there_is_one_copy_of_the_client():
+    assert finders.find("api/auth-client.js")
+    assert (ROOT / "api/static/api/auth-client.js").resolve() == ROOT / "clients/js/auth-client.js"
