@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
@@ -116,6 +116,14 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_page(request):
         return defaults.page_not_found(request, exception)
     return _body("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
+
+
+def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
+    """Answer a method that a page does not have, and say which ones there are (RFC 9110 section 15.5.6)."""
+    message = f'Method "{method}" not allowed.'
+    response = _body(message, MethodNotAllowed.default_code, status.HTTP_405_METHOD_NOT_ALLOWED)
+    response["Allow"] = ", ".join(allowed)
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001

@@ -5,7 +5,7 @@ import trustme
 
 from tests.browsers import CHROMIUM, running_chromium
 from tests.factories import PASSWORD
-from tests.servers import Server, environment, free_port
+from tests.servers import ROOT, Server, environment, free_port
 from tests.test_mail_server import Mailbox, SlowHandler, token_in
 from tests.tls import TlsProxy
 
@@ -186,6 +186,30 @@ def test_who_is_signed_in_on_one_site_is_signed_in_on_its_sister_site(company, c
     assert call(app, "POST", f"{auth}/api/auth/refreshtoken")[0] == 200
     assert call(shop, "POST", f"{auth}/api/auth/signout")[0] == 204
     assert call(app, "GET", f"{auth}/api/auth/me")[0] == 401
+
+
+def test_the_client_takes_a_session_over_on_a_sister_site(company, context):
+    register(company.server, "gina")
+
+    def client_at(host):
+        page = page_at(context, company.url(host))
+        page.route("**/auth-client.js", lambda route: route.fulfill(path=ROOT / "clients/js/auth-client.js"))
+        options = {"url": company.url("auth.company.test"), "transport": "cookie"}
+        page.evaluate(
+            "async (options) => { const { AuthClient } = await import('/auth-client.js'); window.client = new AuthClient(options) }",
+            options,
+        )
+        return page
+
+    app, shop = client_at("app.company.test"), client_at("shop.company.test")
+    app.evaluate("(fields) => client.signIn(fields)", {"username": "gina", "password": PASSWORD})
+
+    assert shop.evaluate("client.session()") is None
+    assert shop.evaluate("client.resume()")["user"]["username"] == "gina"
+    assert shop.evaluate("client.call('PATCH', 'auth/me', { fullname: 'Gina' })")["fullname"] == "Gina"
+    shop.evaluate("client.signOut()")
+    assert app.evaluate("client.refresh().catch(({ code }) => code)") == "refresh_token_missing"
+    assert app.evaluate("client.session()") is None
 
 
 def test_another_site_does_nothing_with_them(company, context):

@@ -308,6 +308,13 @@ def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, auth):
     assert client.post("/").content == nowhere.content
 
 
+@pytest.mark.parametrize("path", ["/", "/verify-email"])
+def test_another_method_is_refused_as_the_api_does(client, db, path):
+    answer = client.post(path)
+
+    assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
+
+
 def test_without_rotation_the_page_offers_no_replay(client, db, auth):
     auth(refresh_token_rotation=False)
 

@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.generic import TemplateView
 
 from accounts.conf import auth_settings
+from api.errors import method_not_allowed
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -16,7 +17,7 @@ _POLICY = (
 class _Page(TemplateView):
     """A page without a referrer, in no cache: its address may hold a token, if only in the fragment."""
 
-    http_method_names = ("get", "head")
+    http_method_names = ["get", "head"]
 
     def get(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         response = super().get(request, *args, **options)
@@ -24,6 +25,10 @@ class _Page(TemplateView):
         response["Referrer-Policy"] = "no-referrer"
         response["Content-Security-Policy"] = _POLICY
         return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Refuse a method as the API does."""
+        return method_not_allowed(request.method or "", [name.upper() for name in self.http_method_names])
 
 
 class StartPage(_Page):

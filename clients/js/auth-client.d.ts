@@ -93,7 +93,10 @@ export class AuthClient extends EventTarget {
   signOutEverywhere(): Promise<void>;
   /** Confirm the password, for what answers 403 `recent_authentication_required`. */
   reauthenticate(password: string): Promise<Session>;
-  refresh(): Promise<Session>;
+  /** Renew the session, unless that was done since `stale`, the session that a refused request was sent with. */
+  refresh(stale?: Session): Promise<Session>;
+  /** The session, renewed if its access token is about to end: for what is not sent by `fetch`. */
+  fresh(): Promise<Session | null>;
   /** Call an endpoint below /api/, as in `call("GET", "auth/me")`. */
   call(method: string, path: string, body?: unknown): Promise<any>;
   /** `fetch` with the session's access token, renewed as needed. */

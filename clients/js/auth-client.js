@@ -116,9 +116,12 @@ export class AuthClient extends EventTarget {
     });
   }
 
-  /** Renew the session now; all who ask meanwhile, in whichever tab, wait for the same one refresh. */
-  async refresh() {
-    const session = await this.session();
+  /**
+   * Renew the session, unless that was done since `stale`, the session that a refused request was sent with.
+   * All who ask meanwhile, in whichever tab, wait for the same one refresh.
+   */
+  async refresh(stale) {
+    const session = stale ?? (await this.session());
     if (!session) throw signedOut();
     return this.#renew(session);
   }
@@ -136,15 +139,15 @@ export class AuthClient extends EventTarget {
     const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
     const request = new Request(address, init);
     if (!this.#origins.has(new URL(request.url).origin)) return this.#fetch(request);
-    const session = await this.#fresh();
+    const session = await this.fresh();
     const answer = await this.#send(request.clone(), session);
     if (answer.status !== 401 || !session) return answer;
     await answer.body?.cancel();
     return this.#send(request, await this.#renew(session));
   }
 
-  /** The session, renewed if its access token is about to end. */
-  async #fresh() {
+  /** The session, renewed if its access token is about to end: for what is not sent by `fetch`. Null when signed out. */
+  async fresh() {
     const session = await this.session();
     if (!session || secondsLeft(session) > Math.min(EARLY, session.expiresIn / 5)) return session;
     try {
