@@ -1,0 +1,21 @@
+// Angular: provideHttpClient(withInterceptors([authInterceptor(auth, "https://api.example.com/")]))
+import { catchError, from, switchMap, throwError } from "rxjs";
+
+export function authInterceptor(auth, address) {
+  const signed = (request, session) =>
+    session ? request.clone({ setHeaders: { Authorization: `Bearer ${session.accessToken}` } }) : request;
+
+  return (request, next) => {
+    if (!request.url.startsWith(address)) return next(request);
+    return from(auth.fresh()).pipe(
+      switchMap((session) =>
+        next(signed(request, session)).pipe(
+          catchError((error) => {
+            if (error.status !== 401 || !session) return throwError(() => error);
+            return from(auth.refresh(session)).pipe(switchMap((renewed) => next(signed(request, renewed))));
+          }),
+        ),
+      ),
+    );
+  };
+}

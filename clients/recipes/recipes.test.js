@@ -1,0 +1,253 @@
+// The recipes with their libraries, against the service at SERVICE: tests/test_recipes.py starts it.
+import "@angular/compiler";
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { test } from "node:test";
+
+import { HttpClient, provideHttpClient, withFetch, withInterceptors } from "@angular/common/http";
+import { createEnvironmentInjector, Injector, provideZonelessChangeDetection, ɵINJECTOR_SCOPE } from "@angular/core";
+import axios from "axios";
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { firstValueFrom } from "rxjs";
+import { effectScope } from "vue";
+
+import { AuthClient } from "../js/auth-client.js";
+import { authInterceptor } from "./angular.js";
+import { authenticate } from "./axios.js";
+import { mobileAuth } from "./mobile.js";
+import { userStore, useUser } from "./react.js";
+import { RENEW, site } from "./ssr.js";
+import { useAuth } from "./vue.js";
+
+const url = process.env.SERVICE;
+const PASSWORD = "correct horse battery";
+let people = 0;
+
+async function register() {
+  const username = `person${(people += 1)}`;
+  await new AuthClient({ url }).signUp({ username, email: `${username}@example.com`, password: PASSWORD });
+  return username;
+}
+
+/** Somebody who has just signed in; `refreshes` counts. */
+async function signedIn(username) {
+  const counted = { refreshes: 0 };
+  const auth = new AuthClient({
+    url,
+    fetch: (request) => {
+      if (request.url.endsWith("/refreshtoken")) counted.refreshes += 1;
+      return fetch(request);
+    },
+  });
+  await auth.signIn({ username: username ?? (await register()), password: PASSWORD });
+  return Object.assign(auth, { counted });
+}
+
+/** Make all access tokens of a user stale: a new password does. This session lives on. */
+function makeStale(headers) {
+  const body = JSON.stringify({ currentPassword: PASSWORD, newPassword: PASSWORD + "!" });
+  return fetch(`${url}/api/auth/password/change`, { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body });
+}
+const bearer = (accessToken) => ({ Authorization: `Bearer ${accessToken}` });
+
+async function stale(auth) {
+  assert.equal((await makeStale(bearer((await auth.session()).accessToken))).status, 204);
+}
+
+const ten = (task) => Promise.all(Array.from({ length: 10 }, task));
+
+test("axios: ten requests with a stale token wait for one refresh", async () => {
+  const auth = await signedIn();
+  const http = authenticate(axios.create({ baseURL: `${url}/api` }), auth);
+  assert.equal((await http.get("/test/user")).data, "User Content.");
+  await stale(auth);
+
+  const answers = await ten(() => http.get("/test/user"));
+
+  assert.deepEqual(new Set(answers.map(({ data }) => data)), new Set(["User Content."]));
+  assert.equal(auth.counted.refreshes, 1);
+  await assert.rejects(http.get("/test/mod"), ({ response }) => response.status === 403 && response.data.code === "role_required");
+});
+
+test("axios: the end of the session is an error, and told", async () => {
+  const auth = await signedIn();
+  const http = authenticate(axios.create({ baseURL: `${url}/api` }), auth);
+  const told = once(auth, "signedout");
+  await http.post("/auth/signout-all");
+
+  await assert.rejects(http.get("/test/user"), { code: "refresh_token_revoked" });
+
+  assert.equal((await told)[0].detail.reason, "refresh_token_revoked");
+  await assert.rejects(http.get("/test/user"), ({ response }) => response.data.code === "token_missing");
+});
+
+test("Angular: ten requests with a stale token wait for one refresh; other addresses get none", async () => {
+  const auth = await signedIn();
+  const features = [withFetch(), withInterceptors([authInterceptor(auth, `${url}/`)])];
+  // An application without a page: what Angular provides 'in root' is provided here.
+  const providers = [{ provide: ɵINJECTOR_SCOPE, useValue: "root" }, provideZonelessChangeDetection(), provideHttpClient(...features)];
+  const injector = createEnvironmentInjector(providers, Injector.NULL);
+  const http = injector.get(HttpClient);
+  const get = (path) => firstValueFrom(http.get(`${url}/api/${path}`, { responseType: "text" }));
+  await stale(auth);
+
+  assert.deepEqual(new Set(await ten(() => get("test/user"))), new Set(["User Content."]));
+  assert.equal(auth.counted.refreshes, 1);
+  await assert.rejects(get("test/mod"), ({ status }) => status === 403);
+
+  let seen;
+  const other = createServer((request, response) => {
+    seen = request.headers;
+    response.end("[]");
+  }).listen(0, "127.0.0.1");
+  await once(other, "listening");
+  await firstValueFrom(http.get(`http://127.0.0.1:${other.address().port}/`));
+  other.close();
+  assert.equal(seen.authorization, undefined);
+});
+
+test("Vue: the user comes and goes with the session", async () => {
+  const auth = await signedIn();
+  const scope = effectScope();
+  const { user, reason } = scope.run(() => useAuth(auth));
+  await new Promise(setImmediate);
+  assert.match(user.value.username, /^person/);
+
+  await auth.signOut();
+
+  assert.deepEqual([user.value, reason.value], [null, "signed_out"]);
+  scope.stop();
+});
+
+test("React: a component shows who is signed in", async () => {
+  const auth = await signedIn();
+  const users = userStore(auth);
+  await users.ready;
+  const Greeting = () => createElement("p", null, useUser(users)?.username ?? "nobody");
+  assert.match(renderToString(createElement(Greeting)), /<p>person/);
+  let calls = 0;
+  const leave = users.subscribe(() => (calls += 1));
+
+  await auth.signOut();
+
+  assert.equal(renderToString(createElement(Greeting)), "<p>nobody</p>");
+  assert.equal(calls, 1);
+  leave();
+});
+
+/** The secure store of a phone. */
+function phone() {
+  const items = new Map();
+  return {
+    items,
+    getItemAsync: async (key) => items.get(key) ?? null,
+    setItemAsync: async (key, text) => void items.set(key, text),
+    deleteItemAsync: async (key) => void items.delete(key),
+  };
+}
+const kept = (store) => JSON.parse([...store.items.values()][0]);
+
+test("a phone: one refresh for ten requests, also where its first answer is lost", async () => {
+  const store = phone();
+  const presented = [];
+  const flaky = async (address, init) => {
+    const answer = await fetch(address, init);
+    if (!address.endsWith("/refreshtoken")) return answer;
+    presented.push(JSON.parse(init.body).refreshToken);
+    if (presented.length === 1) throw new TypeError("Network request failed");
+    return answer;
+  };
+  const auth = mobileAuth({ url, store, fetch: flaky });
+  await auth.signIn(await register(), PASSWORD);
+  await makeStale(bearer(kept(store).accessToken));
+
+  const answers = await ten(() => auth.fetch("/api/test/user"));
+
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  assert.equal(presented.length, 2);
+  assert.equal(presented[0], presented[1]);
+});
+
+test("a phone: a session that was ended elsewhere is over here, and a dead network ends none", async () => {
+  const store = phone();
+  const codes = [];
+  const auth = mobileAuth({ url, store, onSignedOut: (code) => codes.push(code) });
+  await auth.signIn(await register(), PASSWORD);
+  const dead = mobileAuth({ url, store, fetch: async () => Promise.reject(new TypeError("Network request failed")) });
+  await assert.rejects(dead.fetch("/api/test/user"));
+  assert.equal((await auth.fetch("/api/test/user")).status, 200);
+  await auth.fetch("/api/auth/signout-all", { method: "POST" });
+
+  assert.equal((await auth.fetch("/api/test/user")).status, 401);
+
+  assert.deepEqual(codes, ["refresh_token_revoked"]);
+  assert.equal(store.items.size, 0);
+});
+
+/** A browser in front of the rendered site: it keeps cookies, with their paths, and follows no redirect. */
+class Browser {
+  cookies = new Map();
+
+  take(answer) {
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
+      if (value && value !== '""') this.cookies.set(name, { value, path: line.match(/path=([^;]+)/i)[1] });
+      else this.cookies.delete(name);
+    }
+    return answer;
+  }
+
+  async open(address, init = {}) {
+    const { pathname } = new URL(address);
+    const sent = [...this.cookies].filter(([, { path }]) => pathname.startsWith(path));
+    const cookie = sent.map(([name, { value }]) => `${name}=${value}`).join("; ");
+    return this.take(await fetch(address, { redirect: "manual", ...init, headers: { ...init.headers, cookie } }));
+  }
+}
+
+test("server-side rendering: a stale token is renewed on the way, and who is not signed in is led to do so", async (context) => {
+  const render = ({ username }, path) => `<p>${username} at ${path}</p>`;
+  const server = createServer(site({ service: url, render })).listen(0, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+  const here = `http://127.0.0.1:${server.address().port}`;
+  const browser = new Browser();
+  const nobody = await browser.open(`${here}/orders?page=2`);
+  assert.deepEqual([nobody.status, nobody.headers.get("Location")], [303, "/sign-in?next=%2Forders%3Fpage%3D2"]);
+
+  const username = await register();
+  const body = JSON.stringify({ username, password: PASSWORD, useCookies: true });
+  await browser.open(`${url}/api/auth/signin`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  assert.equal(await (await browser.open(`${here}/orders`)).text(), `<p>${username} at /orders</p>`);
+
+  const access = [...browser.cookies].find(([name]) => name.endsWith("access"))[1].value;
+  assert.equal((await makeStale(bearer(access))).status, 204);
+  const bounced = await browser.open(`${here}/orders?page=2`);
+  assert.equal(bounced.headers.get("Location"), `${RENEW}?next=%2Forders%3Fpage%3D2`);
+  const back = await browser.open(here + bounced.headers.get("Location"));
+  assert.deepEqual([back.status, back.headers.get("Location")], [303, "/orders?page=2"]);
+  assert.equal((await browser.open(`${here}/orders`)).status, 200);
+
+  for (const evil of ["//evil.example", "/\\evil.example", "https://evil.example"]) {
+    const answer = await browser.open(`${here}${RENEW}?next=${encodeURIComponent(evil)}`);
+    assert.equal(answer.headers.get("Location"), "/");
+  }
+  browser.cookies.delete("__Secure-refresh");
+  const over = await browser.open(`${here}${RENEW}?next=/orders`);
+  assert.equal(over.headers.get("Location"), "/sign-in?next=%2Forders");
+});
+
+test("server-side rendering: without the service a page says so, and the server lives on", async (context) => {
+  context.mock.method(console, "error", () => {});
+  const server = createServer(site({ service: "http://127.0.0.1:1", render: String })).listen(0, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+
+  for (const path of ["/orders", RENEW]) {
+    const answer = await fetch(`http://127.0.0.1:${server.address().port}${path}`);
+    assert.deepEqual([answer.status, answer.headers.get("Retry-After")], [503, "5"]);
+  }
+});

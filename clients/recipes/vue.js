@@ -1,0 +1,24 @@
+// Vue: const { user, reason } = useAuth(auth)
+import { getCurrentScope, onScopeDispose, readonly, shallowRef } from "vue";
+
+/** Who is signed in, and why nobody is any more; both change with the client, in every tab. */
+export function useAuth(auth) {
+  const user = shallowRef(null);
+  const reason = shallowRef(null);
+  const off = new AbortController();
+  const { signal } = off;
+
+  const enter = ({ detail }) => {
+    user.value = detail.user;
+    reason.value = null;
+  };
+  auth.addEventListener("signedin", enter, { signal });
+  auth.addEventListener("refreshed", enter, { signal });
+  auth.addEventListener("signedout", ({ detail }) => {
+    user.value = null;
+    reason.value = detail.reason;
+  }, { signal });
+  auth.session().then((session) => (user.value ??= session?.user ?? null));
+  if (getCurrentScope()) onScopeDispose(() => off.abort());
+  return { user: readonly(user), reason: readonly(reason) };
+}
