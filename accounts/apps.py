@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 from accounts.conf import auth_settings
@@ -10,4 +12,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Refuse to start with a wrong setting."""
+        import_module("accounts.checks")
         auth_settings()

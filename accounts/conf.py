@@ -254,7 +254,7 @@ def auth_settings() -> AuthSettings:
 
     Raises ImproperlyConfigured.
     """
-    return AuthSettings.from_mapping(settings.AUTH)
+    return AuthSettings.from_mapping(getattr(settings, "AUTH", {}))
 
 
 @receiver(setting_changed)

@@ -81,7 +81,7 @@ def send(letter: Letter, to: str, **context: Any) -> None:
 
 def _link(page: str, token: str) -> dict[str, Any]:
     own = auth_settings()
-    base = own.public_url or f"http://localhost:{settings.PORT}"
+    base = own.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
     minutes = math.ceil(own.mail_token_lifetime.total_seconds() / 60)
     return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
 

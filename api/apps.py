@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,7 @@ class ApiConfig(AppConfig):
     """The HTTP face of `accounts`."""
 
     name = "api"
+
+    def ready(self) -> None:
+        """Have `manage.py check` look at what this app stands on."""
+        import_module("api.checks")

@@ -58,6 +58,6 @@ def keep(request: Request) -> None:
 
 
 def _allowed_origins(request: Request) -> set[str]:
-    allowed = {f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS}
+    allowed = {f"{request.scheme}://{request.get_host()}", *getattr(settings, "CORS_ALLOWED_ORIGINS", ())}
     public = urlsplit(auth_settings().public_url.lower())
     return allowed | {f"{public.scheme}://{public.netloc}"} if public.netloc else allowed

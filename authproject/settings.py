@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import environs
 
+from accounts import defaults as accounts
+from api import defaults as api
 from authproject.environment import (
     keep_secret,
     read_address,
@@ -164,7 +166,6 @@ TEMPLATES = [
 
 # The language of mails, of the admin, and of what the API says in `errors`.
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
-LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -174,29 +175,13 @@ STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFiles
 
 # Users and passwords
 
+# What holds in whichever project `accounts` and `api` are part of is declared by them.
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.CredentialsBackend"]
-# The first hashes new passwords; a hash by another, or by another setting, is upgraded at the next sign-in.
-PASSWORD_HASHERS = [
-    "accounts.hashers.OwaspArgon2idHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
-]
-# NIST SP 800-63B section 3.1.1: a length, no composition rules, nothing common or breached, nothing that names the
-# user or this service.
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "accounts.validators.MaximumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.validators.ContextWordsValidator"},
-    {"NAME": "accounts.validators.BreachedPasswordValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-        "OPTIONS": {"user_attributes": ("username", "email", "fullname"), "max_similarity": 0.9},
-    },
-]
+AUTH_USER_MODEL = accounts.AUTH_USER_MODEL
+AUTHENTICATION_BACKENDS = accounts.AUTHENTICATION_BACKENDS
+PASSWORD_HASHERS = accounts.PASSWORD_HASHERS
+AUTH_PASSWORD_VALIDATORS = accounts.AUTH_PASSWORD_VALIDATORS
 
 # The API
 
@@ -209,36 +194,12 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Token authentication service",
-    "DESCRIPTION": (
-        "Sign up, sign in, refresh, sign out. Access tokens are JWTs; refresh tokens are opaque.\n\n"
-        "Every refusal is `{message, code}`. What stands at no endpoint below: a path that leads nowhere is `404 "
-        "not_found`, another method `405 method_not_allowed` with `Allow`. Whatever `Accept` says, each endpoint "
-        "answers in its one format."
-    ),
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SCHEMA_PATH_PREFIX": "/api/",
-    "PREPROCESSING_HOOKS": ["api.schema.one_path_each"],
-    "POSTPROCESSING_HOOKS": ["api.refusals.spell_out"],
-    "APPEND_COMPONENTS": {"securitySchemes": {"service": {"type": "http", "scheme": "basic"}}},
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-}
+SPECTACULAR_SETTINGS = api.SPECTACULAR_SETTINGS
 
-CORS_URLS_REGEX = r"^/(api/|\.well-known/)"
-CORS_ALLOW_HEADERS = [
-    "accept",
-    "authorization",
-    "content-type",
-    "x-access-token",
-    "x-csrftoken",
-    "x-requested-with",
-]
-CORS_EXPOSE_HEADERS = ["link", "retry-after", "www-authenticate"]
-# For tokens in cookies. They are no risk for other origins: these get no CORS headers at all.
-CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = api.CORS_URLS_REGEX
+CORS_ALLOW_HEADERS = api.CORS_ALLOW_HEADERS
+CORS_EXPOSE_HEADERS = api.CORS_EXPOSE_HEADERS
+CORS_ALLOW_CREDENTIALS = api.CORS_ALLOW_CREDENTIALS
 
 # Security. What depends on TLS is on when PUBLIC_URL says that people come by https.
 
@@ -248,8 +209,8 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^api/(?!docs)", r"^\.
 SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
 SECURE_HSTS_PRELOAD = _IS_TLS
-SESSION_ENGINE = "accounts.admin_sessions"
-SESSION_COOKIE_AGE = 12 * 3600  # seconds; a working day, for what can do everything
+SESSION_ENGINE = accounts.SESSION_ENGINE
+SESSION_COOKIE_AGE = accounts.SESSION_COOKIE_AGE
 SESSION_COOKIE_SECURE = _IS_TLS
 # No other host can set a cookie of this name here (RFC 6265bis section 4.1.3.2); browsers keep it over TLS alone.
 SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"

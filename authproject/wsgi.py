@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from accounts.conf import auth_settings
 from authproject.proxies import Application, behind
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authproject.settings")
@@ -38,7 +38,7 @@ def with_plain_content_type(application: Application) -> Application:
 def build() -> Application:
     """Assemble the application."""
     django: Application = get_wsgi_application()
-    proxies = settings.AUTH["trusted_proxies"]
+    proxies = auth_settings().trusted_proxies
     return behind(with_plain_content_type(django), proxies)
 
 

@@ -1,0 +1,222 @@
+"""docs/existing-project.md, followed to the letter in a project that Django has just made, as processes of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from tests.factories import PASSWORD
+from tests.servers import ROOT, free_port
+
+SETTINGS, URLS, VIEWS, WSGI = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
+)
+COMMANDS = re.search(
+    r"## Running it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
+)[1]
+ALICE = {"username": "alice", "password": PASSWORD}
+
+
+class Project:
+    """A project by the name of shop."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AUTH", "DJANGO", "DATABASE"))
+        }
+        self.environment = {
+            **own,
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "DJANGO_SUPERUSER_USERNAME": "root",
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "DJANGO_SUPERUSER_EMAIL": "root@example.com",
+        }
+        self.run("python -m django startproject shop .")
+        with (folder / "shop/settings.py").open("a") as settings:
+            settings.write("\n" + SETTINGS)
+        for name, text in (("urls", URLS), ("views", VIEWS), ("wsgi", WSGI)):
+            (folder / f"shop/{name}.py").write_text(text)
+        self.run(COMMANDS.replace("createsuperuser", "createsuperuser --noinput"))
+
+    def run(self, commands):
+        done = subprocess.run(
+            ["sh", "-ec", commands],
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def serve(self):
+        port = free_port()
+        with (self.folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "granian",
+                    "--interface",
+                    "wsgi",
+                    "--port",
+                    str(port),
+                    "shop.wsgi:application",
+                ],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return process, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("existing"))
+
+
+@pytest.fixture(scope="module")
+def url(project):
+    process, url = project.serve()
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                break
+        except httpx.TransportError:
+            assert process.poll() is None, (project.folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    httpx.post(f"{url}/api/auth/signup", json={**ALICE, "email": "alice@example.com"}).raise_for_status()
+    yield url
+    process.terminate()
+    process.wait(timeout=30)
+
+
+@pytest.fixture
+def pair(url):
+    return httpx.post(f"{url}/api/auth/signin", json=ALICE).raise_for_status().json()
+
+
+def bearer(pair):
+    return {"Authorization": f"Bearer {pair['accessToken']}"}
+
+
+def test_the_project_needs_no_migration_of_its_own(project):
+    project.run("python manage.py makemigrations --check --dry-run")
+
+
+def test_a_view_of_the_project_knows_who_asks(url, pair):
+    answer = httpx.get(f"{url}/basket", headers=bearer(pair))
+
+    assert (answer.status_code, answer.json()) == (200, {"of": "alice", "roles": ["user"], "items": []})
+    assert pair["expiresIn"] == 300
+
+
+def test_a_view_of_the_project_refuses_as_the_service_does(url, pair):
+    refused = [
+        httpx.get(f"{url}/basket"),
+        httpx.get(f"{url}/basket", headers={"Authorization": "Bearer x"}),
+        httpx.delete(f"{url}/basket", headers=bearer(pair)),
+    ]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [
+        (401, "token_missing"), (401, "token_invalid"), (403, "role_required"),
+    ]  # fmt: skip
+
+
+def test_a_session_is_refreshed_and_ends_for_the_project_s_views_too(url, pair):
+    pair = httpx.post(f"{url}/api/auth/refreshtoken", json={"refreshToken": pair["refreshToken"]}).json()
+    assert httpx.get(f"{url}/basket", headers=bearer(pair)).status_code == 200
+
+    httpx.post(f"{url}/api/auth/signout", json={"refreshToken": pair["refreshToken"]}).raise_for_status()
+
+    answer = httpx.get(f"{url}/basket", headers=bearer(pair))
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+
+
+def test_a_page_with_cookies_changes_something_with_its_csrf_token_alone(project, url):
+    project.run("python manage.py grantrole alice moderator")
+    answer = httpx.post(f"{url}/api/auth/signin", json={**ALICE, "useCookies": True})
+    cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+    csrf = answer.cookies["csrftoken"]
+
+    refused = httpx.delete(f"{url}/basket", headers={"Cookie": cookies})
+    passed = httpx.delete(f"{url}/basket", headers={"Cookie": cookies, "X-CSRFToken": csrf})
+
+    assert (refused.status_code, refused.json()["code"], passed.status_code) == (403, "csrf_failed", 204)
+
+
+def test_the_schema_describes_the_service_and_the_project(url):
+    paths = httpx.get(f"{url}/api/schema", headers={"Accept": "application/json"}).json()["paths"]
+
+    assert {"/basket", "/api/auth/signin"} <= set(paths)
+    assert httpx.get(f"{url}/api/docs").status_code == 200
+
+
+def sign_in_to_the_admin(http, password):
+    token = http.get("/admin/login/").cookies["csrftoken"]
+    form = {"username": "root", "password": password, "csrfmiddlewaretoken": token, "next": "/admin/"}
+    return http.post("/admin/login/", data=form)
+
+
+def test_the_admin_finds_sessions_and_counts_guesses(url, pair):
+    with httpx.Client(base_url=url) as http:
+        assert sign_in_to_the_admin(http, PASSWORD).status_code == 302
+        assert "alice" in http.get("/admin/accounts/refreshtoken/").text
+
+    with httpx.Client(base_url=url) as http:
+        pages = [sign_in_to_the_admin(http, "wrong").text for _ in range(11)]
+    assert "Too many attempts" in pages[-1]
+
+
+def test_what_happens_is_logged(project, url, pair):
+    assert "sign_in:succeeded" in (project.folder / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check"),
+    [
+        ({"USE_TZ": False}, "accounts.E001"),
+        ({"AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"]}, "accounts.W001"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(wrong, check):
+    with override_settings(**wrong):
+        assert check in {message.id for message in run_checks()}
+
+
+def test_a_transaction_around_every_request_is_told(monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "ATOMIC_REQUESTS", value=True)
+
+    assert "accounts.E002" in {message.id for message in run_checks()}
+
+
+def test_an_admin_that_is_django_s_own_is_told(project):
+    answer = project.run(
+        "sed s/authproject.apps.AuthAdminConfig/django.contrib.admin/ shop/settings.py > shop/plain.py;"
+        "DJANGO_SETTINGS_MODULE=shop.plain python manage.py check 2>&1 || true"
+    )
+    assert "accounts.E003" in answer
+
+
+def test_views_that_cannot_answer_a_refused_token_are_told(project):
+    answer = project.run(
+        "sed '/EXCEPTION_HANDLER/d' shop/settings.py > shop/silent.py;"
+        "DJANGO_SETTINGS_MODULE=shop.silent python manage.py check 2>&1 || true"
+    )
+    assert "api.E001" in answer
