@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts import credentials, passwords
+from accounts.admin_start import figures
 from accounts.clients import NO_CLIENT, Client
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
 from accounts.events import Event, record
@@ -91,6 +92,11 @@ class AuthAdminSite(AdminSite):
     site_title = "Token authentication"
     index_title = "Users and sessions"
     login_form = SignInForm
+    index_template = "admin/accounts/index.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show what there is, and how many sessions and events."""
+        return super().index(request, {"figures": figures(request.user), **(extra_context or {})})
 
     def admin_view(
         self,

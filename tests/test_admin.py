@@ -17,6 +17,7 @@ from tests.factories import PASSWORD, make_user
 
 SESSIONS = "/admin/accounts/refreshtoken/"
 USERS = "/admin/accounts/user/"
+CONFIRMED = {"confirmed": "Yes, do it"}
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +210,11 @@ def test_revoking_what_is_not_there_is_not_found(site, path):
 
 
 def test_revoking_a_selection_ends_those_that_are_live(site, states):
-    everything = {"action": "revoke_selected", "_selected_action": [str(pk) for pk in states.values()]}
+    everything = {
+        **CONFIRMED,
+        "action": "revoke_selected",
+        "_selected_action": [str(pk) for pk in states.values()],
+    }
 
     answer = site.post(SESSIONS, everything, follow=True)
 
@@ -219,7 +224,7 @@ def test_revoking_a_selection_ends_those_that_are_live(site, states):
 
 
 def test_purging_a_selection_deletes_those_that_have_expired(site, states):
-    everything = {"action": "purge_selected", "_selected_action": [str(pk) for pk in states.values()]}
+    everything = {**CONFIRMED, "action": "purge_selected", "_selected_action": [str(pk) for pk in states.values()]}
 
     answer = site.post(SESSIONS, everything, follow=True)
 
@@ -371,7 +376,7 @@ def test_selected_users_are_deactivated_and_activated(site, api):
     alice = make_user("alice")
     signed_in = SignedIn("alice")
 
-    site.post(USERS, {"action": "deactivate_selected", "_selected_action": [alice.pk]})
+    site.post(USERS, {**CONFIRMED, "action": "deactivate_selected", "_selected_action": [alice.pk]})
     assert signed_in.content().status_code == 401
     site.post(USERS, {"action": "activate_selected", "_selected_action": [alice.pk]})
 

@@ -49,7 +49,11 @@ def revoked_in_the_admin(signed_in, user, admin_site):
 
 
 def revoked_in_the_admin_among_selected(signed_in, user, admin_site):
-    selected = {"action": "revoke_selected", "_selected_action": [str(signed_in.claims.session_id)]}
+    selected = {
+        "action": "revoke_selected",
+        "_selected_action": [str(signed_in.claims.session_id)],
+        "confirmed": "y",
+    }
     assert admin_site.post("/admin/accounts/refreshtoken/", selected).status_code == 302
 
 

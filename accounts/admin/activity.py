@@ -1,17 +1,19 @@
 """The security history in the admin: read, by user; nobody edits it."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import devices, events
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.events import DESCRIPTIONS
-from accounts.models import Activity
+from accounts.models import Activity, ActivityQuerySet
 
 
 class OfUser(UserFilter):
@@ -22,20 +24,35 @@ class OfUser(UserFilter):
 
 
 class EventFilter(admin.SimpleListFilter):
-    """One kind of event, once a user is chosen: by itself no index would answer it."""
+    """One kind of event."""
 
     title = "event"
     parameter_name = "event"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what a history keeps."""
-        if not request.GET.get(f"{OfUser.column}__id__exact"):
-            return []
         return list(DESCRIPTIONS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the events chosen."""
         return queryset.filter(event=self.value()) if self.value() else queryset
+
+
+class SinceFilter(admin.SimpleListFilter):
+    """What happened lately."""
+
+    title = "time"
+    parameter_name = "since"
+    spans: ClassVar = {"day": timedelta(days=1), "week": timedelta(days=7)}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer spans."""
+        return [("day", "the last 24 hours"), ("week", "the last 7 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep what happened in the span chosen."""
+        span = self.spans.get(self.value() or "")
+        return queryset if span is None else cast("ActivityQuerySet", queryset).since(timezone.now() - span)
 
 
 @admin.register(Activity)
@@ -44,7 +61,7 @@ class ActivityAdmin(ByUserAdmin):
 
     list_display = ("at", "user_link", "what", "details", "address", "device", "administrator", "session")
     list_display_links = None
-    list_filter = (OfUser, EventFilter)
+    list_filter = (OfUser, EventFilter, SinceFilter)
     list_select_related = ("user",)
     by_user = OfUser
 

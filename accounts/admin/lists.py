@@ -1,15 +1,48 @@
 """Lists that stay usable at any number of rows."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError, models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-MOST_ROWS = 1000
+from accounts.admin_start import HIGHEST as MOST_ROWS
+from accounts.admin_start import counted
+
+_CSRF_FIELD = "csrfmiddlewaretoken"
+
+_Action = Callable[[Any, HttpRequest, Any], HttpResponse | None]
+
+
+def asks_first(question: str) -> Callable[[_Action], _Action]:
+    """Have an action say to how many rows it is about to be done, and do it once that is confirmed."""
+
+    def decorate(act: _Action) -> _Action:
+        @wraps(act)
+        def ask(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            if "confirmed" in request.POST:
+                return act(self, request, queryset)
+            context = {
+                **self.admin_site.each_context(request),
+                "title": self.get_actions(request)[act.__name__][2],
+                "subtitle": None,
+                "number": counted(queryset),
+                "name": self.opts.verbose_name_plural,
+                "question": question,
+                "form": [(name, values) for name, values in request.POST.lists() if name != _CSRF_FIELD],
+            }
+            return TemplateResponse(request, "admin/accounts/confirm.html", context)
+
+        return ask
+
+    return decorate
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the checker only

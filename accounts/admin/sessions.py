@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts import devices, purge, sessions
+from accounts.admin.lists import asks_first
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
@@ -44,7 +45,7 @@ class StateFilter(admin.SimpleListFilter):
         """Keep the sessions in the state chosen."""
         now = timezone.now()
         if self.value() == SessionState.LIVE:
-            return queryset.live(now).with_owner_in_force()
+            return queryset.in_time(now).live(now).with_owner_in_force()
         if self.value() == SessionState.EXPIRED:
             return queryset.expired(now).filter(ended_at=None)
         if self.value() == SessionState.ENDED:
@@ -95,7 +96,7 @@ class SessionAdmin(ByUserAdmin):
     fields = (
         "uuid",
         "owner_link",
-        "state",
+        "state_in_words",
         "created_at",
         "last_used_at",
         "expires_at",
@@ -126,12 +127,25 @@ class SessionAdmin(ByUserAdmin):
             return str(state.label)
         return f"{state.label}: {session.reason_for_end}"
 
+    @admin.display(description="state")
+    def state_in_words(self, session: RefreshToken) -> str:
+        """Say what the session is now, and what that means."""
+        state = session.state(timezone.now())
+        if state is SessionState.ENDED:
+            return f"Revoked: {session.reason_for_end}. Its tokens are refused."
+        if state is SessionState.LIVE:
+            return "Live: its access token is honoured, and its refresh token gets another one."
+        if session.expires_at < session.session_expires_at:
+            return "Expired: it was not refreshed in time. Its tokens are refused; the next purge deletes it."
+        return "Expired: it reached the longest life that a session has. The next purge deletes it."
+
     @admin.display(description="device")
     def device(self, session: RefreshToken) -> str:
         """Show the browser or app and the system, as far as the device told."""
         return devices.name_of(session.user_agent)
 
     @admin.action(description="Revoke the selected sessions", permissions=["change"])
+    @asks_first("Those of them that are not over end now: who uses them has to sign in again.")
     def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """End them now."""
         client = Client.from_environ(request.META)
@@ -143,6 +157,7 @@ class SessionAdmin(ByUserAdmin):
         )
 
     @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
+    @asks_first("Those of them that have expired are deleted; whoever looks for them later finds nothing.")
     def purge_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """Delete them."""
         expired = queryset.expired(timezone.now())

@@ -65,6 +65,8 @@ class ByUserAdmin(BoundedAdmin):
 
     by_user: ClassVar[type[UserFilter]]
 
+    change_list_template = "admin/accounts/by_user.html"
+
     @property
     def media(self) -> forms.Media:
         """Bring it."""

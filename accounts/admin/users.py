@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts import activation, leaving, passwords, profile, roles, sessions, verification
-from accounts.admin.lists import BoundedAdmin
+from accounts.admin.lists import BoundedAdmin, asks_first
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.clients import Client
 from accounts.errors import EmailTaken, UsernameTaken
@@ -35,7 +35,16 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     add_form = UserAddForm
     form = UserEditForm
     ordering = ("-pk",)
-    list_display = ("username", "email", "fullname", "is_active", "is_staff", "created_at", "last_login")
+    list_display = (
+        "username",
+        "email",
+        "fullname",
+        "is_active",
+        "is_staff",
+        "created_at",
+        "last_login",
+        "sessions_link",
+    )
     list_filter = ("is_active", "is_staff", "is_superuser", "roles")
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = "The beginning of a username or an e-mail address"
@@ -57,6 +66,12 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     add_fieldsets = (
         (None, {"fields": ("username", "email", "fullname", "usable_password", "password1", "password2")}),
     )
+
+    @admin.display(description="sessions")
+    def sessions_link(self, user: User) -> str:
+        """Lead to the user's sessions."""
+        url = reverse("admin:accounts_refreshtoken_changelist")
+        return format_html('<a href="{}?owner__id__exact={}">sessions</a>', url, user.pk)
 
     @admin.display(description="password")
     def password_state(self, user: User) -> str:
@@ -146,6 +161,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return super(UserAdmin, bound).user_change_password(request, id, form_url)
 
     @admin.action(description="Deactivate the selected users", permissions=["change"])
+    @asks_first("They cannot sign in any more, and their sessions end now.")
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Refuse them from now on, and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
@@ -158,6 +174,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         self.message_user(request, f"{count} users may sign in again.", messages.SUCCESS)
 
     @admin.action(description="Force a password reset of the selected users", permissions=["change"])
+    @asks_first("Their passwords are taken away, their sessions end now, and each is mailed a link.")
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
         active = queryset.filter(is_active=True)
@@ -167,6 +184,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         )
 
     @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
+    @asks_first("Their sessions end now: they have to sign in again, on every device.")
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End them now."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")

@@ -1,6 +1,6 @@
 """Users, their roles, their sessions: fields, constraints, and the changes that touch one table."""
 
-from accounts.models.activity import Activity
+from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.services import Service
@@ -23,6 +23,7 @@ __all__ = [
     "DEFAULT_ROLE",
     "NOBODY",
     "Activity",
+    "ActivityQuerySet",
     "EndReason",
     "GuessCount",
     "KnownOrigin",

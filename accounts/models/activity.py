@@ -1,13 +1,22 @@
 """What happened to an account: one row for each thing, for its owner and for administrators."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import IntegrityError, models, transaction
 
 from accounts.clients import USER_AGENT_LENGTH
 from accounts.models.users import NOBODY, User
+
+
+class ActivityQuerySet(models.QuerySet["Activity"]):
+    """Queries on the history."""
+
+    def since(self, moment: datetime) -> Self:
+        """Keep what happened after a moment: by id, which grows with time, and which the indexes end in."""
+        first = Activity.objects.filter(at__gt=moment).order_by("at").values_list("pk", flat=True).first()
+        return self.none() if first is None else self.filter(pk__gte=first)
 
 
 class Activity(models.Model):
@@ -22,11 +31,15 @@ class Activity(models.Model):
     by = models.BigIntegerField("administrator", null=True, help_text="The id of the administrator who did it.")
     details = models.JSONField(default=dict, help_text="A reason, role names, a count: no secret, no typed text.")
 
+    objects = ActivityQuerySet.as_manager()
+
     class Meta:
         verbose_name = "security event"
         indexes = [
             models.Index(fields=["user", "id"], name="activity_by_user"),
             models.Index(fields=["user", "event", "at"], name="activity_by_kind"),
+            # For the admin: one kind of event, whosever it is, newest first.
+            models.Index(fields=["event", "id"], name="activity_by_event"),
         ]
 
     def __str__(self) -> str:

@@ -48,6 +48,10 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         verdict = owner.values_list(models.ExpressionWrapper(in_force, models.BooleanField()))
         return self.filter(models.Subquery(verdict, output_field=models.BooleanField()))
 
+    def in_time(self, now: datetime) -> Self:
+        """Keep those whose time may not be over, by their day: for lists, where an index has to answer."""
+        return self.filter(expires_on__gte=now.astimezone(UTC).date())
+
     def expired(self, now: datetime) -> Self:
         """Keep the sessions whose time is over; nothing brings one back."""
         return self.filter(expires_on__lte=now.astimezone(UTC).date(), expires_at__lte=now)
