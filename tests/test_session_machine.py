@@ -14,7 +14,7 @@ from accounts.models import EndReason, RefreshToken, User
 from tests.session_model import REFRESH_LIFETIME, Session
 from tests.session_surroundings import Surroundings, numbers
 
-SPANS = [1, 1, 1, 9, 10, 900, 3599, 3600, 3600]  # seconds, up to each limit and beyond
+SPANS = [0, 1, 9, 10, 10, 900, 2000, 3599, 3600]  # seconds, up to each limit and beyond
 AGES = st.sampled_from([0, 0, 1, 1, 2, 3, 1000])
 NAMES = st.frozensets(st.sampled_from(["user", "moderator", "admin"]))
 WAYS_TO_END = ["sign_out", "end_by_its_owner", "revoke"]
@@ -101,21 +101,19 @@ class Sessions(Surroundings):
         for _ in range(times):
             self.refresh(session, session.generation - token)
 
-    @rule(
-        target=opened,
-        owner=owners,
-        times=st.integers(1, 3),
-        seconds=st.sampled_from([0, 0, 9, 10, 3600]),
-        age=AGES,
-    )
+    @rule(target=opened, owner=owners, times=st.integers(1, 3), seconds=st.sampled_from(SPANS), age=AGES)
     def go_on(self, owner, times, seconds, age):
-        live = [session for session in self.world.of(owner) if session.is_in_force(self.now)]
-        session = live[-1] if live else self.sign_in(owner)
+        session = self._live_one(owner)
         for _ in range(times):
             self.refresh(session, 0)
         self.pass_time(seconds)
         self.refresh(session, age)
+        self.refresh(session, 0)
         return session
+
+    def _live_one(self, owner):
+        live = [session for session in self.world.of(owner) if session.is_in_force(self.now)]
+        return live[-1] if live else self.sign_in(owner)
 
     # Few rules for the many ways in which a session ends, otherwise hardly one would live; and each bites at once
 
@@ -124,11 +122,12 @@ class Sessions(Surroundings):
         getattr(self, way)(session, age)
         self.refresh(session, 0)
 
-    @rule(owner=owners, way=st.sampled_from(WAYS_TO_END_ALL))
+    @rule(target=opened, owner=owners, way=st.sampled_from(WAYS_TO_END_ALL))
     def end_all(self, owner, way):
+        session = self._live_one(owner)
         getattr(self, way)(owner)
-        for session in self.world.of(owner)[-1:]:
-            self.refresh(session, 0)
+        self.refresh(session, 0)
+        return session
 
     def sign_out(self, session, age):
         is_live = not session.is_gone and not session.end_reason and self.now < session.expires_at
