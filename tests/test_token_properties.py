@@ -5,6 +5,7 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from itertools import count
 
 import jwt
 import pytest
@@ -133,6 +134,18 @@ def test_a_refresh_token_is_read_as_it_was_spelled(session_id, generation, secre
 
     assert refresh_tokens.parse(refresh_tokens.encode(token)) == token
     assert secret.hex() not in repr(token)
+
+
+@pytest.mark.parametrize(("char", "twin"), [("-", "+"), ("_", "/")])
+def test_the_other_base64_is_no_second_spelling(char, twin):
+    bodies = (
+        refresh_tokens.encode(refresh_tokens.first(RefreshToken().uuid)).removeprefix(PREFIX) for _ in count()
+    )
+    body = next(body for body in bodies if char in body)
+
+    refresh_tokens.parse(PREFIX + body)
+    with pytest.raises(RefreshTokenUnknown):
+        refresh_tokens.parse(PREFIX + body.replace(char, twin))
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
