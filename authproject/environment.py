@@ -129,6 +129,29 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
         raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: an IP address, such as 0.0.0.0.") from None
 
 
+def read_endpoint(env: environs.Env, name: str) -> tuple[str, int] | None:
+    """Read the IP address and port of something that need not be there.
+
+    Raises ImproperlyConfigured.
+    """
+    text = env.str(name, "")
+    if not text:
+        return None
+    address, _, port = text.rpartition(":")
+    try:
+        return str(ipaddress.ip_address(address.strip("[]"))), _port(port)
+    except ValueError:
+        allowed = "empty, or an IP address and a port, such as 127.0.0.1:9464"
+        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if port not in range(1, 65536):
+        raise ValueError
+    return port
+
+
 def read_language(env: environs.Env, name: str, default: str) -> str:
     """Read the code of a language that Django knows.
 

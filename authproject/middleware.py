@@ -6,6 +6,7 @@ in turn it would take a protected one a fifth of its time.
 
 from collections.abc import Callable
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware
@@ -46,6 +47,12 @@ class ContentPolicyMiddleware:
         # Pages of other origins have CORS; what they embed without it they have no use for.
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
+
+
+def counted(get_response: Handler) -> Handler:
+    """Count and time requests. What does so is loaded when a worker begins, and by no check of the settings."""
+    metrics: Handler = import_module("authproject.metrics").MetricsMiddleware(get_response)
+    return metrics
 
 
 class CrossOriginMiddleware(CorsMiddleware):

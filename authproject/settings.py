@@ -18,6 +18,7 @@ from authproject.environment import (
     read_address,
     read_auth_settings,
     read_cache_url,
+    read_endpoint,
     read_flag,
     read_hosts,
     read_language,
@@ -51,6 +52,10 @@ CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
 HOST = read_address(env, "HOST", "127.0.0.1")
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
+
+# Where Prometheus finds what this server counts: 127.0.0.1:9464. Unset, nothing is counted. Whoever reaches it
+# reads it: it is for this machine, or for a network that strangers are not in.
+METRICS = read_endpoint(env, "AUTH_METRICS")
 
 AUTH = read_auth_settings(
     env,
@@ -136,6 +141,8 @@ MIDDLEWARE = [
     "authproject.middleware.CrossOriginMiddleware",
     "authproject.middleware.PageMiddleware",
 ]
+if METRICS:
+    MIDDLEWARE.insert(0, "authproject.middleware.counted")
 PAGE_MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

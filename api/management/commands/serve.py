@@ -1,6 +1,10 @@
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -31,16 +35,32 @@ class Command(BaseCommand):
         # A worker that still loads has the handler of the process that it comes from, which stops no worker.
         os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
-        Server(
-            "authproject.rsgi:application",
-            address=settings.HOST,
-            port=settings.PORT,
-            interface=Interfaces.RSGI,
-            # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=LONGEST_HEAD),
-            websockets=False,
-            workers=settings.WORKERS,
-            respawn_failed_workers=True,
-            workers_kill_timeout=STOP_TIMEOUT,
-        ).serve()
+        with _metrics_exposed():
+            Server(
+                "authproject.rsgi:application",
+                address=settings.HOST,
+                port=settings.PORT,
+                interface=Interfaces.RSGI,
+                # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
+                http=HTTPModes.http1,
+                http1_settings=HTTP1Settings(
+                    header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=LONGEST_HEAD
+                ),
+                websockets=False,
+                workers=settings.WORKERS,
+                respawn_failed_workers=True,
+                workers_kill_timeout=STOP_TIMEOUT,
+            ).serve()
+
+
+@contextmanager
+def _metrics_exposed() -> Iterator[None]:
+    where = getattr(settings, "METRICS", None)
+    if where is None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="auth-metrics-") as folder:
+        # The library looks for it when it is loaded, which is now and, where nobody looks at metrics, never.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        with import_module("authproject.exposition").exposed(*where, folder):
+            yield

@@ -1,0 +1,55 @@
+"""Shows what all workers of a server have counted, on a port of its own, and how the database is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError, connection
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+_BY_STATE = """
+    SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() GROUP BY 1
+"""
+
+
+class DatabaseCollector(Collector):
+    """Asks the database whenever somebody looks."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Tell whether it answers, and of a PostgreSQL how many connections there are, of all who use it."""
+        is_up = GaugeMetricFamily("auth_database_up", "Whether the database answers.")
+        by_state = GaugeMetricFamily("auth_database_connections", "Connections, by state.", labels=["state"])
+        try:
+            for state, number in _connections():
+                by_state.add_metric([state], number)
+            is_up.add_metric([], 1)
+        except DatabaseError:
+            is_up.add_metric([], 0)
+        finally:
+            connection.close()  # each look has a thread of its own
+        yield is_up
+        yield by_state
+
+
+def _connections() -> list[tuple[str, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_STATE if connection.vendor == "postgresql" else "SELECT 1 WHERE 1 = 0")
+        return list(cursor.fetchall())
+
+
+@contextmanager
+def exposed(address: str, port: int, folder: str) -> Iterator[None]:
+    """Show on a port what the workers write into a folder."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # the library is
+    registry.register(DatabaseCollector())
+    server, thread = start_http_server(port, address, registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
