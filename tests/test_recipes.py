@@ -13,6 +13,11 @@ NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 
 
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give no test a database, in place of the fixture that does: a server's own is made outside of transactions."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes") / "clients"

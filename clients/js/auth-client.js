@@ -56,7 +56,7 @@ export class AuthClient extends EventTarget {
     globalThis.removeEventListener?.("storage", this.#onStorage);
   }
 
-  /** What is known of the session: the user, when it was renewed, and without cookies the tokens; null when signed out. */
+  /** Who is signed in, since when, and without cookies the tokens; null when signed out. */
   async session() {
     try {
       return JSON.parse(await this.#storage.getItem(this.#key));
@@ -146,7 +146,7 @@ export class AuthClient extends EventTarget {
     return this.#send(request, await this.#renew(session));
   }
 
-  /** The session, renewed if its access token is about to end: for what is not sent by `fetch`. Null when signed out. */
+  /** The session, renewed if its token is about to end: for what is not sent by `fetch`. Null when signed out. */
   async fresh() {
     const session = await this.session();
     if (!session || secondsLeft(session) > Math.min(EARLY, session.expiresIn / 5)) return session;

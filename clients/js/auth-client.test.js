@@ -19,7 +19,12 @@ class Service {
 
   fetch = async (request) => {
     const { pathname } = new URL(request.url);
-    this.requests.push({ method: request.method, path: pathname, headers: request.headers, credentials: request.credentials });
+    this.requests.push({
+      method: request.method,
+      path: pathname,
+      headers: request.headers,
+      credentials: request.credentials,
+    });
     await Promise.resolve();
     const body = request.method === "POST" ? JSON.parse((await request.text()) || "null") : null;
     if (pathname === "/api/auth/signin") return this.signIn(body);
@@ -48,7 +53,12 @@ class Service {
 
   pair() {
     const { generation } = this;
-    return { accessToken: `a${generation}`, refreshToken: `r${generation}`, expiresIn: LIFETIME, refreshExpiresIn: 86400 };
+    return {
+      accessToken: `a${generation}`,
+      refreshToken: `r${generation}`,
+      expiresIn: LIFETIME,
+      refreshExpiresIn: 86400,
+    };
   }
 
   get refreshes() {
@@ -100,10 +110,15 @@ async function settled(promise) {
 /** What several clients share, as tabs share localStorage. */
 function shared() {
   const items = new Map();
-  return { getItem: (key) => items.get(key) ?? null, setItem: (key, text) => items.set(key, text), removeItem: (key) => items.delete(key) };
+  return {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, text) => items.set(key, text),
+    removeItem: (key) => items.delete(key),
+  };
 }
 
-const refused = (code, status) => (error) => error instanceof AuthError && error.code === code && error.status === status;
+const refused = (code, status) => (error) =>
+  error instanceof AuthError && error.code === code && error.status === status;
 const lost = () => {
   throw new TypeError("fetch failed");
 };
@@ -122,7 +137,10 @@ test("a sign-in is kept, told, and its token sent along", async () => {
 test("a wrong password is an error with code and status, and no session", async () => {
   const client = clientOf();
 
-  await assert.rejects(client.signIn({ username: "alice", password: "wrong" }), refused("invalid_credentials", 401));
+  await assert.rejects(
+    client.signIn({ username: "alice", password: "wrong" }),
+    refused("invalid_credentials", 401),
+  );
 
   assert.equal(await client.session(), null);
 });
@@ -131,7 +149,10 @@ test("validation is told by field, and when to come back", async () => {
   const answer = { message: "no", code: "invalid_request", errors: { email: ["This is none."] } };
   const client = clientOf({ fetch: async () => json(answer, 400, { "Retry-After": "7" }) });
 
-  await assert.rejects(client.signUp({}), (error) => error.errors.email[0] === "This is none." && error.retryAfter === 7);
+  await assert.rejects(
+    client.signUp({}),
+    (error) => error.errors.email[0] === "This is none." && error.retryAfter === 7,
+  );
 });
 
 test("a token that is about to end is renewed before it is used", async () => {
@@ -158,7 +179,9 @@ test("a token that is answered 401 is renewed, and the request sent once more wi
 });
 
 test("a request that is answered 401 again is given back", async () => {
-  const client = await signedIn({ fetch: (request) => (request.url.endsWith("orders") ? refusal(401, "token_stale") : service.fetch(request)) });
+  const client = await signedIn({
+    fetch: (request) => (request.url.endsWith("orders") ? refusal(401, "token_stale") : service.fetch(request)),
+  });
 
   const answer = await client.fetch("/api/orders");
 
@@ -202,7 +225,10 @@ test("clients that share a storage wait for one refresh, by Web Locks", async ()
       return turn;
     },
   };
-  Object.defineProperty(globalThis.navigator ?? (globalThis.navigator = {}), "locks", { value: locks, configurable: true });
+  Object.defineProperty(globalThis.navigator ?? (globalThis.navigator = {}), "locks", {
+    value: locks,
+    configurable: true,
+  });
   try {
     const storage = shared();
     const tabs = [await signedIn({ storage }), clientOf({ storage }), clientOf({ storage })];
@@ -226,7 +252,10 @@ test("clients that share a storage and have no Web Locks go on with one answer",
 
   const answers = await Promise.all(tabs.map((tab) => tab.fetch("/api/orders")));
 
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200],
+  );
   assert.equal(service.refreshes, 2);
 });
 
@@ -252,7 +281,9 @@ test("a lost answer is asked for again with the same token", async () => {
 
 test("an answer that is cut short is asked for again", async () => {
   const client = await signedIn();
-  service.troubles = [() => new Response('{"accessToken": "a', { headers: { "Content-Type": "application/json" } })];
+  service.troubles = [
+    () => new Response('{"accessToken": "a', { headers: { "Content-Type": "application/json" } }),
+  ];
 
   await settled(client.refresh());
 
@@ -384,7 +415,9 @@ test("other origins are sent no token, unless they are named", async () => {
 });
 
 test("an aborted request fails as fetch does", async () => {
-  const client = await signedIn({ fetch: (request) => (request.signal.aborted ? Promise.reject(request.signal.reason) : service.fetch(request)) });
+  const client = await signedIn({
+    fetch: (request) => (request.signal.aborted ? Promise.reject(request.signal.reason) : service.fetch(request)),
+  });
 
   await assert.rejects(client.fetch("/api/orders", { signal: AbortSignal.abort() }), { name: "AbortError" });
 });
@@ -399,17 +432,27 @@ test("with cookies no token is kept, and what changes something proves itself", 
   const storage = shared();
   globalThis.document = { cookie: "a=b; csrftoken=proof", baseURI: URL_OF_SERVICE };
   try {
-    const client = clientOf({ transport: "cookie", storage, fetch: (request) => {
-      service.requests.push({ path: request.url, headers: request.headers, credentials: request.credentials });
-      const tokens = { expiresIn: LIFETIME, refreshExpiresIn: 86400 };
-      return Promise.resolve(json({ id: 1, username: "alice", email: "", fullname: "", roles: [], ...tokens }));
-    } });
+    const client = clientOf({
+      transport: "cookie",
+      storage,
+      fetch: (request) => {
+        service.requests.push({ path: request.url, headers: request.headers, credentials: request.credentials });
+        const tokens = { expiresIn: LIFETIME, refreshExpiresIn: 86400 };
+        return Promise.resolve(json({ id: 1, username: "alice", email: "", fullname: "", roles: [], ...tokens }));
+      },
+    });
     await client.signIn({ username: "alice", password: "right" });
     await client.refresh();
     await client.fetch("/api/orders");
 
-    assert.deepEqual(service.requests.map(({ credentials }) => credentials), ["include", "include", "include"]);
-    assert.deepEqual(service.requests.map(({ headers }) => headers.get("X-CSRFToken")), ["proof", "proof", null]);
+    assert.deepEqual(
+      service.requests.map(({ credentials }) => credentials),
+      ["include", "include", "include"],
+    );
+    assert.deepEqual(
+      service.requests.map(({ headers }) => headers.get("X-CSRFToken")),
+      ["proof", "proof", null],
+    );
     assert.equal((await client.session()).accessToken, undefined);
   } finally {
     delete globalThis.document;

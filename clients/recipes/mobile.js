@@ -43,7 +43,8 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
       if (answer?.ok) return keep(answer);
       if (answer?.status === 403) return end((await answer.json()).code);
       const wait = Number(answer?.headers.get("Retry-After")) * 1000 || pause;
-      if (pause === null || wait > LONGEST_WAIT) throw new Error(`The session could not be renewed: ${answer?.status ?? "no answer"}`);
+      if (pause === null || wait > LONGEST_WAIT)
+        throw new Error(`The session could not be renewed: ${answer?.status ?? "no answer"}`);
       await new Promise((done) => setTimeout(done, wait));
     }
   }

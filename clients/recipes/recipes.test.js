@@ -7,7 +7,12 @@ import { createServer } from "node:http";
 import { test } from "node:test";
 
 import { HttpClient, provideHttpClient, withFetch, withInterceptors } from "@angular/common/http";
-import { createEnvironmentInjector, Injector, provideZonelessChangeDetection, ɵINJECTOR_SCOPE } from "@angular/core";
+import {
+  createEnvironmentInjector,
+  Injector,
+  provideZonelessChangeDetection,
+  ɵINJECTOR_SCOPE,
+} from "@angular/core";
 import axios from "axios";
 import { createElement } from "react";
 import { renderToString } from "react-dom/server";
@@ -49,7 +54,11 @@ async function signedIn(username) {
 /** Make all access tokens of a user stale: a new password does. This session lives on. */
 function makeStale(headers) {
   const body = JSON.stringify({ currentPassword: PASSWORD, newPassword: PASSWORD + "!" });
-  return fetch(`${url}/api/auth/password/change`, { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body });
+  return fetch(`${url}/api/auth/password/change`, {
+    method: "POST",
+    headers: { ...headers, "Content-Type": "application/json" },
+    body,
+  });
 }
 const bearer = (accessToken) => ({ Authorization: `Bearer ${accessToken}` });
 
@@ -69,7 +78,10 @@ test("axios: ten requests with a stale token wait for one refresh", async () => 
 
   assert.deepEqual(new Set(answers.map(({ data }) => data)), new Set(["User Content."]));
   assert.equal(auth.counted.refreshes, 1);
-  await assert.rejects(http.get("/test/mod"), ({ response }) => response.status === 403 && response.data.code === "role_required");
+  await assert.rejects(
+    http.get("/test/mod"),
+    ({ response }) => response.status === 403 && response.data.code === "role_required",
+  );
 });
 
 test("axios: the end of the session is an error, and told", async () => {
@@ -88,7 +100,11 @@ test("Angular: ten requests with a stale token wait for one refresh; other addre
   const auth = await signedIn();
   const features = [withFetch(), withInterceptors([authInterceptor(auth, `${url}/`)])];
   // An application without a page: what Angular provides 'in root' is provided here.
-  const providers = [{ provide: ɵINJECTOR_SCOPE, useValue: "root" }, provideZonelessChangeDetection(), provideHttpClient(...features)];
+  const providers = [
+    { provide: ɵINJECTOR_SCOPE, useValue: "root" },
+    provideZonelessChangeDetection(),
+    provideHttpClient(...features),
+  ];
   const injector = createEnvironmentInjector(providers, Injector.NULL);
   const http = injector.get(HttpClient);
   const get = (path) => firstValueFrom(http.get(`${url}/api/${path}`, { responseType: "text" }));
@@ -176,7 +192,11 @@ test("a phone: a session that was ended elsewhere is over here, and a dead netwo
   const codes = [];
   const auth = mobileAuth({ url, store, onSignedOut: (code) => codes.push(code) });
   await auth.signIn(await register(), PASSWORD);
-  const dead = mobileAuth({ url, store, fetch: async () => Promise.reject(new TypeError("Network request failed")) });
+  const dead = mobileAuth({
+    url,
+    store,
+    fetch: async () => Promise.reject(new TypeError("Network request failed")),
+  });
   await assert.rejects(dead.fetch("/api/test/user"));
   assert.equal((await auth.fetch("/api/test/user")).status, 200);
   await auth.fetch("/api/auth/signout-all", { method: "POST" });
@@ -220,7 +240,11 @@ test("server-side rendering: a stale token is renewed on the way, and who is not
 
   const username = await register();
   const body = JSON.stringify({ username, password: PASSWORD, useCookies: true });
-  await browser.open(`${url}/api/auth/signin`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  await browser.open(`${url}/api/auth/signin`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body,
+  });
   assert.equal(await (await browser.open(`${here}/orders`)).text(), `<p>${username} at /orders</p>`);
 
   const access = [...browser.cookies].find(([name]) => name.endsWith("access"))[1].value;

@@ -23,7 +23,8 @@ async function answer(service, render, request, response) {
   if (pathname === RENEW) return renew(service, request, response, searchParams.get("next"));
 
   const me = await fetch(`${service}/api/auth/me`, { headers: forwarded(request) });
-  if (me.ok) return send(response, 200, { "Content-Type": "text/html; charset=utf-8" }, render(await me.json(), pathname));
+  if (me.ok)
+    return send(response, 200, { "Content-Type": "text/html; charset=utf-8" }, render(await me.json(), pathname));
   const { code } = await me.json();
   const next = encodeURIComponent(pathname + search);
   if (REFRESHABLE.has(code)) return send(response, 303, { Location: `${RENEW}?next=${next}` });

@@ -15,16 +15,19 @@ function tutorial() {
     if (user?.accessToken) config.headers["x-access-token"] = user.accessToken;
     return config;
   });
-  api.interceptors.response.use((answer) => answer, async (error) => {
-    const original = error.config;
-    if (original.url !== "/auth/signin" && error.response && error.response.status === 401 && !original._retry) {
-      original._retry = true;
-      const { data } = await api.post("/auth/refreshtoken", { refreshToken: user.refreshToken });
-      user = { ...user, accessToken: data.accessToken };
-      return api(original);
-    }
-    throw error;
-  });
+  api.interceptors.response.use(
+    (answer) => answer,
+    async (error) => {
+      const original = error.config;
+      if (original.url !== "/auth/signin" && error.response && error.response.status === 401 && !original._retry) {
+        original._retry = true;
+        const { data } = await api.post("/auth/refreshtoken", { refreshToken: user.refreshToken });
+        user = { ...user, accessToken: data.accessToken };
+        return api(original);
+      }
+      throw error;
+    },
+  );
   return {
     api,
     signIn: async (username, password) => (user = (await api.post("/auth/signin", { username, password })).data),
@@ -35,18 +38,26 @@ test("they sign up, sign in, and refresh again and again", async () => {
   const { api, signIn } = tutorial();
   const account = { username: "reader", email: "reader@example.com", password: "12345678 correct" };
   assert.equal((await api.post("/auth/signup", account)).data.message, "User was registered successfully!");
-  await assert.rejects(api.post("/auth/signup", account), ({ response }) => response.data.message.startsWith("Failed! Username"));
+  await assert.rejects(api.post("/auth/signup", account), ({ response }) =>
+    response.data.message.startsWith("Failed! Username"),
+  );
   const user = await signIn("reader", account.password);
   assert.deepEqual(user.roles, ["ROLE_USER"]);
   assert.equal((await axios.get(`${url}/api/test/all`)).data, "Public Content.");
   assert.equal((await api.get("/test/user")).data, "User Content.");
 
-  for (const [currentPassword, newPassword] of [[account.password, "another good one"], ["another good one", account.password]]) {
+  for (const [currentPassword, newPassword] of [
+    [account.password, "another good one"],
+    ["another good one", account.password],
+  ]) {
     await api.post("/auth/password/change", { currentPassword, newPassword }); // makes the access token stale
     assert.equal((await api.get("/test/user")).data, "User Content.");
   }
   const answers = await Promise.all([api.get("/test/user"), api.get("/test/user")]);
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200],
+  );
 });
 
 test("when the session is over a refresh is refused with 403, and nothing loops", async () => {
@@ -56,5 +67,8 @@ test("when the session is over a refresh is refused with 403, and nothing loops"
   await signIn("leaver", account.password);
   await api.post("/auth/signout-all");
 
-  await assert.rejects(api.get("/test/user"), ({ response }) => response.status === 403 && response.data.code === "refresh_token_revoked");
+  await assert.rejects(
+    api.get("/test/user"),
+    ({ response }) => response.status === 403 && response.data.code === "refresh_token_revoked",
+  );
 });

@@ -14,10 +14,14 @@ export function useAuth(auth) {
   };
   auth.addEventListener("signedin", enter, { signal });
   auth.addEventListener("refreshed", enter, { signal });
-  auth.addEventListener("signedout", ({ detail }) => {
-    user.value = null;
-    reason.value = detail.reason;
-  }, { signal });
+  auth.addEventListener(
+    "signedout",
+    ({ detail }) => {
+      user.value = null;
+      reason.value = detail.reason;
+    },
+    { signal },
+  );
   auth.session().then((session) => (user.value ??= session?.user ?? null));
   if (getCurrentScope()) onScopeDispose(() => off.abort());
   return { user: readonly(user), reason: readonly(reason) };

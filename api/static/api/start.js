@@ -1,14 +1,8 @@
 // The start page: a front end of this service like any other, on the client that others use as well.
 import { AuthClient, AuthError } from "./auth-client.js";
-import { accessParts, refreshParts } from "./tokens.js";
+import { accessTokenShown, element, generationsShown, moment, refreshTokenShown, time } from "./elements.js";
+import { refreshParts } from "./tokens.js";
 
-const MEANINGS = {
-  alg: "how it is signed", kid: "with which of the public keys", typ: "what kind of token it is",
-  iss: "who issued it", aud: "for which services", sub: "the user's id", client_id: "who asked for it",
-  iat: "issued", nbf: "not before", exp: "good until", auth_time: "when the password was given",
-  jti: "this token's own id", sid: "the session it belongs to", ver: "changes with roles and password",
-  roles: "what the user may reach",
-};
 const REASONS = {
   signed_out: "You signed out.",
   signed_out_everywhere: "You signed out on all devices.",
@@ -20,19 +14,9 @@ const LOG_LENGTH = 50;
 const HERE = new URL("/", location.href).href;
 
 const $ = (id) => document.getElementById(id);
-const rotates = document.body.dataset.rotation === "true";
 const auth = new AuthClient({ url: HERE, storage: localStorage, fetch: fetchAndLog });
 let shown = null; // the session that stands on the page
 let generations = []; // the refresh tokens that this page has seen, oldest first
-
-function element(name, attributes = {}, ...children) {
-  const made = Object.assign(document.createElement(name), attributes);
-  made.append(...children);
-  return made;
-}
-
-const time = (moment) => new Date(moment).toLocaleTimeString();
-const moment = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 // What happened
 
@@ -48,7 +32,12 @@ async function fetchAndLog(request) {
   const what = `${request.method} ${new URL(request.url).pathname}`;
   try {
     const answer = await fetch(request);
-    const { code = "" } = answer.ok ? {} : await answer.clone().json().catch(() => ({}));
+    const { code = "" } = answer.ok
+      ? {}
+      : await answer
+          .clone()
+          .json()
+          .catch(() => ({}));
     log(what, `${answer.status} ${code}`, answer.ok);
     return answer;
   } catch (error) {
@@ -75,14 +64,23 @@ function onSubmit(form, act) {
     for (const input of form.querySelectorAll("input")) input.removeAttribute("aria-invalid");
     const empty = form.querySelector("input:invalid");
     try {
-      if (empty) throw new AuthError(empty.validationMessage, { code: "", errors: { [empty.name]: [empty.validationMessage] } });
+      if (empty)
+        throw new AuthError(empty.validationMessage, {
+          code: "",
+          errors: { [empty.name]: [empty.validationMessage] },
+        });
       button.setAttribute("aria-busy", "true");
       await act(Object.fromEntries(new FormData(form)));
       form.reset();
     } catch (refusal) {
-      const fields = Object.keys(refusal.errors ?? {}).map((name) => form.elements[name]).filter(Boolean);
+      const fields = Object.keys(refusal.errors ?? {})
+        .map((name) => form.elements[name])
+        .filter(Boolean);
       for (const field of fields) field.setAttribute("aria-invalid", "true");
-      error.textContent = Object.values(refusal.errors ?? {}).flat().join(" ") || refusal.message;
+      error.textContent =
+        Object.values(refusal.errors ?? {})
+          .flat()
+          .join(" ") || refusal.message;
       (fields[0] ?? form.querySelector("input")).focus();
     } finally {
       button.removeAttribute("aria-busy");
@@ -102,10 +100,12 @@ onSubmit($("sign-up"), async (fields) => {
 
 /** Do something on a press, and show what it is refused with. */
 function onPress(id, act) {
-  $(id).addEventListener("click", (event) => act(event).catch((error) => {
-    if (!(error instanceof AuthError)) throw error;
-    if (shown) notice(error.message, true);
-  }));
+  $(id).addEventListener("click", (event) =>
+    act(event).catch((error) => {
+      if (!(error instanceof AuthError)) throw error;
+      if (shown) notice(error.message, true);
+    }),
+  );
 }
 
 onPress("sign-out", () => auth.signOut());
@@ -117,7 +117,7 @@ onPress("calls", async ({ target }) => {
   const text = await answer.text();
   $("answer").textContent = `${answer.status}: ${answer.ok ? text : JSON.parse(text).message}`;
 });
-if (rotates) onPress("replay", replay);
+if ($("replay")) onPress("replay", replay);
 
 // A stolen token
 
@@ -128,18 +128,23 @@ async function replay() {
   notice(`Presenting generation ${generation}, as a thief would…`);
   const refused = await present(oldest);
   await auth.refresh().catch(() => {});
-  notice(`Generation ${generation} was presented again: ${refused}. The service cannot know who is the thief, so it ended the
-    session for both. Sign in again.`, true);
+  notice(
+    `Generation ${generation} was presented again: ${refused}. The service cannot know who is the thief, so it ended the
+    session for both. Sign in again.`,
+    true,
+  );
 }
 
 /** Refresh by hand, beside the client, and tell what is answered. */
 async function present(refreshToken) {
-  const answer = await fetchAndLog(new Request(`${HERE}api/auth/refreshtoken`, {
-    method: "POST",
-    credentials: "omit",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ refreshToken }),
-  }));
+  const answer = await fetchAndLog(
+    new Request(`${HERE}api/auth/refreshtoken`, {
+      method: "POST",
+      credentials: "omit",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ refreshToken }),
+    }),
+  );
   return answer.ok ? "it was answered" : (await answer.json()).code;
 }
 
@@ -159,82 +164,48 @@ function show(session) {
     $("answer").textContent = "";
   }
   remember(session);
-  showAccessToken(session.accessToken);
-  showRefreshToken(session.refreshToken);
-}
-
-function showAccessToken(token) {
-  const { parts, header, claims } = accessParts(token);
-  const [head, body, signature] = parts;
-  $("jwt").replaceChildren(
-    head, ".", element("span", { className: "body" }, body), ".", element("span", { className: "signature" }, signature),
-  );
-  $("jwt-header").replaceChildren(...described(header));
-  $("jwt-claims").replaceChildren(...described(claims));
+  const { text, header, claims } = accessTokenShown(session.accessToken);
+  $("jwt").replaceChildren(...text);
+  $("jwt-header").replaceChildren(...header);
+  $("jwt-claims").replaceChildren(...claims);
   showLife();
-}
-
-function described(fields) {
-  return Object.entries(fields).flatMap(([name, value]) => {
-    const isMoment = ["iat", "nbf", "exp", "auth_time"].includes(name);
-    const meaning = [MEANINGS[name], isMoment && time(value * 1000)].filter(Boolean).join(" ");
-    const spelled = typeof value === "object" ? JSON.stringify(value) : String(value);
-    return [element("dt", {}, element("code", {}, name)), element("dd", {}, spelled, element("small", {}, meaning))];
-  });
-}
-
-function showRefreshToken(token) {
-  const { prefix, session, generation, checksum } = refreshParts(token);
-  const rows = [
-    ["prefix", prefix, "by which secret scanners know it"],
-    ["session", session, "one row in the database, however often it is refreshed"],
-    ["generation", generation, "counts the refreshes"],
-    ["secret", "32 bytes, not shown", "from which only the service can compute the next"],
-    ["checksum", checksum, "refuses what is mistyped or invented, without a query"],
-  ];
-  $("refresh-parts").replaceChildren(...rows.flatMap(([name, value, meaning]) => [
-    element("dt", {}, name), element("dd", {}, String(value), element("small", {}, meaning)),
-  ]));
-  if (rotates) showGenerations(generation);
+  $("refresh-parts").replaceChildren(...refreshTokenShown(session.refreshToken));
+  $("generations")?.replaceChildren(...generationsShown(generations, Number(document.body.dataset.grace)));
 }
 
 function remember({ refreshToken }) {
   if (!generations.includes(refreshToken)) generations.push(refreshToken);
 }
 
-function showGenerations(current) {
-  const { grace } = document.body.dataset;
-  const state = (age) => {
-    if (age === 0) return "current";
-    return age === 1 && grace !== "0" ? `answered alike for ${grace} seconds, then spent` : "spent";
-  };
-  $("generations").replaceChildren(...generations.map((token) => {
-    const { generation } = refreshParts(token);
-    return element("li", {}, element("span", {}, `Generation ${generation}`), element("span", { className: "hint" }, state(current - generation)));
-  }).reverse());
-}
-
 function showLife() {
   if (!shown) return;
   const left = shown.expiresIn - (Date.now() - shown.renewedAt) / 1000;
   const [minutes, seconds] = [Math.floor(left / 60), Math.floor(left % 60)];
-  $("countdown").textContent = left > 0
-    ? `Good for ${minutes ? `${minutes} min ` : ""}${seconds} s more`
-    : "Expired. The next request renews it.";
+  $("countdown").textContent =
+    left > 0
+      ? `Good for ${minutes ? `${minutes} min ` : ""}${seconds} s more`
+      : "Expired. The next request renews it.";
   $("life").value = Math.max(0, left / shown.expiresIn);
 }
 setInterval(showLife, 1000);
 
 async function showSessions() {
   const sessions = await auth.call("GET", "auth/sessions");
-  $("sessions").replaceChildren(...sessions.map((session) => {
-    const { id, device, ipAddress, createdAt, lastUsedAt, current } = session;
-    const times = `${ipAddress ?? "unknown address"} · since ${moment(createdAt)} · used ${moment(lastUsedAt)}`;
-    const end = element("button", { className: "quiet" }, "End");
-    end.setAttribute("aria-label", `End the session of ${device}, since ${moment(createdAt)}`);
-    end.addEventListener("click", () => endSession(id));
-    return element("li", {}, element("span", {}, current ? `${device} (this one)` : device, element("small", {}, times)), end);
-  }));
+  $("sessions").replaceChildren(
+    ...sessions.map((session) => {
+      const { id, device, ipAddress, createdAt, lastUsedAt, current } = session;
+      const times = `${ipAddress ?? "unknown address"} · since ${moment(createdAt)} · used ${moment(lastUsedAt)}`;
+      const end = element("button", { className: "quiet" }, "End");
+      end.setAttribute("aria-label", `End the session of ${device}, since ${moment(createdAt)}`);
+      end.addEventListener("click", () => endSession(id));
+      return element(
+        "li",
+        {},
+        element("span", {}, current ? `${device} (this one)` : device, element("small", {}, times)),
+        end,
+      );
+    }),
+  );
 }
 
 async function endSession(id) {
@@ -260,7 +231,9 @@ auth.addEventListener("refreshed", async () => {
   show(session);
   if (session) log(`Refreshed: generation ${refreshParts(session.refreshToken).generation}`);
 });
-auth.addEventListener("refreshfailed", ({ detail }) => notice(`${detail.error.message} The session is kept.`, true));
+auth.addEventListener("refreshfailed", ({ detail }) =>
+  notice(`${detail.error.message} The session is kept.`, true),
+);
 auth.addEventListener("signedout", ({ detail }) => {
   const isOwn = detail.reason.startsWith("signed_out");
   show(null);
