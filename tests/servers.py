@@ -135,8 +135,7 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        # A worker that is told while it starts is killed after STOP_TIMEOUT.
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=30)
 
     def _wait(self):
         deadline = time.monotonic() + 60

@@ -5,6 +5,8 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -193,6 +195,24 @@ def test_requests_in_flight_are_finished_when_the_server_stops(server, tmp_path)
     for one in asked:
         one.close()
     assert set(answers) <= {b"HTTP/1.1 401", b"HTTP/1.1 429"}
+
+
+def test_a_server_that_is_stopped_while_it_starts_stops_at_once(server, tmp_path):
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        starting = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env={**server.environment, "PORT": str(free_port()), "WORKERS": "4"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    while "Spawning worker-4" not in log.read_text():
+        time.sleep(0.01)
+
+    starting.terminate()
+
+    assert starting.wait(timeout=15) == 0
 
 
 def test_bytes_that_are_no_http_are_no_fault(server):

@@ -3,7 +3,6 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +21,24 @@ HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a co
 LONGEST_HEAD = 64 * 1024  # bytes of request line and headers
 
 
+def _let_starting_workers_stop() -> None:
+    """Let a worker stop that is told to while it starts.
+
+    It is forked with the handlers of its parent, which do nothing in it: it would be waited for, and killed at last.
+    Nor may it be told before it has the right ones.
+    """
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]),
+        after_in_child=_stop_when_told,
+    )
+
+
+def _stop_when_told() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
 class Command(BaseCommand):
     """Run the production server."""
 
@@ -32,8 +49,7 @@ class Command(BaseCommand):
         own = auth_settings()
         follow_setting(own.keys_dir, own.algorithm)
         key_ring()
-        # A worker that still loads has the handler of the process that it comes from, which stops no worker.
-        os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
+        _let_starting_workers_stop()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         with _metrics_exposed():
             Server(
