@@ -84,7 +84,17 @@ class PayloadTooLarge(APIException):
 
 
 def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Answer an exception that a view raised; None for those that are faults of this service."""
+    """Answer an exception that a view raised, and tell of it where it looks like an attack.
+
+    None for those that are faults of this service.
+    """
+    if isinstance(error, _TOLD):
+        _tell(error, context["request"])
+    return answer_to(error)
+
+
+def answer_to(error: Exception) -> Response | None:
+    """Give what an exception is answered with; None for those that are faults of this service."""
     if _is_of_the_database(error):
         error = Unavailable()
     if isinstance(error, ImproperlyConfigured):
@@ -92,8 +102,6 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
         logger.error("A request cannot be answered: %s", error)
         error = Unavailable()
     if isinstance(error, AuthError):
-        if isinstance(error, _TOLD):
-            _tell(error, context["request"])
         return _refusal(error)
     if isinstance(error, ValidationError):
         return _refusal(InvalidRequest(errors=_by_field(error.detail)))

@@ -19,7 +19,7 @@ from accounts.errors import (
     TokenStale,
     Unavailable,
 )
-from api.errors import PayloadTooLarge, render_error
+from api.errors import PayloadTooLarge, answer_to
 from api.parsers import LONGEST_BODY
 
 EXTENSION = "x-refusals"
@@ -100,7 +100,7 @@ def _operations(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _by_status(samples: Sequence[Exception]) -> dict[int, list[Response]]:
     found: dict[int, list[Response]] = defaultdict(list)
-    for rendered in filter(None, (render_error(sample, {}) for sample in samples)):
+    for rendered in filter(None, (answer_to(sample) for sample in samples)):
         found[rendered.status_code].append(rendered)
     return dict(sorted(found.items()))
 
