@@ -111,7 +111,7 @@ else:
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": _DATABASE_TIMEOUT * 1000,
-        # A frozen one keeps no time limit of its own.
+        # A frozen one keeps no time limit of its own. Whoever raises those above raises this one with them.
         "answer_timeout": _DATABASE_TIMEOUT + 2,
         **DATABASE.get("OPTIONS", {}),
     }
