@@ -100,8 +100,14 @@ def read_list(env: environs.Env, name: str, default: str = "") -> list[str]:
 
 
 def read_secret(env: environs.Env, name: str) -> str:
-    """Read a text that no message may repeat; empty where it is not set."""
-    return env.str(name, "")
+    """Read a text that no message may repeat; empty where it is not set.
+
+    Raises ImproperlyConfigured.
+    """
+    try:
+        return env.str(name, "")
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from None
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:

@@ -31,7 +31,8 @@ from authproject.environment import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-env = environs.Env()
+# NAME_FILE names a file that the value of NAME is read from, as secrets are handed over by containers and systemd.
+env = environs.FileAwareEnv(strip_whitespace=True)
 
 # Show stack traces to whoever asks. Never where strangers can reach it.
 DEBUG = read_flag(env, "DEBUG", default=False)
