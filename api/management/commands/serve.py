@@ -24,7 +24,7 @@ LONGEST_HEAD = 64 * 1024  # bytes of request line and headers
 def _let_starting_workers_stop() -> None:
     """Let a worker stop that is told to while it starts.
 
-    It is forked with the handlers of its parent, which do nothing in it: it would be waited for, and killed at last.
+    It is forked with its parent's handlers, which do nothing in it: it would be waited for, and killed at last.
     Nor may it be told before it has the right ones.
     """
     os.register_at_fork(
