@@ -38,7 +38,7 @@ MUTABLE = [
 ]
 LETTERS = st.sampled_from(MUTABLE) | st.characters(categories=["L", "M", "N"], exclude_characters=DOTLESS)
 TEXTS = st.text(LETTERS | st.characters(exclude_characters=DOTLESS, exclude_categories=["Cs"]), max_size=30)
-some_examples = hypothesis_settings(max_examples=50)
+some_examples = hypothesis_settings(max_examples=30)
 
 
 def is_allowed(name):

@@ -294,6 +294,6 @@ def _hashes_that_are_fast(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Sessions, 25), (SessionsWithoutRotation, 10)])
+@pytest.mark.parametrize(("machine", "examples"), [(Sessions, 20), (SessionsWithoutRotation, 8)])
 def test_sessions_do_what_the_contract_says_in_whatever_order_things_happen(machine, examples):
     run_state_machine_as_test(machine, settings=hypothesis_settings(max_examples=examples, stateful_step_count=40))
