@@ -8,6 +8,8 @@ RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-c
 COPY accounts accounts
 COPY api api
 COPY authproject authproject
+# The page at / runs this client: what it is served as is a link to it.
+COPY clients/js/auth-client.js clients/js/auth-client.js
 COPY deploy/healthcheck.py deploy/healthcheck.py
 COPY manage.py .
 # The settings want a key and a database, and use neither here.
