@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test lint types check bench lock
+.PHONY: help serve test lint types check audit bench lock
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -26,6 +26,9 @@ types: $(VENV)/test.done  ## check types
 check: lint types test  ## everything that CI checks
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+audit: $(VENV)/test.done  ## ask which requirements have known vulnerabilities, where that can be asked
+	$(BIN)/python -m tests.audit
 
 bench: $(VENV)/bench.done  ## measure this project and its peers side by side, on SQLite and PostgreSQL (needs wrk)
 	$(BIN)/python -m benchmarks.run --database sqlite
