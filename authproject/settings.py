@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environs
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
 from api import defaults as api
@@ -253,6 +254,8 @@ LOGGING = {
             "fmt": "{levelname}{name}{message}",
             "style": "{",
             "timestamp": "time",  # with its offset from UTC
+            # Django hands over the request, whose query may hold a token that a client put there by mistake.
+            "reserved_attrs": [*RESERVED_ATTRS, "request"],
             "rename_fields": {"levelname": "level", "name": "logger"},
         },
     },
