@@ -4,17 +4,17 @@ These are the rules of RFC 7519, RFC 8725 and RFC 9068 that hold for whoever ver
 knows a database or this service's settings: other services verify by the same code.
 """
 
-import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import jwt
 
+from accounts import strict_json
 from accounts.errors import TokenExpired, TokenInvalid
 
 TYPE = "at+jwt"
@@ -122,18 +122,7 @@ def _read(segment: str) -> Any:
 
     Raises ValueError or RecursionError for what is no UTF-8, is no JSON, or has a name twice.
     """
-    return json.loads(_decoded(segment).decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    return strict_json.loads(_decoded(segment).decode())
 
 
 def _is_canonical(segment: str) -> bool:

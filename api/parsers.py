@@ -1,14 +1,14 @@
 """What bodies may be: JSON or a form, in UTF-8, of a bounded length. Anything else is a clear refusal."""
 
-import json
 from collections.abc import Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from django.http import QueryDict
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
+from accounts import strict_json
 from api.errors import PayloadTooLarge
 
 LONGEST_BODY = 64 * 1024
@@ -30,8 +30,7 @@ class BoundedJSONParser(BaseParser):
         Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         try:
-            text = _text(stream, parser_context)
-            return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+            return strict_json.loads(_text(stream, parser_context))
         except ValueError as error:
             raise ParseError(f"The body is not JSON: {error}") from None
         except RecursionError:
@@ -73,15 +72,3 @@ def _text(stream: IO[Any], context: Mapping[str, Any] | None) -> str:
     if len(body) > LONGEST_BODY:
         raise PayloadTooLarge(LONGEST_BODY)
     return body.decode()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that stands there twice: readers differ in which value they take (RFC 8259 section 4)."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
