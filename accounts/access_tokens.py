@@ -78,7 +78,8 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
         "sid": str(grant.session_id),
         "ver": grant.token_version,
         "roles": list(grant.roles),
-        "auth_time": int(grant.authenticated_at.timestamp()),
+        # A clock that was ahead may have been set right since.
+        "auth_time": int(min(grant.authenticated_at, at).timestamp()),
         **grant.profile,
     }
     headers = {"typ": TYPE, "kid": key.kid}

@@ -260,4 +260,4 @@ class Unavailable(AuthError):
     code = "unavailable"
     kind = Kind.UNAVAILABLE
     message = "The service is not available right now. Try again in a moment."
-    retry_after = 5
+    retry_after = 1  # a refresh that was done all the same is repeated within the grace

@@ -44,15 +44,21 @@ class Audience(Text):
 class Switch(serializers.BooleanField):
     """True or false: in JSON nothing else that might mean it, in a form the usual words for it."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def get_value(self, dictionary: Any) -> Any:
+        """Find it; in a form, by its words."""
+        value = super().get_value(dictionary)
+        if not hasattr(dictionary, "getlist"):
+            return value
+        return value in self.TRUE_VALUES if value in {*self.TRUE_VALUES, *self.FALSE_VALUES} else value
+
+    def to_internal_value(self, data: Any) -> bool:
         """Return which one.
 
         Raises ValidationError.
         """
-        is_form = hasattr(self.parent.initial_data, "getlist")
-        if not is_form and not isinstance(data, bool):
+        if not isinstance(data, bool):
             self.fail("invalid", input=data)
-        return super().to_internal_value(data)
+        return data
 
 
 class Texts(serializers.ListField):

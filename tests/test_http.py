@@ -384,7 +384,10 @@ def test_behind_tls_browsers_are_kept_there(behind_tls):
 
     assert secured.status == 200
     assert secured.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
-    assert (plain.status, plain.headers["location"]) == (301, "https://localhost/api/test/all")
+    # Who is led on to https never learns that the token was there for all to read.
+    assert (plain.status, "location" in plain.headers) == (400, False)
+    page = get(behind_tls, b"/admin/")
+    assert (page.status, page.headers["location"]) == (301, "https://localhost/admin/")
     assert get(behind_tls, b"/healthz").status == 200
 
 
