@@ -47,9 +47,10 @@ class Switch(serializers.BooleanField):
     def get_value(self, dictionary: Any) -> Any:
         """Find it; in a form, by its words."""
         value = super().get_value(dictionary)
-        if not hasattr(dictionary, "getlist"):
-            return value
-        return value in self.TRUE_VALUES if value in {*self.TRUE_VALUES, *self.FALSE_VALUES} else value
+        if hasattr(dictionary, "getlist"):
+            words = {**dict.fromkeys(self.TRUE_VALUES, True), **dict.fromkeys(self.FALSE_VALUES, False)}
+            value = {**words, **dict.fromkeys(self.NULL_VALUES)}.get(value, value)
+        return value
 
     def to_internal_value(self, data: Any) -> bool:
         """Return which one.
