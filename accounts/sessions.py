@@ -149,8 +149,11 @@ def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None =
 
 def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
     """End a selection of any size, in bounded batches; return how many were not over yet."""
-    count = 0
-    while batch := dict(selected.filter(ended_at=None).values_list("pk", "owner_id")[:_BATCH]):
+    count, last = 0, UUID(int=0)
+    lasting = selected.filter(ended_at=None).order_by("pk")
+    # From where the last batch ended: what is over already would be read again for each of them.
+    while batch := dict(lasting.filter(pk__gt=last).values_list("pk", "owner_id")[:_BATCH]):
+        last = max(batch)
         RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
         for owner_id in set(batch.values()):
             standing.forget(owner_id)

@@ -13,6 +13,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Counter, Histogram
 
+from accounts.events import Event
+
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 REQUESTS = Counter(
@@ -20,7 +22,7 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("auth_request_seconds", "How long a request was worked on.", ["endpoint"], buckets=_BUCKETS)
 EVENTS = Counter("auth_events", "What happened to accounts: the events of the log.", ["event"])
-ERRORS = Counter("auth_errors", "Lines of the log at level ERROR and above.", ["logger"])
+ERRORS = Counter("auth_errors", "Lines of the log at level ERROR and above.")
 CONNECTIONS = Counter("auth_database_connections_opened", "Connections to the database that were opened.")
 
 
@@ -31,7 +33,7 @@ class _CountEvents(logging.Handler):
 
 class _CountErrors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        ERRORS.labels(record.name).inc()
+        ERRORS.inc()
 
 
 class MetricsMiddleware:
@@ -39,6 +41,8 @@ class MetricsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
+        for event in Event:
+            EVENTS.labels(event.value)  # at 0 from the start, so that the first one is a rise
         logging.getLogger("accounts.events").addHandler(_CountEvents())
         logging.getLogger().addHandler(_CountErrors(logging.ERROR))
         connection_created.connect(_count_connection)
