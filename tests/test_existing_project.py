@@ -150,8 +150,10 @@ def test_a_session_is_refreshed_and_ends_for_the_project_s_views_too(url, pair):
 
 
 def test_a_page_with_cookies_changes_something_with_its_csrf_token_alone(project, url):
-    project.run("python manage.py grantrole alice moderator")
-    answer = httpx.post(f"{url}/api/auth/signin", json={**ALICE, "useCookies": True})
+    bob = {**ALICE, "username": "bob", "email": "bob@example.com"}
+    httpx.post(f"{url}/api/auth/signup", json=bob).raise_for_status()
+    project.run("python manage.py grantrole bob moderator")
+    answer = httpx.post(f"{url}/api/auth/signin", json={**bob, "useCookies": True})
     cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
     csrf = answer.cookies["csrftoken"]
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *, username: list[str], everyone: bool, **_: Any) -> None:
         """End them."""
-        selected = RefreshToken.objects.get_queryset()
+        selected = RefreshToken.objects.all()
         if not everyone:
             selected = selected.filter(owner__in=[find_user(name) for name in username])
         count = sessions.end_many(selected, EndReason.REVOKED, NO_CLIENT)

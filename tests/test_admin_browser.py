@@ -1,0 +1,59 @@
+"""The admin in a real browser: from the first page to a list, and from a selection to its end, by clicks alone."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.factories import PASSWORD
+from tests.servers import Server, environment
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _transactions_that_roll_back():
+    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+
+
+@pytest.fixture
+def server(tmp_path, django_db_setup, django_db_blocker):
+    settings = environment(tmp_path, django_db_blocker, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    running = Server(settings, tmp_path / "log")
+    running.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
+    for name in ("alice", "bob"):
+        running.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+        running.post("/api/auth/signin", {"username": name, "password": PASSWORD})
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def page(server):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page()
+        opened.set_default_timeout(15000)
+        yield opened
+        browser.close()
+
+
+def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server, page):
+    page.goto(f"http://localhost:{server.port}/admin/")
+    page.fill("[name=username]", "root")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    assert page.inner_text("#figures tr:has-text('Live') td") == "2"
+
+    page.click("#figures a:has-text('Live')")
+    page.check("#action-toggle")
+    page.select_option("[name=action]", "revoke_selected")
+    page.click("button[name=index]")
+    assert "Chosen: 2 sessions." in page.inner_text("#content")
+    page.click("[name=confirmed]")
+
+    assert "2 sessions were revoked" in page.inner_text(".messagelist")
+    page.click("a:has-text('Home')")
+    assert page.inner_text("#figures tr:has-text('Live') td") == "0"
