@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test lint types check audit bench lock
+.PHONY: help serve test lint types check audit bench docs lock
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -33,6 +33,9 @@ audit: $(VENV)/test.done  ## ask which requirements have known vulnerabilities, 
 bench: $(VENV)/bench.done  ## measure this project and its peers side by side, on SQLite and PostgreSQL (needs wrk)
 	$(BIN)/python -m benchmarks.run --database sqlite
 	$(BIN)/python -m benchmarks.run --database postgresql
+
+docs: $(VENV)/serve.done  ## write docs/settings.md and docs/http.md anew, out of the code
+	$(BIN)/python -m docs.generate
 
 lock: $(VENV)/test.done  ## pin anew what pyproject.toml asks for
 	$(BIN)/pip install --quiet uv

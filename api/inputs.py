@@ -8,7 +8,7 @@ from rest_framework.fields import empty
 from accounts.identifiers import EMAIL_LENGTH
 from api.schema import shown_as
 
-REFRESH_TOKEN = "rt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
+REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
 MAIL_TOKEN = "Mq3yq0v8mA7bW…"  # noqa: S105
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Ij…"  # noqa: S105
 USERNAME = "Letters and digits of any script, and `. _ - +`; at most 150 characters."

@@ -1,7 +1,8 @@
 """Django's settings. The environment is read here, once; nothing else reads it.
 
 The settings of the service itself (AUTH_… and PUBLIC_URL) are declared, with their defaults, rules and
-explanations, in `accounts.conf.AuthSettings`.
+explanations, in `accounts.conf.AuthSettings`. What else the environment says is explained below what reads it.
+Out of both `make docs` writes docs/settings.md.
 """
 
 import os
@@ -35,29 +36,35 @@ DATA_DIR = BASE_DIR / "data"
 # NAME_FILE names a file that the value of NAME is read from, as secrets are handed over by containers and systemd.
 env = environs.FileAwareEnv(strip_whitespace=True)
 
-# Show stack traces to whoever asks. Never where strangers can reach it.
 DEBUG = read_flag(env, "DEBUG", default=False)
+"""Whether stack traces are shown to whoever asks. Never where strangers can reach it."""
 
-# Signs admin sessions, and derives the keys that refresh tokens are chained with. Made and kept on first start.
 SECRET_KEY = read_secret(env, "SECRET_KEY") or keep_secret("SECRET_KEY", DATA_DIR / "secret_key")
+"""Derives the keys of refresh tokens, mailed tokens, counters and known devices. Unset, one is made on first start
+and kept in `data/secret_key`. Machines that share a database share it."""
 
-# Former SECRET_KEYs, comma-separated: refresh tokens issued under them stay good.
 SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
+"""Former SECRET_KEYs, comma-separated: refresh tokens issued under them stay good."""
 
-# The names and addresses that this service answers to, comma-separated.
 ALLOWED_HOSTS = read_hosts(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+"""The names and addresses that this service answers to, comma-separated."""
 
-# The web origins whose pages may call the API, comma-separated: https://app.example.com,http://localhost:3000
 CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
+"""The web origins whose pages may call the API, comma-separated, as in
+`https://app.example.com,http://localhost:3000`."""
 
-# Where the server listens, and with how many processes (one per core, unless set).
 HOST = read_address(env, "HOST", "127.0.0.1")
-PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
-WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
+"""The IP address on which the server listens; `0.0.0.0` for all of them."""
 
-# Where Prometheus finds what this server counts: 127.0.0.1:9464. Unset, nothing is counted. Whoever reaches it
-# reads it: it is for this machine, or for a network that strangers are not in.
+PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
+"""The port on which the server listens, from 1 to 65535."""
+
+WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
+"""With how many processes the server answers, from 1 to 512. Unset, one per core."""
+
 METRICS = read_endpoint(env, "AUTH_METRICS")
+"""Where Prometheus finds what this server counts, as in `127.0.0.1:9464`. Unset, nothing is counted. Whoever
+reaches it reads it: it is for this machine, or for a network that strangers are not in."""
 
 AUTH = read_auth_settings(
     env,
@@ -65,7 +72,6 @@ AUTH = read_auth_settings(
     issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
 )
 
-# PostgreSQL for more than one machine: postgres://user:password@host:5432/name
 DATABASE: dict[str, Any] = read_url(
     lambda: env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
     "DATABASE_URL",
@@ -73,11 +79,13 @@ DATABASE: dict[str, Any] = read_url(
     values=("django.db.backends.sqlite3", "django.db.backends.postgresql"),
     allowed="sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
 )
+"""The database: `sqlite:///PATH`, or PostgreSQL for more than one machine, `postgres://USER:PASSWORD@HOST:PORT/NAME`.
+Unset, SQLite in `data/`."""
 
-# Redis or Valkey, to count failed guesses in: redis://host:6379/0. Unless set, the database counts them.
 GUESS_COUNTERS_URL = read_cache_url(env, "CACHE_URL") or "database:"
+"""Redis or Valkey, to count failed guesses in: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. Unset, the
+database counts them."""
 
-# How mail is sent: submission://user:password@host:587. Unless set, it is printed.
 EMAIL: dict[str, Any] = read_url(
     lambda: env.dj_email_url("EMAIL_URL", "console:"),
     "EMAIL_URL",
@@ -85,6 +93,8 @@ EMAIL: dict[str, Any] = read_url(
     values=("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.smtp.EmailBackend"),
     allowed="console:, smtp://HOST:PORT or submission://USER:PASSWORD@HOST:PORT",
 )
+"""How mail is sent: `submission://USER:PASSWORD@HOST:587` (with STARTTLS) or `smtp://HOST:PORT`. By default it is
+printed."""
 
 _PUBLIC = urlsplit(AUTH["public_url"])
 _IS_TLS = _PUBLIC.scheme == "https"
@@ -173,8 +183,9 @@ TEMPLATES = [
     },
 ]
 
-# The language of mails, of the admin, and of what the API says in `errors`.
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
+"""The language of mails, of the admin, and of what the API says in `errors`: a code that Django knows."""
+
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -233,8 +244,8 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-# Whom mails come from.
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")
+"""Whom mails come from. Unset, noreply at the host of PUBLIC_URL."""
 
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
 EMAIL_HOST = EMAIL["EMAIL_HOST"]

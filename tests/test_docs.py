@@ -1,45 +1,119 @@
-"""The README's table names every setting with its default, and the settings say the same of themselves."""
+"""The pages: what is made of the code is as the code is, what can be run parses, and links lead somewhere."""
 
+import ast
 import dataclasses
+import json
 import re
-from datetime import timedelta
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from accounts.conf import AuthSettings, Limit, environment_name
+from accounts.conf import AuthSettings
+from docs import generate
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-SETTINGS = README.partition("## Settings")[2].partition("\n## ")[0]
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "clients").glob("*/README.md")),
+]
+README = (ROOT / "README.md").read_text()
+SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SNIPPETS = [
+    pytest.param(language, text, id=f"{page.parent.name}/{page.name}-{number}")
+    for page in PAGES
+    for number, (language, text) in enumerate(SNIPPET.findall(page.read_text()))
+]
+NODE = shutil.which("node")
 
 
 def documented():
-    for line in SETTINGS.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) > 1 and cells[0].replace(", ", "").replace("_", "").isupper():
-            names, defaults = cells[0].split(", "), cells[1].split(", ")
-            yield from zip(names, defaults if len(defaults) == len(names) else defaults * len(names), strict=True)
+    """List the settings that the README names, each with its default."""
+    section = README.partition("## Settings")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
+    return {row[0]: row[1] for row in rows if re.fullmatch("[A-Z_]+", row[0])}
 
 
-def spelled(value):
-    if isinstance(value, timedelta):
-        return str(int(value.total_seconds()))
-    if isinstance(value, Limit):
-        return f"{value.amount}/{value.window // 60}m"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+@pytest.mark.parametrize("path", ["docs/settings.md", "docs/http.md"])
+def test_the_page_is_what_make_docs_writes(path):
+    made = generate.pages()[ROOT / path]
+
+    assert (ROOT / path).read_text() == made, f"{path} is not up to date: run `make docs`"
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(AuthSettings), ids=lambda field: field.name)
-def test_the_readme_names_every_setting_with_its_default(field):
-    shown = dict(documented())[environment_name(field)]
+def test_the_readme_names_every_setting_with_its_default():
+    variables = {v.name: v.default for v in (*generate.auth_variables(), *generate.other_variables())}
+    shown = documented()
 
-    assert shown.replace("–", "") == spelled(field.default)
+    assert len(shown) >= 10
+    assert shown == {name: variables[name] for name in shown}
+    assert "docs/settings.md" in README
 
 
-def test_every_setting_is_explained_where_it_is_declared():
-    source = (Path(__file__).parent.parent / "accounts/conf.py").read_text()
-    declared = re.findall(r"^    (\w+): .* = _setting\(.*\)\n    \"\"\"", source, re.MULTILINE)
+def test_every_setting_of_the_service_is_explained_where_it_is_declared():
+    variables = generate.auth_variables()
 
-    assert declared == [field.name for field in dataclasses.fields(AuthSettings)]
+    assert len(variables) == len(dataclasses.fields(AuthSettings))
+    assert all(variable.meaning and variable.allowed for variable in variables)
+
+
+def test_every_other_variable_that_is_read_is_explained_below_what_reads_it():
+    source = (ROOT / "authproject/settings.py").read_text()
+    read = set(re.findall(r"(?:read_\w+|env\.\w+)\(\s*(?:env, )?\"([A-Z_]+)\"", source)) - {"PUBLIC_URL"}
+    variables = generate.other_variables()
+
+    assert {variable.name for variable in variables} == read
+    assert all(variable.meaning for variable in variables)
+
+
+def test_every_refusal_is_in_the_reference_with_its_status():
+    errors = (ROOT / "docs/http.md").read_text().partition("## Errors")[2]
+    text = (ROOT / "tests/test_errors.py").read_text()
+    contract = dict(re.findall(r'"(\w+)": (\d{3})', text))
+
+    assert len(contract) > 20
+    assert [code for code, status in contract.items() if f"| `{code}` | {status} |" not in errors] == []
+
+
+@pytest.mark.parametrize(("language", "text"), SNIPPETS)
+def test_every_snippet_can_be_read_by_what_would_run_it(language, text, tmp_path):
+    if language == "python":
+        ast.parse(text)
+    elif language == "json":
+        json.loads(text)
+    elif language == "sh":
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    elif language in {"js", "html"}:
+        script = (
+            text if language == "js" else re.search(r"<script type=\"module\">(.*)</script>", text, re.DOTALL)[1]
+        )
+        (tmp_path / "snippet.mjs").write_text(script)
+        if NODE is None:
+            pytest.skip("Node is not installed")
+        subprocess.run([NODE, "--check", tmp_path / "snippet.mjs"], check=True)
+    else:
+        assert language in {"mermaid", "text"}, "nobody knows how to read it"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_every_link_leads_to_a_page_and_a_heading(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        target, _, anchor = link.partition("#")
+        if re.match("https?:", link):
+            continue
+        path = page.parent / target if target else page
+        assert path.exists(), link
+        headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {slug(heading) for heading in headings}, link
+
+
+def test_every_page_is_in_the_index():
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text()))
+
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} <= linked
+
+
+def slug(heading):
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
