@@ -5,14 +5,14 @@ people type passwords into the username field.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from uuid import UUID
 
 from django.utils import timezone
 
 from accounts import background, mail
-from accounts.clients import Client
+from accounts.clients import NO_CLIENT, Client
 from accounts.mail import Letter
 from accounts.models import Activity, EndReason
 
@@ -29,6 +29,7 @@ class Event(StrEnum):
     """What can happen, as `subject:action`."""
 
     USER_REGISTERED = "user:registered"
+    USER_IMPORTED = "user:imported"
     USER_DEACTIVATED = "user:deactivated"
     USER_ACTIVATED = "user:activated"
     USER_DELETED = "user:deleted"
@@ -61,6 +62,7 @@ class Event(StrEnum):
 
 DESCRIPTIONS: Mapping[str, str] = {
     Event.USER_REGISTERED: "Account made",
+    Event.USER_IMPORTED: "Account brought along from another service",
     Event.USER_DEACTIVATED: "Account deactivated",
     Event.USER_ACTIVATED: "Account activated",
     Event.SIGN_IN_SUCCEEDED: "Signed in",
@@ -131,6 +133,17 @@ def record_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *,
     entries = [
         _entry(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
         for session_id, owner_id in ended.items()
+    ]
+    for entry in entries:
+        _log(entry)
+    Activity.keep_all(entries)
+
+
+def record_imports(roles: Mapping[int, Collection[str]]) -> None:
+    """Tell of many accounts, each with its roles, that were brought along at once."""
+    entries = [
+        _entry(Event.USER_IMPORTED, NO_CLIENT, user_id, None, None, {"roles": sorted(names)})
+        for user_id, names in roles.items()
     ]
     for entry in entries:
         _log(entry)

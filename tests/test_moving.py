@@ -1,0 +1,373 @@
+"""docs/moving.md, followed to the letter in a project with simplejwt and knox; and what import_users refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError
+
+from accounts import importing
+from accounts.models import Activity, Role, User
+from tests.conftest import Api
+from tests.factories import PASSWORD, make_user, password_hash
+from tests.servers import ROOT, Server, environment, free_port
+
+MOVING = (ROOT / "docs/moving.md").read_text()
+EXPORT, IMPORT, SERVE, FILL = re.findall(r"```sh\n(.*?)```", MOVING, re.DOTALL)
+MODELS, AUTHENTICATION, SETTINGS = re.findall(r"```python\n(.*?)```", MOVING, re.DOTALL)
+OLD_SETTINGS = """
+INSTALLED_APPS += ["rest_framework", "rest_framework_simplejwt", "knox"]
+ALLOWED_HOSTS = ["*"]
+"""
+URLS = """
+from django.urls import path
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.views import TokenObtainPairView
+
+class Basket(APIView):
+    def get(self, request):
+        return Response({"of": request.user.username})
+
+urlpatterns = [path("api/token/", TokenObtainPairView.as_view()), path("basket", Basket.as_view())]
+"""
+PEOPLE = f"""
+from django.contrib.auth.models import Group, User
+alice = User.objects.create_user("alice", "alice@example.com", "{PASSWORD}", first_name="Alice", last_name="A.")
+bob = User.objects.create_user("bob", "bob@example.com", "{PASSWORD}")
+alice.groups.add(Group.objects.create(name="Shop managers"))
+bob.groups.add(Group.objects.create(name="Newsletter"), Group.objects.create(name="admin"))
+User.objects.create_user("carol@home", "carol@example.com", "{PASSWORD}")
+User.objects.create_superuser("root", "root@example.com", "{PASSWORD}")
+"""
+ASK = """
+import sys
+from django.test import Client
+answer = Client().get("/basket", headers={"Authorization": sys.stdin.read()})
+print(answer.status_code, *(answer.json().get(name) for name in ("of", "code", "detail") if name in answer.json()))
+"""
+OLD_TOKENS = f"""
+from django.contrib.auth.models import User
+from django.test import Client
+from knox.models import AuthToken
+print(Client().post("/api/token/", {{"username": "alice", "password": "{PASSWORD}"}}).json()["access"])
+print(AuthToken.objects.create(User.objects.get(username="bob"))[1])
+"""
+
+
+class OldProject:
+    """A project by the name of shop, as it was before."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        own = {n: v for n, v in os.environ.items() if not n.startswith(("AUTH", "DJANGO", "DATABASE"))}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = {**own, "PYTHONPATH": str(ROOT), "PATH": path}
+        self.run("python -m django startproject shop .")
+        self.add("settings", OLD_SETTINGS)
+        (folder / "shop/urls.py").write_text(URLS)
+        self.run("python manage.py migrate --verbosity 0")
+        self.shell(PEOPLE)
+
+    def add(self, module, text):
+        with (self.folder / f"shop/{module}.py").open("a") as file:
+            file.write(f"\n{text}")
+
+    def run(self, command, text=""):
+        done = subprocess.run(
+            ["sh", "-ec", command], cwd=self.folder, env=self.environment,
+            check=False, capture_output=True, text=True, input=text, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def shell(self, script, text=""):
+        (self.folder / "script.py").write_text(script)
+        return self.run("""python manage.py shell -v 0 -c "exec(open('script.py').read())" """, text)
+
+    def ask(self, authorization):
+        return self.shell(ASK, authorization).strip()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_setup, django_db_blocker):
+    folder, port = tmp_path_factory.mktemp("moved"), free_port()
+    written = dict(re.findall(r"([A-Z_]+)=(\S+)", SERVE))
+    assert set(written) == {"PUBLIC_URL", "AUTH_AUDIENCE"}
+    settings = {**written, "PUBLIC_URL": f"http://localhost:{port}", "PORT": str(port)}
+    server = Server(environment(folder, django_db_blocker, **settings), folder / "log")
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    return OldProject(tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture(scope="module")
+def moved(old, server):
+    old.run(EXPORT)
+    command = IMPORT.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
+    ran = subprocess.run(
+        ["sh", "-ec", command], cwd=old.folder, env=server.environment,
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    lines = map(json.loads, (old.folder / "ids.jsonl").read_text().splitlines())
+    return ran, {line["username"]: line for line in lines}
+
+
+@pytest.fixture(scope="module")
+def both(old, server, moved):
+    old_tokens = old.shell(OLD_TOKENS).split()
+    old.add("models", MODELS)
+    old.add("authentication", AUTHENTICATION)
+    old.add("settings", SETTINGS.replace("https://auth.example.com", server.environment["PUBLIC_URL"]))
+    old.run(FILL)
+    return old_tokens
+
+
+def test_who_breaks_a_rule_is_told_and_all_others_are_here(moved):
+    ran, told = moved
+
+    assert ran.returncode == 1
+    assert "3 accounts are here. 1 were refused" in ran.stderr
+    assert "no blanks, no @" in told["carol@home"]["refused"]
+    assert {name for name, line in told.items() if "id" in line} == {"alice", "bob", "root"}
+    assert told["root"]["note"] == "was staff there, and is not here"
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("alice", ["ROLE_MODERATOR", "ROLE_USER"]),
+        ("bob", ["ROLE_ADMIN", "ROLE_USER"]),
+        ("root", ["ROLE_USER"]),
+    ],
+)
+def test_the_old_password_signs_in_with_the_roles_of_the_groups(server, moved, name, roles):
+    status, body = server.post("/api/auth/signin", {"username": name, "password": PASSWORD})
+
+    assert (status, body["roles"], body["id"]) == (200, roles, moved[1][name]["id"])
+    assert server.post("/api/auth/signin", {"username": name, "password": "wrong"})[0] == 401
+
+
+def test_old_and_new_tokens_are_taken_side_by_side(old, server, both):
+    jwt, knox = both
+    new = server.post("/api/auth/signin", {"username": "bob", "password": PASSWORD})[1]["accessToken"]
+
+    assert old.ask(f"Bearer {jwt}") == "200 alice"
+    assert old.ask(f"Token {knox}") == "200 bob"
+    assert old.ask(f"Bearer {new}") == "200 bob"
+    assert old.ask(f"Bearer {new[:-20]}{'A' * 10}{new[-10:]}") == "401 Unauthorized!"
+    assert old.ask("Bearer nonsense").startswith("401 token_not_valid")
+
+
+def test_who_has_signed_up_since_is_somebody_new_there(old, server, both):
+    new = server.sign_in("dora")["accessToken"]
+
+    assert old.ask(f"Bearer {new}").startswith("200 account-")
+    assert old.ask(f"Bearer {new}").startswith("200 account-")
+
+
+def test_it_is_all_done_again_without_harm(old, server, both):
+    command = IMPORT.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
+    before = (old.folder / "ids.jsonl").read_text()
+    subprocess.run(["sh", "-ec", command], cwd=old.folder, env=server.environment, check=False, timeout=60)
+    old.run(FILL)
+
+    assert (old.folder / "ids.jsonl").read_text() == before
+
+
+def user(number, username, /, **fields):
+    email = f"{username}@example.com"
+    return {
+        "model": "auth.user",
+        "pk": number,
+        "fields": {"username": username, "email": email, "password": password_hash(), **fields},
+    }
+
+
+def bring(tmp_path, *entries, groups=(), form="jsonl"):
+    """Import; return what was said of each, and how it ended."""
+    lines = "\n".join(map(json.dumps, entries)) if form == "jsonl" else json.dumps(entries, indent=2)
+    path = tmp_path / "users"
+    path.write_text(lines)
+    output, ending = StringIO(), StringIO()
+    options = [f"--group={group}" for group in groups]
+    try:
+        call_command("import_users", str(path), *options, stdout=output, stderr=ending)
+    except CommandError as error:
+        ending.write(str(error))
+    return [json.loads(line) for line in output.getvalue().splitlines()], ending.getvalue()
+
+
+@pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt"])
+def test_an_old_hash_is_good_and_is_upgraded_at_the_next_sign_in(tmp_path, hasher):
+    bring(tmp_path, user(1, "alice", password=make_password(PASSWORD, hasher=hasher)))
+
+    assert User.objects.get().password.startswith(hasher)
+    assert Api().sign_in("alice").status_code == 200
+    assert User.objects.get().password.startswith("argon2$argon2id$")
+    assert Api().sign_in("alice").status_code == 200
+
+
+def test_everything_that_is_known_of_an_account_comes_along(tmp_path):
+    joined = "2019-05-06T07:08:09.123Z"
+    bring(tmp_path, user(1, "alice", first_name="Alice", last_name="A.", date_joined=joined, is_active=False))
+
+    alice = User.objects.get()
+    assert (alice.fullname, alice.is_active, alice.is_email_verified) == ("Alice A.", False, False)
+    assert alice.created_at.isoformat() == "2019-05-06T07:08:09.123000+00:00"
+    assert Activity.objects.get().event == "user:imported"
+
+
+def test_without_a_usable_password_nobody_signs_in_until_it_is_reset(tmp_path, mailoutbox):
+    bring(tmp_path, user(1, "alice", password="!unusable"))
+
+    assert Api().sign_in("alice", "!unusable").status_code == 401
+    Api().post("/api/auth/password/reset", {"email": "alice@example.com"})
+    assert "reset-password" in mailoutbox[0].body
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"email": ""}, "email: "),
+        ({"email": "nobody"}, "email: "),
+        ({"username": "a b"}, "username: "),
+        ({"username": "x" * 151}, "username: "),
+        ({"first_name": "x" * 151}, "fullname: "),
+        ({"first_name": "\ud800"}, "surrogates"),
+        ({"password": "plain text"}, "password: It is hashed in another way than argon2, pbkdf2_sha256"),
+        ({"password": "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99"}, "password: "),
+        ({"password": "pbkdf2_sha256$many$salt$hash"}, "password: "),
+        ({"password": "!\0"}, "password: "),
+        ({"password": ""}, "password: "),
+        ({"groups": [["Editors"]]}, "groups: 'Editors' is no role here"),
+        ({"groups": [3]}, "groups: '3' is no role here"),
+        ({"groups": None}, "groups: "),
+        ({"date_joined": "2019-13-01T00:00:00Z"}, "month"),
+        ({"date_joined": 5}, "This cannot be read"),
+        ({"password": None}, "This is no user with username, email, password."),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_reason_and_the_others_are_not(tmp_path, fields, reason):
+    told, ending = bring(tmp_path, user(1, "alice", **fields), user(2, "bob"))
+
+    assert told[0]["pk"] == 1
+    assert reason in told[0]["refused"]
+    assert told[1]["id"] == User.objects.get(username="bob").pk
+    assert User.objects.count() == 1
+    assert ending == '1 accounts are here. 1 were refused: "refused" says why.'
+    assert "plain text" not in str(told)
+
+
+@pytest.mark.parametrize("entry", [7, None, "alice", {}, {"fields": 3}, {"pk": 1, "fields": {"name": "Editors"}}])
+def test_what_is_no_user_is_refused(tmp_path, entry):
+    told, _ = bring(tmp_path, entry, user(2, "bob"))
+
+    assert "This is no user" in told[0]["refused"]
+    assert User.objects.count() == 1
+
+
+def test_of_two_names_that_are_one_here_the_second_is_refused(tmp_path):
+    told, _ = bring(
+        tmp_path,
+        user(1, "alice"),
+        user(2, "Alice", email="other@example.com"),
+        user(3, "ALICE", email="alice@example.com"),
+        user(4, "bob", email="Alice@Example.com"),
+    )
+
+    assert [line.get("refused") for line in told] == [
+        None,
+        "username: Another account has this username already.",
+        "username: Another account has this username already.",
+        "email: Another account has this email already.",
+    ]
+
+
+def test_an_account_that_is_here_is_left_as_it_is(tmp_path):
+    alice = make_user("alice", fullname="Alice here", roles=("moderator",))
+    told, ending = bring(tmp_path, user(1, "alice", first_name="Alice there", groups=[["admin"]]))
+
+    assert told == [{"pk": 1, "username": "alice", "id": alice.pk}]
+    assert ending == "1 accounts are here.\n"
+    alice.refresh_from_db()
+    assert (alice.fullname, alice.role_names) == ("Alice here", ("moderator",))
+
+
+def test_a_group_is_the_role_that_it_is_said_to_be(tmp_path):
+    Role.objects.create(name="editor")
+    entry = user(1, "alice", groups=[["Editors"], ["News=letter"], ["moderator"]])
+    bring(tmp_path, entry, groups=["Editors=editor", "News=letter="])
+
+    assert User.objects.get().role_names == ("editor", "moderator", "user")
+
+
+@pytest.mark.parametrize(("group", "message"), [("Editors=emperor", "emperor"), ("Editors", "NAME=ROLE")])
+def test_a_role_that_does_not_exist_stops_it_before_anything_is_done(tmp_path, group, message):
+    told, ending = bring(tmp_path, user(1, "alice"), groups=[group])
+
+    assert (told, User.objects.count()) == ([], 0)
+    assert message in ending
+
+
+def test_a_list_of_many_lines_and_standard_input_are_read_as_well(tmp_path, monkeypatch):
+    assert len(bring(tmp_path, user(1, "alice"), user(2, "bob"), form="json")[0]) == 2
+
+    monkeypatch.setattr(sys, "stdin", StringIO(json.dumps(user(3, "carol")) + "\n\n"))
+    call_command("import_users", "-", stdout=StringIO(), stderr=StringIO())
+    assert User.objects.count() == 3
+
+
+def test_a_file_that_is_cut_off_says_where_and_is_gone_on_with(tmp_path):
+    path = tmp_path / "cut"
+    path.write_text(json.dumps(user(1, "alice")) + '\n{"model": "auth')
+
+    with pytest.raises(CommandError, match=r"^Line 2 is no JSON"):
+        call_command("import_users", str(path))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("import_users", str(tmp_path / "none"))
+
+
+def test_each_batch_is_whole_or_not_at_all(monkeypatch):
+    entries = [user(number, f"user{number}") for number in range(5)]
+    calls = []
+
+    def fail_in_the_second(granted):
+        calls.append(granted)
+        if len(calls) == 2:
+            raise RuntimeError
+
+    monkeypatch.setattr(importing, "record_imports", fail_in_the_second)
+    with pytest.raises(RuntimeError):
+        list(importing.bring(entries, {}, batch_size=2))
+
+    assert sorted(User.objects.values_list("username", flat=True)) == ["user0", "user1"]
+    assert len(list(importing.bring(entries, {}, batch_size=2))) == 5
+    assert all(one.role_names == ("user",) for one in User.objects.all())
+
+
+def test_a_name_that_is_taken_while_a_batch_is_stored_refuses_that_account_alone(monkeypatch):
+    give_roles, raced = importing._give_roles, []
+
+    def race(new):
+        if not raced:
+            raced.append(True)
+            raise IntegrityError
+        give_roles(new)
+
+    monkeypatch.setattr(importing, "_give_roles", race)
+    told = list(importing.bring([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
+
+    assert [account.refusal for account in told] == ["", ""]
+    assert User.objects.count() == 2
