@@ -20,7 +20,7 @@ PAGES = [
     *sorted((ROOT / "clients").glob("*/README.md")),
 ]
 README = (ROOT / "README.md").read_text()
-SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SNIPPETS = [
     pytest.param(language, text, id=f"{page.parent.name}/{page.name}-{number}")
     for page in PAGES
