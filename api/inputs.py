@@ -48,8 +48,9 @@ class Switch(serializers.BooleanField):
         """Find it; in a form, by its words."""
         value = super().get_value(dictionary)
         if hasattr(dictionary, "getlist"):
-            words = {**dict.fromkeys(self.TRUE_VALUES, True), **dict.fromkeys(self.FALSE_VALUES, False)}
-            value = {**words, **dict.fromkeys(self.NULL_VALUES)}.get(value, value)
+            words: dict[Any, bool | None] = dict.fromkeys(self.NULL_VALUES)
+            words |= dict.fromkeys(self.TRUE_VALUES, True) | dict.fromkeys(self.FALSE_VALUES, False)
+            value = words.get(value, value)
         return value
 
     def to_internal_value(self, data: Any) -> bool:
