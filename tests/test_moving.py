@@ -357,7 +357,7 @@ def test_each_batch_is_whole_or_not_at_all(monkeypatch):
     assert all(one.role_names == ("user",) for one in User.objects.all())
 
 
-def test_a_name_that_is_taken_while_a_batch_is_stored_refuses_that_account_alone(monkeypatch):
+def test_a_batch_that_a_sign_up_got_in_the_way_of_is_looked_at_anew(monkeypatch):
     give_roles, raced = importing._give_roles, []
 
     def race(new):
