@@ -46,12 +46,19 @@ class RoleNames(models.Func):
 
     template = "(SELECT %(function)s(role_id, ',') FROM accounts_user_roles WHERE user_id = %(expressions)s)"
     function = "STRING_AGG"
+    function_of_sqlite = "GROUP_CONCAT"  # it has the other one from 3.44 on only
     arity = 1
     output_field = models.TextField(null=True)  # noqa: DJ001  no roles, no names
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        """SQLite has STRING_AGG from 3.44 on only."""
-        return super().as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+        """Say it as SQLite does."""
+        return super().as_sql(compiler, connection, function=self.function_of_sqlite, **context)
+
+    @classmethod
+    def spelled(cls, vendor: str, user_id: str) -> str:
+        """Give the SQL for a statement that is written out; `user_id` is the column that names the user."""
+        function = cls.function_of_sqlite if vendor == "sqlite" else cls.function
+        return cls.template % {"function": function, "expressions": user_id}
 
 
 class DayOf(models.Func):

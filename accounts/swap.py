@@ -13,6 +13,7 @@ from django.db import connection
 
 from accounts.access_tokens import Grant
 from accounts.conf import auth_settings
+from accounts.fields import RoleNames
 from accounts.models import split_role_names
 from accounts.refresh_tokens import RefreshSecret
 
@@ -28,8 +29,6 @@ _MOVE_ON = """
     last_used_at = %(now)s, rotated_at = %(now)s, secret_digest = %(next_digest)s, generation = %(generation)s,
     expires_at = CASE WHEN session_expires_at < %(expires_at)s THEN session_expires_at ELSE %(expires_at)s END
 """
-_ROLE_NAMES = "(SELECT {join}(role_id, ',') FROM accounts_user_roles WHERE user_id = owner_id)"
-_JOINS = {"postgresql": "STRING_AGG", "sqlite": "GROUP_CONCAT"}
 
 
 def use(presented: RefreshSecret, now: datetime) -> Grant | None:
@@ -78,9 +77,7 @@ def _run(changes: str, presented: RefreshSecret, now: datetime, values: dict[str
 @cache
 def _statement(vendor: str, changes: str, profile: tuple[str, ...]) -> str:
     of_owner = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in ("token_version", *profile)]  # noqa: S608  the names are ours
-    return _SWAP.format(
-        changes=changes, names=_ROLE_NAMES.format(join=_JOINS[vendor]), columns=", ".join(of_owner)
-    )
+    return _SWAP.format(changes=changes, names=RoleNames.spelled(vendor, "owner_id"), columns=", ".join(of_owner))
 
 
 def _identifier(value: UUID) -> UUID | str:
