@@ -1,5 +1,8 @@
 """Django's settings that this app stands on, for the settings of whichever project it is part of."""
 
+SHORTEST_PASSWORD = 8
+"""In characters."""
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.CredentialsBackend"]
 # The first hashes new passwords; a hash by another, or by another setting, is upgraded at the next sign-in.
@@ -13,7 +16,10 @@ PASSWORD_HASHERS = [
 # user or this service.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.MaximumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": SHORTEST_PASSWORD},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "accounts.validators.ContextWordsValidator"},
     {"NAME": "accounts.validators.BreachedPasswordValidator"},

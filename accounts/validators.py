@@ -9,13 +9,11 @@ from typing import BinaryIO
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.conf import AuthSettings, auth_settings
+from accounts.defaults import SHORTEST_PASSWORD
 from accounts.models import DEFAULT_ROLE
 
 PASSWORD_LENGTH = 128
 """The longest password, in characters; a longer one is refused before it is hashed."""
-
-SHORTEST = 8
-"""The shortest password, in characters."""
 
 COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
 """Words that stand for a password or a role wherever people sign in."""
@@ -55,10 +53,10 @@ class ContextWordsValidator:
         left = plain
         for word in context_words(auth_settings()):
             left = left.replace(word, "")
-        if left != plain and len(left) < SHORTEST:
+        if left != plain and len(left) < SHORTEST_PASSWORD:
             raise ValidationError(
                 f"This password is easily guessed here. Without words like the names of this service it must "
-                f"contain at least {SHORTEST} characters.",
+                f"contain at least {SHORTEST_PASSWORD} characters.",
                 code="password_of_context_words",
             )
 

@@ -9,11 +9,9 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
+from accounts.defaults import SHORTEST_PASSWORD
 from accounts.validators import PASSWORD_LENGTH
 from api.cookies import access_name
-
-SHORTEST = 8
-"""As AUTH_PASSWORD_VALIDATORS says."""
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
@@ -56,7 +54,7 @@ class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the libra
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Describe it."""
         described = super().map_serializer_field(auto_schema, direction)
-        return {**described, "minLength": SHORTEST, "maxLength": PASSWORD_LENGTH}
+        return {**described, "minLength": SHORTEST_PASSWORD, "maxLength": PASSWORD_LENGTH}
 
 
 class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
