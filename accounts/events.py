@@ -5,7 +5,7 @@ people type passwords into the username field.
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from uuid import UUID
 
@@ -134,9 +134,7 @@ def record_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *,
         _entry(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
         for session_id, owner_id in ended.items()
     ]
-    for entry in entries:
-        _log(entry)
-    Activity.keep_all(entries)
+    _record_all(entries)
 
 
 def record_imports(roles: Mapping[int, Collection[str]]) -> None:
@@ -145,6 +143,10 @@ def record_imports(roles: Mapping[int, Collection[str]]) -> None:
         _entry(Event.USER_IMPORTED, NO_CLIENT, user_id, None, None, {"roles": sorted(names)})
         for user_id, names in roles.items()
     ]
+    _record_all(entries)
+
+
+def _record_all(entries: Sequence[Activity]) -> None:
     for entry in entries:
         _log(entry)
     Activity.keep_all(entries)
