@@ -1,6 +1,7 @@
 """The shapes of what is read: bodies and queries. The rules are in `accounts`."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -44,14 +45,16 @@ class Audience(Text):
 class Switch(serializers.BooleanField):
     """True or false: in JSON nothing else that might mean it, in a form the usual words for it."""
 
+    words: ClassVar[Mapping[Any, bool | None]] = {
+        **dict.fromkeys(serializers.BooleanField.NULL_VALUES),
+        **dict.fromkeys(serializers.BooleanField.TRUE_VALUES, True),
+        **dict.fromkeys(serializers.BooleanField.FALSE_VALUES, False),
+    }
+
     def get_value(self, dictionary: Any) -> Any:
         """Find it; in a form, by its words."""
         value = super().get_value(dictionary)
-        if hasattr(dictionary, "getlist"):
-            words: dict[Any, bool | None] = dict.fromkeys(self.NULL_VALUES)
-            words |= dict.fromkeys(self.TRUE_VALUES, True) | dict.fromkeys(self.FALSE_VALUES, False)
-            value = words.get(value, value)
-        return value
+        return self.words.get(value, value) if hasattr(dictionary, "getlist") else value
 
     def to_internal_value(self, data: Any) -> bool:
         """Return which one.
