@@ -17,7 +17,7 @@ from accounts import credentials, passwords
 from accounts.admin_start import figures
 from accounts.clients import NO_CLIENT, Client
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
-from accounts.events import Event, record
+from accounts.events import MOST_A_DAY, Event, record
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -96,7 +96,8 @@ class AuthAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show what there is, and how many sessions and events."""
-        return super().index(request, {"figures": figures(request.user), **(extra_context or {})})
+        context = {"figures": figures(request.user), "most_a_day": MOST_A_DAY, **(extra_context or {})}
+        return super().index(request, context)
 
     def admin_view(
         self,
