@@ -18,12 +18,38 @@ from accounts.models import User
 from tests.documented import DocumentedClient
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_administrator, make_user
+from tests.servers import Server, environment
 
 # The same examples in each run: what fails in CI fails at every desk.
 hypothesis_settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True)
 hypothesis_settings.load_profile("same")
 
 SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() if default is dt.timedelta}
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Callable[..., Server]]:
+    """Start the real server, under settings of one's own; it is to stop in order when the module is through."""
+    running: list[Server] = []
+
+    def serve(**own: str) -> Server:
+        folder = tmp_path_factory.mktemp("served")
+        running.append(Server(environment(folder, django_db_blocker, **own), folder / "log"))
+        return running[-1]
+
+    yield serve
+    for server in running:
+        assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from tests.browsers import running_chromium  # noqa: PLC0415  who needs no browser loads no library for one
+
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 DATABASES = ("sqlite", "postgresql")
-STARTS_SOMETHING = ("tests.servers", "tests.browsers")
+STARTS_SOMETHING = ("tests.servers", "tests.browsers", "served):")
 
 
 def halves() -> tuple[list[str], list[str]]:

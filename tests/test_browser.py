@@ -3,7 +3,7 @@
 import pytest
 import trustme
 
-from tests.browsers import CHROMIUM, running_chromium
+from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
 from tests.servers import ROOT, Server, environment, free_port
 from tests.test_mail_server import Mailbox, SlowHandler, token_in
@@ -45,12 +45,6 @@ def _transactions_that_roll_back():
     """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with running_chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def context(chromium):
     made = chromium.new_context(ignore_https_errors=True)
@@ -60,12 +54,9 @@ def context(chromium):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+def local(mail_url, served):
     """The server as it is on a developer's machine: by plain HTTP, at localhost."""
-    folder = tmp_path_factory.mktemp("local")
-    running = Server(environment(folder, django_db_blocker, EMAIL_URL=mail_url), folder / "log")
-    yield running
-    assert running.stop() == 0
+    return served(EMAIL_URL=mail_url)
 
 
 class Company:

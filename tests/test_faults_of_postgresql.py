@@ -8,7 +8,7 @@ import pytest
 
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-from tests.servers import PostgreSQL, Server, at_once, environment, until
+from tests.servers import PostgreSQL, at_once, until
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to stop")
 
@@ -26,13 +26,10 @@ def postgresql():
 
 
 @pytest.fixture(scope="module")
-def server(postgresql, tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("faults")
+def server(postgresql, served):
     # The tests take their time between a refresh and the next.
     own = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
-    running = Server(environment(folder, django_db_blocker, **own), folder / "log")
-    yield running
-    assert running.stop() == 0
+    return served(**own)
 
 
 @pytest.fixture

@@ -24,13 +24,9 @@ def _transactions_that_roll_back():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("faults")
+def server(served):
     # A start may take longer than the grace that is usual.
-    own = {"AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
-    running = Server(environment(folder, django_db_blocker, **own), folder / "log")
-    yield running
-    assert running.stop() == 0
+    return served(AUTH_REFRESH_TOKEN_GRACE="600", AUTH_ACCOUNT_LIMIT="")
 
 
 class Client:

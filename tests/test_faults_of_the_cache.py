@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.factories import PASSWORD
-from tests.servers import Server, at_once, environment, free_port, until
+from tests.servers import at_once, free_port, until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
@@ -62,12 +62,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(cache, tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("served")
+def server(cache, served):
     own = {"CACHE_URL": cache.url, "AUTH_ACCOUNT_LIMIT": "3/15m", "AUTH_ADDRESS_LIMIT": "1000/15m"}
-    running = Server(environment(folder, django_db_blocker, **own), folder / "log")
-    yield running
-    assert running.stop() == 0
+    return served(**own)
 
 
 def guess(server, name, password="wrong password"):

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.browsers import CHROMIUM, running_chromium
+from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment
+from tests.servers import ROOT
 
 NODE = shutil.which("node")
 
@@ -33,17 +33,8 @@ def _transactions_that_roll_back():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker, chromium):
-    folder = tmp_path_factory.mktemp("client")
-    running = Server(environment(folder, django_db_blocker), folder / "log")
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with running_chromium() as browser:
-        yield browser
+def server(chromium, served):
+    return served()
 
 
 class Device:

@@ -21,17 +21,14 @@ import time_machine
 from authclient import Auth, AuthError, FileStore, MemoryStore
 
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment
+from tests.servers import ROOT
 
 CLIENT = ROOT / "clients/python"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("client")
-    running = Server(environment(folder, django_db_blocker), folder / "log")
-    yield running
-    assert running.stop() == 0
+def server(served):
+    return served()
 
 
 @pytest.fixture

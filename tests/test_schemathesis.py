@@ -11,18 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, Server, environment
+from tests.servers import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 CALLS_EACH = "10"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("schemathesis")
-    running = Server(environment(folder, django_db_blocker, AUTH_ACCOUNT_LIMIT=""), folder / "log")
-    yield running
-    assert running.stop() == 0
+def server(served):
+    return served(AUTH_ACCOUNT_LIMIT="")
 
 
 def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):

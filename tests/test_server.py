@@ -13,24 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment, free_port
+from tests.servers import ROOT, Server, free_port
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("server")
-    running = Server(environment(folder, django_db_blocker), folder / "log")
-    yield running
-    assert running.stop() == 0
+def server(served):
+    return served()
 
 
 @pytest.fixture
 def pair(server, request):
-    name = f"user{abs(hash(request.node.name))}"
-    server.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
-    status, body = server.post("/api/auth/signin", {"username": name, "password": PASSWORD})
-    assert status == 200, body
-    return body
+    return server.sign_in(f"user{abs(hash(request.node.name))}")
 
 
 def many(server, number, task):

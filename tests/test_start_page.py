@@ -7,9 +7,9 @@ import subprocess
 import pytest
 from django.contrib.staticfiles import finders
 
-from tests.browsers import CHROMIUM, running_chromium
+from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment
+from tests.servers import ROOT
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -30,17 +30,8 @@ def _transactions_that_roll_back():
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker, chromium):
-    folder = tmp_path_factory.mktemp("start")
-    running = Server(environment(folder, django_db_blocker), folder / "log")
-    yield running
-    assert running.stop() == 0
+def server(chromium, served):
+    return served()
 
 
 @pytest.fixture(scope="module")

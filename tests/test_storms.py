@@ -10,7 +10,6 @@ from threading import Barrier, Event
 import pytest
 
 from tests.factories import PASSWORD
-from tests.servers import Server, environment
 
 AT_ONCE = 25
 _numbers = count(1)
@@ -22,12 +21,9 @@ def _transactions_that_roll_back():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_setup, django_db_blocker):
-    folder = tmp_path_factory.mktemp("storms")
+def server(served):
     settings = {"WORKERS": "3", "AUTH_ADDRESS_LIMIT": f"{AT_ONCE}/15m", "AUTH_REFRESH_TOKEN_GRACE": "60"}
-    running = Server(environment(folder, django_db_blocker, **settings), folder / "log")
-    yield running
-    assert running.stop() == 0
+    return served(**settings)
 
 
 class Person:
