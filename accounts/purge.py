@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import OperationalError, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.lookups import In
 from django.utils import timezone
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
@@ -59,10 +61,21 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
         yield deleted
 
 
+class _InOnce(In):
+    """`IN` a query that is run once, however the database plans the statement around it.
+
+    PostgreSQL may run the query of an `IN` again for each row, and one that skips the locked and has a limit then
+    finds other rows each time: a batch without a bound.
+    """
+
+    def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
+        return f"= ANY(ARRAY{rhs})" if connection.vendor == "postgresql" else super().get_rhs_op(connection, rhs)
+
+
 # Where a service writes without a pause, SQLite's lock is free for moments only: whoever waits may miss them all.
 @retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(6), reraise=True)
 def _delete_batch(rows: models.QuerySet[Any], batch_size: int) -> int:
     # What another purge is at is left to it.
     batch = rows.order_by().select_for_update(skip_locked=True).values("pk")[:batch_size]
-    deleted: int = rows.model._default_manager.filter(pk__in=batch).delete()[0]
+    deleted: int = rows.model._default_manager.filter(_InOnce(models.F("pk"), batch.query)).delete()[0]
     return deleted

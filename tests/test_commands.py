@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from accounts import guessing, purge
 from accounts.clients import Client
@@ -121,6 +121,14 @@ class TestPurge:
         assert RefreshToken.objects.count() == left
 
     def test_it_deletes_in_batches(self):
+        assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
+
+    def test_a_batch_is_bounded_however_the_statement_is_planned(self):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                for way in ("hashagg", "sort", "hashjoin", "mergejoin", "material"):
+                    cursor.execute(f"SET LOCAL enable_{way} = off")
+
         assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
 
     def test_a_batch_whose_turn_did_not_come_is_tried_again(self, monkeypatch):
