@@ -70,20 +70,20 @@ def rides_on_cookie(request: Request) -> bool:
 
 
 def _tokens_by_hand(request: Request) -> list[str]:
-    return [*_bearer_tokens(request), *_header_tokens(request), *_form_tokens(request)]
+    headers = request.META
+    return [
+        *_bearer_tokens(headers.get("HTTP_AUTHORIZATION", "")),
+        *_single(headers.get("HTTP_X_ACCESS_TOKEN", ""), "x-access-token"),
+        *_form_tokens(request),
+    ]
 
 
-def _bearer_tokens(request: Request) -> list[str]:
-    header = request.META.get("HTTP_AUTHORIZATION", "").strip()
-    scheme, _, credentials = header.partition(" ")
+def _bearer_tokens(header: str) -> list[str]:
+    scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return _single(credentials, "Authorization")
     # Joined with another header, or misspelled: either way a token was meant.
     return _single(header, "Authorization") if "bearer" in header.lower() else []
-
-
-def _header_tokens(request: Request) -> list[str]:
-    return _single(request.META.get("HTTP_X_ACCESS_TOKEN", ""), "x-access-token")
 
 
 def _form_tokens(request: Request) -> list[str]:

@@ -78,5 +78,8 @@ def _attributes() -> dict[str, Any]:
 
 def values(request: Request, name: str) -> list[str]:
     """Read the Cookie header itself: Django keeps one of several cookies of one name, and does not tell."""
-    pairs = (part.strip().partition("=") for part in request.META.get("HTTP_COOKIE", "").split(";"))
+    header = request.META.get("HTTP_COOKIE")
+    if header is None:
+        return []
+    pairs = (part.strip().partition("=") for part in header.split(";"))
     return [value.strip() for found, _, value in pairs if found == name and value.strip()]

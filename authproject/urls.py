@@ -1,8 +1,11 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import path
+
+from api.urls import urlpatterns as api_urlpatterns
 
 urlpatterns = [
-    path("", include("api.urls")),
+    # Not by include(), which each request would be resolved through.
+    *api_urlpatterns,
     path("admin/", admin.site.urls),
 ]
 

@@ -33,7 +33,8 @@ class KeySet(PublicView):
     )
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
-        return Response(key_ring().jwks(), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+        self.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE}"
+        return Response(key_ring().jwks())
 
 
 class Metadata(PublicView):
@@ -65,7 +66,8 @@ class Metadata(PublicView):
         }
         # People sign in by this API, not by an OAuth flow. What is supported of those would be empty lists, which
         # section 3.2 wants left out.
-        return Response(metadata, headers={"Cache-Control": f"public, max-age={METADATA_MAX_AGE}"})
+        self.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
+        return Response(metadata)
 
 
 class Schema(PublicView):
