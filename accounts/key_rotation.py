@@ -31,6 +31,9 @@ JWKS_MAX_AGE = 30
 PUBLISHED_BEFORE_SIGNING = 60
 """How long a key is published before it signs, in seconds: by then every copy of the JWKS is replaced."""
 
+LOOK_EVERY = 0.02
+"""How long a process goes on with the keys that it knows before it looks whether they have changed, in seconds."""
+
 _MARGIN = 60  # seconds that a key verifies beyond the life of its last token, for machines whose clocks differ
 _BEHIND = 60  # seconds that a machine's clock may be behind
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{16}")
@@ -103,6 +106,8 @@ def rotate(algorithm: str | None = None) -> Schedule:
 def drop(kid: str) -> Schedule:
     """Take a key out of use at once, with all that it signed; another one signs from now on. Return the schedule.
 
+    When this returns, every process that reads the folder has looked, or looks with its next request.
+
     Raises KeyUnknown or ImproperlyConfigured.
     """
     settings = auth_settings()
@@ -119,7 +124,8 @@ def drop(kid: str) -> Schedule:
             files = [*files, dropped.file]
         _write(settings.keys_dir, schedule, *files)
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
-        return schedule
+    time.sleep(LOOK_EVERY)
+    return schedule
 
 
 def _replaced(schedule: Schedule, dropped: Slot, folder: Path, now: int) -> Schedule:

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client, override_settings
 from hypothesis import settings as hypothesis_settings
 
+from accounts import key_rotation
 from accounts.access_tokens import verify
 from accounts.background import Lane
 from accounts.claims import AccessClaims
@@ -68,6 +69,12 @@ def _transactions_that_roll_back(db: None) -> None:
 def _jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do at once what is done later: no thread sees what a test's transaction has written."""
     monkeypatch.setattr(Lane, "after_commit", lambda self, job, *args, **options: job(*args, **options))
+
+
+@pytest.fixture(autouse=True)
+def _keys_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know at once that the folder of keys has changed: between two lines of a test no moment passes."""
+    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0)
 
 
 class Clock:

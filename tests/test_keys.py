@@ -313,6 +313,30 @@ def test_nothing_is_rotated_in_a_faulty_folder(folder, fault, words):
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_a_process_looks_at_the_folder_once_in_a_while(folder, monkeypatch):
+    moment = 1000.0
+    monkeypatch.setattr(ring_module, "monotonic", lambda: moment)
+    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0.25)
+    ring = key_ring()
+    (folder / RING).rename(folder / "aside")
+    looks = []
+    monkeypatch.setattr(ring_module, "_read_again", lambda known, *_: looks.append(moment) or known)
+
+    for later, looked_at in [(0.25, [1000.25]), (0.125, [1000.25]), (0.125, [1000.25, 1000.5])]:
+        moment += later
+        assert (key_ring(), looks) == (ring, looked_at)
+
+
+def test_a_drop_returns_when_no_process_can_still_think_the_key_good(folder, monkeypatch):
+    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0.1)
+    dropped = key_ring().signing.kid
+    assert dropped in key_ring().verifying
+
+    key_rotation.drop(dropped)
+
+    assert dropped not in key_ring().verifying
+
+
 @pytest.mark.parametrize("what", ["gone", "empty", "another's"])
 def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder, caplog, what):
     """A volume that is not mounted for a moment."""
