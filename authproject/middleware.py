@@ -4,7 +4,7 @@ What Django has for pages (sessions, messages, static files, …) does nothing f
 in turn it would take a protected one a fifth of its time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
@@ -33,8 +35,38 @@ _POLICY_OF_PAGES = (
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
+class AnswerHeadersMiddleware:
+    """Says what a browser, and the pages in it, may make of an answer for programs.
+
+    What Django's own middleware has to say of these is the same each time, so it is asked once.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+        self._said: dict[bool, Sequence[tuple[str, str]]] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        response = self._get_response(request)
+        if _is_for_programs(request):
+            for name, value in self._headers(request):
+                response.headers[name] = value
+        return response
+
+    def _headers(self, request: HttpRequest) -> Sequence[tuple[str, str]]:
+        is_secure = request.is_secure()
+        if is_secure not in self._said:
+            answer = HttpResponse()
+            del answer.headers["Content-Type"]
+            SecurityMiddleware(self._get_response).process_response(request, answer)
+            XFrameOptionsMiddleware(self._get_response).process_response(request, answer)
+            _add_policy(answer, _POLICY_OF_API)
+            self._said[is_secure] = tuple(answer.headers.items())
+        return self._said[is_secure]
+
+
 class ContentPolicyMiddleware:
-    """Says what a browser, and the pages in it, may make of an answer, where its view has not said so."""
+    """Says where a page may load from and who may show it, where its view has not said so."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -42,11 +74,14 @@ class ContentPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
         response = self._get_response(request)
-        policy = _POLICY_OF_API if _is_for_programs(request) else _POLICY_OF_PAGES
-        response.headers.setdefault("Content-Security-Policy", policy)
-        # Pages of other origins have CORS; what they embed without it they have no use for.
-        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        _add_policy(response, _POLICY_OF_PAGES)
         return response
+
+
+def _add_policy(response: HttpResponseBase, policy: str) -> None:
+    response.headers.setdefault("Content-Security-Policy", policy)
+    # Pages of other origins have CORS; what they embed without it they have no use for.
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
 
 
 def counted(get_response: Handler) -> Handler:
@@ -87,7 +122,7 @@ class PageMiddleware:
 
         Raises django.core.exceptions.DisallowedHost.
         """
-        if not request.path_info.startswith(API):
+        if not _is_for_programs(request):
             return self._pages(request)
         request.get_host()
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
@@ -98,7 +133,7 @@ class PageMiddleware:
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
         """Ask what each of them has against the view of a page."""
-        if request.path_info.startswith(API):
+        if _is_for_programs(request):
             return None
         return next(filter(None, (ask(request, *view) for ask in self._before_views)), None)
 

@@ -147,15 +147,16 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "authproject.middleware.ContentPolicyMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "authproject.middleware.AnswerHeadersMiddleware",
     "authproject.middleware.CrossOriginMiddleware",
     "authproject.middleware.PageMiddleware",
 ]
 if METRICS:
     MIDDLEWARE.insert(0, "authproject.middleware.counted")
 PAGE_MIDDLEWARE = [
+    "authproject.middleware.ContentPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -164,7 +165,9 @@ PAGE_MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 # Django looks for these in MIDDLEWARE alone. They stand in PAGE_MIDDLEWARE.
-SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410", "security.W003"]
+SILENCED_SYSTEM_CHECKS = [
+    "admin.E408", "admin.E409", "admin.E410", "security.W001", "security.W002", "security.W003"
+]  # fmt: skip
 
 ROOT_URLCONF = "authproject.urls"
 WSGI_APPLICATION = "authproject.wsgi.application"

@@ -45,6 +45,16 @@ def test_every_answer_carries_the_security_headers(site, path):
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
+@pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/verify-email", "/healthz"])
+def test_who_came_by_https_is_told_to_stay_there(settings, path):
+    settings.SECURE_HSTS_SECONDS = 1000
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    browser = Client()
+    assert "Strict-Transport-Security" not in browser.get(path).headers
+    assert browser.get(path, secure=True)["Strict-Transport-Security"] == "max-age=1000; includeSubDomains"
+    assert "Strict-Transport-Security" not in browser.get(path).headers
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/api/test/all", "/api/test/user", "/api/nothing", "/.well-known/jwks.json"])
 def test_a_browser_that_is_led_to_an_answer_for_programs_runs_nothing_in_it(site, path):
