@@ -31,6 +31,7 @@ BODY_TIMEOUT = 10  # seconds
 ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_BROKEN = "The body is cut short or garbled."
 # Without it granian names itself.
 _SERVER = ("server", "-")
 _OWN_HEADERS = [
@@ -89,17 +90,20 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
 
 
 async def _body(scope: Scope, protocol: HTTPProtocol) -> bytes:
+    if scope.method not in _METHODS_WITH_BODY:
+        return b""
     try:
-        return await asyncio.wait_for(_read(scope, protocol), BODY_TIMEOUT)
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await _read(scope, protocol)
     except TimeoutError:
         raise Refused(408, "The body did not arrive in time.") from None
 
 
 async def _ask(environ: dict[str, Any]) -> Answer:
     threads = _apart if environ["PATH_INFO"].startswith(_ASKS_NO_DATABASE) else _threads
-    answering = asyncio.get_running_loop().run_in_executor(threads, _answer, environ)
     try:
-        return await asyncio.wait_for(answering, ANSWER_TIMEOUT)
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            return await asyncio.get_running_loop().run_in_executor(threads, _answer, environ)
     except TimeoutError:
         raise Refused(503, Unavailable.message, Unavailable.code, Unavailable.retry_after) from None
 
@@ -159,10 +163,24 @@ async def _read(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
     Raises Refused for one that is cut short or garbled, and for one that is too long, as soon as that is known.
     """
-    if scope.method not in _METHODS_WITH_BODY:
-        return b""
     announced = int(scope.headers.get("content-length") or 0)
     _refuse_too_long(announced)
+    # Chunks have a length of their own, whatever is announced.
+    if announced and "transfer-encoding" not in scope.headers:
+        return await _read_at_once(protocol)
+    return await _read_chunks(protocol)
+
+
+async def _read_at_once(protocol: HTTPProtocol) -> bytes:
+    # In parts it would wake the loop for each one and for the end, which takes longer than to read them.
+    try:
+        body: bytes = await protocol()
+    except ProtocolClosed:
+        raise Refused(400, _BROKEN) from None
+    return body
+
+
+async def _read_chunks(protocol: HTTPProtocol) -> bytes:
     body = bytearray()
     ends = 0
     async for chunk in protocol:
@@ -170,8 +188,8 @@ async def _read(scope: Scope, protocol: HTTPProtocol) -> bytes:
         _refuse_too_long(len(body))
         # The last one is empty. So is one that could not be read: a broken body has two.
         ends += not chunk
-    if len(body) < announced or ends > 1:
-        raise Refused(400, "The body is cut short or garbled.")
+    if ends > 1:
+        raise Refused(400, _BROKEN)
     return bytes(body)
 
 
