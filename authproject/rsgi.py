@@ -25,7 +25,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.errors import Unavailable
 from authproject.wsgi import application as wsgi_application
 
-# A password hash leaves the interpreter to other threads; more than two only get in each other's way.
+# More only get in each other's way.
 THREADS = 2
 BODY_TIMEOUT = 10  # seconds
 ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
@@ -49,6 +49,9 @@ gc.collect()
 gc.freeze()
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
+# A password hash leaves the interpreter to other threads, but not its own thread: of what hashes one, one is
+# answered at a time, and nothing else waits for it.
+_hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
 # What asks no database waits for none: a liveness probe has no process killed for a database that does not answer,
 # and other services get the keys.
 _ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
@@ -100,12 +103,18 @@ async def _body(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
 
 async def _ask(environ: dict[str, Any]) -> Answer:
-    threads = _apart if environ["PATH_INFO"].startswith(_ASKS_NO_DATABASE) else _threads
+    lane = _lane_of(environ["PATH_INFO"])
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            return await asyncio.get_running_loop().run_in_executor(threads, _answer, environ)
+            return await asyncio.get_running_loop().run_in_executor(lane, _answer, environ)
     except TimeoutError:
         raise Refused(503, Unavailable.message, Unavailable.code, Unavailable.retry_after) from None
+
+
+def _lane_of(path: str) -> ThreadPoolExecutor:
+    if path.startswith(_ASKS_NO_DATABASE):
+        return _apart
+    return _hashing if path.startswith(settings.PATHS_THAT_HASH) else _threads
 
 
 def _refuse_malformed(scope: Scope) -> None:

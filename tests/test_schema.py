@@ -27,6 +27,13 @@ def operations(document):
     return [operation for path in document["paths"].values() for operation in path.values()]
 
 
+def test_the_server_knows_where_passwords_are_hashed(api, settings):
+    for path, operations in api.get("/api/schema").json()["paths"].items():
+        for operation in operations.values():
+            if "requestBody" in operation and re.search("password", str(operation["requestBody"]), re.IGNORECASE):
+                assert path.startswith(settings.PATHS_THAT_HASH), path
+
+
 def test_every_endpoint_is_described_and_shown_by_example(api):
     for operation in operations(api.get("/api/schema").json()):
         name = operation["operationId"]

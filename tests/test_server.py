@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,11 @@ from tests.servers import ROOT, Server, free_port
 @pytest.fixture(scope="module")
 def server(served):
     return served()
+
+
+@pytest.fixture(scope="module")
+def busy(served):
+    return served(WORKERS="1", AUTH_ACCOUNT_LIMIT="")
 
 
 @pytest.fixture
@@ -135,6 +141,26 @@ def test_clients_that_send_a_byte_and_nothing_more_hold_up_nobody(server, pair):
     finally:
         for one in slow:
             one.close()
+
+
+def test_nobody_waits_behind_those_who_sign_in(busy):
+    bearer = {"Authorization": f"Bearer {busy.sign_in('patient')['accessToken']}"}
+    body = json.dumps({"username": "patient", "password": PASSWORD}).encode()
+    signing_in = [socket.create_connection(("127.0.0.1", busy.port), timeout=30) for _ in range(40)]
+    for one in signing_in:
+        one.sendall(
+            b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+    first = signing_in[0].recv(12)
+
+    assert busy.request("GET", "/api/test/user", **bearer)[0] == 200
+
+    answered, _, _ = select.select(signing_in, [], [], 0)
+    assert len(answered) < 20
+    assert {first, *(one.recv(12) for one in signing_in[1:])} == {b"HTTP/1.1 200"}
+    for one in signing_in:
+        one.close()
 
 
 def test_a_header_with_an_underscore_stands_for_no_other(server, pair):

@@ -14,7 +14,9 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["accounts.hashers.OwaspArgon2idHasher"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-AUTH = {"trusted_proxies": ()}  # for the server, which is ours for all
+# For the server, which is ours for all.
+AUTH = {"trusted_proxies": ()}
+PATHS_THAT_HASH = ("/signin",)
 
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
 INSTALLED_APPS += {
