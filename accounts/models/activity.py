@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 
 from accounts.clients import USER_AGENT_LENGTH
 from accounts.models.users import NOBODY, User
+
+# Written out: Django puts it together anew each time, which was a fifth of what a sign-in took beside the hash.
+_NUMBER_TODAY = """
+    SELECT count(*) FROM
+        (SELECT 1 FROM accounts_activity WHERE user_id = %s AND event = %s AND "at" > %s LIMIT %s) AS today
+"""
 
 
 class ActivityQuerySet(models.QuerySet["Activity"]):
@@ -86,5 +92,8 @@ class Activity(models.Model):
             transaction.set_rollback(True)
 
     def _number_today(self, most_a_day: int) -> int:
-        day = Activity.objects.filter(user_id=self.user_id, event=self.event, at__gt=self.at - timedelta(days=1))
-        return day.order_by()[:most_a_day].count()
+        since = connection.ops.adapt_datetimefield_value(self.at - timedelta(days=1))
+        with connection.cursor() as cursor:
+            cursor.execute(_NUMBER_TODAY, [self.user_id, self.event, since, most_a_day])
+            number: int = cursor.fetchone()[0]
+        return number
