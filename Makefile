@@ -31,8 +31,9 @@ audit: $(VENV)/test.done  ## ask which requirements have known vulnerabilities, 
 	$(BIN)/python -m tests.audit
 
 bench: $(VENV)/bench.done  ## measure this project and its peers side by side, on SQLite and PostgreSQL (needs wrk)
-	$(BIN)/python -m benchmarks.run --database sqlite
-	$(BIN)/python -m benchmarks.run --database postgresql
+	for database in sqlite postgresql; do for what in run replays purging; do \
+		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
+	$(BIN)/python -m benchmarks.peer_purging
 
 docs: $(VENV)/serve.done  ## write docs/settings.md and docs/http.md anew, out of the code
 	$(BIN)/python -m docs.generate

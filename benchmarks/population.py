@@ -2,7 +2,7 @@
 
     python -m benchmarks.population fill [--folder F] [--users 1000000] [--sessions 10000000] [--events 3000000]
     python -m benchmarks.population sizes [--folder F]
-    python -m benchmarks.population measure [--folder F] [--rounds N] [--core N]
+    python -m benchmarks.population measure [--folder F] [--rounds N] [--core N] [--only REGEX]
 
 `fill` makes two databases in one folder, `large` and, a thousandth of its size and of the same shape, `small`: pages
 of both show as much, so what differs is the database's work. It takes about ten minutes. `measure` serves both by
@@ -56,6 +56,7 @@ CALLS = {
     "own history": "/api/auth/activity",
 }
 PAGES = {
+    "what goes on": "/admin/",
     "sessions": SESSION,
     "sessions, page 20": SESSION + "?p=20",
     "sessions, live": SESSION + "?state=live",
@@ -177,7 +178,7 @@ class Site:
         self.process.wait(timeout=60)
 
 
-def measure(folder: Path, rounds: int, core: int) -> None:
+def measure(folder: Path, rounds: int, core: int, only: str) -> None:
     """Ask both sites in turn, and compare."""
     server = postgresql(folder)
     pin(core)
@@ -188,7 +189,7 @@ def measure(folder: Path, rounds: int, core: int) -> None:
             stack.callback(sites[name].stop)
         told: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for number in range(rounds + 1):
-            for what, share, ask in _questions():
+            for what, share, ask in filter(lambda one: re.search(only, one[0]), _questions()):
                 for _ in range(share if number else 2):  # the first round warms the processes up, not the database
                     for name, site in sites.items():
                         told[what][name].append(ask(site))
@@ -237,6 +238,7 @@ def main() -> None:
     for name, default in (("users", 1_000_000), ("sessions", 10_000_000), ("events", 3_000_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="of the names of what is asked, what must stand in them")
     parser.add_argument("--core", type=int, default=1)
     options = parser.parse_args()
     if options.what == "fill":
@@ -245,7 +247,7 @@ def main() -> None:
         sizes(options.folder)
     else:
         settings.configure(SECRET_KEY=SECRET_KEY, SECRET_KEY_FALLBACKS=[])  # to spell tokens with
-        measure(options.folder, options.rounds, options.core)
+        measure(options.folder, options.rounds, options.core, options.only)
 
 
 if __name__ == "__main__":

@@ -116,10 +116,14 @@ class SQLite:
         return f"sqlite:///{self.file}"
 
     def connect(self) -> Any:
-        connection = sqlite3.connect(self.file, timeout=30, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
+        return _open(self.file)
+
+
+def _open(file: Path | str) -> Any:
+    connection = sqlite3.connect(file, timeout=30, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 def _rows(expired: int, live: int) -> Iterator[tuple[Any, ...]]:
@@ -178,7 +182,12 @@ def _plain(database: Database, moment: datetime) -> Any:
 def by_command(database: Database, address: str, folder: Path) -> float:
     """Run the command; return the most memory it took, in bytes."""
     command = [sys.executable, "manage.py", "purge_expired_tokens", "--batch-size", str(BATCH)]
-    process = psutil.Popen(command, cwd=ROOT, env=environment(address, folder), stdout=subprocess.DEVNULL)
+    return watch(command, environment(address, folder))
+
+
+def watch(command: list[str], settings: dict[str, str]) -> float:
+    """Run something to its end; return the most memory it took, in bytes."""
+    process = psutil.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.DEVNULL)
     most = 0
     while process.poll() is None:
         most = max(most, process.memory_info().rss)
@@ -197,10 +206,7 @@ def by_sql(database: Database, address: str, folder: Path) -> float:
 def delete_all(address: str) -> None:
     """Delete batch after batch."""
     if address.startswith("sqlite"):
-        connection: Any = sqlite3.connect(address.removeprefix("sqlite:///"), timeout=30, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        now: Any = str(datetime.now(UTC).replace(tzinfo=None))
+        connection, now = _open(address.removeprefix("sqlite:///")), str(datetime.now(UTC).replace(tzinfo=None))
         sql = DELETE.format(p="?")
     else:
         connection, now = psycopg.connect(address, autocommit=True, prepare_threshold=1), datetime.now(UTC)
