@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import psycopg
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
@@ -37,6 +38,7 @@ class Contestant:
     paths: dict[str, str]
     settings: dict[str, str] = field(default_factory=dict)
     process: psutil.Popen | None = None
+    database: psutil.Process | None = None
     token: str = ""
     refresh: str = ""
 
@@ -46,6 +48,7 @@ class Contestant:
 
     def start(self, database_url: str, folder: Path) -> None:
         """Set up and serve."""
+        self.database = None if database_url.startswith("sqlite") else _postmaster(database_url)
         environment = {
             **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": "1", "PEER": self.peer,
             "SECRET_KEY": "benchmarks only" * 4, "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "",
@@ -75,6 +78,13 @@ class Contestant:
         """Sum the CPU seconds of the server and its workers."""
         assert self.process is not None
         family = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(member.cpu_times()[:2]) for member in family)
+
+    def database_cpu(self) -> float:
+        """Sum the CPU seconds of PostgreSQL's processes; SQLite has none of its own."""
+        if self.database is None:
+            return 0
+        family = [self.database, *self.database.children(recursive=True)]
         return sum(sum(member.cpu_times()[:2]) for member in family)
 
     def memory(self) -> int:
@@ -109,6 +119,13 @@ class Contestant:
                     raise
                 time.sleep(0.1)
         raise SystemExit(f"{self.name} does not answer")
+
+
+def _postmaster(database_url: str) -> psutil.Process:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    return psutil.Process(int(Path(row[0], "postmaster.pid").read_text().split()[0]))
 
 
 _MAKE_OUR_USER = f"""

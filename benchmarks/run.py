@@ -62,31 +62,34 @@ def main() -> None:
 
 
 def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Namespace, folder: Path) -> None:
-    measured: dict[str, list[tuple[float, float]]] = {one.name: [] for one in taking_part}
+    measured: dict[str, list[tuple[float, ...]]] = {one.name: [] for one in taking_part}
     if endpoint == "signin":
         measured = {RAW: [], **measured}
     for _ in range(options.rounds + 1):
         if RAW in measured:
-            measured[RAW].append(_hash_alone(options.seconds))
+            measured[RAW].append((*_hash_alone(options.seconds), 0))
         for one in taking_part:
-            before = one.cpu()
+            before = one.cpu(), one.database_cpu()
             rate, total = _load(one, endpoint, options.seconds, folder)
-            measured[one.name].append(((one.cpu() - before) / total * 1e6, rate))
+            spent = one.cpu() - before[0], one.database_cpu() - before[1]
+            measured[one.name].append((spent[0] / total * 1e6, rate, spent[1] / total * 1e6))
     medians = {
-        name: (statistics.median(cpu for cpu, _ in rounds[1:]), statistics.median(rate for _, rate in rounds[1:]))
+        name: tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
         for name, rounds in measured.items()  # the first round warms up
     }
-    floor_cpu, floor_rate = medians.get(FLOOR if endpoint == "protected" else RAW, next(iter(medians.values())))
+    floor_cpu, floor_rate, _ = medians.get(FLOOR if endpoint == "protected" else RAW, next(iter(medians.values())))
     print(
         f"\n## {endpoint}, {options.database}, Python {platform.python_version()}, {options.rounds} rounds of {options.seconds} s\n"
     )
     print(
-        "| | CPU us/request | over the first floor | requests/s | over the first floor | worker MiB |\n| --- | --- | --- | --- | --- | --- |"
+        "| | CPU us/request | over the first floor | requests/s | over the first floor | database CPU us/request | worker MiB |\n"
+        + "| --- " * 7
+        + "|"
     )
     memory = {one.name: f"{one.memory() / 2**20:.0f}" for one in taking_part}
-    for name, (cpu, rate) in medians.items():
+    for name, (cpu, rate, database) in medians.items():
         print(
-            f"| {name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.1f} | {rate / floor_rate:.2f} "
+            f"| {name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.1f} | {rate / floor_rate:.2f} | {database:.0f} "
             f"| {memory.get(name, '')} |", flush=True,
         )  # fmt: skip
 
