@@ -102,7 +102,7 @@ class Contestant:
     def _sign_in(self) -> None:
         body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
         if "signin" not in self.paths:
-            self._wait(self.url("protected"), None)
+            self._wait(self.url(next(iter(self.paths))), None)
             return
         answer = json.loads(self._wait(self.url("signin"), body))
         self.token = answer.get("accessToken") or answer.get("access") or answer.get("token")
@@ -143,6 +143,7 @@ def contestants() -> list[Contestant]:
     return [
         Contestant("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
         Contestant("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
+        Contestant("one UPDATE in a DRF view (floor)", "floors", 8108, {"refresh": "/floor/update"}),
         Contestant("ours, AUTH_REVOCATION_LAG=0", "", 8102, OURS),
         Contestant("ours, AUTH_REVOCATION_LAG=60", "", 8103, OURS, {"AUTH_REVOCATION_LAG": "60"}),
         Contestant("simplejwt", "simplejwt", 8104, {**OTHERS, "refresh": "/refresh"}),

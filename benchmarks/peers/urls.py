@@ -1,8 +1,10 @@
 """The endpoints of a peer: /protected for users of a role (a group), /signin, /refresh, and the two floors."""
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpResponse
 from django.urls import path
+from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -33,6 +35,16 @@ class FloorDrf(APIView):
         return HttpResponse(CONTENT, content_type="text/plain")
 
 
+class FloorUpdate(FloorDrf):
+    """What any refresh has to do: read a body, write a row, answer."""
+
+    def post(self, request):
+        token = request.data["refresh"]
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE auth_user SET last_login = %s WHERE username = %s", [timezone.now(), "alice"])
+        return Response({"refresh": token})
+
+
 def protected_by(authentication, permission):
     class Protected(FloorDrf):
         authentication_classes = [authentication]
@@ -41,7 +53,11 @@ def protected_by(authentication, permission):
     return Protected.as_view()
 
 
-urlpatterns = [path("floor/django", floor_django), path("floor/drf", FloorDrf.as_view())]
+urlpatterns = [
+    path("floor/django", floor_django),
+    path("floor/drf", FloorDrf.as_view()),
+    path("floor/update", FloorUpdate.as_view()),
+]
 
 if settings.PEER == "simplejwt":
     from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
