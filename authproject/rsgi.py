@@ -25,8 +25,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.errors import Unavailable
 from authproject.wsgi import application as wsgi_application
 
-# More only get in each other's way.
-THREADS = 2
+THREADS = 2  # more only get in each other's way
 BODY_TIMEOUT = 10  # seconds
 ANSWER_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
 

@@ -33,8 +33,9 @@ class KeySet(PublicView):
     )
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
+        keys = key_ring().jwks()
         self.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE}"
-        return Response(key_ring().jwks())
+        return Response(keys)
 
 
 class Metadata(PublicView):
