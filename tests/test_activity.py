@@ -91,7 +91,7 @@ def test_the_history_of_others_is_not_told(signed_in):
 def test_what_an_administrator_did_is_told_without_where_from(signed_in, client):
     user = User.objects.get()
     client.force_login(make_administrator())
-    client.post(f"/admin/accounts/user/{user.pk}/revoke/", REMOTE_ADDR="203.0.113.9")
+    client.post(f"/admin/accounts/user/{user.pk}/revoke/", {"confirmed": "yes"}, REMOTE_ADDR="203.0.113.9")
     signed_in = SignedIn(user.username)
 
     entry = next(entry for entry in signed_in.activity() if entry["event"] == "session:all_ended")

@@ -238,10 +238,28 @@ def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
     page = site.get(f"{USERS}{user.pk}/change/").content.decode()
     assert f"{SESSIONS}?owner__id__exact={user.pk}" in page
 
-    answer = site.post(f"{USERS}{user.pk}/revoke/", follow=True)
+    answer = site.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}, follow=True)
 
     assert b"3 sessions of alice were revoked." in answer.content
     assert {session.content().status_code for session in sessions} == {401}
+
+
+@pytest.mark.parametrize(
+    ("button", "done"), [("revoke", "1 sessions of alice were revoked."), ("reset", " has no password now")]
+)
+def test_a_user_s_buttons_ask_first(site, button, done):
+    signed_in = SignedIn(make_user("alice").username)
+    page = f"{USERS}{signed_in.claims.user_id}/"
+
+    asked = site.post(f"{page}{button}/").content.decode()
+
+    assert "Chosen: alice." in asked
+    assert f'href="{page}change/"' in asked
+    assert signed_in.content().status_code == 200
+    assert not LogEntry.objects.exists()
+
+    assert done in site.post(f"{page}{button}/", CONFIRMED, follow=True).content.decode()
+    assert signed_in.content().status_code == 401
 
 
 def test_sessions_are_not_made_in_the_admin(site):
@@ -332,7 +350,7 @@ def test_who_may_edit_users_gives_no_rights_and_leaves_superusers_alone(client, 
 
     taken = {"password1": "another good one", "password2": "another good one"}
     assert client.post(f"{USERS}{administrator.pk}/password/", taken).status_code == 403
-    assert client.post(f"{USERS}{administrator.pk}/revoke/").status_code == 403
+    assert client.post(f"{USERS}{administrator.pk}/revoke/", {"confirmed": "yes"}).status_code == 403
     assert User.objects.get(pk=administrator.pk).check_password(PASSWORD)
 
 
@@ -423,7 +441,7 @@ def test_an_administrator_signs_in_with_an_e_mail_address_too(administrator):
 
 def test_a_browser_keeps_no_cookie_of_the_admin_but_the_session_and_the_csrf_token(site):
     user = make_user("alice")
-    site.post(f"/admin/accounts/user/{user.pk}/revoke/")
+    site.post(f"/admin/accounts/user/{user.pk}/revoke/", {"confirmed": "yes"})
 
     assert set(site.cookies) <= {"sessionid", "csrftoken"}
     assert "sessions of alice were revoked" in site.get("/admin/").content.decode()

@@ -31,7 +31,7 @@ def act(site, action, *users):
 
 
 def force_by_button(site, user):
-    assert site.post(f"{USERS}{user.pk}/reset/").status_code == 302
+    assert site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}).status_code == 302
 
 
 def force_by_action(site, user):
@@ -66,7 +66,11 @@ DEEDS = [
     (force_by_action, "password:reset_forced", "Forced a password reset."),
     (lambda site, user: act(site, "deactivate_selected", user), "user:deactivated", "Deactivated."),
     (lambda site, user: act(site, "revoke_selected", user), "session:all_ended", "Revoked all sessions."),
-    (lambda site, user: site.post(f"{USERS}{user.pk}/revoke/"), "session:all_ended", "Revoked all sessions (1)."),
+    (
+        lambda site, user: site.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}),
+        "session:all_ended",
+        "Revoked all sessions (1).",
+    ),
     (lambda site, user: edit(site, user, roles=["user", "admin"]), "roles:changed", "Changed Roles."),
     (lambda site, user: edit(site, user, is_active=False), "user:deactivated", "Changed Active."),
     (lambda site, user: edit(site, user, email="new@example.com"), "email:changed", "Changed E-mail address."),
@@ -133,7 +137,7 @@ def clerk():
 def test_who_is_no_superuser_does_nothing_to_one(clerk, administrator, mailoutbox):
     before = User.objects.values().get(pk=administrator.pk)
 
-    assert clerk.post(f"{USERS}{administrator.pk}/reset/").status_code == 403
+    assert clerk.post(f"{USERS}{administrator.pk}/reset/", {"confirmed": "yes"}).status_code == 403
     for action in ("force_reset_selected", "deactivate_selected", "revoke_selected"):
         act(clerk, action, administrator)
 
@@ -143,7 +147,7 @@ def test_who_is_no_superuser_does_nothing_to_one(clerk, administrator, mailoutbo
 
 
 def test_who_is_no_superuser_resets_others(clerk, alice, mailoutbox):
-    assert clerk.post(f"{USERS}{alice.pk}/reset/").status_code == 302
+    assert clerk.post(f"{USERS}{alice.pk}/reset/", {"confirmed": "yes"}).status_code == 302
     assert len(mailoutbox) == 1
 
 
@@ -230,7 +234,7 @@ def test_who_is_no_superuser_touches_no_account_with_more_rights(clerk, above, m
     new = {"password1": "another good one", "password2": "another good one", "usable_password": "true"}
 
     for path, form in (
-        ("password", new), ("reset", {}), ("revoke", {}), ("delete", {"post": "yes"}), ("change", {"email": "x@x.example"}),
+        ("password", new), ("reset", {"confirmed": "yes"}), ("revoke", {"confirmed": "yes"}), ("delete", {"post": "yes"}), ("change", {"email": "x@x.example"}),
     ):  # fmt: skip
         assert clerk.post(f"{USERS}{target.pk}/{path}/", form).status_code == 403, path
     act(clerk, "force_reset_selected", target)
@@ -249,7 +253,7 @@ def test_an_address_is_vouched_for(site, alice, administrator):
 
 def test_a_deactivated_user_keeps_the_password_for_no_mail_would_come(site, mailoutbox):
     user = make_user("bob", is_active=False)
-    page = site.post(f"{USERS}{user.pk}/reset/", follow=True)
+    page = site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}, follow=True)
 
     assert b"would get no mail" in page.content
     assert User.objects.get(pk=user.pk).has_usable_password()

@@ -57,3 +57,21 @@ def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server
     assert "2 sessions were revoked" in page.inner_text(".messagelist")
     page.click("a:has-text('Home')")
     assert page.inner_text("#figures tr:has-text('Live') td") == "0"
+
+
+def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page):
+    page.goto(f"http://localhost:{server.port}/admin/accounts/user/?q=alice")
+    page.fill("[name=username]", "root")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    page.click("#result_list th a")
+
+    page.click("[value='Revoke all sessions']")
+    assert "Chosen: alice." in page.inner_text("#content")
+    page.click("a:has-text('No, take me back')")
+    assert page.inner_text("#content h2") == "alice"
+
+    page.click("[value='Revoke all sessions']")
+    page.click("[name=confirmed]")
+
+    assert "1 sessions of alice were revoked." in page.inner_text(".messagelist")

@@ -27,7 +27,7 @@ def test_nothing_that_names_the_person_stays_in_the_database(client, clock, api,
     api.sign_up("alice-in-wonderland", fullname="Alice Liddell")
     user = User.objects.get()
     client.force_login(make_administrator())
-    client.post(f"/admin/accounts/user/{user.pk}/revoke/")
+    client.post(f"/admin/accounts/user/{user.pk}/revoke/", {"confirmed": "yes"})
     assert LogEntry.objects.get().object_repr == "alice-in-wonderland"
     signed_in = SignedIn("alice-in-wonderland", REMOTE_ADDR="192.0.2.77")
 

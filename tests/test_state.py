@@ -58,7 +58,7 @@ def revoked_in_the_admin_among_selected(signed_in, user, admin_site):
 
 
 def all_revoked_on_the_users_page(signed_in, user, admin_site):
-    assert admin_site.post(f"/admin/accounts/user/{user.pk}/revoke/").status_code == 302
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/revoke/", {"confirmed": "yes"}).status_code == 302
 
 
 def deactivated_by_command(signed_in, user, admin_site):
@@ -154,7 +154,7 @@ def password_reset_asked_for(signed_in, user, admin_site):
 
 
 def password_reset_forced(signed_in, user, admin_site):
-    assert admin_site.post(f"/admin/accounts/user/{user.pk}/reset/").status_code == 302
+    assert admin_site.post(f"/admin/accounts/user/{user.pk}/reset/", {"confirmed": "yes"}).status_code == 302
 
 
 def ended_by_its_owner_elsewhere(signed_in, user, admin_site):

@@ -29,20 +29,27 @@ def asks_first(question: str) -> Callable[[_Action], _Action]:
         def ask(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
             if "confirmed" in request.POST:
                 return act(self, request, queryset)
-            context = {
-                **self.admin_site.each_context(request),
-                "title": self.get_actions(request)[act.__name__][2],
-                "subtitle": None,
-                "number": counted(queryset),
-                "name": self.opts.verbose_name_plural,
-                "question": question,
-                "form": [(name, values) for name, values in request.POST.lists() if name != _CSRF_FIELD],
-            }
-            return TemplateResponse(request, "admin/accounts/confirm.html", context)
+            title = self.get_actions(request)[act.__name__][2]
+            chosen = f"{counted(queryset)} {self.opts.verbose_name_plural}"
+            return question_page(request, title, chosen, question, back=request.get_full_path())
 
         return ask
 
     return decorate
+
+
+def question_page(request: HttpRequest, title: str, chosen: object, question: str, *, back: str) -> HttpResponse:
+    """Ask whether something is really to be done to what was chosen; a yes posts the same form, `confirmed`."""
+    context = {
+        **admin.site.each_context(request),
+        "title": title,
+        "subtitle": None,
+        "chosen": chosen,
+        "question": question,
+        "back": back,
+        "form": [(name, values) for name, values in request.POST.lists() if name != _CSRF_FIELD],
+    }
+    return TemplateResponse(request, "admin/accounts/confirm.html", context)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the checker only

@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts import activation, leaving, passwords, profile, roles, sessions, verification
-from accounts.admin.lists import BoundedAdmin, asks_first
+from accounts.admin.lists import BoundedAdmin, asks_first, question_page
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.clients import Client
 from accounts.errors import EmailTaken, UsernameTaken
@@ -26,6 +26,8 @@ from accounts.models import DEFAULT_ROLE, Activity, EndReason, RefreshToken, Use
 from accounts.names import NAMES
 
 RIGHTS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
+_RESET = "The password is taken away, all sessions end now, and a link to choose a new one is mailed, for each."
+_REVOCATION = "All sessions end now, for each: who uses them has to sign in again, on every device."
 
 
 @admin.register(User)
@@ -174,7 +176,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         self.message_user(request, f"{count} users may sign in again.", messages.SUCCESS)
 
     @admin.action(description="Force a password reset of the selected users", permissions=["change"])
-    @asks_first("Their passwords are taken away, their sessions end now, and each is mailed a link.")
+    @asks_first(_RESET)
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
         active = queryset.filter(is_active=True)
@@ -184,7 +186,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         )
 
     @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
-    @asks_first("Their sessions end now: they have to sign in again, on every device.")
+    @asks_first(_REVOCATION)
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End them now."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
@@ -220,21 +222,25 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     def revoke_all(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """End every session of the user whose page the button is on."""
         user = self._changeable(request, user_id)
+        if "confirmed" not in request.POST:
+            return question_page(request, "Revoke all sessions", user, _REVOCATION, back=_page_of(user))
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
         self.message_user(request, f"{count} sessions of {user} were revoked.", messages.SUCCESS)
-        return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
+        return HttpResponseRedirect(_page_of(user))
 
     def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """Take the password of the user whose page the button is on, and mail a link to choose a new one."""
         user = self._changeable(request, user_id)
         if not user.is_active:
             self.message_user(request, f"{user} is deactivated and would get no mail.", messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
+            return HttpResponseRedirect(_page_of(user))
+        if "confirmed" not in request.POST:
+            return question_page(request, "Force a password reset", user, _RESET, back=_page_of(user))
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
         self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)
-        return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user_id]))
+        return HttpResponseRedirect(_page_of(user))
 
     def _changeable(self, request: HttpRequest, user_id: int) -> User:
         user = get_object_or_404(User, pk=user_id)
@@ -248,6 +254,10 @@ def _is_above(user: User | None, request: HttpRequest) -> bool:
     if user is None or request.user.is_superuser or user.pk == request.user.pk:
         return False
     return user.is_superuser or user.is_staff or user.roles.exclude(pk=DEFAULT_ROLE).exists()
+
+
+def _page_of(user: User) -> str:
+    return reverse("admin:accounts_user_change", args=[user.pk])
 
 
 def _revoke_all(user: User, client: Client, *, by: int | None) -> int:
