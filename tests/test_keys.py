@@ -394,7 +394,10 @@ def test_a_secret_that_looks_like_another_kind_of_key_is_refused(folder, auth):
 def test_a_request_that_meets_faulty_keys_at_first_is_unavailable(folder, api, assert_refused, caplog):
     mount(folder, a=b"damaged")
 
-    assert_refused(api.get("/.well-known/jwks.json"), 503, "unavailable")
+    answer = api.get("/.well-known/jwks.json")
+
+    assert_refused(answer, 503, "unavailable")
+    assert answer["Cache-Control"] == "no-store"
     assert "a.pem" in caplog.text
 
 
