@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
@@ -58,7 +59,10 @@ def delete_abandoned_sign_ups(batch_size: int) -> Iterator[int]:
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
     """Delete rows that nothing refers to, a batch in each transaction; yield how many each one deleted."""
-    statement, parameters = _deletion(rows, batch_size)
+    try:
+        statement, parameters = _deletion(rows, batch_size)
+    except EmptyResultSet:  # no database need be asked: a filter of the admin that lets nothing through, say
+        return
     while deleted := _delete_batch(statement, parameters):
         yield deleted
 

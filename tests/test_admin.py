@@ -232,6 +232,16 @@ def test_purging_a_selection_deletes_those_that_have_expired(site, states):
     assert set(RefreshToken.objects.values_list("pk", flat=True)) == set(states.values()) - {states["expired"]}
 
 
+@pytest.mark.parametrize("query", ["?q=nobody", "?state=live&reason=signed_out", "?state=live", "?state=ended"])
+def test_purging_under_a_filter_that_lets_nothing_through_is_no_fault(site, states, query):
+    form = {**CONFIRMED, "action": "purge_selected", "_selected_action": [str(states["expired"])]}
+
+    for selection in (form, {**form, "select_across": "1"}):
+        answer = site.post(SESSIONS + query, selection, follow=True)
+        assert b"0 expired sessions were deleted" in answer.content
+    assert RefreshToken.objects.count() == len(states)
+
+
 def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
     user = make_user("alice")
     sessions = [SignedIn("alice") for _ in range(3)]
