@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
-from tenacity import retry, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
 from accounts import leaving
 from accounts.clients import NO_CLIENT
@@ -75,8 +75,19 @@ def _deletion(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequenc
     return f"DELETE FROM {table} WHERE {key} {within}", parameters  # noqa: S608  the names are ours
 
 
+def _connect_anew_where_lost(_: RetryCallState) -> None:
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
 # Where a service writes without a pause, SQLite's lock is free for moments only: whoever waits may miss them all.
-@retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(6), reraise=True)
+# And PostgreSQL may have been restarted between two batches.
+@retry(
+    retry=retry_if_exception_type(OperationalError),
+    stop=stop_after_attempt(6),
+    before_sleep=_connect_anew_where_lost,
+    reraise=True,
+)
 def _delete_batch(statement: str, parameters: Sequence[Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

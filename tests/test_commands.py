@@ -143,6 +143,16 @@ class TestPurge:
             assert run("purge_expired_tokens").startswith("3 expired sessions, ")
         assert refusals == []
 
+    @pytest.mark.django_db(transaction=True, serialized_rollback=True)
+    def test_a_connection_that_is_lost_between_two_batches_is_made_anew(self):
+        batches = purge.delete_in_batches(purge.purgeable(timedelta()), 2)
+        assert next(batches) == 2
+
+        if connection.vendor == "postgresql":
+            connection.connection.close()
+
+        assert list(batches) == [1]
+
     def test_networks_not_seen_for_a_year_are_forgotten(self, clock):
         clock.advance(days=360)
         run("purge_expired_tokens")
