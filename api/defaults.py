@@ -18,7 +18,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-CORS_URLS_REGEX = r"^/(api/|\.well-known/)"
+# But for the page among them, which no other origin reads.
+CORS_URLS_REGEX = r"^/(api/(?!docs)|\.well-known/)"
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",

@@ -171,7 +171,8 @@ async def _read(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
     Raises Refused for one that is cut short or garbled, and for one that is too long, as soon as that is known.
     """
-    announced = int(scope.headers.get("content-length") or 0)
+    # Digits of a number below 2^64, as far as the server looks; zeros before it may be more than Python reads.
+    announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
     _refuse_too_long(announced)
     # Chunks have a length of their own, whatever is announced.
     if announced and "transfer-encoding" not in scope.headers:

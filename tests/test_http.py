@@ -14,6 +14,7 @@ HEAD = b"Host: localhost\r\nConnection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+PREFLIGHT = b"Origin: http://localhost:8081\r\nAccess-Control-Request-Method: POST\r\n\r\n"
 CONTENT = b"Public Content."
 
 
@@ -107,6 +108,11 @@ def test_a_request_whose_end_is_in_doubt_is_refused(server, framing):
     )
 
     assert (answer.status, answer.rest) == (400, b"")
+
+
+@pytest.mark.parametrize(("number", "status"), [(b"0", 400), (b"2", 400), (b"9000000", 413)])
+def test_a_length_with_more_zeros_than_a_number_has_digits_is_the_length_it_is(server, number, status):
+    assert post(server, JSON, b"Content-Length: " + b"0" * 5000 + number + b"\r\n\r\n{}").status == status
 
 
 def test_of_two_lengths_none_hides_a_second_request(server):
@@ -344,7 +350,8 @@ ANSWERS = {
     "admin": b"GET /admin/login/ HTTP/1.1\r\n" + HEAD + b"\r\n",
     "nowhere in the admin": b"GET /admin/nowhere HTTP/1.1\r\n" + HEAD + b"\r\n",
     "a page": b"GET /reset-password HTTP/1.1\r\n" + HEAD + b"\r\n",
-    "preflight": b"OPTIONS /api/auth/signin HTTP/1.1\r\n" + HEAD + b"Origin: http://localhost:8081\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+    "preflight": b"OPTIONS /api/auth/signin HTTP/1.1\r\n" + HEAD + PREFLIGHT,
+    "preflight for the documentation": b"OPTIONS /api/docs HTTP/1.1\r\n" + HEAD + PREFLIGHT,
 }  # fmt: skip
 
 
