@@ -31,3 +31,12 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["link", "retry-after", "www-authenticate"]
 # For tokens in cookies. They are no risk for other origins: these get no CORS headers at all.
 CORS_ALLOW_CREDENTIALS = True
+
+# Where a password is hashed: the server answers these apart from the others.
+PATHS_THAT_HASH = (
+    "/api/auth/signin",
+    "/api/auth/signup",
+    "/api/auth/reauthenticate",
+    "/api/auth/password/",
+    "/admin/login/",
+)

@@ -23,6 +23,7 @@ from django.urls import get_resolver
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
 
 from accounts.errors import Unavailable
+from api import defaults
 from authproject.wsgi import application as wsgi_application
 
 THREADS = 2  # more only get in each other's way
@@ -51,6 +52,8 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
 # A password hash leaves the interpreter to other threads, but not its own thread: of what hashes one, one is
 # answered at a time, and nothing else waits for it.
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
+# A project of its own that runs this server need not have the setting.
+_PATHS_THAT_HASH: tuple[str, ...] = getattr(settings, "PATHS_THAT_HASH", defaults.PATHS_THAT_HASH)
 # What asks no database waits for none: a liveness probe has no process killed for a database that does not answer,
 # and other services get the keys.
 _ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
@@ -113,7 +116,7 @@ async def _ask(environ: dict[str, Any]) -> Answer:
 def _lane_of(path: str) -> ThreadPoolExecutor:
     if path.startswith(_ASKS_NO_DATABASE):
         return _apart
-    return _hashing if path.startswith(settings.PATHS_THAT_HASH) else _threads
+    return _hashing if path.startswith(_PATHS_THAT_HASH) else _threads
 
 
 def _refuse_malformed(scope: Scope) -> None:

@@ -170,10 +170,7 @@ SILENCED_SYSTEM_CHECKS = [
 ]  # fmt: skip
 
 ROOT_URLCONF = "authproject.urls"
-# Where a password is hashed: the server answers these apart from the others.
-PATHS_THAT_HASH = (
-    "/api/auth/signin", "/api/auth/signup", "/api/auth/reauthenticate", "/api/auth/password/", "/admin/login/"
-)  # fmt: skip
+PATHS_THAT_HASH = api.PATHS_THAT_HASH
 WSGI_APPLICATION = "authproject.wsgi.application"
 
 TEMPLATES = [

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -64,24 +65,25 @@ class Project:
 
     def serve(self):
         port = free_port()
-        with (self.folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "granian",
-                    "--interface",
-                    "wsgi",
-                    "--port",
-                    str(port),
-                    "shop.wsgi:application",
-                ],
+        return self._start(
+            "-m", "granian", "--interface", "wsgi", "--port", str(port), "shop.wsgi:application"
+        ), port
+
+    def serve_as_the_service_does(self):
+        port = free_port()
+        served = f'from shop.settings import *\n\nHOST, PORT, WORKERS = "127.0.0.1", {port}, 1\n'
+        (self.folder / "shop/served.py").write_text(served)
+        return self._start("manage.py", "serve", "--settings", "shop.served"), port
+
+    def _start(self, *arguments):
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        return process, f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +91,32 @@ def project(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("existing"))
 
 
+@contextmanager
+def running(project, process, port):
+    """Wait until it is ready, give its address, and stop it."""
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                if httpx.get(f"{url}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            assert process.poll() is None, (project.folder / "log").read_text()
+            assert time.monotonic() < deadline, (project.folder / "log").read_text()
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
 @pytest.fixture(scope="module")
 def url(project):
-    process, url = project.serve()
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                break
-        except httpx.TransportError:
-            assert process.poll() is None, (project.folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    httpx.post(f"{url}/api/auth/signup", json={**ALICE, "email": "alice@example.com"}).raise_for_status()
-    yield url
-    process.terminate()
-    process.wait(timeout=30)
+    with running(project, *project.serve()) as url:
+        httpx.post(f"{url}/api/auth/signup", json={**ALICE, "email": "alice@example.com"}).raise_for_status()
+        yield url
 
 
 @pytest.fixture
@@ -147,6 +159,12 @@ def test_a_session_is_refreshed_and_ends_for_the_project_s_views_too(url, pair):
 
     answer = httpx.get(f"{url}/basket", headers=bearer(pair))
     assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+
+
+def test_the_server_of_the_service_serves_the_project_too(project, url, pair):
+    with running(project, *project.serve_as_the_service_does()) as own:
+        assert httpx.post(f"{own}/api/auth/signin", json=ALICE).status_code == 200
+        assert httpx.get(f"{own}/basket", headers=bearer(pair)).status_code == 200
 
 
 def test_a_page_with_cookies_changes_something_with_its_csrf_token_alone(project, url):
