@@ -52,10 +52,11 @@ def introspect(service: Service, token: str) -> dict[str, Any] | None:
     """
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
-        user = sessions.check(claims)
+        # The user is loaded where it is looked at, and may be gone by then.
+        username = sessions.check(claims).username
     except _REFUSALS:
         return None
-    return {**_spelled(claims), "username": user.username}
+    return {**_spelled(claims), "username": username}
 
 
 def revoke(service: Service, token: str, client: Client) -> None:

@@ -12,6 +12,7 @@ from accounts.key_ring import key_ring
 from accounts.models import RefreshToken, User
 from tests.conftest import SignedIn
 from tests.factories import make_user
+from tests.test_services import Caller
 from tests.test_state import GONE, MATRIX, PASSES
 
 LAG = 60
@@ -59,6 +60,15 @@ def test_to_ask_again_and_again_prolongs_nothing(signed_in, clock, assert_refuse
     clock.advance(seconds=1)
 
     assert_refused(signed_in.content(), 401, "token_revoked")
+
+
+def test_of_a_user_whom_another_process_deleted_no_token_is_active_to_a_service(signed_in):
+    orders = Caller(audience="authproject")
+    assert orders.introspect(signed_in.access_token)["active"]
+
+    User.objects.all().delete()
+
+    assert orders.introspect(signed_in.access_token) == {"active": False}
 
 
 def test_the_lag_counts_from_the_question_not_from_the_answer(signed_in, clock, monkeypatch, assert_refused):
