@@ -38,24 +38,28 @@ class RecentlyAuthenticated(SignedIn):
         return True
 
 
-class _HasRole(SignedIn):
-    """Lets those pass whose token says the role; `ver` vouches that it is still so."""
+class HasRole(SignedIn):
+    """Lets those pass whose token says the role; `ver` vouches that it is still so. Subclasses name it: `role`."""
 
     role: ClassVar[str]
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        """Tell that the user may pass.
+
+        Raises TokenMissing or RoleRequired.
+        """
         if self.role not in claims_of(request).roles:
             raise RoleRequired(self.role)
         return True
 
 
-class Moderator(_HasRole):
+class Moderator(HasRole):
     """Lets moderators pass."""
 
     role = "moderator"
 
 
-class Admin(_HasRole):
+class Admin(HasRole):
     """Lets admins pass."""
 
     role = "admin"
