@@ -24,13 +24,57 @@ GROUPS = {
     "test": "Content to try access with",
 }
 BEFORE_ANY_RULE = (
-    ("invalid_request", 408, "The body did not arrive in time."),
-    ("method_not_allowed", 405, "The path has no such method. `Allow` names those that it has."),
-    ("payload_too_large", 413, "The body is longer than is read."),
-    ("unsupported_media_type", 415, "The body is neither JSON nor a form."),
-    ("internal_error", 500, "A fault of this service. Its log tells of it."),
-)
-"""Refused before a rule of this service is asked: code, status and meaning."""
+    ("invalid_request", 408, "The body did not arrive in time.", "Send it again."),
+    (
+        "method_not_allowed", 405, "The path has no such method. `Allow` names those that it has.",
+        "A fault of the client: mend it.",
+    ),
+    ("payload_too_large", 413, "The body is longer than is read: 64 KiB.", "A fault of the client: mend it."),
+    (
+        "unsupported_media_type", 415, "The body is neither JSON nor a form.",
+        "Send `Content-Type: application/json`.",
+    ),
+    (
+        "internal_error", 500, "A fault of this service. Its log tells of it.",
+        "Tell the user to try later; the session lives.",
+    ),
+)  # fmt: skip
+"""Refused before a rule of this service is asked: code, status, meaning, and what a client does."""
+
+_REFRESH = "Refresh once, send the request once more. A second 401: let the caller have it."
+_SIGN_IN = "Forget both tokens, show the sign-in."
+_OTHER_NAME = "Show it at the field; ask for another one."
+
+WHAT_TO_DO = {
+    "invalid_request": "Show `errors` at the fields. Without `errors` it is a fault of the client.",
+    "username_taken": _OTHER_NAME,
+    "email_taken": _OTHER_NAME,
+    "role_unknown": "A fault of the client, or the role has yet to be made.",
+    "role_not_allowed": "Sign up without `roles`, and have the role granted.",
+    "invalid_credentials": "Show the message; no refresh.",
+    "invalid_client": "Do not try again; have the operator look at the secret in the admin (*Services*).",
+    "email_unverified": "Point to the mail; offer `POST /api/auth/email/verify/resend`.",
+    "invalid_password": "Show the message; the session goes on.",
+    "recent_authentication_required": (
+        "Ask for the password, `POST /api/auth/reauthenticate`, send it once more with the new token."
+    ),
+    "csrf_failed": "No second try: see [troubleshooting.md](troubleshooting.md#403-csrf_failed).",
+    "not_found": "Show that it is gone.",
+    "token_missing": "Show the sign-in. A refresh helps where cookies hold the tokens.",
+    "token_expired": _REFRESH,
+    "token_invalid": _REFRESH,
+    "token_revoked": "Refresh once: it is refused with a 403, and the session is over.",
+    "token_stale": _REFRESH,
+    "role_required": "Show that it is not allowed; a refresh changes nothing.",
+    "refresh_token_missing": "Show the sign-in.",
+    "refresh_token_unknown": _SIGN_IN,
+    "refresh_token_expired": _SIGN_IN,
+    "refresh_token_reused": f"{_SIGN_IN} Say that the session was ended for safety.",
+    "refresh_token_revoked": _SIGN_IN,
+    "throttled": "Wait for `Retry-After`; say how long.",
+    "unavailable": "Wait for `Retry-After`, try again; the session lives, keep the tokens.",
+}
+"""What a client does about each refusal."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -216,10 +260,14 @@ def _errors() -> str:
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AuthError)
     ]
     declared = [kind for kind in kinds if "code" in vars(kind)]
-    rows = [(kind.code, STATUSES[kind.kind], kind.message, _one_line(kind.__doc__ or "")) for kind in declared]
-    rows += [(code, status, "", meaning) for code, status, meaning in BEFORE_ANY_RULE]
-    lines = [f"| `{code}` | {status} | {message} | {meaning} |" for code, status, message, meaning in rows]
-    return "\n".join(["| code | status | message | meaning |", "| --- | --- | --- | --- |", *lines])
+    rows = [
+        (kind.code, STATUSES[kind.kind], kind.message, _one_line(kind.__doc__ or ""), WHAT_TO_DO[kind.code])
+        for kind in declared
+    ]
+    rows += [(code, status, "", meaning, to_do) for code, status, meaning, to_do in BEFORE_ANY_RULE]
+    lines = [f"| `{code}` | {' | '.join(map(str, cells))} |" for code, *cells in rows]
+    head = "| code | status | message | meaning | what a client does |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *lines])
 
 
 def _one_line(text: str) -> str:
