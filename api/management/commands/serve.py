@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import Server
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         key_ring()
         _let_starting_workers_stop()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
-        with _metrics_exposed():
+        with _metrics_exposed(), _told_in_a_sentence():
             Server(
                 "authproject.rsgi:application",
                 address=settings.HOST,
@@ -67,6 +67,24 @@ class Command(BaseCommand):
                 respawn_failed_workers=True,
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
+
+
+@contextmanager
+def _told_in_a_sentence() -> Iterator[None]:
+    """Say that the address cannot be had as other settings are said to be wrong, and not by a page of traceback.
+
+    Raises CommandError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason, is_of_the_system, _ = str(error).partition(" (os error")
+        if not is_of_the_system:
+            raise
+        where = f"{settings.HOST}:{settings.PORT}"
+        raise CommandError(
+            f"Nothing can be served on {where}: {reason}. Allowed: a HOST and PORT that are free here."
+        ) from None
 
 
 @contextmanager
