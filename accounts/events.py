@@ -85,7 +85,7 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 """What a user's history keeps, in words. What happens at a refresh is not among it: nothing grows with those."""
 
-_LETTERS: Mapping[Event, Letter] = {
+LETTERS: Mapping[Event, Letter] = {
     Event.SIGN_IN_FROM_NEW_DEVICE: Letter.NEW_DEVICE,
     Event.SESSION_REUSED: Letter.TOKEN_REUSED,
     Event.ROLES_CHANGED: Letter.ROLES_CHANGED,
@@ -123,8 +123,8 @@ def record(
         background.HISTORY.after_commit(keep, most_a_day=MOST_A_DAY)
     elif event in DESCRIPTIONS and user_id is not None:
         number = entry.keep(most_a_day=MOST_A_DAY)
-        if event in _LETTERS and number is not None and number < MOST_MAILS_A_DAY:
-            mail.tell_owner(_LETTERS[event], entry)
+        if event in LETTERS and number is not None and number < MOST_MAILS_A_DAY:
+            mail.tell_owner(LETTERS[event], entry)
     return entry
 
 

@@ -60,7 +60,7 @@ WHAT_TO_DO = {
     ),
     "csrf_failed": "No second try: see [troubleshooting.md](troubleshooting.md#403-csrf_failed).",
     "not_found": "Show that it is gone.",
-    "token_missing": "Show the sign-in. A refresh helps where cookies hold the tokens.",
+    "token_missing": "Show the sign-in.",
     "token_expired": _REFRESH,
     "token_invalid": _REFRESH,
     "token_revoked": "Refresh once: it is refused with a 403, and the session is over.",
@@ -187,9 +187,8 @@ def _http_page() -> str:
         for method, operation in operations.items():
             [tag] = operation["tags"]
             groups[tag].append(_endpoint(f"{method.upper()} {path}", operation, schemas))
-    return _filled(
-        "http", ENDPOINTS="\n\n".join("\n\n".join(parts) for parts in groups.values()), ERRORS=_errors()
-    )
+    endpoints = "\n\n".join("\n\n".join(parts) for parts in groups.values())
+    return _filled("http", ENDPOINTS=endpoints, EVENTS=_events(), ENDS=_ends(), ERRORS=_errors())
 
 
 def _endpoint(title: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
@@ -268,6 +267,21 @@ def _errors() -> str:
     lines = [f"| `{code}` | {' | '.join(map(str, cells))} |" for code, *cells in rows]
     head = "| code | status | message | meaning | what a client does |"
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *lines])
+
+
+def _events() -> str:
+    from accounts.events import DESCRIPTIONS, LETTERS, Event  # noqa: PLC0415
+
+    lines = [
+        f"| `{event}` | {DESCRIPTIONS.get(event, '')} | {'yes' if event in LETTERS else ''} |" for event in Event
+    ]
+    return "\n".join(["| event | in the history, as | mailed |", "| --- | --- | --- |", *lines])
+
+
+def _ends() -> str:
+    from accounts.models import EndReason  # noqa: PLC0415
+
+    return ", ".join(f"`{reason.value}` ({reason.label})" for reason in EndReason)
 
 
 def _one_line(text: str) -> str:
