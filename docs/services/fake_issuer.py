@@ -1,0 +1,75 @@
+"""An issuer for the tests of a service: makes access tokens of any content, and publishes its key."""
+
+import json
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+METADATA = "/.well-known/oauth-authorization-server"
+JWKS = "/.well-known/jwks.json"
+
+
+class FakeIssuer:
+    """Listens on a free port of this machine, at `url`, for as long as its block lasts."""
+
+    def __init__(self):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._kid = uuid.uuid4().hex
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def token(self, audience, **claims):
+        """Sign what the service would say of a user, but for the claims that are given here."""
+        now = int(time.time())
+        said = {
+            "iss": self.url,
+            "aud": audience,
+            "sub": "1",
+            "client_id": "first-party",
+            "iat": now,
+            "nbf": now,
+            "exp": now + 900,
+            "jti": uuid.uuid4().hex,
+            "sid": str(uuid.uuid4()),
+            "ver": 0,
+            "roles": ["user"],
+            "auth_time": now,
+            **claims,
+        }
+        return jwt.encode(said, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
+
+    def _published(self):
+        key = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))
+        return {
+            METADATA: {"issuer": self.url, "jwks_uri": self.url + JWKS},
+            JWKS: {"keys": [{**key, "kid": self._kid, "alg": "ES256", "use": "sig"}]},
+        }
+
+    def _handler(self):
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                document = issuer._published().get(self.path)
+                self.send_response(200 if document else 404)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(document or {}).encode())
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
