@@ -17,11 +17,14 @@ from django.test import override_settings
 from tests.factories import PASSWORD
 from tests.servers import ROOT, free_port
 
-SETTINGS, URLS, VIEWS, WSGI = re.findall(
+SETTINGS, URLS, VIEWS, WSGI, DRAFTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
 COMMANDS = re.search(
     r"## Running it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
+)[1]
+ROLE = re.search(
+    r"## A role of one's own\n.*?```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )[1]
 ALICE = {"username": "alice", "password": PASSWORD}
 
@@ -47,8 +50,13 @@ class Project:
         self.run("python -m django startproject shop .")
         with (folder / "shop/settings.py").open("a") as settings:
             settings.write("\n" + SETTINGS)
-        for name, text in (("urls", URLS), ("views", VIEWS), ("wsgi", WSGI)):
+        for name, text in (("urls", URLS), ("views", VIEWS), ("wsgi", WSGI), ("drafts", DRAFTS)):
             (folder / f"shop/{name}.py").write_text(text)
+        with (folder / "shop/urls.py").open("a") as urls:
+            urls.write(
+                "\nfrom shop.drafts import Drafts\nurlpatterns.insert(0, path('drafts', Drafts.as_view()))\n"
+            )
+        (folder / "shop/test_basket.py").write_text(TESTS)
         self.run(COMMANDS.replace("createsuperuser", "createsuperuser --noinput"))
 
     def run(self, commands):
@@ -165,6 +173,24 @@ def test_the_server_of_the_service_serves_the_project_too(project, url, pair):
     with running(project, *project.serve_as_the_service_does()) as own:
         assert httpx.post(f"{own}/api/auth/signin", json=ALICE).status_code == 200
         assert httpx.get(f"{own}/basket", headers=bearer(pair)).status_code == 200
+
+
+def test_a_role_of_the_project_s_own_lets_those_pass_who_have_it(project, url, pair):
+    refused = httpx.get(f"{url}/drafts", headers=bearer(pair))
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
+
+    project.run(ROLE)
+
+    assert httpx.get(f"{url}/drafts", headers=bearer(pair)).json()["code"] == "token_stale"
+    pair = httpx.post(f"{url}/api/auth/refreshtoken", json={"refreshToken": pair["refreshToken"]}).json()
+    assert httpx.get(f"{url}/drafts", headers=bearer(pair)).json() == []
+    project.run("python manage.py revokerole alice editor")
+
+
+def test_the_tests_that_are_shown_pass_in_the_project(project):
+    told = project.run("python -m pytest --ds=shop.settings -p no:randomly --rootdir . shop/test_basket.py")
+
+    assert "2 passed" in told
 
 
 def test_a_page_with_cookies_changes_something_with_its_csrf_token_alone(project, url):
