@@ -95,6 +95,17 @@ def here(places):
     assert installation.server.stop() == 0
 
 
+def test_a_person_is_told_what_is_known(here):
+    pair = here.sign_in()
+
+    told = here.type("export", api=f"http://127.0.0.1:{here.server.port}/api", access=pair["accessToken"])[0]
+
+    profile, sessions, activity = map(json.loads, told.splitlines())
+    assert profile["email"] == "alice@example.com"
+    assert any(session["current"] for session in sessions)
+    assert "sign_in:succeeded" in {entry["event"] for entry in activity}
+
+
 def test_every_command_marked_as_tested_is():
     mine = Path(__file__).read_text()
 
