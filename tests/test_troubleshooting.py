@@ -1,0 +1,544 @@
+"""docs/troubleshooting.md: each symptom is brought about, and is what the page says."""
+
+import base64
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+
+import pytest
+import trustme
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import override_settings
+
+from accounts import key_rotation, passwords, roles
+from accounts.clients import NO_CLIENT
+from accounts.key_ring import key_ring
+from accounts.models import User
+from authproject.proxies import behind
+from tests.browsers import CHROMIUM
+from tests.conftest import Api, SignedIn
+from tests.factories import PASSWORD, make_administrator, make_user
+from tests.servers import ROOT, environment, free_port
+from tests.tls import TlsProxy
+
+TEXT = (ROOT / "docs/troubleshooting.md").read_text()
+HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
+LOOK, PROXY = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+SHOWN: dict[str, Callable] = {}
+CALL = """async ([method, url, body]) => {
+    const headers = { "Content-Type": "application/json" };
+    const sent = body && JSON.stringify(body);
+    const answer = await fetch(url, { method, headers, body: sent, credentials: "include" });
+    return [answer.status, await answer.text()];
+}"""
+
+
+def symptom(heading):
+    """Name the heading whose words a test holds the service to."""
+
+    def note(test):
+        assert SHOWN.setdefault(heading, test) is test, heading
+        return test
+
+    return note
+
+
+def said_below(heading):
+    return TEXT.partition(f"### {heading}\n")[2].partition("\n#")[0]
+
+
+def test_every_symptom_is_brought_about():
+    assert sorted(SHOWN) == sorted(HEADINGS)
+
+
+# It does not start
+
+
+@symptom("A setting is wrong")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_ACCESS_TOKEN_LIFETIME", "15m"),
+        ("AUTH_ACCOUNT_LIMIT", "10"),
+        ("ALLOWED_HOSTS", "https://auth.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "http://localhost:3000/"),
+    ],
+)
+def test_a_wrong_setting_is_named(name, value, tmp_path, django_db_blocker):
+    variables = environment(tmp_path, django_db_blocker) | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db'}"}
+    done = manage("check", **variables | {name: value})
+
+    assert done.returncode != 0
+    assert name in done.stderr
+    assert value in done.stderr
+
+
+@symptom("Address already in use")
+def test_a_port_that_is_taken(tmp_path, django_db_blocker):
+    variables = environment(tmp_path, django_db_blocker) | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db'}"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = manage("serve", **variables | {"PORT": str(taken.getsockname()[1])})
+
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "Address already in use. Allowed: a HOST and PORT that are free here." in last
+    assert "Traceback" not in done.stderr
+
+
+def manage(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=variables,
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+# In the browser
+
+
+@symptom("Blocked by CORS policy")
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8081", "http://localhost:8082", "https://localhost:8081"])
+def test_a_page_of_another_origin(api, origin):
+    said = "Access-Control-Allow-Origin"
+
+    assert api.get("/api/test/all", Origin="http://localhost:8081").headers[said] == "http://localhost:8081"
+    assert said not in api.get("/api/test/all", Origin=origin).headers
+
+
+def test_the_headers_that_a_page_may_send_are_those_that_the_page_lists(api):
+    answer = api.http.options(
+        "/api/auth/me", headers={"Origin": "http://localhost:8081", "Access-Control-Request-Method": "GET"}
+    )
+    allowed = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].split(",")} - {"accept"}
+
+    listed = re.search(r"Headers that a page may send: (.*?)\. ", said_below("Blocked by CORS policy"), re.DOTALL)[
+        1
+    ]
+    assert {name.lower() for name in re.findall("`(.+?)`", listed)} == allowed
+
+
+@symptom("403 csrf_failed")
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"Origin": "https://evil.example"}, "the page's origin is not allowed"),
+        ({"Sec-Fetch-Site": "cross-site"}, "the request comes from another site"),
+        ({}, "X-CSRFToken must repeat the value of the cookie"),
+    ],
+)
+def test_a_cookie_without_a_proof(api, assert_refused, headers, message):
+    api.post("/api/auth/signin", {"username": make_user().username, "password": PASSWORD, "useCookies": True})
+
+    refused = api.post("/api/auth/signout-all", **headers)
+
+    assert_refused(refused, 403, "csrf_failed")
+    assert message in refused.json()["message"]
+    assert message in said_below("403 csrf_failed")
+
+
+def test_the_csrf_token_is_the_host_s_own_unless_a_domain_is_set(api):
+    user = {"username": make_user().username, "password": PASSWORD, "useCookies": True}
+    assert not api.post("/api/auth/signin", user).cookies["csrftoken"]["domain"]
+
+    with override_settings(CSRF_COOKIE_DOMAIN="example.com"):  # what AUTH_COOKIE_DOMAIN sets
+        assert api.post("/api/auth/signin", user).cookies["csrftoken"]["domain"] == "example.com"
+
+
+@pytest.fixture(scope="module")
+def front():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(served, front):
+    server = served(CORS_ALLOWED_ORIGINS=f"http://localhost:{front},http://127.0.0.1:{front}")
+    server.sign_in("ada")
+    return server
+
+
+class TestBrowser:
+    """Chromium, at a page of one's own."""
+
+    @pytest.fixture(autouse=True)
+    def _transactions_that_roll_back(self):
+        """Give no test a database: the server has its own."""
+
+    @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+    @pytest.mark.parametrize(
+        ("page", "service", "status"),
+        [("localhost", "localhost", 200), ("localhost", "127.0.0.1", 401), ("127.0.0.1", "localhost", 401)],
+    )
+    def test_a_page_by_another_name_has_its_cookies_dropped(self, server, front, chromium, page, service, status):
+        context = chromium.new_context()
+        opened, address = context.new_page(), f"http://{page}:{front}/"
+        opened.route(address, lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
+        opened.goto(address)
+        api = f"http://{service}:{server.port}/api"
+        user = {"username": "ada", "password": PASSWORD, "useCookies": True}
+
+        assert opened.evaluate(CALL, ["POST", f"{api}/auth/signin", user])[0] == 200
+        got, text = opened.evaluate(CALL, ["GET", f"{api}/test/user", None])
+        assert got == status
+        assert status == 200 or json.loads(text)["code"] == "token_missing"
+        context.close()
+
+    @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+    def test_a_page_below_the_same_domain_cannot_read_the_csrf_token(self, served, chromium):
+        port = free_port()
+        proxy = TlsProxy(trustme.CA().issue_cert("*.company.test"), port)
+        page, service = (f"https://{name}.company.test:{proxy.port}" for name in ("app", "auth"))
+        hosts = "auth.company.test,127.0.0.1"
+        server = served(PORT=str(port), PUBLIC_URL=service, CORS_ALLOWED_ORIGINS=page, ALLOWED_HOSTS=hosts)
+        sign_up = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+        assert server.post("/api/auth/signup", sign_up, **{"X-Forwarded-Proto": "https"})[0] == 201
+        context = chromium.new_context(ignore_https_errors=True)
+        opened = context.new_page()
+        opened.route(f"{page}/", lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
+        opened.goto(f"{page}/")
+
+        user = {"username": "ada", "password": PASSWORD, "useCookies": True}
+        assert opened.evaluate(CALL, ["POST", f"{service}/api/auth/signin", user])[0] == 200
+        assert opened.evaluate(CALL, ["GET", f"{service}/api/test/user", None])[0] == 200
+        assert opened.evaluate("document.cookie") == ""
+        status, text = opened.evaluate(CALL, ["POST", f"{service}/api/auth/refreshtoken", {}])
+        assert (status, json.loads(text)["code"]) == (403, "csrf_failed")
+        context.close()
+        proxy.stop()
+
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+    def test_curl_keeps_cookies_on_this_machine(self, server, tmp_path, host):
+        api, jar = f"http://{host}:{server.port}/api", tmp_path / "jar"
+        body = json.dumps({"username": "ada", "password": PASSWORD, "useCookies": True})
+        told = in_shell(
+            f"curl -s -c {jar} {api}/auth/signin -H 'content-type: application/json' -d '{body}' >&2;"
+            f"curl -s -b {jar} {api}/test/user"
+        )
+        assert told == "User Content."
+
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
+    def test_the_first_look_shows_answer_token_and_readiness(self, server):
+        pair = server.sign_in("grace")
+        told = in_shell(LOOK, api=f"http://127.0.0.1:{server.port}/api", access=pair["accessToken"])
+
+        assert told.startswith("HTTP/1.1 200")
+        [claims] = re.findall(r"^\{.*\"sid\".*\}$", told, re.MULTILINE)
+        assert json.loads(claims)["iss"] == f"http://localhost:{server.port}"
+        assert told.rstrip().endswith("}")
+
+
+symptom("Signed in by cookies, and then 401 token_missing")(
+    TestBrowser.test_a_page_by_another_name_has_its_cookies_dropped
+)
+
+
+def in_shell(commands, **variables):
+    done = subprocess.run(
+        ["bash", "-euc", commands], env={"PATH": "/usr/bin:/bin:/usr/local/bin", **variables},
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@symptom("Signed out after a reload")
+def test_the_client_keeps_tokens_in_memory_unless_it_is_told_otherwise():
+    assert "in memory: gone with the page" in (ROOT / "clients/js/README.md").read_text()
+
+
+# Tokens are refused
+
+
+@symptom("401 token_stale after a change of roles or password")
+def test_a_role_is_granted(signed_in, assert_refused):
+    roles.grant(User.objects.get(), ["moderator"], NO_CLIENT)
+
+    assert_refused(signed_in.content(), 401, "token_stale")
+    signed_in.access_token = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
+    assert signed_in.content("mod").status_code == 200
+
+
+@symptom("401 token_revoked after a change of password")
+def test_a_password_is_changed(signed_in, assert_refused):
+    elsewhere = SignedIn(User.objects.get().username)
+    body = {"currentPassword": PASSWORD, "newPassword": "another horse staple"}
+    assert signed_in.post("/api/auth/password/change", body, signed_in.access_token).status_code == 204
+
+    assert_refused(elsewhere.content(), 401, "token_revoked")
+    assert_refused(elsewhere.refresh(elsewhere.refresh_token), 403, "refresh_token_revoked")
+    assert_refused(signed_in.content(), 401, "token_stale")
+
+    passwords.set_password(User.objects.get(), "a third horse staple", NO_CLIENT)
+    assert_refused(signed_in.content(), 401, "token_revoked")
+
+
+@symptom("401 token_invalid")
+@pytest.mark.parametrize(
+    "wrong", ["refresh token", "quotes", "audience", "first name", "issuer", "dropped", "clock"]
+)
+def test_a_token_that_is_none(signed_in, auth, clock, assert_refused, wrong):
+    def not_good(token):
+        assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
+
+    if wrong == "refresh token":
+        return not_good(signed_in.refresh_token)
+    if wrong == "quotes":
+        return not_good(f'"{signed_in.access_token}"')
+    if wrong == "audience":
+        auth(audience=("authproject", "orders"))
+        body = {"refreshToken": signed_in.refresh_token, "audience": "orders"}
+        pair = signed_in.post("/api/auth/refreshtoken", body).json()
+        signed_in.access_token, signed_in.refresh_token = pair["accessToken"], pair["refreshToken"]
+    if wrong == "first name":
+        auth(audience=("auth",))
+    if wrong == "issuer":
+        auth(issuer="https://auth.example.com")
+    if wrong == "dropped":
+        key_rotation.drop(key_ring().signing.kid)
+    if wrong == "clock":
+        clock.advance(seconds=-6)
+    not_good(signed_in.access_token)
+
+    answer = signed_in.refresh(signed_in.refresh_token)
+    assert signed_in.get("/api/test/user", answer.json()["accessToken"]).status_code == 200
+    return None
+
+
+@symptom("401 token_expired at once")
+def test_clocks_that_differ_by_the_token_s_life(signed_in, clock, assert_refused):
+    clock.advance(minutes=15)
+
+    assert_refused(signed_in.content(), 401, "token_expired")
+
+
+@symptom("403 refresh_token_reused, and nobody stole anything")
+@pytest.mark.parametrize("how", ["never stored", "too late", "used meanwhile"])
+def test_an_honest_client_that_looks_like_a_thief(signed_in, clock, auth, assert_refused, events, how):
+    newer = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
+    if how == "used meanwhile":
+        signed_in.refresh(newer)
+    else:
+        clock.advance(seconds=11)
+        if how == "never stored":
+            auth(refresh_token_grace=60)
+            assert signed_in.refresh(signed_in.refresh_token).status_code == 200
+            auth(refresh_token_grace=10)
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
+
+    [line] = [line for line in events() if line["event"] == "session:reuse_detected"]
+    assert (line["presented_generation"], line["current_generation"]) == (0, 2 if how == "used meanwhile" else 1)
+
+
+@symptom("Everybody is signed out at once")
+def test_another_secret_key(signed_in, settings, assert_refused):
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "another-one-" * 5
+    assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
+
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert signed_in.refresh(signed_in.refresh_token).status_code == 200
+
+
+@symptom("403 role_required for an administrator")
+def test_an_administrator_has_no_role_of_the_api(assert_refused):
+    administrator = SignedIn(make_administrator("chief").username)
+    assert_refused(administrator.content("admin"), 403, "role_required")
+
+    call_command("grantrole", "chief", "admin", stdout=StringIO())
+    administrator.access_token = administrator.refresh(administrator.refresh_token).json()["accessToken"]
+    assert administrator.content("admin").status_code == 200
+    assert_refused(administrator.content("mod"), 403, "role_required")
+
+
+@symptom("400, two different access tokens")
+def test_a_cookie_that_was_left_over(signed_in, assert_refused):
+    other = SignedIn(make_user().username)
+    user = {"username": make_user().username, "password": PASSWORD, "useCookies": True}
+    other.post("/api/auth/signin", user)
+
+    refused = other.get("/api/test/user", signed_in.access_token)
+    assert_refused(refused, 400, "invalid_request")
+    assert "two different access tokens" in refused.json()["message"]
+
+
+# Signing in, and mail
+
+
+@symptom("401 invalid_credentials with the right password")
+def test_a_right_password_that_is_refused(api, auth, assert_refused):
+    make_user("off", is_active=False)
+    assert_refused(api.sign_in("off"), 401, "invalid_credentials")
+    make_user("alice")
+    assert_refused(api.sign_in("alice", f"{PASSWORD} "), 401, "invalid_credentials")
+
+    auth(hide_known_email=True, unverified_signin=False)
+    assert_refused(api.sign_in("alice@example.com"), 401, "invalid_credentials")
+    assert_refused(api.sign_in("alice"), 403, "email_unverified")
+
+
+@symptom("403 email_unverified")
+def test_an_address_that_is_not_verified(api, auth, mailoutbox, assert_refused):
+    auth(unverified_signin=False)
+    make_user("alice")
+    assert_refused(api.sign_in("alice"), 403, "email_unverified")
+
+    assert api.post("/api/auth/email/verify/resend", {"email": "alice@example.com"}).status_code == 202
+    assert len(mailoutbox) == 1
+
+
+@symptom("429 throttled")
+def test_too_many_wrong_passwords(signed_in, assert_refused):
+    user, stranger = User.objects.get(), Api(REMOTE_ADDR="203.0.113.7")
+    for _ in range(10):
+        assert_refused(stranger.sign_in(user.username, "wrong"), 401, "invalid_credentials")
+
+    refused = stranger.sign_in(user.username)
+    assert_refused(refused, 429, "throttled")
+    assert 0 < int(refused.headers["Retry-After"]) <= 900
+    assert signed_in.content().status_code == 200
+
+
+@symptom("No mail comes")
+def test_a_mail_that_is_not_sent(api, mailoutbox):
+    make_user("off", is_active=False)
+    user = make_user("alice")
+    for address in ("nobody@example.com", "off@example.com"):
+        assert api.post("/api/auth/password/reset", {"email": address}).status_code == 202
+    assert not mailoutbox
+
+    for _ in range(11):
+        assert api.post("/api/auth/password/reset", {"email": user.email}).status_code == 202
+    assert len(mailoutbox) == 10
+    assert all("http://localhost:8000/reset-password#token=" in mail.body for mail in mailoutbox)
+
+
+def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
+    code = "".join(
+        (ROOT / path).read_text() for path in ("accounts/mail.py", "accounts/background.py", "api/errors.py")
+    )
+    quoted = ("A mail did not go out; it is tried again.", "A job failed.", "A request cannot be answered")
+
+    assert all(f"*{words}*" in TEXT and words in code for words in quoted)
+
+
+# Behind a proxy
+
+
+@symptom("400 invalid_request: This API is reached by https alone")
+def test_a_proxy_whose_word_does_not_count(api, settings, assert_refused):
+    settings.SECURE_SSL_REDIRECT = True
+
+    refused = api.get("/api/test/all")
+    assert_refused(refused, 400, "invalid_request")
+    assert refused.json()["message"] == "This API is reached by https alone."
+    assert api.get("/healthz").status_code == 200
+    assert api.http.get("/api/test/all", secure=True).status_code == 200
+    page = api.get("/")
+    assert (page.status_code, page.headers["Location"]) == (301, "https://testserver/")
+
+    environs = []
+    application = behind(lambda environ, _: environs.append(environ), ["10.0.0.1"])
+    for address in ("10.0.0.1", "10.0.0.2"):
+        sent = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_PROTO": "https", "wsgi.url_scheme": "http"}
+        application(sent, lambda *_: None)
+    assert [environ["wsgi.url_scheme"] for environ in environs] == ["https", "http"]
+
+
+class TestProxy:
+    """A server that is behind one."""
+
+    @pytest.fixture(autouse=True)
+    def _transactions_that_roll_back(self):
+        """Give no test a database: the server has its own."""
+
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
+    def test_a_look_from_the_machine_itself(self, served):
+        server = served(PUBLIC_URL="https://auth.example.com", ALLOWED_HOSTS="auth.example.com,127.0.0.1")
+        command = PROXY.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+
+        assert in_shell(command) == "Public Content."
+        assert "https alone" in in_shell(command.replace("-H 'X-Forwarded-Proto: https'", ""))
+
+
+@symptom("400 invalid_request: The request is not valid")
+def test_a_host_that_is_not_allowed(api, assert_refused):
+    refused = api.get("/api/test/all", Host="10.0.0.7")
+
+    assert_refused(refused, 400, "invalid_request")
+    assert refused.json()["message"] == "The request is not valid."
+    assert "errors" not in refused.json()
+
+
+@symptom("The admin's sign-in says that the CSRF verification failed")
+def test_the_admin_by_another_address(client, settings):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://auth.example.com"]
+    strict = type(client)(enforce_csrf_checks=True)
+    token = strict.get("/admin/login/").cookies["csrftoken"].value
+    form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": token, "next": "/admin/"}
+    make_administrator()
+
+    def sign_in(origin):
+        return strict.post("/admin/login/", form, headers={"Origin": origin}).status_code
+
+    assert sign_in("https://other.example.com") == 403
+    assert sign_in("https://auth.example.com") == 302
+
+
+@symptom("All sessions show one address")
+def test_without_a_trusted_proxy_its_address_is_everybody_s():
+    environs = []
+    for proxies in ([], ["10.0.0.1"]):
+        sent = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.9"}
+        behind(lambda environ, _: environs.append(environ), proxies)(sent, lambda *_: None)
+
+    assert [environ["REMOTE_ADDR"] for environ in environs] == ["10.0.0.1", "192.0.2.9"]
+
+
+# Other services
+
+
+@symptom("Another service refuses what this one takes")
+def test_what_a_verifier_compares(signed_in, api):
+    claims = json.loads(base64.urlsafe_b64decode(signed_in.access_token.split(".")[1] + "=="))
+    metadata = api.get("/.well-known/oauth-authorization-server").json()
+
+    assert claims["iss"] == metadata["issuer"] == "http://localhost:8000"
+    assert not claims["iss"].endswith("/")
+
+
+@symptom("Another service takes tokens after a sign-out")
+def test_a_signature_outlives_the_session(signed_in):
+    signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
+
+    assert signed_in.content().status_code == 401
+    assert signed_in.claims.roles == ("user",)
+
+
+# Outages
+
+
+@symptom("503 unavailable")
+def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refused):
+    def fails(*_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("accounts.standing._ask", fails)
+    refused = signed_in.content()
+
+    assert_refused(refused, 503, "unavailable")
+    assert refused.headers["Retry-After"] == "1"
+
+
+# docs/http.md
+
+
+def test_the_page_s_table_of_limits_has_each_endpoint_that_answers_429():
+    page = (ROOT / "docs/http.md").read_text()
+    endpoints = page.partition("\n## Limits")[0].split("\n### ")[1:]
+    limited = {part.splitlines()[0] for part in endpoints if "`throttled`" in part}
+
+    assert set(re.findall(r"^\| `(\w+ /\S+)` \|", page.partition("## Limits")[2], re.MULTILINE)) == limited
