@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import socket
@@ -24,7 +25,7 @@ from authproject.proxies import behind
 from tests.browsers import CHROMIUM
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
-from tests.servers import ROOT, environment, free_port
+from tests.servers import ROOT, free_port
 from tests.tls import TlsProxy
 
 TEXT = (ROOT / "docs/troubleshooting.md").read_text()
@@ -70,9 +71,8 @@ def test_every_symptom_is_brought_about():
         ("CORS_ALLOWED_ORIGINS", "http://localhost:3000/"),
     ],
 )
-def test_a_wrong_setting_is_named(name, value, tmp_path, django_db_blocker):
-    variables = environment(tmp_path, django_db_blocker) | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db'}"}
-    done = manage("check", **variables | {name: value})
+def test_a_wrong_setting_is_named(name, value, tmp_path):
+    done = manage(tmp_path, "check", **{name: value})
 
     assert done.returncode != 0
     assert name in done.stderr
@@ -80,10 +80,9 @@ def test_a_wrong_setting_is_named(name, value, tmp_path, django_db_blocker):
 
 
 @symptom("Address already in use")
-def test_a_port_that_is_taken(tmp_path, django_db_blocker):
-    variables = environment(tmp_path, django_db_blocker) | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db'}"}
+def test_a_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = manage("serve", **variables | {"PORT": str(taken.getsockname()[1])})
+        done = manage(tmp_path, "serve", PORT=str(taken.getsockname()[1]))
 
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
@@ -91,9 +90,14 @@ def test_a_port_that_is_taken(tmp_path, django_db_blocker):
     assert "Traceback" not in done.stderr
 
 
-def manage(*arguments, **variables):
+def manage(folder, *arguments, **own):
+    settings = {
+        "DATABASE_URL": f"sqlite:///{folder / 'db'}",
+        "AUTH_KEYS_DIR": str(folder / "keys"),
+        "WORKERS": "2",
+    }
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=variables,
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**os.environ, **settings, **own},
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
