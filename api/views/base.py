@@ -52,7 +52,8 @@ class ProtectedView(APIView):
         return render_error
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer a refusal in JSON, also where the view's own answers are something else."""
+        """Answer a refusal in JSON and keep it out of caches, also where the view's own answers are otherwise."""
+        self.headers |= self.default_response_headers
         response = super().handle_exception(exc)
         self.request.accepted_renderer = JSONRenderer()
         self.request.accepted_media_type = JSONRenderer.media_type

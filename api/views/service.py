@@ -33,10 +33,8 @@ class KeySet(PublicView):
     )
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
-        keys = key_ring().jwks()
-        # Not before they are there: a refusal is kept by no cache.
         self.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE}"
-        return Response(keys)
+        return Response(key_ring().jwks())
 
 
 class Metadata(PublicView):
