@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -52,8 +53,6 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
 # A password hash leaves the interpreter to other threads, but not its own thread: of what hashes one, one is
 # answered at a time, and nothing else waits for it.
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
-# A project of its own that runs this server need not have the setting.
-_PATHS_THAT_HASH: tuple[str, ...] = getattr(settings, "PATHS_THAT_HASH", defaults.PATHS_THAT_HASH)
 # What asks no database waits for none: a liveness probe has no process killed for a database that does not answer,
 # and other services get the keys.
 _ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
@@ -116,7 +115,14 @@ async def _ask(environ: dict[str, Any]) -> Answer:
 def _lane_of(path: str) -> ThreadPoolExecutor:
     if path.startswith(_ASKS_NO_DATABASE):
         return _apart
-    return _hashing if path.startswith(_PATHS_THAT_HASH) else _threads
+    return _hashing if path.startswith(_paths_that_hash()) else _threads
+
+
+@cache
+def _paths_that_hash() -> tuple[str, ...]:
+    # A project of its own that runs this server need not have the setting.
+    paths: tuple[str, ...] = getattr(settings, "PATHS_THAT_HASH", defaults.PATHS_THAT_HASH)
+    return paths
 
 
 def _refuse_malformed(scope: Scope) -> None:
