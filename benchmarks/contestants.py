@@ -77,15 +77,11 @@ class Contestant:
     def cpu(self) -> float:
         """Sum the CPU seconds of the server and its workers."""
         assert self.process is not None
-        family = [self.process, *self.process.children(recursive=True)]
-        return sum(sum(member.cpu_times()[:2]) for member in family)
+        return _cpu_of(self.process)
 
     def database_cpu(self) -> float:
         """Sum the CPU seconds of PostgreSQL's processes; SQLite has none of its own."""
-        if self.database is None:
-            return 0
-        family = [self.database, *self.database.children(recursive=True)]
-        return sum(sum(member.cpu_times()[:2]) for member in family)
+        return 0 if self.database is None else _cpu_of(self.database)
 
     def memory(self) -> int:
         """Give the resident memory of the largest worker, in bytes."""
@@ -119,6 +115,11 @@ class Contestant:
                     raise
                 time.sleep(0.1)
         raise SystemExit(f"{self.name} does not answer")
+
+
+def _cpu_of(process: psutil.Process) -> float:
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
 def _postmaster(database_url: str) -> psutil.Process:
