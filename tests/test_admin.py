@@ -248,7 +248,7 @@ def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
     page = site.get(f"{USERS}{user.pk}/change/").content.decode()
     assert f"{SESSIONS}?owner__id__exact={user.pk}" in page
 
-    answer = site.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}, follow=True)
+    answer = site.post(f"{USERS}{user.pk}/revoke/", CONFIRMED, follow=True)
 
     assert b"3 sessions of alice were revoked." in answer.content
     assert {session.content().status_code for session in sessions} == {401}
@@ -360,7 +360,7 @@ def test_who_may_edit_users_gives_no_rights_and_leaves_superusers_alone(client, 
 
     taken = {"password1": "another good one", "password2": "another good one"}
     assert client.post(f"{USERS}{administrator.pk}/password/", taken).status_code == 403
-    assert client.post(f"{USERS}{administrator.pk}/revoke/", {"confirmed": "yes"}).status_code == 403
+    assert client.post(f"{USERS}{administrator.pk}/revoke/", CONFIRMED).status_code == 403
     assert User.objects.get(pk=administrator.pk).check_password(PASSWORD)
 
 
@@ -451,7 +451,7 @@ def test_an_administrator_signs_in_with_an_e_mail_address_too(administrator):
 
 def test_a_browser_keeps_no_cookie_of_the_admin_but_the_session_and_the_csrf_token(site):
     user = make_user("alice")
-    site.post(f"/admin/accounts/user/{user.pk}/revoke/", {"confirmed": "yes"})
+    site.post(f"/admin/accounts/user/{user.pk}/revoke/", CONFIRMED)
 
     assert set(site.cookies) <= {"sessionid", "csrftoken"}
     assert "sessions of alice were revoked" in site.get("/admin/").content.decode()

@@ -1,14 +1,9 @@
 """The admin in a real browser: from the first page to a list, and from a selection to its end, by clicks alone."""
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
-from tests.servers import Server, environment
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -19,32 +14,31 @@ def _transactions_that_roll_back():
 
 
 @pytest.fixture
-def server(tmp_path, django_db_setup, django_db_blocker):
-    settings = environment(tmp_path, django_db_blocker, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
-    running = Server(settings, tmp_path / "log")
+def server(served):
+    running = served(DJANGO_SUPERUSER_PASSWORD=PASSWORD)
     running.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
     for name in ("alice", "bob"):
-        running.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
-        running.post("/api/auth/signin", {"username": name, "password": PASSWORD})
-    yield running
-    running.stop()
+        running.sign_in(name)
+    return running
 
 
 @pytest.fixture
-def page(server):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        opened = browser.new_page()
-        opened.set_default_timeout(15000)
-        yield opened
-        browser.close()
+def page(chromium):
+    opened = chromium.new_page()
+    opened.set_default_timeout(15000)
+    yield opened
+    opened.close()
+
+
+def sign_in(page):
+    page.fill("[name=username]", "root")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
 
 
 def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server, page):
     page.goto(f"http://localhost:{server.port}/admin/")
-    page.fill("[name=username]", "root")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
+    sign_in(page)
     assert page.inner_text("#figures tr:has-text('Live') td") == "2"
 
     page.click("#figures a:has-text('Live')")
@@ -61,9 +55,7 @@ def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server
 
 def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page):
     page.goto(f"http://localhost:{server.port}/admin/accounts/user/?q=alice")
-    page.fill("[name=username]", "root")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
+    sign_in(page)
     page.click("#result_list th a")
 
     page.click("[value='Revoke all sessions']")
