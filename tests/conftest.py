@@ -77,6 +77,13 @@ def _keys_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0)
 
 
+@pytest.fixture
+def hashes_that_are_fast() -> Iterator[None]:
+    """For tests that sign up hundreds."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 class Clock:
     """The time that Django, the JWT library and the limits see; it stands still unless it is moved."""
 

@@ -16,6 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from tests.conftest import Api
 
+pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+
 CONTENTS = {"all": None, "user": None, "mod": "moderator", "admin": "admin"}
 START = datetime(2030, 1, 1, tzinfo=UTC)
 _numbers = count(1)
@@ -159,11 +161,6 @@ class Clients(RuleBasedStateMachine):
                     assert answer.status_code == 200
                 else:
                     assert told(answer) == ((401, code) if code else (403, "role_required"))
-
-
-@pytest.fixture(autouse=True)
-def _hashes_that_are_fast(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def test_the_api_answers_as_the_contract_says_in_whatever_order_it_is_asked():

@@ -23,6 +23,8 @@ from accounts.names import problems
 from tests.conftest import Api
 from tests.factories import make_user
 
+pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+
 FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 CASES = [str, str.upper, str.lower, str.title, str.swapcase, str.casefold]
 BLANKS = ["", " ", "\t", "\n", "\u00a0", "\u3000", "\u2003"]
@@ -67,8 +69,7 @@ def undone():
 
 
 @pytest.fixture(autouse=True)
-def _hashes_that_are_fast(settings, auth):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def _as_many_as_there_are_examples(auth):
     auth(address_limit=None, account_limit=None)
 
 

@@ -14,6 +14,8 @@ from accounts.models import EndReason, RefreshToken, User
 from tests.session_model import REFRESH_LIFETIME, Session
 from tests.session_surroundings import Surroundings, numbers
 
+pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+
 SPANS = [0, 1, 9, 10, 10, 900, 2000, 3599, 3600]  # seconds, up to each limit and beyond
 AGES = st.sampled_from([0, 0, 1, 1, 2, 3, 1000])
 NAMES = st.frozensets(st.sampled_from(["user", "moderator", "admin"]))
@@ -287,11 +289,6 @@ class SessionsWithoutRotation(Sessions):
     """For clients that never store a new refresh token."""
 
     rotates = False
-
-
-@pytest.fixture(autouse=True)
-def _hashes_that_are_fast(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(Sessions, 20), (SessionsWithoutRotation, 8)])
