@@ -1,10 +1,11 @@
 """Shows what all workers of a server have counted, on a port of its own, and how the database is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.db import DatabaseError, connection
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -13,6 +14,21 @@ _BY_STATE = """
     SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
     WHERE datname = current_database() GROUP BY 1
 """
+
+
+class WorkersCollector(Collector):
+    """Adds up what the workers have written into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the files."""
+        # A worker makes one and then writes it. Killed in between it leaves an empty one, and the library's own
+        # collector would fail from then on (prometheus/client_python#1199).
+        written = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(written)  # type: ignore[no-untyped-call]  # the library is
+        return merged
 
 
 class DatabaseCollector(Collector):
@@ -44,7 +60,7 @@ def _connections() -> list[tuple[str, int]]:
 def exposed(address: str, port: int, folder: str) -> Iterator[None]:
     """Show on a port what the workers write into a folder."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # the library is
+    registry.register(WorkersCollector(Path(folder)))
     registry.register(DatabaseCollector())
     server, thread = start_http_server(port, address, registry)
     try:

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -112,6 +113,13 @@ def test_a_worker_that_dies_takes_nothing_along(server):
 
     assert counted() == 10
     assert server.request("GET", "/api/test/all")[0] == 200
+
+
+def test_a_worker_that_dies_before_it_has_counted_anything_breaks_nothing(server):
+    (folder,) = Path(server.environment["TMPDIR"]).glob("auth-metrics-*")
+    (folder / "counter_1.db").touch()
+
+    assert look(server)["auth_database_up",] == 1
 
 
 def test_nothing_is_shown_where_clients_come(server):
