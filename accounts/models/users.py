@@ -52,23 +52,16 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def called(self, identifier: str) -> Self:
         """Find the user that a username or an e-mail address names, in any case and form."""
-        # A username holds no @, so an identifier can only be one of the two.
-        key = comparison_key(identifier)
-        return self.filter(**{"email_key" if "@" in key else "username_key": key})
+        return self.filter(**dict([key_of(identifier)]))
 
     def with_email(self, address: str) -> Self:
         """Find the user who has an e-mail address, in any case and form."""
         return self.filter(email_key=comparison_key(address))
 
-    def with_known_origin(self, network: str, device: str) -> Self:
-        """Fetch in the same query what the user is known by: see `User.knows_network` and its neighbours."""
-        # Written out: to put four subqueries together takes longer than all else of a sign-in but the hash.
-        of_user = "FROM accounts_knownorigin WHERE user_id = accounts_user.id"
-        return self.annotate(
-            knows_network=RawSQL(f"EXISTS (SELECT 1 {of_user} AND digest = %s)", [network], models.BooleanField()),  # noqa: S611  both texts are ours
-            knows_any_device=RawSQL(f"EXISTS (SELECT 1 {of_user} AND kind = 'device')", [], models.BooleanField()),  # noqa: S611
-            device_noted_at=RawSQL(f"(SELECT since {of_user} AND digest = %s)", [device], models.DateTimeField()),  # noqa: S611
-        )
+    def with_known_network(self, network: str) -> Self:
+        """Fetch in the same query whether the user has been in a network, for `User.knows_network`."""
+        known = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
+        return self.annotate(knows_network=RawSQL(known, [network], models.BooleanField()))  # noqa: S611  the text is ours
 
     def verify_email(self, *, at: datetime) -> int:
         """Take the addresses that are not verified yet for verified; return how many."""
@@ -172,13 +165,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
 
     knows_network = False
-    """Whether the user has been in a network; `with_known_origin` tells which one was meant."""
+    """Whether the user has been in the network that was asked about when the user was fetched."""
 
     knows_any_device = False
     """Whether any device of the user is known."""
 
-    device_noted_at: datetime | None = None
-    """When the use of the device was last noted that `with_known_origin` names; None for a new one."""
+    knows_device = False
+    """Whether the device that was asked about is."""
+
+    has_used_device_lately = False
+    """Whether its use was noted lately enough."""
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -237,6 +233,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         # Compared with the hash that was checked: a password changed in the meantime must win.
         if User.objects.filter(pk=self.pk, password=self.password).update(password=upgraded):
             self.password = upgraded
+
+
+def key_of(identifier: str) -> tuple[str, str]:
+    """Tell in which column the key of a username or of an e-mail address stands, and the key."""
+    # A username holds no @, so an identifier can only be one of the two.
+    key = comparison_key(identifier)
+    return ("email_key" if "@" in key else "username_key"), key
 
 
 def split_role_names(joined: str | None) -> tuple[str, ...]:
