@@ -25,6 +25,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 
 from accounts.errors import Unavailable
 from api import defaults
+from authproject.silent_readers import cut_off
 from authproject.wsgi import application as wsgi_application
 
 THREADS = 2  # more only get in each other's way
@@ -80,6 +81,7 @@ class Refused(Exception):
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
     """Answer one request."""
+    cut_off(settings.PORT)
     try:
         _refuse_malformed(scope)
         answer = await _ask(environ_of(scope, await _body(scope, protocol)))

@@ -10,6 +10,7 @@ from threading import Event
 
 import pytest
 
+from authproject.silent_readers import READ_TIMEOUT
 from tests.servers import Server, environment, until
 
 HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -126,6 +127,28 @@ def dripping_goes_on(dripping):
     """Let a moment pass between two honest requests."""
     with contextlib.suppress(TimeoutError):
         dripping.result(timeout=0.2)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has to know how")
+def test_who_does_not_read_what_is_answered_is_cut_off(server):
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.connect(("127.0.0.1", server.port))
+        client.setblocking(False)  # noqa: FBT003  its own signature
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                client.send(b"GET /api/schema HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+        assert is_connected(server, client)
+
+        until(lambda: not is_connected(server, client), seconds=3 * READ_TIMEOUT)
+
+    assert server.request("GET", "/healthz")[0] == 200
+
+
+def is_connected(server, client):
+    """Tell whether the server still keeps a place for a client."""
+    ours = client.getsockname()
+    return any(there.raddr == ours for worker in server.workers() for there in worker.net_connections())
 
 
 def test_a_request_that_has_begun_is_answered_though_the_service_stops(server):

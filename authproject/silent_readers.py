@@ -1,0 +1,37 @@
+"""Has the kernel cut off clients that do not read what they are answered.
+
+The server waits for them without end and has a bounded number of places: a thousand such connections would shut
+everybody out. It makes its listening socket itself and hands it to nobody, so it is looked for among the process's
+own: what a listening socket is told holds for each connection that comes in by it.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+READ_TIMEOUT = 20  # seconds in which nothing of an answer was taken
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+@cache
+def cut_off(port: int) -> None:
+    """Tell the sockets of this process that belong to a port; once, for it is asked with each request."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if option is None:
+        return
+    for one in _sockets_at(port):
+        one.setsockopt(socket.IPPROTO_TCP, option, READ_TIMEOUT * 1000)
+
+
+def _sockets_at(port: int) -> Iterator[socket.socket]:
+    for name in [entry.name for entry in _DESCRIPTORS.iterdir()] if _DESCRIPTORS.is_dir() else []:
+        with contextlib.suppress(OSError):  # no socket, or closed since
+            found = socket.socket(fileno=int(name))
+            try:
+                if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] == port:
+                    yield found
+            finally:
+                found.detach()  # it is the server's
