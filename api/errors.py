@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import status
@@ -96,6 +96,9 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
 def answer_to(error: Exception) -> Response | None:
     """Give what an exception is answered with; None for those that are faults of this service."""
     if _is_of_the_database(error):
+        if type(error) is DatabaseError:
+            # Unlike one that is away it does not come back by itself.
+            logger.error("The database is damaged: %s", error)
         error = Unavailable()
     if isinstance(error, ImproperlyConfigured):
         # The folder of keys, in a process that has never seen it whole: the operator is told, and may mend it.
@@ -151,7 +154,10 @@ def _tell(error: AuthError, request: Request) -> None:
 
 
 def _is_of_the_database(error: BaseException | None) -> bool:
-    """Tell whether the database is to blame: it cannot be reached, has no room, or takes no writes now."""
+    """Tell whether the database is to blame: not reached, damaged, without room, or taking no writes now."""
+    if type(error) is DatabaseError:
+        # SQLite's word for a damaged file, and Django's own, without a driver behind it, for a fault of ours.
+        return error.__cause__ is not None
     if isinstance(error, InternalError):
         return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
     return isinstance(error, OperationalError | InterfaceError)

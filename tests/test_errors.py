@@ -1,9 +1,10 @@
 """How refusals look."""
 
+import sqlite3
 from contextlib import contextmanager
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from accounts import errors
 from accounts.errors import AuthError, Kind
@@ -45,6 +46,20 @@ def test_a_database_that_cannot_be_reached_is_503(signed_in, assert_refused, fau
     assert_refused(answer, 503, "unavailable")
     assert int(answer["Retry-After"]) > 0
     assert b"secret" not in answer.content
+
+
+@pytest.mark.parametrize("path", ["/api/test/user", "/admin/"])
+def test_a_database_that_is_damaged_is_503(signed_in, assert_refused, path):
+    damaged = DatabaseError("secret path")
+    damaged.__cause__ = sqlite3.DatabaseError("database disk image is malformed")
+    signed_in.http.raise_request_exception = False
+    signed_in.http.cookies["sessionid"] = "x" * 32
+
+    with unreachable_database(damaged):
+        answer = signed_in.get(path, signed_in.access_token)
+
+    assert_refused(answer, 503, "unavailable")
+    assert int(answer["Retry-After"]) > 0
 
 
 def test_on_an_admin_page_too(client, assert_refused):
