@@ -217,6 +217,13 @@ def test_a_number_of_any_size_is_no_text(api, assert_refused, number):
     )
 
 
+def test_a_number_that_is_too_long_is_told_without_a_word_about_what_reads_it(api, assert_refused):
+    answer = post(api, "signin", b'{"username": ' + b"9" * 5000 + b', "password": "x"}')
+
+    assert_refused(answer, 400, "invalid_request")
+    assert answer.json()["message"] == "The body is not JSON: a number is too long"
+
+
 @pytest.mark.parametrize("before", ["1e400", "9" * 5000, "-1", "0", "0x1", "NaN", "%00", str(2**63)])
 def test_a_key_that_is_no_number_of_ours_begins_no_page(signed_in, assert_refused, before):
     answer = signed_in.get(f"/api/auth/activity?before={before}", signed_in.access_token)
