@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -12,6 +13,8 @@ from accounts.conf import auth_settings
 from accounts.defaults import SHORTEST_PASSWORD
 from accounts.validators import PASSWORD_LENGTH
 from api.cookies import access_name
+
+_making = Lock()
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
@@ -85,5 +88,7 @@ def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str,
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document: made once, for it is the same for everybody."""
-    make: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
-    return make(request=None, public=True)
+    # The library loads its extensions with the first document, and fails whoever asks for another meanwhile.
+    with _making:
+        make: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
+        return make(request=None, public=True)

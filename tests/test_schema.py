@@ -1,6 +1,8 @@
 """The OpenAPI document and its page, health, and the start page."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +23,29 @@ def test_the_document_lists_every_endpoint_once(api):
         "/.well-known/oauth-authorization-server", "/api/oauth/introspect", "/api/oauth/revoke",
         "/api/auth/password/reset/confirm", "/api/auth/email/verify", "/api/auth/email/verify/resend",
     }  # fmt: skip
+
+
+def test_of_several_who_ask_for_the_document_first_everyone_gets_it():
+    script = """
+import os, sys, threading
+os.environ["DJANGO_SETTINGS_MODULE"] = "authproject.settings"
+import django
+django.setup()
+from api.schema import document
+sys.setswitchinterval(1e-6)
+together, got = threading.Barrier(8), []
+def ask():
+    together.wait()
+    got.append(len(document()["paths"]))
+askers = [threading.Thread(target=ask) for _ in range(8)]
+[asker.start() for asker in askers]
+[asker.join() for asker in askers]
+print(len(got))
+"""
+    # In a process of its own: the library remembers what it has loaded.
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+
+    assert told.stdout.strip() == "8", told.stderr
 
 
 def operations(document):
