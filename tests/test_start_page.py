@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.test import Client
 
 from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
@@ -299,9 +300,9 @@ def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, auth):
     assert client.post("/").content == nowhere.content
 
 
-@pytest.mark.parametrize("path", ["/", "/verify-email"])
-def test_another_method_is_refused_as_the_api_does(client, db, path):
-    answer = client.post(path)
+@pytest.mark.parametrize("path", ["/", "/verify-email", "/reset-password"])
+def test_another_method_is_refused_as_the_api_does(db, path):
+    answer = Client(enforce_csrf_checks=True).post(path)
 
     assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
 
