@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from accounts.identifiers import EMAIL_LENGTH
+from accounts.identifiers import EMAIL_LENGTH, normalize
 from api.schema import shown_as
 
 REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
@@ -32,6 +32,17 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("not_text")
         return data
+
+
+class EmailAddress(serializers.EmailField):
+    """An e-mail address, in whatever spelling a sign-up takes it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return it in the spelling that is stored.
+
+        Raises ValidationError.
+        """
+        return super().to_internal_value(normalize(data) if isinstance(data, str) else data)
 
 
 class NewPassword(Text):
@@ -149,7 +160,7 @@ class PasswordResetConfirmInput(serializers.Serializer[Any]):
 class EmailInput(serializers.Serializer[Any]):
     """What asks for a mail, to reset a password or to verify an address."""
 
-    email = serializers.EmailField(max_length=EMAIL_LENGTH)
+    email = EmailAddress(max_length=EMAIL_LENGTH)
 
 
 @shown_as(token=MAIL_TOKEN)

@@ -71,6 +71,14 @@ def test_the_mail_goes_to_the_address_that_is_stored(api, alice, mailoutbox):
     assert mailoutbox[0].to == ["alice@example.com"]
 
 
+@pytest.mark.parametrize("spelled", ["ＡＬＩＣＥ@example.com", "\u00a0alice＠example．com ", "Alice@Example.com"])
+def test_the_address_may_be_spelled_as_at_a_sign_up(api, alice, mailoutbox, spelled):
+    assert ask(api, spelled).status_code == 202
+    assert api.post("/api/auth/email/verify/resend", {"email": spelled}).status_code == 202
+
+    assert [letter.to for letter in mailoutbox] == [["alice@example.com"]] * 2
+
+
 def test_the_answer_is_the_same_for_an_unknown_address(api, alice, mailoutbox):
     known, unknown = ask(api), ask(api, "nobody@example.com")
 
