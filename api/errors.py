@@ -166,7 +166,9 @@ def _is_of_the_database(error: BaseException | None) -> bool:
 def _refusal(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
-        body["errors"] = {_camel(name): texts for name, texts in error.errors.items()}
+        # The message names the fields as well.
+        spelled = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
+        body |= {"message": spelled.message, "errors": spelled.errors}
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
     return Response(body, _status(error), headers=_headers(error))

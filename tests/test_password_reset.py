@@ -169,6 +169,7 @@ def test_a_weak_password_is_named_and_the_token_stays_good(api, token, assert_re
 
     assert_refused(answer, 400, "invalid_request")
     assert list(answer.json()["errors"]) == ["newPassword"]
+    assert answer.json()["message"].startswith("newPassword: ")
     assert confirm(api, token).status_code == 204
 
 
