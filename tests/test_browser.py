@@ -282,6 +282,9 @@ def test_the_page_of_a_reset_mail_takes_a_new_password(local, context, link):
     page.fill("input", "short")
     page.click("button")
     page.wait_for_selector("text=This password is too short")
+    field = page.locator("input:focus")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert field.get_attribute("aria-describedby") == page.locator("text=too short").get_attribute("id")
 
     page.fill("input", "another good one")
     page.click("button")

@@ -23,6 +23,8 @@ PHONE = {
 }
 LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
 AXE = "axe-core@4.14.1"
+# A reader that never met an element announces nothing when it comes with its text.
+IS_LEFT_OUT = "(one) => !one.checkVisibility()"
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,11 @@ class Visit:
 
     def text(self, element):
         return self.page.locator(f"#{element}").inner_text()
+
+    def description(self, field):
+        """Give what a screen reader adds to the field's name."""
+        ids = (field.get_attribute("aria-describedby") or "").split()
+        return " ".join(self.text(one) for one in ids if self.text(one))
 
     def has_focus(self, element):
         self.page.wait_for_function("(id) => document.activeElement.id === id", arg=element)
@@ -242,6 +249,63 @@ def test_what_is_wrong_is_said_and_marked_where_it_stands(visit):
     assert one.sees("This password is too short")
     assert one.page.get_attribute("#up-password", "aria-invalid") == "true"
     assert one.has_focus("up-password")
+
+
+@needs_chromium
+def test_what_is_wrong_is_read_out_with_the_field_and_gone_with_the_next_try(visit, registered):
+    one = visit(**DESK)
+    one.sign_in(registered, "wrong password")
+    assert one.sees("Invalid username or password!")
+    field = one.page.locator("#up-password")
+    field.fill("short")
+    one.page.get_by_label("E-mail address", exact=True).fill("someone@example.com")
+    one.page.get_by_label("Username", exact=True).fill("someone")
+    one.press("Create the account")
+    assert one.sees("This password is too short")
+    assert one.description(field) == (
+        "At least 8 characters; a few words are better than a few symbols. "
+        "This password is too short. It must contain at least 8 characters."
+    )
+
+    one.sign_in(registered)
+    one.sees(f"Hello, {registered}")
+    one.press("Sign out")
+    one.sees("You signed out.")
+
+    assert one.page.locator(".error").all_inner_texts() == ["", ""]
+    assert one.page.locator("input").evaluate_all("all => all.map((one) => one.value).join('')") == ""
+    assert field.get_attribute("aria-invalid") is None
+    assert one.description(field) == "At least 8 characters; a few words are better than a few symbols."
+
+
+@needs_chromium
+def test_a_press_that_fails_is_told_where_one_looks_until_the_next_press(visit, registered):
+    one = visit(**PHONE)
+    one.sign_in(registered)
+    one.sees(f"Hello, {registered}")
+    one.context.route("**/api/auth/refreshtoken", lambda route: route.abort())
+    one.page.get_by_role("button", name="Refresh now").scroll_into_view_if_needed()
+    one.press("Refresh now")
+    one.sees("The service cannot be reached. The session is kept.")
+
+    shown = one.page.locator("#notice").bounding_box()
+    assert shown["y"] >= 0
+    assert shown["y"] + shown["height"] <= PHONE["viewport"]["height"]
+    one.press("User")
+    assert one.sees("200: User Content.")
+    assert one.text("notice") == ""
+
+
+@needs_chromium
+@pytest.mark.parametrize("path", ["", "/reset-password", "/verify-email"])
+def test_what_is_to_be_announced_has_its_place_before_there_is_anything_to_say(visit, path):
+    one = visit(**DESK)
+    one.page.goto(one.origin + path)
+
+    places = one.page.locator("#notice, #outcome, [role=log]").all()
+
+    assert places
+    assert not any(place.evaluate(IS_LEFT_OUT) for place in places)
 
 
 @needs_chromium

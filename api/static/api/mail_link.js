@@ -8,12 +8,19 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 // The token need not stay in the address bar and the history.
 history.replaceState(null, "", location.pathname);
 
-function show(text) {
+function show(text, field = null) {
   outcome.textContent = text;
+  for (const input of form.querySelectorAll("input")) {
+    input.removeAttribute("aria-describedby");
+    input.setAttribute("aria-invalid", String(input === field));
+  }
+  field?.setAttribute("aria-describedby", outcome.id);
+  field?.focus();
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  show("");
   const body = JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) });
   try {
     const answer = await fetch(form.dataset.endpoint, {
@@ -28,7 +35,8 @@ form.addEventListener("submit", async (event) => {
       return;
     }
     const refusal = await answer.json();
-    show(Object.values(refusal.errors ?? {}).flat().join(" ") || refusal.message);
+    const [blamed] = Object.keys(refusal.errors ?? {});
+    show(Object.values(refusal.errors ?? {}).flat().join(" ") || refusal.message, form.elements[blamed]);
   } catch {
     show(form.dataset.failed);
   }

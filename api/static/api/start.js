@@ -17,6 +17,7 @@ const $ = (id) => document.getElementById(id);
 const auth = new AuthClient({ url: HERE, storage: localStorage, fetch: fetchAndLog });
 let shown = null; // the session that stands on the page
 let generations = []; // the refresh tokens that this page has seen, oldest first
+let told; // the failure that stands in the notice already
 
 // What happened
 
@@ -49,10 +50,26 @@ async function fetchAndLog(request) {
 function notice(text, isBad = false) {
   $("notice").textContent = text;
   $("notice").className = isBad ? "notice bad" : "notice";
-  $("notice").hidden = !text;
 }
 
 // Forms
+
+/** Have a screen reader say a form's error with the fields that it is about, after their hints. */
+function tieError(form, fields) {
+  const { id } = form.querySelector(".error");
+  for (const input of form.querySelectorAll("input")) {
+    const hints = (input.getAttribute("aria-describedby") ?? "").split(" ").filter((hint) => hint && hint !== id);
+    const said = fields.includes(input) ? [...hints, id] : hints;
+    if (said.length) input.setAttribute("aria-describedby", said.join(" "));
+    else input.removeAttribute("aria-describedby");
+  }
+}
+
+function forgetError(form) {
+  form.querySelector(".error").textContent = "";
+  for (const input of form.querySelectorAll("input")) input.removeAttribute("aria-invalid");
+  tieError(form, []);
+}
 
 function onSubmit(form, act) {
   const error = form.querySelector(".error");
@@ -60,8 +77,7 @@ function onSubmit(form, act) {
     event.preventDefault();
     const button = form.querySelector("button");
     if (button.hasAttribute("aria-busy")) return;
-    error.textContent = "";
-    for (const input of form.querySelectorAll("input")) input.removeAttribute("aria-invalid");
+    forgetError(form);
     const empty = form.querySelector("input:invalid");
     try {
       if (empty)
@@ -71,7 +87,6 @@ function onSubmit(form, act) {
         });
       button.setAttribute("aria-busy", "true");
       await act(Object.fromEntries(new FormData(form)));
-      form.reset();
     } catch (refusal) {
       const fields = Object.keys(refusal.errors ?? {})
         .map((name) => form.elements[name])
@@ -81,7 +96,9 @@ function onSubmit(form, act) {
         Object.values(refusal.errors ?? {})
           .flat()
           .join(" ") || refusal.message;
-      (fields[0] ?? form.querySelector("input")).focus();
+      const blamed = fields.length ? fields : [form.querySelector("input")];
+      tieError(form, blamed);
+      blamed[0].focus();
     } finally {
       button.removeAttribute("aria-busy");
     }
@@ -100,12 +117,13 @@ onSubmit($("sign-up"), async (fields) => {
 
 /** Do something on a press, and show what it is refused with. */
 function onPress(id, act) {
-  $(id).addEventListener("click", (event) =>
+  $(id).addEventListener("click", (event) => {
+    notice("");
     act(event).catch((error) => {
       if (!(error instanceof AuthError)) throw error;
-      if (shown) notice(error.message, true);
-    }),
-  );
+      if (shown && error !== told) notice(error.message, true);
+    });
+  });
 }
 
 onPress("sign-out", () => auth.signOut());
@@ -209,18 +227,23 @@ async function showSessions() {
 }
 
 async function endSession(id) {
+  notice("");
   try {
     await auth.call("DELETE", `auth/sessions/${id}`);
     await showSessions(); // Was it this one, this refresh is refused, and the client notices.
     $("sessions-title").focus();
   } catch (error) {
-    if (shown) notice(error.message, true);
+    if (shown && error !== told) notice(error.message, true);
   }
 }
 
 // What the client tells
 
 auth.addEventListener("signedin", async ({ detail }) => {
+  for (const form of document.forms) {
+    form.reset();
+    forgetError(form);
+  }
   show(await auth.session());
   $("who").focus();
   log(`${detail.user.username} is signed in`);
@@ -231,9 +254,10 @@ auth.addEventListener("refreshed", async () => {
   show(session);
   if (session) log(`Refreshed: generation ${refreshParts(session.refreshToken).generation}`);
 });
-auth.addEventListener("refreshfailed", ({ detail }) =>
-  notice(`${detail.error.message} The session is kept.`, true),
-);
+auth.addEventListener("refreshfailed", ({ detail }) => {
+  told = detail.error;
+  notice(`${told.message} The session is kept.`, true);
+});
 auth.addEventListener("signedout", ({ detail }) => {
   const isOwn = detail.reason.startsWith("signed_out");
   show(null);
