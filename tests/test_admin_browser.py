@@ -67,3 +67,28 @@ def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page)
     page.click("[name=confirmed]")
 
     assert "1 sessions of alice were revoked." in page.inner_text(".messagelist")
+
+
+def are_apart(page):
+    heading, buttons = (page.locator(one).first.bounding_box() for one in ("#content h2", ".object-tools"))
+    return heading["y"] + heading["height"] <= buttons["y"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_buttons_of_a_page_lie_upon_no_name_of_any_length(server, page, width):
+    name = "someone-whose-parents-could-not-agree"
+    server.sign_in(name)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"http://localhost:{server.port}/admin/accounts/refreshtoken/?q={name}")
+    sign_in(page)
+    page.click("#result_list th a")
+    assert are_apart(page)
+    page.click(f".object-tools a:text-is('{name}')")
+    assert are_apart(page)
+
+
+def test_the_filter_by_user_says_what_it_is_while_nobody_is_chosen(server, page):
+    page.goto(f"http://localhost:{server.port}/admin/accounts/refreshtoken/")
+    sign_in(page)
+
+    page.get_by_role("combobox", name="anyone").wait_for()

@@ -17,6 +17,14 @@ from accounts.models import User
 _LONGEST_ID = 18  # digits, which any database takes for a bigint
 
 
+class _Completing(AutocompleteSelect):
+    """Says what it means while nobody is chosen, which is all that a screen reader has for a name."""
+
+    def build_attrs(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Add it."""
+        return {**super().build_attrs(*args, **options), "data-placeholder": "anyone"}
+
+
 class UserFilter(admin.SimpleListFilter):
     """Chooses one user by the beginning of the username or e-mail address; `column` refers to the user."""
 
@@ -54,7 +62,7 @@ class UserFilter(admin.SimpleListFilter):
 
     def widget(self) -> SafeString:
         """Render the field that completes a name."""
-        widget = AutocompleteSelect(self.reference, self.admin_site)
+        widget = _Completing(self.reference, self.admin_site)
         field = forms.ModelChoiceField(User.objects.all(), widget=widget)
         rendered: SafeString = field.widget.render(self.parameter_name, self.value())
         return rendered
