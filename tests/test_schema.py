@@ -120,6 +120,10 @@ def test_the_page_loads_nothing_from_elsewhere(api):
     assert all(address.startswith("/") for address in loaded)
 
 
+def test_the_page_says_in_which_language_it_is(api):
+    assert '<html lang="en">' in api.get("/api/docs").content.decode()
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/healthz/", "/readyz/"])
 def test_health_is_told(api, path):
     assert api.get(path).json() == {"status": "ok"}

@@ -85,6 +85,7 @@ class Docs(PublicView, SpectacularSwaggerSplitView):
     """The page of the OpenAPI document; it loads nothing from elsewhere, and runs no script but from files."""
 
     renderer_classes = [TemplateHTMLRenderer]
+    template_name = "api/docs.html"  # the library's own does not say in which language it is
 
 
 class Liveness(PublicView):
