@@ -128,9 +128,14 @@ def _hand_over(message: EmailMultiAlternatives) -> None:
 
 
 def _origin_of(entry: Activity) -> dict[str, Any]:
-    """Give the words for when and where something happened; of an administrator no address is told."""
+    """Give the words for when and where something happened; of an administrator no address is told.
+
+    A command has no device: to name it an unknown one would frighten people.
+    """
     if entry.is_by_administrator:
         return {"at": entry.at, "by_administrator": True}
+    if not entry.address and not entry.user_agent:
+        return {"at": entry.at}
     return {"at": entry.at, "address": entry.address, "device": devices.well_known_name_of(entry.user_agent)}
 
 

@@ -5,6 +5,7 @@ from threading import Event, get_ident
 
 import pytest
 from django.core import mail as django_mail
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone, translation
 
@@ -68,6 +69,15 @@ def test_of_devices_the_well_known_are_named(mailoutbox):
 
     assert "0900" not in mailoutbox[0].body
     assert "Device: Unknown device" in mailoutbox[0].body
+
+
+def test_what_a_command_did_names_no_device(mailoutbox):
+    make_user("alice")
+    call_command("grantrole", "alice", "admin")
+
+    assert "You were given: admin" in mailoutbox[-1].body
+    assert "Time:" in mailoutbox[-1].body
+    assert "Device" not in mailoutbox[-1].body
 
 
 def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_they_are_about(clock, mailoutbox):
