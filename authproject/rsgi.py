@@ -59,6 +59,12 @@ _hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
 _ASKS_NO_DATABASE = ("/healthz", "/.well-known/")
 _apart = ThreadPoolExecutor(1, thread_name_prefix="apart")
 
+# A header beyond ASCII is named by the server, its value kept back. A token that nobody can read is a wrong one.
+_UNREADABLE = (
+    ("authorization", "HTTP_AUTHORIZATION", "Bearer \xff"),
+    ("x-access-token", "HTTP_X_ACCESS_TOKEN", "\xff"),
+)
+
 
 class Answer(NamedTuple):
     """What the application answers."""
@@ -81,7 +87,7 @@ class Refused(Exception):
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
     """Answer one request."""
-    cut_off(settings.PORT)
+    cut_off(scope.server.rpartition(":")[2])
     try:
         _refuse_malformed(scope)
         answer = await _ask(environ_of(scope, await _body(scope, protocol)))
@@ -160,6 +166,9 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     environ |= _headers(scope.headers.items())
+    for name, key, unreadable in _UNREADABLE:
+        if name in scope.headers:
+            environ.setdefault(key, unreadable)
     if scope.authority is not None:
         environ["HTTP_HOST"] = scope.authority  # RFC 9112 section 3.2.2: it counts, and Host does not
     return environ

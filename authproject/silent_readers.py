@@ -17,12 +17,12 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 @cache
-def cut_off(port: int) -> None:
+def cut_off(port: str) -> None:
     """Tell the sockets of this process that belong to a port; once, for it is asked with each request."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
     if option is None:
         return
-    for one in _sockets_at(port):
+    for one in _sockets_at(int(port)):
         one.setsockopt(socket.IPPROTO_TCP, option, READ_TIMEOUT * 1000)
 
 

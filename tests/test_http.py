@@ -452,3 +452,13 @@ def test_an_origin_of_the_list_is_named_and_never_a_star(server):
 def test_pages_and_health_are_nobody_elses_to_read(server):
     for path in (b"/admin/login/", b"/healthz", b"/readyz", b"/reset-password"):
         assert "access-control-allow-origin" not in get(server, path, b"Origin: http://localhost:8081\r\n").headers
+
+
+@pytest.mark.parametrize(
+    "header", [b"Authorization: Bearer \xff", b"x-access-token: \xc3\xa9", b"Authorization: \xff"]
+)
+def test_a_token_that_is_no_ascii_is_a_wrong_one_and_not_a_missing_one(server, header):
+    refused = ask(server, b"GET /api/test/user HTTP/1.1\r\n", HEAD, header, b"\r\n\r\n")
+
+    assert (refused.status, refused.code) == (401, "token_invalid")
+    assert 'error="invalid_token"' in refused.headers["www-authenticate"]
