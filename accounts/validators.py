@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,7 @@ COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "mod
 """Words that stand for a password or a role wherever people sign in."""
 
 _SHORTEST_WORD = 4  # below, words are parts of too many others
+_FEWEST_OTHERS = 3  # characters beside common words; the commonest of those passwords are in Django's list
 _STAND_INS = str.maketrans("013457@$!", "oieastasi")
 _DIGEST_LENGTH = 40
 
@@ -42,27 +44,33 @@ class MaximumLengthValidator:
 class ContextWordsValidator:
     """Refuses passwords that are little else than words which anybody would guess here.
 
-    Such words count for nothing: what is left without them must be as long as any password. They are the parts of
-    the service's own names and addresses (AUTH_AUDIENCE, AUTH_ISSUER, PUBLIC_URL, AUTH_COOKIE_DOMAIN), the roles
-    of AUTH_SIGNUP_ROLES, and COMMON_WORDS, in any case and with the usual digits for letters.
+    The names of this service count for nothing: what is left without them must be as long as any password. They
+    are the parts of AUTH_AUDIENCE, AUTH_ISSUER, PUBLIC_URL and AUTH_COOKIE_DOMAIN. COMMON_WORDS and the roles of
+    AUTH_SIGNUP_ROLES are in many a password that is not bad: there something must be beside them. All are taken in
+    any case and with the usual digits for letters.
     """
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where too little is left."""
-        plain = _plain(password[:PASSWORD_LENGTH])
-        left = plain
-        for word in context_words(auth_settings()):
-            left = left.replace(word, "")
-        if left != plain and len(left) < SHORTEST_PASSWORD:
+        settings, plain = auth_settings(), _plain(password[:PASSWORD_LENGTH])
+        without_names = _without(service_names(settings), plain)
+        without_any = _without(common_words(settings), without_names)
+        if without_names != plain and len(without_names) < SHORTEST_PASSWORD:
             raise ValidationError(
-                f"This password is easily guessed here. Without words like the names of this service it must "
-                f"contain at least {SHORTEST_PASSWORD} characters.",
+                f"This password is easily guessed here. Without the names of this service it must contain at "
+                f"least {SHORTEST_PASSWORD} characters.",
+                code="password_of_context_words",
+            )
+        if without_any != plain and len(without_any) < _FEWEST_OTHERS:
+            raise ValidationError(
+                f"This password is easily guessed here. Beside words like password, admin and user it must "
+                f"contain at least {_FEWEST_OTHERS} characters.",
                 code="password_of_context_words",
             )
 
     def get_help_text(self) -> str:
         """Say the rule to a person."""
-        return "In your password, words like the names of this service count for nothing."
+        return "In your password, the names of this service count for nothing, and words like password for little."
 
 
 class BreachedPasswordValidator:
@@ -91,14 +99,28 @@ class BreachedPasswordValidator:
 
 
 @lru_cache(maxsize=8)
-def context_words(settings: AuthSettings) -> tuple[str, ...]:
-    """List the words that count for nothing, the longest first."""
+def service_names(settings: AuthSettings) -> tuple[str, ...]:
+    """List the parts of the service's names and addresses."""
     names = " ".join((settings.issuer, settings.public_url, settings.cookie_domain, *settings.audience))
-    found = {part for part in re.split(r"[\W_]+", names) if not part.isdigit()}
-    parts = {_plain(part) for part in (*found, *settings.signup_roles, *COMMON_WORDS)}
-    return tuple(
-        sorted((part for part in parts if len(part) >= _SHORTEST_WORD), key=lambda part: (-len(part), part))
-    )
+    return _words(part for part in re.split(r"[\W_]+", names) if not part.isdigit())
+
+
+@lru_cache(maxsize=8)
+def common_words(settings: AuthSettings) -> tuple[str, ...]:
+    """List the words that stand for a password or a role."""
+    return _words((*settings.signup_roles, *COMMON_WORDS))
+
+
+def _words(found: Iterable[str]) -> tuple[str, ...]:
+    """Give them plain, the longest first: some are parts of others."""
+    long_enough = {word for word in map(_plain, found) if len(word) >= _SHORTEST_WORD}
+    return tuple(sorted(long_enough, key=lambda word: (-len(word), word)))
+
+
+def _without(words: tuple[str, ...], plain: str) -> str:
+    for word in words:
+        plain = plain.replace(word, "")
+    return plain
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from accounts.conf import auth_settings
 from accounts.defaults import SHORTEST_PASSWORD
 from accounts.models import User
-from accounts.validators import COMMON_WORDS, BreachedPasswordValidator, context_words
+from accounts.validators import COMMON_WORDS, BreachedPasswordValidator, common_words, service_names
 from tests.factories import PASSWORD, make_user
 
 
@@ -109,14 +109,17 @@ def test_an_upgrade_does_not_undo_a_change_of_password_made_meanwhile():
         ("orders2026!", False),
         ("0rders-0rders-1", False),
         ("ExampleShop7", False),
-        ("P4ssw0rd4711", False),
-        ("moderator!!1", False),
+        ("P4ssw0rd47", False),
+        ("moderator!1", False),
+        ("AdminPasswd!", False),
+        ("P4ssw0rd4711", True),
+        ("moderator!!1", True),
         ("orders of magnitude", True),
         ("my exampleshop kettle", True),
         ("trombone8000", True),
     ],
 )
-def test_words_that_anybody_would_guess_here_count_for_nothing(api, auth, password, does):
+def test_words_that_anybody_would_guess_here_are_no_password(api, auth, password, does):
     auth(audience=("auth", "orders"), public_url="https://auth.exampleshop.com:8000")
 
     answer = api.sign_up("alice", password)
@@ -133,9 +136,8 @@ def test_every_word_of_the_documented_list_is_known(auth):
         signup_roles=("editor",),
     )
 
-    words = set(context_words(auth_settings()))
-
-    assert {"orders", "issuer", "company", "example", "editor", *COMMON_WORDS} <= words
+    assert {"orders", "issuer", "company", "example"} <= set(service_names(auth_settings()))
+    assert {"editor", *COMMON_WORDS} <= set(common_words(auth_settings()))
 
 
 @pytest.fixture
