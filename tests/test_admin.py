@@ -228,7 +228,7 @@ def test_purging_a_selection_deletes_those_that_have_expired(site, states):
 
     answer = site.post(SESSIONS, everything, follow=True)
 
-    assert b"1 expired sessions were deleted" in answer.content
+    assert b"1 expired session was deleted" in answer.content
     assert set(RefreshToken.objects.values_list("pk", flat=True)) == set(states.values()) - {states["expired"]}
 
 
@@ -255,7 +255,7 @@ def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
 
 
 @pytest.mark.parametrize(
-    ("button", "done"), [("revoke", "1 sessions of alice were revoked."), ("reset", " has no password now")]
+    ("button", "done"), [("revoke", "1 session of alice was revoked."), ("reset", " has no password now")]
 )
 def test_a_user_s_buttons_ask_first(site, button, done):
     signed_in = SignedIn(make_user("alice").username)

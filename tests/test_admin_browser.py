@@ -66,7 +66,7 @@ def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page)
     page.click("[value='Revoke all sessions']")
     page.click("[name=confirmed]")
 
-    assert "1 sessions of alice were revoked." in page.inner_text(".messagelist")
+    assert "1 session of alice was revoked." in page.inner_text(".messagelist")
 
 
 def are_apart(page):

@@ -30,12 +30,19 @@ def asks_first(question: str) -> Callable[[_Action], _Action]:
             if "confirmed" in request.POST:
                 return act(self, request, queryset)
             title = self.get_actions(request)[act.__name__][2]
-            chosen = f"{counted(queryset)} {self.opts.verbose_name_plural}"
+            number = counted(queryset)
+            noun = self.opts.verbose_name if number == "1" else self.opts.verbose_name_plural
+            chosen = f"{number} {noun}"
             return question_page(request, title, chosen, question, back=request.get_full_path())
 
         return ask
 
     return decorate
+
+
+def told(count: int, one: str, more: str, *names: object) -> str:
+    """Say what was done to how many: `one` for one of them, else `more`."""
+    return (one if count == 1 else more).format(count, *names)
 
 
 def question_page(request: HttpRequest, title: str, chosen: object, question: str, *, back: str) -> HttpResponse:

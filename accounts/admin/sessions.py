@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts import devices, purge, sessions
-from accounts.admin.lists import asks_first
+from accounts.admin.lists import asks_first, told
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
@@ -152,9 +152,8 @@ class SessionAdmin(ByUserAdmin):
         for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
             self.log_change(request, session, "Revoked.")
         count = sessions.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
-        self.message_user(
-            request, f"{count} sessions were revoked; the others were over already.", messages.SUCCESS
-        )
+        were = told(count, "{} session was", "{} sessions were")
+        self.message_user(request, f"{were} revoked; what else was chosen was over already.", messages.SUCCESS)
 
     @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
     @asks_first("Those of them that have expired are deleted; whoever looks for them later finds nothing.")
@@ -162,7 +161,8 @@ class SessionAdmin(ByUserAdmin):
         """Delete them."""
         expired = queryset.expired(timezone.now())
         count = sum(purge.delete_in_batches(expired, _BATCH))
-        self.message_user(request, f"{count} expired sessions were deleted.", messages.SUCCESS)
+        were = told(count, "{} expired session was", "{} expired sessions were")
+        self.message_user(request, f"{were} deleted.", messages.SUCCESS)
 
     def get_search_results(
         self,

@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts import activation, leaving, passwords, profile, roles, sessions, verification
-from accounts.admin.lists import BoundedAdmin, asks_first, question_page
+from accounts.admin.lists import BoundedAdmin, asks_first, question_page, told
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.clients import Client
 from accounts.errors import EmailTaken, UsernameTaken
@@ -167,13 +167,15 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Refuse them from now on, and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
-        self.message_user(request, f"{count} users are deactivated; their sessions are over.", messages.SUCCESS)
+        one, more = "{} user is deactivated", "{} users are deactivated"
+        self.message_user(request, f"{told(count, one, more)}; no session goes on.", messages.SUCCESS)
 
     @admin.action(description="Activate the selected users", permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Let them sign in again."""
         count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
-        self.message_user(request, f"{count} users may sign in again.", messages.SUCCESS)
+        who = told(count, "{} user", "{} users")
+        self.message_user(request, f"{who} may sign in again.", messages.SUCCESS)
 
     @admin.action(description="Force a password reset of the selected users", permissions=["change"])
     @asks_first(_RESET)
@@ -181,23 +183,25 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
         active = queryset.filter(is_active=True)
         count = self._change_each(request, active, passwords.force_reset, "Forced a password reset.")
-        self.message_user(
-            request, f"{count} users have no password now, and a mail to choose one.", messages.SUCCESS
-        )
+        have = told(count, "{} user has", "{} users have")
+        self.message_user(request, f"{have} no password now, and a mail to choose one.", messages.SUCCESS)
 
     @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
     @asks_first(_REVOCATION)
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End them now."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
-        self.message_user(request, f"The sessions of {count} users are over.", messages.SUCCESS)
+        self.message_user(
+            request, f"The sessions of {told(count, '{} user', '{} users')} are over.", messages.SUCCESS
+        )
 
     @admin.action(description="Take the addresses of the selected users for verified", permissions=["change"])
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Vouch for them."""
         unverified = queryset.filter(email_verified_at=None)
         count = self._change_each(request, unverified, verification.vouch, "Vouched for the e-mail address.")
-        self.message_user(request, f"The addresses of {count} users are verified now.", messages.SUCCESS)
+        are = told(count, "The address of {} user is", "The addresses of {} users are")
+        self.message_user(request, f"{are} verified now.", messages.SUCCESS)
 
     def _change_each(
         self, request: HttpRequest, users: QuerySet[User], act: Callable[..., object], what: str
@@ -226,7 +230,8 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             return question_page(request, "Revoke all sessions", user, _REVOCATION, back=_page_of(user))
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
-        self.message_user(request, f"{count} sessions of {user} were revoked.", messages.SUCCESS)
+        were = told(count, "{} session of {} was", "{} sessions of {} were", user)
+        self.message_user(request, f"{were} revoked.", messages.SUCCESS)
         return HttpResponseRedirect(_page_of(user))
 
     def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
