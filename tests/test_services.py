@@ -275,6 +275,13 @@ class TestDiscovery:
             "http://testserver/.well-known/jwks.json",
         )
 
+    def test_no_header_says_where_the_endpoints_are_once_that_is_set(self, api, auth):
+        auth(issuer="our-own", public_url="https://auth.example.com")
+
+        metadata = api.get("/.well-known/oauth-authorization-server", Host="localhost:666").json()
+
+        assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
+
     def test_an_issuer_with_a_path_is_found_where_rfc_8414_puts_it(self, api):
         assert api.get("/.well-known/oauth-authorization-server/auth").status_code == 200
 

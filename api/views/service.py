@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import access_tokens
+from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from accounts.guess_counters import counters
 from accounts.key_ring import key_ring
@@ -49,11 +50,8 @@ class Metadata(PublicView):
     def get(self, request: Request) -> Response:
         """Return the authorization server metadata (RFC 8414 section 2)."""
         issuer = access_tokens.issuer()
-        base = (
-            issuer.rstrip("/")
-            if issuer.startswith(("https://", "http://"))
-            else request.build_absolute_uri("/")[:-1]
-        )
+        own = issuer if issuer.startswith(("https://", "http://")) else auth_settings().public_url
+        base = (own or request.build_absolute_uri("/")).rstrip("/")
         methods = ["client_secret_basic", "client_secret_post"]
         metadata = {
             "issuer": issuer,
