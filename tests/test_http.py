@@ -462,3 +462,11 @@ def test_a_token_that_is_no_ascii_is_a_wrong_one_and_not_a_missing_one(server, h
 
     assert (refused.status, refused.code) == (401, "token_invalid")
     assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+
+
+def test_a_cookie_beyond_ascii_hides_those_that_come_with_it(server):
+    token = server.post("/api/auth/signin", sign_up(server, "cookie"))[1]["accessToken"].encode()
+    cookie = b"Cookie: __Host-access=" + token
+
+    assert get(server, b"/api/test/user", cookie + b"\r\n").status == 200
+    assert get(server, b"/api/test/user", cookie + b"; name=Jos\xc3\xa9\r\n").code == "token_missing"
