@@ -7,7 +7,6 @@ own: what a listening socket is told holds for each connection that comes in by 
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,19 +18,17 @@ _DESCRIPTORS = Path("/proc/self/fd")
 @cache
 def cut_off(port: str) -> None:
     """Tell the sockets of this process that belong to a port; once, for it is asked with each request."""
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
-    if option is None:
-        return
-    for one in _sockets_at(int(port)):
-        one.setsockopt(socket.IPPROTO_TCP, option, READ_TIMEOUT * 1000)
-
-
-def _sockets_at(port: int) -> Iterator[socket.socket]:
-    for name in [entry.name for entry in _DESCRIPTORS.iterdir()] if _DESCRIPTORS.is_dir() else []:
+    if not hasattr(socket, "TCP_USER_TIMEOUT") or not _DESCRIPTORS.is_dir():
+        return  # no Linux
+    for name in [entry.name for entry in _DESCRIPTORS.iterdir()]:
         with contextlib.suppress(OSError):  # no socket, or closed since
-            found = socket.socket(fileno=int(name))
-            try:
-                if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] == port:
-                    yield found
-            finally:
-                found.detach()  # it is the server's
+            _tell(int(name), int(port))
+
+
+def _tell(descriptor: int, port: int) -> None:
+    found = socket.socket(fileno=descriptor)
+    try:
+        if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] == port:
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_TIMEOUT * 1000)
+    finally:
+        found.detach()  # it is the server's
