@@ -25,6 +25,10 @@ LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
 AXE = "axe-core@4.14.1"
 # A reader that never met an element announces nothing when it comes with its text.
 IS_LEFT_OUT = "(one) => !one.checkVisibility()"
+IS_BENEATH_THE_NOTICE = """() => {
+  const [one, notice] = [document.activeElement, document.querySelector("#notice")].map((it) => it.getBoundingClientRect());
+  return one.top < notice.bottom && one.bottom > notice.top;
+}"""
 
 
 @pytest.fixture(autouse=True)
@@ -294,6 +298,21 @@ def test_a_press_that_fails_is_told_where_one_looks_until_the_next_press(visit, 
     one.press("User")
     assert one.sees("200: User Content.")
     assert one.text("notice") == ""
+
+
+@needs_chromium
+def test_what_the_keyboard_comes_to_does_not_lie_beneath_the_notice(visit, name):
+    one = visit(**PHONE)
+    one.sign_up(name)
+    one.sees("The account is made")
+    one.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    one.page.get_by_role("button", name="Admin", exact=True).focus()
+    come_to = []
+
+    while "sign-out" not in come_to:
+        one.page.keyboard.press("Shift+Tab")
+        come_to.append(one.page.evaluate("document.activeElement.id"))
+        assert not one.page.evaluate(IS_BENEATH_THE_NOTICE), come_to
 
 
 @needs_chromium

@@ -50,6 +50,8 @@ async function fetchAndLog(request) {
 function notice(text, isBad = false) {
   $("notice").textContent = text;
   $("notice").className = isBad ? "notice bad" : "notice";
+  // It stays in sight, and what the keyboard comes to is not to lie beneath it.
+  document.documentElement.style.scrollPaddingTop = `${$("notice").offsetHeight + 16}px`;
 }
 
 // Forms
