@@ -316,6 +316,21 @@ def test_what_the_keyboard_comes_to_does_not_lie_beneath_the_notice(visit, name)
 
 
 @needs_chromium
+def test_each_press_that_fails_is_told_although_the_service_is_not_asked_again(visit, registered):
+    one = visit(**DESK)
+    one.sign_in(registered)
+    one.sees(f"Hello, {registered}")
+    down = {"status": 503, "headers": {"Retry-After": "60"}, "json": {"message": "Down.", "code": "unavailable"}}
+    one.context.route("**/api/auth/refreshtoken", lambda route: route.fulfill(**down))
+    one.press("Refresh now")
+    one.sees("Down. The session is kept.")
+
+    one.press("Refresh now")
+
+    assert one.sees("Down.")
+
+
+@needs_chromium
 @pytest.mark.parametrize("path", ["", "/reset-password", "/verify-email"])
 def test_what_is_to_be_announced_has_its_place_before_there_is_anything_to_say(visit, path):
     one = visit(**DESK)

@@ -52,6 +52,7 @@ function notice(text, isBad = false) {
   $("notice").className = isBad ? "notice bad" : "notice";
   // It stays in sight, and what the keyboard comes to is not to lie beneath it.
   document.documentElement.style.scrollPaddingTop = `${$("notice").offsetHeight + 16}px`;
+  told = undefined;
 }
 
 // Forms
@@ -257,8 +258,8 @@ auth.addEventListener("refreshed", async () => {
   if (session) log(`Refreshed: generation ${refreshParts(session.refreshToken).generation}`);
 });
 auth.addEventListener("refreshfailed", ({ detail }) => {
+  notice(`${detail.error.message} The session is kept.`, true);
   told = detail.error;
-  notice(`${told.message} The session is kept.`, true);
 });
 auth.addEventListener("signedout", ({ detail }) => {
   const isOwn = detail.reason.startsWith("signed_out");
