@@ -1,8 +1,8 @@
 """Lists that stay usable at any number of rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import BadRequest, ValidationError
@@ -79,6 +79,9 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
     list_max_show_all = 0
     ordering = ("-pk",)
     sortable_by = ()
+
+    class Media:
+        css: ClassVar[dict[str, Sequence[str]]] = {"all": ["accounts/admin.css"]}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or run an action on a selection; refuse a selection or query that names nothing.
