@@ -1,8 +1,11 @@
 from importlib import import_module
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 from accounts.conf import auth_settings
+
+ADMIN_MODULES = ("activity", "services", "sessions", "users")
+"""The modules of `accounts.admin` that register a model."""
 
 
 class AccountsConfig(AppConfig):
@@ -11,6 +14,12 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Refuse to start with a wrong setting."""
+        """Load the settings, the system checks and, where the admin is installed, its pages.
+
+        Raises django.core.exceptions.ImproperlyConfigured for a wrong setting.
+        """
         import_module("accounts.checks")
         auth_settings()
+        if apps.is_installed("django.contrib.admin"):
+            for name in ADMIN_MODULES:
+                import_module(f"accounts.admin.{name}")

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.contrib.admin import site
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
 
-from accounts.admin_site import AuthAdminSite
+from accounts.admin.site import AuthAdminSite
 
-_BACKEND = "accounts.backends.CredentialsBackend"
+_BACKEND = "accounts.admin.backends.CredentialsBackend"
 
 
 @register

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
 
-from accounts.identifiers import comparison_key
+from accounts.values.identifiers import comparison_key
 
 
 def new_security_stamp() -> int:

@@ -9,10 +9,10 @@ from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
 from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
-from accounts import leaving
-from accounts.clients import NO_CLIENT
 from accounts.conf import auth_settings
 from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.users import deletion
+from accounts.values.clients import NO_CLIENT
 
 ORIGINS_ARE_KNOWN_FOR = timedelta(days=365)
 SIGN_UPS_MAY_BE_VERIFIED_FOR = timedelta(days=7)
@@ -53,7 +53,7 @@ def delete_abandoned_sign_ups(batch_size: int) -> Iterator[int]:
             # The condition once more, under a lock: one may have been verified since it was read.
             users = list(abandoned.filter(pk__in=batch).select_for_update())
             for user in users:
-                leaving.delete(user, NO_CLIENT)
+                deletion.delete(user, NO_CLIENT)
         yield len(users)
 
 

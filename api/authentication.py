@@ -7,11 +7,12 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import access_tokens, sessions
-from accounts.claims import AccessClaims
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, TokenMissing
 from accounts.models import User
+from accounts.sessions import lifecycle
+from accounts.tokens import access_tokens
+from accounts.tokens.claims import AccessClaims
 from api import cookies, csrf
 from api.errors import CHALLENGE
 
@@ -36,7 +37,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         if request.method not in csrf.SAFE_METHODS and rides_on_cookie(request):
             csrf.refuse_unproven(request)
         claims = access_tokens.verify(token, at=timezone.now())
-        return sessions.check(claims), claims
+        return lifecycle.check(claims), claims
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme for 401 answers."""

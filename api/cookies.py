@@ -10,10 +10,10 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access_tokens import AccessToken
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest
-from accounts.sessions import TokenPair
+from accounts.sessions.lifecycle import TokenPair
+from accounts.tokens.access_tokens import AccessToken
 
 REFRESH = "__Secure-refresh"
 REFRESH_PATH = "/api/auth"

@@ -21,7 +21,6 @@ from rest_framework.exceptions import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.clients import Client
 from accounts.conf import auth_settings
 from accounts.errors import (
     AuthError,
@@ -41,7 +40,8 @@ from accounts.errors import (
     Unavailable,
 )
 from accounts.errors import NotFound as NothingOfTheirs
-from accounts.events import Event, record
+from accounts.history.events import Event, record
+from accounts.values.clients import Client
 
 logger = logging.getLogger("api.errors")
 

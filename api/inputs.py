@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from accounts.identifiers import EMAIL_LENGTH, normalize
+from accounts.values.identifiers import EMAIL_LENGTH, normalize
 from api.schema import shown_as
 
 REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from accounts import devices, events
-from accounts.access_tokens import AccessToken
+from accounts.history import events
 from accounts.models import Activity, RefreshToken, User
-from accounts.sessions import TokenPair
+from accounts.sessions.lifecycle import TokenPair
+from accounts.tokens.access_tokens import AccessToken
+from accounts.values import devices
 from api.inputs import ACCESS_TOKEN, REFRESH_TOKEN
 from api.schema import shown_as
 

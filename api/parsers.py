@@ -8,7 +8,7 @@ from django.http import QueryDict
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from accounts import strict_json
+from accounts.tokens import strict_json
 from api.errors import PayloadTooLarge
 
 LONGEST_BODY = 64 * 1024

@@ -9,8 +9,8 @@ from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts import access_tokens
 from accounts.errors import RoleRequired
+from accounts.tokens import access_tokens
 from api.authentication import claims_of
 
 

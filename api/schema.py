@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
 from accounts.defaults import SHORTEST_PASSWORD
-from accounts.validators import PASSWORD_LENGTH
+from accounts.passwords.validators import PASSWORD_LENGTH
 from api.cookies import access_name
 
 _making = Lock()

@@ -26,8 +26,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.claims import AccessClaims, verify
 from accounts.errors import AuthError
+from accounts.tokens.claims import AccessClaims, verify
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from accounts.passwords import RESET_PAGE
-from accounts.verification import VERIFY_PAGE
+from accounts.users.email_verification import VERIFY_PAGE
+from accounts.users.passwords import RESET_PAGE
 from api.views import content, emails, pages, passwords, service, tokens
 from api.views.activity import ActivityList
 from api.views.me import Me

@@ -14,7 +14,7 @@ from django.conf.global_settings import LANGUAGES
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import AuthSettings, Limit, environment_name, wrong_setting
-from accounts.private_files import read_or_create
+from accounts.keys.private_files import read_or_create
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:

@@ -9,7 +9,7 @@ import time
 
 from argon2 import PasswordHasher
 
-from accounts.hashers import OwaspArgon2idHasher as Setting
+from accounts.passwords.hashers import OwaspArgon2idHasher as Setting
 
 
 def main(seconds: float) -> None:

@@ -30,7 +30,7 @@ import psutil
 import psycopg
 from django.conf import settings
 
-from accounts.refresh_tokens import RefreshSecret, encode
+from accounts.tokens.refresh_tokens import RefreshSecret, encode
 from benchmarks.filling import ROOT, SECRET_KEY, environment, make_database, manage, pin, populate, postgresql
 
 PASSWORD = "correct horse battery"

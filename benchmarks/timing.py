@@ -33,7 +33,7 @@ _RANDOM = secrets.SystemRandom()
 _FILL = """
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
-from accounts.identifiers import comparison_key
+from accounts.values.identifiers import comparison_key
 from accounts.models import User
 hashed = make_password({password!r})
 User.objects.bulk_create(

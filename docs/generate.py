@@ -270,7 +270,7 @@ def _errors() -> str:
 
 
 def _events() -> str:
-    from accounts.events import DESCRIPTIONS, LETTERS, Event  # noqa: PLC0415
+    from accounts.history.events import DESCRIPTIONS, LETTERS, Event  # noqa: PLC0415
 
     lines = [
         f"| `{event}` | {DESCRIPTIONS.get(event, '')} | {'yes' if event in LETTERS else ''} |" for event in Event

@@ -10,12 +10,12 @@ from django.db import connection
 from django.test import Client, override_settings
 from hypothesis import settings as hypothesis_settings
 
-from accounts import key_rotation
-from accounts.access_tokens import verify
-from accounts.background import Lane
-from accounts.claims import AccessClaims
 from accounts.conf import AuthSettings
+from accounts.history.background import Lane
+from accounts.keys import rotation as key_rotation
 from accounts.models import User
+from accounts.tokens.access_tokens import verify
+from accounts.tokens.claims import AccessClaims
 from tests.documented import DocumentedClient
 from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_administrator, make_user

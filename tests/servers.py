@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from accounts.key_schedule import RING
+from accounts.keys.schedule import RING
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.test import override_settings
 from hypothesis.stateful import RuleBasedStateMachine
 
-from accounts import access_tokens
 from accounts.models import User
+from accounts.tokens import access_tokens
 from tests.session_model import (
     ACCESS_LIFETIME,
     GRACE,

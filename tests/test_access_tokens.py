@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from accounts.key_ring import key_ring
+from accounts.keys.key_ring import key_ring
 from tests.conftest import SignedIn
 from tests.factories import make_user
 

@@ -5,9 +5,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import background, events, passwords
-from accounts.clients import NO_CLIENT
+from accounts.history import background, events
 from accounts.models import Activity, User
+from accounts.users import passwords
+from accounts.values.clients import NO_CLIENT
 from api import pagination
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user

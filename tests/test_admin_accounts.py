@@ -279,7 +279,7 @@ def test_users_are_filtered_by_their_filters(site, alice, query):
 
 
 def test_a_user_deleted_while_its_page_is_saved_is_no_fault(site, alice, monkeypatch):
-    from accounts.admin import UserAdmin  # noqa: PLC0415
+    from accounts.admin.users import UserAdmin  # noqa: PLC0415
 
     save_model = UserAdmin.save_model
 

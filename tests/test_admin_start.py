@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import admin_start
-from accounts.events import Event
+from accounts.admin import dashboard
+from accounts.history.events import Event
 from accounts.models import Activity, EndReason, RefreshToken
 from tests.conftest import SignedIn
 from tests.environment import ON_POSTGRESQL
@@ -66,7 +66,7 @@ def test_a_session_whose_owner_is_deactivated_is_not_counted_as_live(site):
     assert figures(site)["Live"][0] == "0"
 
 
-@pytest.mark.parametrize(("event", "label"), admin_start.OF_LAST_DAY.items(), ids=str)
+@pytest.mark.parametrize(("event", "label"), dashboard.OF_LAST_DAY.items(), ids=str)
 def test_the_first_page_tells_what_the_last_day_brought_and_leads_there(site, event, label):
     happened(event, ago=timedelta(days=1, seconds=1))
     recent = happened(event, 2, ago=timedelta(hours=23))
@@ -79,21 +79,21 @@ def test_the_first_page_tells_what_the_last_day_brought_and_leads_there(site, ev
 
 
 def test_figures_end_where_nobody_reads_them(site, monkeypatch):
-    monkeypatch.setattr(admin_start, "HIGHEST", 3)
+    monkeypatch.setattr(dashboard, "HIGHEST", 3)
     happened(Event.SIGN_IN_FAILED, 4)
     happened(Event.SESSION_REUSED, 3)
 
     shown = figures(site)
 
     assert shown["Failed sign-ins"][0] == "3+"
-    assert shown[admin_start.OF_LAST_DAY[Event.SESSION_REUSED]][0] == "3"
+    assert shown[dashboard.OF_LAST_DAY[Event.SESSION_REUSED]][0] == "3"
 
 
 def test_live_sessions_are_looked_for_among_so_many_and_no_more(site, monkeypatch):
     make_user("alice")
     ids = [SignedIn("alice").claims.session_id for _ in range(4)]
     RefreshToken.objects.filter(pk__in=ids[:2]).end(EndReason.SIGNED_OUT, at=timezone.now())
-    monkeypatch.setattr(admin_start, "_MOST_READ", 4)
+    monkeypatch.setattr(dashboard, "_MOST_READ", 4)
 
     assert figures(site)["Live"][0] == "2+"
 
@@ -116,7 +116,7 @@ def test_every_figure_is_read_from_an_index(administrator):
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        for rows in admin_start.figures(administrator).values():
+        for rows in dashboard.figures(administrator).values():
             list(rows)
 
     with connection.cursor() as cursor:
@@ -204,7 +204,7 @@ def _expired(user):
 
 
 def test_more_than_a_page_is_told_before_it_is_revoked(site, monkeypatch):
-    monkeypatch.setattr(admin_start, "HIGHEST", 2)
+    monkeypatch.setattr(dashboard, "HIGHEST", 2)
     make_user("alice")
     ids = [SignedIn("alice").claims.session_id for _ in range(3)]
     form = {"action": "revoke_selected", "select_across": "1", "_selected_action": [str(ids[0])]}

@@ -11,9 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HTTP = ("django.http", "django.views", "django.shortcuts", "django.urls", "django.middleware")
 DOMAIN = [
-    path
-    for path in sorted((ROOT / "accounts").rglob("*.py"))
-    if "admin" not in path.relative_to(ROOT).parts and not path.name.startswith("admin_")
+    path for path in sorted((ROOT / "accounts").rglob("*.py")) if "admin" not in path.relative_to(ROOT).parts
 ]
 
 

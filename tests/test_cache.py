@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 import redis
 
-from accounts import guessing
-from accounts.clients import Client
 from accounts.errors import Throttled
+from accounts.limits import attempts
+from accounts.values.clients import Client
 from tests.conftest import Api
 from tests.factories import PASSWORD, make_user
 from tests.threads import at_once
@@ -68,7 +68,7 @@ def test_sign_ins_that_succeed_are_not_counted(cache):
 
 def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(cache, clock, settings):
     somebody = Client("192.0.2.1", "")
-    late = guessing.count_sign_in(somebody, "1", is_known_network=False)
+    late = attempts.count_sign_in(somebody, "1", is_known_network=False)
     clock.advance(minutes=15)
     with redis.Redis.from_url(settings.GUESS_COUNTERS_URL) as client:
         client.flushdb()  # as at the end of the window, which Redis takes from a clock of its own
@@ -76,9 +76,9 @@ def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(cache
     late.give_back()
 
     for _ in range(10):
-        guessing.count_sign_in(somebody, "1", is_known_network=False)
+        attempts.count_sign_in(somebody, "1", is_known_network=False)
     with pytest.raises(Throttled):
-        guessing.count_sign_in(somebody, "1", is_known_network=False)
+        attempts.count_sign_in(somebody, "1", is_known_network=False)
 
 
 def test_nothing_is_counted_in_the_database(cache, django_assert_max_num_queries):

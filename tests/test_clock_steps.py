@@ -2,9 +2,10 @@
 
 import pytest
 
-from accounts import key_rotation, standing
-from accounts.key_ring import key_ring
+from accounts.keys import rotation as key_rotation
+from accounts.keys.key_ring import key_ring
 from accounts.models import RefreshToken
+from accounts.sessions import validity
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -91,8 +92,8 @@ def test_an_access_token_passes_no_longer_for_a_clock_that_is_set_back_after_it_
 @pytest.mark.parametrize("seconds", [-DAY, -1, HOUR])
 def test_the_lag_of_a_revocation_knows_no_clock_that_is_set(auth, clock, monkeypatch, assert_refused, seconds):
     now = [1000.0]
-    monkeypatch.setattr(standing, "monotonic", lambda: now[0])
-    standing._memory.cache_clear()
+    monkeypatch.setattr(validity, "monotonic", lambda: now[0])
+    validity._memory.cache_clear()
     auth(revocation_lag=60, access_token_lifetime=3 * DAY, refresh_token_lifetime=9 * DAY)
     signed_in = SignedIn(make_user().username)
     step(clock, DAY)
@@ -106,7 +107,7 @@ def test_the_lag_of_a_revocation_knows_no_clock_that_is_set(auth, clock, monkeyp
     assert signed_in.content().status_code == 200
     now[0] += 1
     assert_refused(signed_in.content(), 401, "token_revoked")
-    standing._memory.cache_clear()
+    validity._memory.cache_clear()
 
 
 def test_keys_that_a_clock_ahead_has_retired_verify_again_when_it_is_set_right(

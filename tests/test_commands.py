@@ -7,9 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from accounts import guessing, purge
-from accounts.clients import Client
+from accounts import purge
+from accounts.limits import attempts
 from accounts.models import GuessCount, KnownOrigin, RefreshToken, Role, User
+from accounts.values.clients import Client
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
@@ -170,9 +171,9 @@ class TestPurge:
 
     def test_spent_counters_go_too(self, clock):
         GuessCount.objects.all().delete()
-        guessing.count_for_address(Client("192.0.2.1", ""))
+        attempts.count_for_address(Client("192.0.2.1", ""))
         clock.advance(minutes=16)
-        guessing.count_for_address(Client("192.0.2.2", ""))
+        attempts.count_for_address(Client("192.0.2.2", ""))
 
         assert "1 counters whose window is over" in run("purge_expired_tokens")
         assert GuessCount.objects.count() == 1

@@ -6,10 +6,10 @@ from threading import Thread
 import pytest
 from django.core.management import call_command
 
-from accounts import mail_tokens, roles
-from accounts.mail_tokens import Purpose
 from accounts.models import Activity, RefreshToken, User
 from accounts.models.origins import KnownOriginQuerySet
+from accounts.users import mail_tokens, roles
+from accounts.users.mail_tokens import Purpose
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.threads import at_once

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.clients import Client
-from accounts.devices import UNKNOWN, name_of
+from accounts.values.clients import Client
+from accounts.values.devices import UNKNOWN, name_of
 
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 IPHONE = (

@@ -4,13 +4,13 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import mail_tokens
-from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
 from accounts.errors import MailTokenInvalid
-from accounts.mail_tokens import Purpose
 from accounts.models import User, UserQuerySet
-from accounts.registration import DECOY_DOMAIN
+from accounts.users import mail_tokens
+from accounts.users.mail_tokens import Purpose
+from accounts.users.registration import DECOY_DOMAIN
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 

@@ -5,9 +5,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import sessions
-from accounts.clients import NO_CLIENT
 from accounts.models import EndReason, RefreshToken
+from accounts.sessions import lifecycle
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -48,17 +48,17 @@ def test_whose_sessions_has_to_be_said(signed_in_users, arguments):
 
 
 def test_a_selection_larger_than_a_batch_is_ended_to_the_last(signed_in_users, monkeypatch):
-    monkeypatch.setattr(sessions, "_BATCH", 2)
+    monkeypatch.setattr(lifecycle, "_BATCH", 2)
 
-    assert sessions.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT) == 3
+    assert lifecycle.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT) == 3
     assert not RefreshToken.objects.filter(ended_at=None).exists()
 
 
 def test_a_batch_begins_where_the_one_before_ended(signed_in_users, monkeypatch):
-    monkeypatch.setattr(sessions, "_BATCH", 1)
+    monkeypatch.setattr(lifecycle, "_BATCH", 1)
     asked = []
-    monkeypatch.setattr(sessions, "record_ends", lambda batch, *_, **__: asked.extend(batch))
+    monkeypatch.setattr(lifecycle, "record_ends", lambda batch, *_, **__: asked.extend(batch))
 
-    sessions.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT)
+    lifecycle.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT)
 
     assert asked == sorted(asked)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from accounts.key_ring import key_ring
+from accounts.keys.key_ring import key_ring
 from tests.factories import PASSWORD
 from tests.forgeries import Forger, forgeries
 from tests.servers import Server, environment

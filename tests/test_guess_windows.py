@@ -2,10 +2,10 @@
 
 import pytest
 
-from accounts import guessing
-from accounts.clients import Client
 from accounts.errors import Throttled
+from accounts.limits import attempts
 from accounts.models import GuessCount
+from accounts.values.clients import Client
 from tests.conftest import Api
 from tests.factories import make_user
 
@@ -13,7 +13,7 @@ SOMEBODY = Client("192.0.2.1", "")
 
 
 def count():
-    return guessing.count_sign_in(SOMEBODY, "1", is_known_network=False)
+    return attempts.count_sign_in(SOMEBODY, "1", is_known_network=False)
 
 
 def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(clock):

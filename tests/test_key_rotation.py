@@ -10,11 +10,11 @@ import jwt
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import key_rotation
 from accounts.conf import ALGORITHMS
-from accounts.key_ring import key_ring
-from accounts.key_rotation import JWKS_MAX_AGE, PUBLISHED_BEFORE_SIGNING
-from accounts.key_schedule import RING
+from accounts.keys import rotation as key_rotation
+from accounts.keys.key_ring import key_ring
+from accounts.keys.rotation import JWKS_MAX_AGE, PUBLISHED_BEFORE_SIGNING
+from accounts.keys.schedule import RING
 from tests.conftest import SignedIn
 from tests.factories import make_user
 from tests.test_keys import forget, key_files, mount, p256

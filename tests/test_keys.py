@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts import key_ring as ring_module
-from accounts import key_rotation, keys
 from accounts.conf import ALGORITHMS, auth_settings
-from accounts.key_ring import key_ring
-from accounts.key_schedule import RING
-from accounts.keys import thumbprint
-from accounts.private_files import read_or_create
+from accounts.keys import key_ring as ring_module
+from accounts.keys import rotation as key_rotation
+from accounts.keys import signing_keys
+from accounts.keys.key_ring import key_ring
+from accounts.keys.private_files import read_or_create
+from accounts.keys.schedule import RING
+from accounts.keys.signing_keys import thumbprint
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -77,8 +78,8 @@ def test_the_owner_alone_can_read_them(folder):
 
 def test_a_start_that_takes_longer_than_a_second_is_no_fault(auth, tmp_path, clock, monkeypatch):
     auth(keys_dir=tmp_path / "keys")
-    make = keys.make
-    monkeypatch.setattr(keys, "make", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
+    make = signing_keys.make
+    monkeypatch.setattr(signing_keys, "make", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
     start = key_rotation.start
     monkeypatch.setattr(key_rotation, "start", lambda *arguments: (clock.advance(seconds=2), start(*arguments)))
 
@@ -105,21 +106,21 @@ def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
 
     ring = key_ring()
 
-    assert ring.signing == keys.read(folder / "b.pem")
+    assert ring.signing == signing_keys.read(folder / "b.pem")
     assert len(ring.verifying) == 2
     assert not (folder / RING).exists()
 
 
 def test_of_mounted_keys_of_several_algorithms_one_of_the_configured_signs(folder):
-    mount(folder, a=p256(), b=keys.make("EdDSA"))
+    mount(folder, a=p256(), b=signing_keys.make("EdDSA"))
 
-    assert key_ring().signing == keys.read(folder / "a.pem")
+    assert key_ring().signing == signing_keys.read(folder / "a.pem")
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
 def test_no_kid_looks_like_an_option_of_a_command(algorithm, monkeypatch):
     made = []
-    parse = keys.parse
+    parse = signing_keys.parse
 
     def with_a_hyphen_at_first(content, path):
         made.append(1)
@@ -127,8 +128,8 @@ def test_no_kid_looks_like_an_option_of_a_command(algorithm, monkeypatch):
         kid = key.kid.lstrip("-")  # one of 64 has one by itself
         return replace(key, kid=kid if len(made) > 3 else f"-{kid}")
 
-    monkeypatch.setattr(keys, "parse", with_a_hyphen_at_first)
-    keys.make(algorithm)
+    monkeypatch.setattr(signing_keys, "parse", with_a_hyphen_at_first)
+    signing_keys.make(algorithm)
 
     assert len(made) == 4
 
@@ -138,7 +139,7 @@ def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):
 
     ring = key_ring()
 
-    assert ring.signing == keys.read(folder / "a.pem")
+    assert ring.signing == signing_keys.read(folder / "a.pem")
     assert len(ring.jwks()["keys"]) == 2
 
 
@@ -157,7 +158,7 @@ def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, auth):
     ring = key_ring()
 
     assert ring.signing.algorithm == "EdDSA"
-    assert keys.read(folder / "a.pem").kid in ring.verifying
+    assert signing_keys.read(folder / "a.pem").kid in ring.verifying
 
 
 def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
@@ -481,4 +482,4 @@ def test_a_secret_on_disk_is_written_once(tmp_path):
 
 
 def test_a_new_rsa_key_has_128_bits_of_security(tmp_path):
-    assert keys.parse(keys.make("RS256"), tmp_path / "new.pem").public_key.key_size == 3072
+    assert signing_keys.parse(signing_keys.make("RS256"), tmp_path / "new.pem").public_key.key_size == 3072

@@ -9,9 +9,9 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone, translation
 
-from accounts import mail
-from accounts.background import Lane
-from accounts.mail import Letter
+from accounts.history import mail
+from accounts.history.background import Lane
+from accounts.history.mail import Letter
 from accounts.models import User
 from tests.factories import make_user
 
@@ -100,7 +100,7 @@ def test_the_owner_of_a_verified_address_is_told_everything(clock, mailoutbox):
 
 def test_a_job_begins_at_a_random_moment(lane, monkeypatch):
     slept = []
-    monkeypatch.setattr("accounts.background.time.sleep", slept.append)
+    monkeypatch.setattr("accounts.history.background.time.sleep", slept.append)
     lane._delay = 5
     for _ in range(2):
         lane._enqueue(int)

@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
-from accounts import importing
 from accounts.models import Activity, Role, User
+from accounts.users import importing
 from tests.conftest import Api
 from tests.factories import PASSWORD, make_user, password_hash
 from tests.servers import ROOT, Server, environment, free_port

@@ -10,7 +10,9 @@ from hypothesis import assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from accounts.identifiers import (
+from accounts.models import User
+from accounts.users.name_rules import problems
+from accounts.values.identifiers import (
     EMAIL_LENGTH,
     USERNAME_LENGTH,
     comparison_key,
@@ -18,8 +20,6 @@ from accounts.identifiers import (
     validate_email_address,
     validate_username,
 )
-from accounts.models import User
-from accounts.names import problems
 from tests.conftest import Api
 from tests.factories import make_user
 

@@ -17,8 +17,8 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from accounts import key_rotation
-from accounts.key_ring import key_ring
+from accounts.keys import rotation as key_rotation
+from accounts.keys.key_ring import key_ring
 from api.stateless import COOLDOWN, LONGEST_AGE, MAX_AGE, METADATA, IssuerKeys, IssuerUnavailable
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user

@@ -3,11 +3,13 @@
 import pytest
 from django.core.management import call_command
 
-from accounts import guessing, mail, mail_tokens, passwords
-from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
-from accounts.mail_tokens import Purpose
+from accounts.history import mail
+from accounts.limits import attempts
 from accounts.models import User
+from accounts.users import mail_tokens, passwords
+from accounts.users.mail_tokens import Purpose
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -89,7 +91,9 @@ def test_the_answer_is_the_same_for_an_unknown_address(api, alice, mailoutbox):
 
 def test_as_many_queries_are_made_before_the_answer(api, alice, monkeypatch, django_assert_num_queries):
     later = []
-    monkeypatch.setattr("accounts.background.Lane.after_commit", lambda self, job, *arguments: later.append(job))
+    monkeypatch.setattr(
+        "accounts.history.background.Lane.after_commit", lambda self, job, *arguments: later.append(job)
+    )
 
     for address in ("alice@example.com", "nobody@example.com"):
         with django_assert_num_queries(3):
@@ -262,7 +266,7 @@ def test_nothing_of_a_token_is_stored(api, token):
 
     rows = [row for model in apps.get_models() for row in model.objects.values()]
 
-    assert guessing.digest_of("x")
+    assert attempts.digest_of("x")
     assert token[:20] not in str(rows)
 
 

@@ -11,7 +11,12 @@ from django.core.exceptions import ValidationError
 from accounts.conf import auth_settings
 from accounts.defaults import SHORTEST_PASSWORD
 from accounts.models import User
-from accounts.validators import COMMON_WORDS, BreachedPasswordValidator, common_words, service_names
+from accounts.passwords.validators import (
+    COMMON_WORDS,
+    BreachedPasswordValidator,
+    common_words,
+    service_names,
+)
 from tests.factories import PASSWORD, make_user
 
 

@@ -156,7 +156,7 @@ def test_changes_of_names_count_like_sign_ups(signed_in, auth, assert_refused):
 
 
 def test_a_user_who_is_gone_changes_nothing(signed_in, monkeypatch, assert_refused):
-    from accounts import profile  # noqa: PLC0415
+    from accounts.users import profile  # noqa: PLC0415
 
     problems = profile.problems
 

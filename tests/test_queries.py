@@ -7,8 +7,8 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import swap
 from accounts.models import User
+from accounts.sessions import compare_and_swap
 from tests.factories import PASSWORD, make_user
 
 
@@ -46,7 +46,7 @@ def test_a_repeated_refresh_asks_once_more(signed_in, django_assert_num_queries)
 
 
 def test_a_refresh_changes_no_column_that_is_indexed_but_the_day(signed_in):
-    changes = re.findall(r"(\w+) =", swap._MOVE_ON)
+    changes = re.findall(r"(\w+) =", compare_and_swap._MOVE_ON)
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(cursor, "accounts_refreshtoken")
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import call_command
 
-from accounts import access_tokens, activation, roles
-from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
 from accounts.models import Activity, RefreshToken, User
+from accounts.tokens import access_tokens
+from accounts.users import activation, roles
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.threads import at_once

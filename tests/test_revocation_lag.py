@@ -7,9 +7,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import claims, key_rotation, standing, verified_tokens
-from accounts.key_ring import key_ring
+from accounts.keys import rotation as key_rotation
+from accounts.keys.key_ring import key_ring
 from accounts.models import RefreshToken, User
+from accounts.sessions import validity
+from accounts.tokens import claims, verified_tokens
 from tests.conftest import SignedIn
 from tests.factories import make_user
 from tests.test_services import Caller
@@ -21,10 +23,10 @@ LAG = 60
 @pytest.fixture(autouse=True)
 def _lag(auth, clock, monkeypatch):
     auth(revocation_lag=LAG)
-    standing._memory.cache_clear()
-    monkeypatch.setattr(standing, "monotonic", time.time)
+    validity._memory.cache_clear()
+    monkeypatch.setattr(validity, "monotonic", time.time)
     yield
-    standing._memory.cache_clear()
+    validity._memory.cache_clear()
 
 
 def behind_our_back(**changes):
@@ -72,10 +74,10 @@ def test_of_a_user_whom_another_process_deleted_no_token_is_active_to_a_service(
 
 
 def test_the_lag_counts_from_the_question_not_from_the_answer(signed_in, clock, monkeypatch, assert_refused):
-    ask = standing._ask
-    monkeypatch.setattr(standing, "_ask", lambda *asked: (ask(*asked), clock.advance(seconds=5))[0])
+    ask = validity._ask
+    monkeypatch.setattr(validity, "_ask", lambda *asked: (ask(*asked), clock.advance(seconds=5))[0])
     signed_in.content()
-    monkeypatch.setattr(standing, "_ask", ask)
+    monkeypatch.setattr(validity, "_ask", ask)
     behind_our_back(ended_at="2020-01-01T00:00:00Z")
 
     clock.advance(seconds=LAG - 5)
@@ -128,38 +130,38 @@ def test_an_answer_that_was_asked_for_before_a_change_is_not_believed_after_it(
     signed_in, monkeypatch, assert_refused
 ):
     """The database is asked, then the session ends, then what was asked is remembered."""
-    ask = standing._ask
+    ask = validity._ask
 
     def ask_then_end(session_id, now):
         found = ask(session_id, now)
-        monkeypatch.setattr(standing, "_ask", ask)
+        monkeypatch.setattr(validity, "_ask", ask)
         signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
         return found
 
-    monkeypatch.setattr(standing, "_ask", ask_then_end)
+    monkeypatch.setattr(validity, "_ask", ask_then_end)
     signed_in.content()
 
     assert_refused(signed_in.content(), 401, "token_revoked")
 
 
 def test_memory_is_bounded(monkeypatch, clock):
-    monkeypatch.setattr(standing, "MOST_REMEMBERED", 3)
+    monkeypatch.setattr(validity, "MOST_REMEMBERED", 3)
     make_user("alice")
     sessions = [SignedIn("alice") for _ in range(5)]
     for session in sessions:
         assert session.content().status_code == 200
 
-    assert len(standing._memory(float(LAG))._sessions) == 3
+    assert len(validity._memory(float(LAG))._sessions) == 3
     for session in sessions:
         assert session.content().status_code == 200
 
 
 def test_many_threads_remember_and_forget_at_once():
-    memory = standing._Memory(LAG)
+    memory = validity._Memory(LAG)
 
     def churn(number):
         for step in range(300):
-            memory.keep(step % 7, standing.Standing(number % 3, 0), standing.monotonic())
+            memory.keep(step % 7, validity.Standing(number % 3, 0), validity.monotonic())
             memory.recall(step % 7)
             memory.forget(step % 3)
 

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from accounts.key_schedule import Schedule
+from accounts.keys.schedule import Schedule
 from tests.factories import PASSWORD
 from tests.servers import Server, environment, rotate
 

@@ -8,8 +8,9 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.test import Client
 
-from accounts import access_tokens, services
 from accounts.models import EndReason, RefreshToken, Service, User
+from accounts.sessions import services
+from accounts.tokens import access_tokens
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
 

@@ -7,10 +7,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule, run_state_machine_as_test
 
-from accounts import access_tokens, activation, leaving, passwords, purge, roles, rotation, sessions
-from accounts.clients import NO_CLIENT
+from accounts import purge
 from accounts.errors import AuthError, NotFound, TokenRevoked
 from accounts.models import EndReason, RefreshToken, User
+from accounts.sessions import lifecycle, rotation
+from accounts.tokens import access_tokens
+from accounts.users import activation, deletion, passwords, roles
+from accounts.values.clients import NO_CLIENT
 from tests.session_model import REFRESH_LIFETIME, Session
 from tests.session_surroundings import Surroundings, numbers
 
@@ -46,7 +49,7 @@ class Sessions(Surroundings):
             self.activate(owner)
         user = User.objects.with_role_names().get(pk=owner.user.pk)
         with self.telling("sign_in:succeeded"):
-            pair = sessions.start(user, NO_CLIENT)
+            pair = lifecycle.start(user, NO_CLIENT)
         session = Session(
             uuid=access_tokens.verify(pair.access.text, at=self.now).session_id,
             owner=owner,
@@ -141,12 +144,12 @@ class Sessions(Surroundings):
     def end_by_its_owner(self, session, age):
         stranger = next(owner for owner in self.world.owners if owner is not session.owner)
         with self.telling(), pytest.raises(NotFound):
-            sessions.end_own(stranger.user.pk, session.uuid, NO_CLIENT)
+            lifecycle.end_own(stranger.user.pk, session.uuid, NO_CLIENT)
         if session.is_gone:
             with pytest.raises(NotFound):
-                sessions.end_own(session.owner.user.pk, session.uuid, NO_CLIENT)
+                lifecycle.end_own(session.owner.user.pk, session.uuid, NO_CLIENT)
         else:
-            sessions.end_own(session.owner.user.pk, session.uuid, NO_CLIENT)
+            lifecycle.end_own(session.owner.user.pk, session.uuid, NO_CLIENT)
             session.end(EndReason.ENDED_BY_OWNER)
 
     @rule(session=opened)
@@ -154,10 +157,10 @@ class Sessions(Surroundings):
         user = User.objects.get(pk=session.owner.user.pk)
         if session.is_in_force(self.now):
             session.authenticated_at = self.now
-            self._receive(sessions.step_up(session.uuid, user, NO_CLIENT), session)
+            self._receive(lifecycle.step_up(session.uuid, user, NO_CLIENT), session)
         elif session.owner.is_active:
             with self.telling(), pytest.raises(TokenRevoked):
-                sessions.step_up(session.uuid, user, NO_CLIENT)
+                lifecycle.step_up(session.uuid, user, NO_CLIENT)
 
     @rule(session=opened)
     def change_password(self, session):
@@ -181,14 +184,14 @@ class Sessions(Surroundings):
             session.end(reason)
 
     def sign_out_everywhere(self, owner):
-        sessions.end_all(owner.user.pk, EndReason.SIGNED_OUT_EVERYWHERE, NO_CLIENT)
+        lifecycle.end_all(owner.user.pk, EndReason.SIGNED_OUT_EVERYWHERE, NO_CLIENT)
         self._end_all(owner, EndReason.SIGNED_OUT_EVERYWHERE)
 
     # What administrators do
 
     def revoke(self, session, age):
         is_new = not session.is_gone and not session.end_reason
-        assert sessions.end(session.uuid, EndReason.REVOKED, NO_CLIENT, by=1) == is_new
+        assert lifecycle.end(session.uuid, EndReason.REVOKED, NO_CLIENT, by=1) == is_new
         session.end(EndReason.REVOKED)
 
     def set_password(self, owner):
@@ -228,7 +231,7 @@ class Sessions(Surroundings):
         owner.roles = frozenset(wanted)
 
     def leave_and_come_back(self, owner):
-        leaving.delete(User.objects.get(pk=owner.user.pk), NO_CLIENT)
+        deletion.delete(User.objects.get(pk=owner.user.pk), NO_CLIENT)
         for session in self.world.of(owner):
             session.is_gone = True
         for name, value in vars(self._sign_up()).items():
@@ -272,14 +275,14 @@ class Sessions(Surroundings):
             user = User.objects.get(pk=owner.user.pk)
             live = {session.uuid for session in self.world.of(owner) if session.is_in_force(self.now)}
             if owner.is_active:
-                assert {row.pk for row in sessions.live_of(user)} == live
+                assert {row.pk for row in lifecycle.live_of(user)} == live
 
     @invariant()
     def an_access_token_works_for_as_long_as_all_it_stands_on(self):
         for access in self.world.accesses():
             try:
                 claims = access_tokens.verify(access.text, at=self.now)
-                answer = "good" if sessions.check(claims).pk == access.owner_id else "another's"
+                answer = "good" if lifecycle.check(claims).pk == access.owner_id else "another's"
             except AuthError as refusal:
                 answer = refusal.code
             assert answer == access.answer(self.now)

@@ -77,7 +77,7 @@ def test_a_password_is_neither_trimmed_nor_cut(api, assert_refused, password):
 
 def test_a_password_longer_than_any_account_has_is_not_hashed(api, monkeypatch, assert_refused):
     make_user("alice")
-    monkeypatch.setattr("accounts.credentials.make_password", None)
+    monkeypatch.setattr("accounts.users.credentials.make_password", None)
 
     assert_refused(api.sign_in("alice", "x" * 129), 401, "invalid_credentials")
     assert_refused(api.sign_in("nobody", "x" * 129), 401, "invalid_credentials")

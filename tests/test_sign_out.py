@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import EndReason, RefreshToken
-from accounts.refresh_tokens import RefreshSecret, encode
+from accounts.tokens.refresh_tokens import RefreshSecret, encode
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -25,7 +25,7 @@ def test_a_spent_refresh_token_signs_out_too(signed_in, clock, assert_refused):
 
 def test_the_chain_of_a_session_that_is_over_is_not_walked(signed_in, monkeypatch):
     sign_out(signed_in, signed_in.refresh_token)
-    monkeypatch.setattr("accounts.refresh_tokens.descendant", None)
+    monkeypatch.setattr("accounts.tokens.refresh_tokens.descendant", None)
 
     assert sign_out(signed_in, signed_in.refresh_token).status_code == 204
 

@@ -10,10 +10,10 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.test import Client
 
-from accounts import mail_tokens, passwords
-from accounts.clients import NO_CLIENT
-from accounts.mail_tokens import Purpose
 from accounts.models import EndReason, RefreshToken, User
+from accounts.users import mail_tokens, passwords
+from accounts.users.mail_tokens import Purpose
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 

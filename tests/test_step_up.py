@@ -6,10 +6,11 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import access_tokens, passwords
-from accounts.clients import NO_CLIENT
 from accounts.conf import Limit
 from accounts.models import RefreshToken, User
+from accounts.tokens import access_tokens
+from accounts.users import passwords
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 

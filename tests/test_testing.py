@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import jwt
 import pytest
 
-from accounts import claims as claims_module
-from accounts.access_tokens import verify
 from accounts.errors import AuthError
+from accounts.tokens import claims as claims_module
+from accounts.tokens.access_tokens import verify
 from api.stateless import IssuerKeys, TokenUser
 from docs.services.fake_issuer import JWKS, METADATA, FakeIssuer
 from tests.conftest import SignedIn

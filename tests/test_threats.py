@@ -9,10 +9,10 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from accounts import services, sessions
-from accounts.clients import NO_CLIENT
-from accounts.key_ring import key_ring
+from accounts.keys.key_ring import key_ring
 from accounts.models import EndReason, RefreshToken, Service
+from accounts.sessions import lifecycle, services
+from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
@@ -120,7 +120,7 @@ def test_a_restored_backup_brings_back_sessions_and_spent_tokens(restored):
 
 
 def test_unless_every_session_is_ended_with_it(restored, assert_refused):
-    sessions.end_many(RefreshToken.objects.all(), EndReason.REVOKED, NO_CLIENT)
+    lifecycle.end_many(RefreshToken.objects.all(), EndReason.REVOKED, NO_CLIENT)
 
     assert_refused(Api().refresh(restored), 403, "refresh_token_revoked")
 

@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from accounts import refresh_tokens
-from accounts.access_tokens import verify
-from accounts.claims import AccessClaims
 from accounts.errors import RefreshTokenUnknown, TokenExpired, TokenInvalid
-from accounts.key_ring import key_ring
+from accounts.keys.key_ring import key_ring
 from accounts.models import RefreshToken
+from accounts.tokens import refresh_tokens
+from accounts.tokens.access_tokens import verify
+from accounts.tokens.claims import AccessClaims
 from tests.conftest import SignedIn
 from tests.strategies import ALPHABET, altered, altered_bytes
 

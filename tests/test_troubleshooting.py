@@ -17,10 +17,11 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.test import override_settings
 
-from accounts import key_rotation, passwords, roles
-from accounts.clients import NO_CLIENT
-from accounts.key_ring import key_ring
+from accounts.keys import rotation as key_rotation
+from accounts.keys.key_ring import key_ring
 from accounts.models import User
+from accounts.users import passwords, roles
+from accounts.values.clients import NO_CLIENT
 from authproject.proxies import behind
 from tests.browsers import CHROMIUM
 from tests.conftest import Api, SignedIn
@@ -422,7 +423,8 @@ def test_a_mail_that_is_not_sent(api, mailoutbox):
 
 def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
     code = "".join(
-        (ROOT / path).read_text() for path in ("accounts/mail.py", "accounts/background.py", "api/errors.py")
+        (ROOT / path).read_text()
+        for path in ("accounts/history/mail.py", "accounts/history/background.py", "api/errors.py")
     )
     quoted = ("A mail did not go out; it is tried again.", "A job failed.", "A request cannot be answered")
 
@@ -530,7 +532,7 @@ def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refuse
     def fails(*_):
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr("accounts.standing._ask", fails)
+    monkeypatch.setattr("accounts.sessions.validity._ask", fails)
     refused = signed_in.content()
 
     assert_refused(refused, 503, "unavailable")

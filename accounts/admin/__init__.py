@@ -1,8 +1,6 @@
-"""The Django admin: users, the sessions that administrators find and revoke, and what happened to accounts."""
+"""The Django admin: what operators see and do in the browser.
 
-from accounts.admin.activity import ActivityAdmin
-from accounts.admin.services import ServiceAdmin
-from accounts.admin.sessions import SessionAdmin
-from accounts.admin.users import UserAdmin
-
-__all__ = ["ActivityAdmin", "ServiceAdmin", "SessionAdmin", "UserAdmin"]
+`site` is the admin site, `backends` its password check, `session_store` its browser sessions; the other modules
+register one model each. `accounts.apps` imports those when the admin is installed. Every change of an account or a
+session goes through `accounts.users` or `accounts.sessions`: no rule is decided here.
+"""

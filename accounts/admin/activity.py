@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts import devices, events
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
-from accounts.events import DESCRIPTIONS
+from accounts.history import events
+from accounts.history.events import DESCRIPTIONS
 from accounts.models import Activity, ActivityQuerySet
+from accounts.values import devices
 
 
 class OfUser(UserFilter):

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from accounts.admin_start import HIGHEST as MOST_ROWS
-from accounts.admin_start import counted
+from accounts.admin.dashboard import HIGHEST as MOST_ROWS
+from accounts.admin.dashboard import counted
 
 _CSRF_FIELD = "csrfmiddlewaretoken"
 

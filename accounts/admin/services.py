@@ -10,9 +10,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from accounts import services
 from accounts.admin.lists import BoundedAdmin
 from accounts.models import Service
+from accounts.sessions import services
 
 
 @admin.register(Service)

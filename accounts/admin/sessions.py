@@ -13,11 +13,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from accounts import devices, purge, sessions
+from accounts import purge
 from accounts.admin.lists import asks_first, told
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
-from accounts.clients import Client
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
+from accounts.sessions import lifecycle
+from accounts.values import devices
+from accounts.values.clients import Client
 
 _MOST_OWNERS = 100
 _MOST_LOGGED = 1000  # in the admin's own log; the log of events and the owners' histories have them all
@@ -151,7 +153,7 @@ class SessionAdmin(ByUserAdmin):
         client = Client.from_environ(request.META)
         for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
             self.log_change(request, session, "Revoked.")
-        count = sessions.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
+        count = lifecycle.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
         were = told(count, "{} session was", "{} sessions were")
         self.message_user(request, f"{were} revoked; what else was chosen was over already.", messages.SUCCESS)
 
@@ -193,7 +195,7 @@ class SessionAdmin(ByUserAdmin):
         if not self.has_change_permission(request, session):
             raise PermissionDenied
         client = Client.from_environ(request.META)
-        if sessions.end(session_id, EndReason.REVOKED, client, by=request.user.pk):
+        if lifecycle.end(session_id, EndReason.REVOKED, client, by=request.user.pk):
             self.log_change(request, session, "Revoked.")
             self.message_user(request, "The session was revoked.", messages.SUCCESS)
         else:
@@ -202,7 +204,7 @@ class SessionAdmin(ByUserAdmin):
 
     def delete_model(self, request: HttpRequest, obj: RefreshToken) -> None:
         """Delete the row, which ends the session, and tell of it."""
-        sessions.end(obj.pk, EndReason.REVOKED, Client.from_environ(request.META), by=request.user.pk)
+        lifecycle.end(obj.pk, EndReason.REVOKED, Client.from_environ(request.META), by=request.user.pk)
         super().delete_model(request, obj)
 
     def change_view(

@@ -6,10 +6,10 @@ from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.http import HttpRequest
 
-from accounts import passwords
-from accounts.clients import Client
-from accounts.identifiers import normalize
 from accounts.models import User
+from accounts.users import passwords
+from accounts.values.clients import Client
+from accounts.values.identifiers import normalize
 
 
 class NormalizedNames:

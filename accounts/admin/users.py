@@ -16,14 +16,15 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts import activation, leaving, passwords, profile, roles, sessions, verification
 from accounts.admin.lists import BoundedAdmin, asks_first, question_page, told
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
-from accounts.clients import Client
 from accounts.errors import EmailTaken, UsernameTaken
-from accounts.events import Event, record
+from accounts.history.events import Event, record
 from accounts.models import DEFAULT_ROLE, Activity, EndReason, RefreshToken, User, UserQuerySet
-from accounts.names import NAMES
+from accounts.sessions import lifecycle
+from accounts.users import activation, deletion, email_verification, passwords, profile, roles
+from accounts.users.name_rules import NAMES
+from accounts.values.clients import Client
 
 RIGHTS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
 _RESET = "The password is taken away, all sessions end now, and a link to choose a new one is mailed, for each."
@@ -140,7 +141,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete the user with all sessions."""
-        leaving.delete(obj, Client.from_environ(request.META), by=request.user.pk)
+        deletion.delete(obj, Client.from_environ(request.META), by=request.user.pk)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -199,7 +200,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Vouch for them."""
         unverified = queryset.filter(email_verified_at=None)
-        count = self._change_each(request, unverified, verification.vouch, "Vouched for the e-mail address.")
+        count = self._change_each(request, unverified, email_verification.vouch, "Vouched for the e-mail address.")
         are = told(count, "The address of {} user is", "The addresses of {} users are")
         self.message_user(request, f"{are} verified now.", messages.SUCCESS)
 
@@ -266,4 +267,4 @@ def _page_of(user: User) -> str:
 
 
 def _revoke_all(user: User, client: Client, *, by: int | None) -> int:
-    return sessions.end_all(user.pk, EndReason.REVOKED, client, by=by)
+    return lifecycle.end_all(user.pk, EndReason.REVOKED, client, by=by)

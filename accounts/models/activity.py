@@ -6,8 +6,8 @@ from typing import Self
 
 from django.db import IntegrityError, connection, models, transaction
 
-from accounts.clients import USER_AGENT_LENGTH
 from accounts.models.users import NOBODY, User
+from accounts.values.clients import USER_AGENT_LENGTH
 
 # Written out: Django puts it together anew each time, which was a fifth of what a sign-in took beside the hash.
 _NUMBER_TODAY = """

@@ -5,9 +5,9 @@ from typing import Self
 
 from django.db import models
 
-from accounts.clients import USER_AGENT_LENGTH
 from accounts.fields import DayOf, RoleNames, new_session_id
 from accounts.models.users import User
+from accounts.values.clients import USER_AGENT_LENGTH
 
 
 class EndReason(models.TextChoices):

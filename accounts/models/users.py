@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.fields import ComparisonKeyField, RoleNames, new_security_stamp
-from accounts.identifiers import (
+from accounts.values.identifiers import (
     EMAIL_LENGTH,
     USERNAME_LENGTH,
     comparison_key,

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts.clients import Client
 from accounts.models import User
+from accounts.values.clients import Client
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 from api.negotiation import AlwaysFirstRenderer

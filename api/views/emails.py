@@ -3,7 +3,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import verification
+from accounts.users import email_verification
 from api.inputs import EmailInput, MailTokenInput
 from api.refusals import BODY, THROTTLED, refusals
 from api.views.base import PublicView, client_of, read
@@ -21,7 +21,7 @@ class EmailVerify(PublicView):
     )
     def post(self, request: Request) -> Response:
         """Take the address for verified."""
-        verification.verify(read(MailTokenInput, request)["token"], client_of(request))
+        email_verification.verify(read(MailTokenInput, request)["token"], client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -37,5 +37,5 @@ class EmailVerifyResend(PublicView):
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address and has not verified it. The answer is the same if not."""
-        verification.ask_link(read(EmailInput, request)["email"], client_of(request))
+        email_verification.ask_link(read(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)

@@ -6,8 +6,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import access_tokens, leaving, profile
 from accounts.errors import EmailTaken, RecentAuthenticationRequired, UsernameTaken
+from accounts.tokens import access_tokens
+from accounts.users import deletion, profile
 from api import cookies
 from api.authentication import claims_of
 from api.inputs import ProfileInput
@@ -61,5 +62,5 @@ class Me(ProtectedView):
     )
     def delete(self, request: Request) -> Response:
         """Delete the account with all its sessions and its history; needs a recent authentication."""
-        leaving.delete(user_of(request), client_of(request))
+        deletion.delete(user_of(request), client_of(request))
         return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

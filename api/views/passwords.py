@@ -3,8 +3,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import passwords
 from accounts.errors import InvalidPassword
+from accounts.users import passwords
 from api.authentication import claims_of
 from api.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
 from api.refusals import BODY, CHANGE, THROTTLED, refusals

@@ -2,8 +2,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import credentials, sessions
 from accounts.errors import InvalidPassword
+from accounts.sessions import lifecycle
+from accounts.users import credentials
 from api import cookies
 from api.authentication import claims_of, rides_on_cookie
 from api.inputs import PasswordInput
@@ -27,7 +28,7 @@ class Reauthenticate(ProtectedView):
         password = read(PasswordInput, request)["password"]
         claims, client = claims_of(request), client_of(request)
         user = credentials.confirm(claims.user_id, password, client)
-        access = sessions.step_up(claims.session_id, user, client)
+        access = lifecycle.step_up(claims.session_id, user, client)
         if not rides_on_cookie(request):
             return Response(access_token(access))
         response = Response(without_tokens(access_token(access)))

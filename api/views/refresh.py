@@ -2,7 +2,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import rotation
 from accounts.errors import (
     RefreshTokenExpired,
     RefreshTokenMissing,
@@ -10,6 +9,7 @@ from accounts.errors import (
     RefreshTokenRevoked,
     RefreshTokenUnknown,
 )
+from accounts.sessions import rotation
 from api import cookies, csrf
 from api.inputs import RefreshInput
 from api.outputs import TokensOutput, tokens, without_tokens

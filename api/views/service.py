@@ -9,12 +9,12 @@ from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import access_tokens
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
-from accounts.guess_counters import counters
-from accounts.key_ring import key_ring
-from accounts.key_rotation import JWKS_MAX_AGE
+from accounts.keys.key_ring import key_ring
+from accounts.keys.rotation import JWKS_MAX_AGE
+from accounts.limits.counters import counters
+from accounts.tokens import access_tokens
 from api import schema
 from api.outputs import KeySetOutput, MetadataOutput
 from api.refusals import refusals

@@ -6,8 +6,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import sessions
 from accounts.errors import NotFound
+from accounts.sessions import lifecycle
 from api.authentication import claims_of
 from api.inputs import SessionsQuery
 from api.outputs import SessionOutput, session
@@ -29,7 +29,7 @@ class Sessions(ProtectedView):
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""
         current = claims_of(request).session_id
-        found = page(request, SessionsQuery, sessions.live_of(user_of(request)))
+        found = page(request, SessionsQuery, lifecycle.live_of(user_of(request)))
         return Response([session(row, current) for row in found.rows], headers=found.headers)
 
 
@@ -50,5 +50,5 @@ class Session(ProtectedView):
     )
     def delete(self, request: Request, session_id: str) -> Response:
         """End it. A session of somebody else is not found."""
-        sessions.end_own(claims_of(request).user_id, UUID(session_id), client_of(request))
+        lifecycle.end_own(claims_of(request).user_id, UUID(session_id), client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

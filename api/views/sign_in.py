@@ -2,8 +2,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import credentials, rotation, sessions
 from accounts.errors import EmailUnverified, InvalidCredentials
+from accounts.sessions import lifecycle, rotation
+from accounts.users import credentials
 from api import cookies, csrf
 from api.inputs import SignInInput
 from api.outputs import SignInOutput, profile, tokens, without_tokens
@@ -29,7 +30,7 @@ class SignIn(PublicView):
             csrf.refuse_foreign(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
-        pair = sessions.start(user, client, audience=body.get("audience"))
+        pair = lifecycle.start(user, client, audience=body.get("audience"))
         if not in_cookies:
             return Response({**profile(user), **tokens(pair)})
         # The browser drops what it had: nobody is to go on with it, whoever knows it.

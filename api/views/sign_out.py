@@ -4,8 +4,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import rotation, sessions
 from accounts.models import EndReason
+from accounts.sessions import lifecycle, rotation
 from api import cookies, csrf
 from api.authentication import claims_of, rides_on_cookie
 from api.inputs import RefreshTokenInput
@@ -42,7 +42,7 @@ class SignOut(ProtectedView):
             csrf.refuse_unproven(request)
             rotation.end_by_refresh_token(from_cookie, client_of(request))
         else:
-            sessions.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
+            lifecycle.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
         return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
 
 
@@ -58,5 +58,5 @@ class SignOutAll(ProtectedView):
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""
-        sessions.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
+        lifecycle.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
         return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

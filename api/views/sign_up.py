@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
-from accounts.registration import register
+from accounts.users.registration import register
 from api.inputs import SignUpInput
 from api.outputs import SignUpOutput, profile
 from api.refusals import BODY, THROTTLED, refusals

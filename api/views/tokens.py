@@ -10,9 +10,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import services
 from accounts.errors import InvalidClient
 from accounts.models import Service
+from accounts.sessions import services
 from api.inputs import TokenInput
 from api.outputs import IntrospectionOutput
 from api.refusals import BODY, refusals

@@ -12,7 +12,7 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "benchmarks.peers.urls"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-PASSWORD_HASHERS = ["accounts.hashers.OwaspArgon2idHasher"]
+PASSWORD_HASHERS = ["accounts.passwords.hashers.OwaspArgon2idHasher"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # For the server, which is ours for all.
 AUTH = {"trusted_proxies": ()}

@@ -3,9 +3,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts import activation
-from accounts.clients import NO_CLIENT
 from accounts.management.arguments import find_user
+from accounts.users import activation
+from accounts.values.clients import NO_CLIENT
 
 
 class Command(BaseCommand):

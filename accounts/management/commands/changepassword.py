@@ -6,10 +6,10 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import passwords
-from accounts.clients import NO_CLIENT
 from accounts.management.arguments import find_user
 from accounts.models import User
+from accounts.users import passwords
+from accounts.values.clients import NO_CLIENT
 
 TRIES = 3
 

@@ -3,10 +3,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts import sessions
-from accounts.clients import NO_CLIENT
 from accounts.management.arguments import find_user
 from accounts.models import EndReason, RefreshToken
+from accounts.sessions import lifecycle
+from accounts.values.clients import NO_CLIENT
 
 
 class Command(BaseCommand):
@@ -28,5 +28,5 @@ class Command(BaseCommand):
         selected = RefreshToken.objects.all()
         if not everyone:
             selected = selected.filter(owner__in=[find_user(name) for name in username])
-        count = sessions.end_many(selected, EndReason.REVOKED, NO_CLIENT)
+        count = lifecycle.end_many(selected, EndReason.REVOKED, NO_CLIENT)
         self.stdout.write(f"{count} sessions are over.")

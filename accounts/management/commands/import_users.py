@@ -8,10 +8,10 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import importing
 from accounts.errors import RoleUnknown
-from accounts.importing import Account
-from accounts.roles import refuse_unknown
+from accounts.users import importing
+from accounts.users.importing import Account
+from accounts.users.roles import refuse_unknown
 
 BATCH = 500
 

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 
-from accounts import roles
-from accounts.clients import NO_CLIENT
 from accounts.management.role_command import RoleCommand
 from accounts.models import User
+from accounts.users import roles
+from accounts.values.clients import NO_CLIENT
 
 
 class Command(RoleCommand):

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import key_rotation
 from accounts.conf import ALGORITHMS
-from accounts.key_rotation import KeyUnknown
-from accounts.key_schedule import Schedule, Slot
+from accounts.keys import rotation as key_rotation
+from accounts.keys.rotation import KeyUnknown
+from accounts.keys.schedule import Schedule, Slot
 
 
 class Command(BaseCommand):

@@ -13,8 +13,8 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 
 from accounts.conf import auth_settings
-from accounts.key_ring import key_ring
-from accounts.key_rotation import follow_setting
+from accounts.keys.key_ring import key_ring
+from accounts.keys.rotation import follow_setting
 
 STOP_TIMEOUT = 30  # seconds that requests in flight have
 HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a connection may be idle

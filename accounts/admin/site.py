@@ -1,0 +1,129 @@
+"""The admin site: the same limits on guessing as in the API, and the same consequences of a new password."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import BadRequest, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from accounts.admin.dashboard import figures
+from accounts.errors import EmailUnverified, InvalidPassword, Throttled
+from accounts.history.events import MOST_A_DAY, Event, record
+from accounts.users import credentials, passwords
+from accounts.values.clients import NO_CLIENT, Client
+
+
+class SignInForm(AdminAuthenticationForm):
+    """Says so when there were too many attempts."""
+
+    def clean(self) -> dict[str, Any]:
+        """Check the password.
+
+        Raises ValidationError.
+        """
+        try:
+            return super().clean()
+        except (Throttled, EmailUnverified) as error:
+            raise ValidationError(error.message, code=error.code) from None
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse who is no administrator, and tell of who is.
+
+        Raises ValidationError.
+        """
+        client = Client.from_environ(self.request.META) if self.request else NO_CLIENT
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            record(Event.SIGN_IN_FAILED, client=client, user_id=user.pk)
+            raise
+        record(Event.ADMIN_SIGN_IN_SUCCEEDED, client=client, user_id=user.pk)
+
+
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """Counts wrong old passwords like failed sign-ins: whoever finds an open browser must not guess on."""
+
+    def __init__(self, *args: Any, client: Client, **options: Any) -> None:
+        self.client = client
+        super().__init__(*args, **options)
+
+    def clean_old_password(self) -> str:
+        """Check the old password.
+
+        Raises ValidationError.
+        """
+        old_password: str = self.cleaned_data["old_password"]
+        try:
+            credentials.confirm(self.user.pk, old_password, self.client)
+        except InvalidPassword as error:
+            raise ValidationError(self.error_messages["password_incorrect"], code=error.code) from None
+        except Throttled as error:
+            raise ValidationError(error.message, code=error.code) from None
+        return old_password
+
+
+class OwnPasswordView(PasswordChangeView):
+    """Changes the administrator's own password."""
+
+    form_class = OwnPasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Tell the form who is at the other end."""
+        return {**super().get_form_kwargs(), "client": Client.from_environ(self.request.META)}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Store it; this browser stays signed in to the site, every session of the API ends."""
+        passwords.set_password(form.user, form.cleaned_data["new_password1"], form.client, by=form.user.pk)
+        update_session_auth_hash(self.request, form.user)
+        return HttpResponseRedirect(self.get_success_url())
+
+
+class AuthAdminSite(AdminSite):
+    """Django's admin site under this service's name and rules."""
+
+    site_header = "Token authentication"
+    site_title = "Token authentication"
+    index_title = "Users and sessions"
+    login_form = SignInForm
+    index_template = "admin/accounts/index.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show what there is, and how many sessions and events."""
+        context = {"figures": figures(request.user), "most_a_day": MOST_A_DAY, **(extra_context or {})}
+        return super().index(request, context)
+
+    def admin_view(
+        self,
+        view: Callable[..., Any],
+        cacheable: bool = False,  # noqa: FBT001, FBT002  Django's signature
+    ) -> Any:
+        """Keep NUL from every page: PostgreSQL has no place for it.
+
+        Raises django.core.exceptions.BadRequest.
+        """
+        page = super().admin_view(view, cacheable)
+
+        @wraps(page)
+        def guarded(request: HttpRequest, *args: Any, **options: Any) -> Any:
+            queries = (request.GET.urlencode(), request.POST.urlencode(), quote(request.path_info))
+            if any("%00" in query for query in queries):
+                raise BadRequest("NUL is not allowed.")
+            return page(request, *args, **options)
+
+        return guarded
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show and take the form for one's own password."""
+        view = OwnPasswordView.as_view(
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        request.current_app = self.name
+        return view(request)

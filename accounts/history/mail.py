@@ -1,0 +1,152 @@
+"""Mail to users: what is written, and how it goes out without holding up or failing the request.
+
+The texts are templates, `accounts/mail/<letter>.txt`: the subject, a blank line, the text. Both halves of a mail,
+plain and HTML, are made from one text and its frame. A team changes them by templates of the same names, and
+translates them by catalogs of its own or of this project.
+
+A mail says nothing that whoever signs up can choose (a username, a full name): anyone can sign up with anyone's
+address, and would have this service carry the message. Of devices it names the well-known, for the same reason;
+and to an address that nobody has verified few letters go, whichever account they are about.
+"""
+
+import logging
+import math
+from enum import StrEnum
+from smtplib import SMTPRecipientsRefused, SMTPResponseException
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, wait_exponential
+
+from accounts.conf import auth_settings
+from accounts.history import background
+from accounts.limits import attempts
+from accounts.models import Activity, User
+from accounts.values import devices
+
+logger = logging.getLogger("accounts.mail")
+
+_TRIES = 4
+_PERMANENT = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 2, 30  # seconds
+
+
+class Letter(StrEnum):
+    """What is mailed: the name of a template."""
+
+    VERIFY_EMAIL = "verify_email"
+    ALREADY_REGISTERED = "already_registered"
+    RESET_PASSWORD = "reset_password"  # noqa: S105  a template, not a secret
+    RESET_FORCED = "reset_forced"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    EMAIL_CHANGED = "email_changed"
+    ROLES_CHANGED = "roles_changed"
+    NEW_DEVICE = "new_device"
+    TOKEN_REUSED = "token_reused"  # noqa: S105
+
+
+def tell_owner(letter: Letter, entry: Activity) -> None:
+    """Mail an account's owner, later, what happened to it."""
+    background.MAIL.after_commit(_tell, letter, entry)
+
+
+def tell_former_address(letter: Letter, user: User, entry: Activity) -> None:
+    """Mail the address that an account had until now, later, what happened to it."""
+    background.MAIL.after_commit(_tell_at, letter, user, entry)
+
+
+def send_link(letter: Letter, to: str, page: str, token: str) -> None:
+    """Mail an address, now, a link to a page that takes a token.
+
+    The link begins with PUBLIC_URL, never with what a request claims as its Host. The token is in the fragment,
+    which browsers send to no server, so that it is in no log and no Referer.
+
+    Raises OSError.
+    """
+    _hand_over(_written(letter, to, **_link(page, token)))
+
+
+def write_to_nobody(letter: Letter, page: str) -> None:
+    """Do all that it takes to mail a link but the sending: nobody shall measure that there is no one to mail."""
+    _written(letter, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
+
+
+def send(letter: Letter, to: str, **context: Any) -> None:
+    """Mail an address, now; try again where the mail server does not take it for the moment.
+
+    Raises OSError (of which smtplib's errors are) where it did not take it after all.
+    """
+    _hand_over(_written(letter, to, **context))
+
+
+def _link(page: str, token: str) -> dict[str, Any]:
+    own = auth_settings()
+    base = own.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    minutes = math.ceil(own.mail_token_lifetime.total_seconds() / 60)
+    return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
+
+
+def _written(letter: Letter, to: str, **context: Any) -> EmailMultiAlternatives:
+    text = render_to_string(f"accounts/mail/{letter.value}.txt", context)
+    subject, _, body = text.strip().partition("\n")
+    framed = {"subject": subject, "text": body.strip(), **context}
+    message = EmailMultiAlternatives(
+        subject,
+        render_to_string("accounts/mail/frame.txt", framed).strip() + "\n",
+        to=[to],
+        # RFC 3834: no holiday notices in answer to these.
+        headers={"Auto-Submitted": "auto-generated"},
+    )
+    message.attach_alternative(render_to_string("accounts/mail/frame.html", framed), "text/html")
+    return message
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether another try may help: not where the server has refused for good (RFC 5321 section 4.2.1)."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(code < _PERMANENT for code, _ in error.recipients.values())
+    if isinstance(error, SMTPResponseException):
+        return error.smtp_code < _PERMANENT
+    return isinstance(error, OSError)
+
+
+def _tell_of_try(state: RetryCallState) -> None:
+    # Without the error's own words, which hold addresses.
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning("A mail did not go out; it is tried again.", extra={"error": type(error).__name__})
+
+
+@retry(
+    retry=retry_if_exception(_may_pass),
+    stop=stop_after_attempt(_TRIES),
+    wait=wait_exponential(min=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+    before_sleep=_tell_of_try,
+    reraise=True,
+)
+def _hand_over(message: EmailMultiAlternatives) -> None:
+    message.send()
+
+
+def _origin_of(entry: Activity) -> dict[str, Any]:
+    """Give the words for when and where something happened; of an administrator no address is told.
+
+    A command has no device: to name it an unknown one would frighten people.
+    """
+    if entry.is_by_administrator:
+        return {"at": entry.at, "by_administrator": True}
+    if not entry.address and not entry.user_agent:
+        return {"at": entry.at}
+    return {"at": entry.at, "address": entry.address, "device": devices.well_known_name_of(entry.user_agent)}
+
+
+def _tell(letter: Letter, entry: Activity) -> None:
+    user = User.objects.filter(pk=entry.user_id).first()
+    if user is not None:
+        _tell_at(letter, user, entry)
+
+
+def _tell_at(letter: Letter, user: User, entry: Activity) -> None:
+    if user.is_email_verified or attempts.may_be_told(user.email_key):
+        send(letter, user.email, **_origin_of(entry), **entry.details)

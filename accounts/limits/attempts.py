@@ -1,0 +1,113 @@
+"""How often anyone may guess, sign up or ask for mail: counted per account or recipient, and per address.
+
+A guess is counted before it is checked and given back when it was right, so that any number of simultaneous
+guesses counts in full. No password is hashed once a limit is reached.
+
+A stranger who keeps an account's counter full does not lock its owner out: from a network that the owner has
+signed up or signed in from before, guesses are counted apart, up to the same limit.
+"""
+
+import math
+import time
+
+from django.utils.crypto import salted_hmac
+
+from accounts.conf import Limit, auth_settings
+from accounts.errors import Throttled
+from accounts.limits.counters import Count, counters
+from accounts.values.clients import Client
+
+LETTERS_TO_UNVERIFIED = Limit(10, 86400)
+"""Anybody can give anybody's address for an account, and have this service write to it."""
+
+
+class Guess:
+    """Attempts that were counted in advance, until it is known whether they failed."""
+
+    def __init__(self, counted: list[Count]) -> None:
+        self._counted = counted
+
+    def give_back(self) -> None:
+        """Uncount them: they were no failure."""
+        if self._counted:
+            counters().give_back(self._counted)
+
+
+def count_for_address(client: Client) -> Guess:
+    """Count an attempt against the network that it comes from.
+
+    Raises Throttled.
+    """
+    return _count((auth_settings().address_limit, "address", client.network))
+
+
+def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Guess:
+    """Count an attempt against its network, and against an account, which exists or does not.
+
+    Raises Throttled.
+    """
+    return _count_both(client, "account", account, is_known_network=is_known_network)
+
+
+def count_sign_up(client: Client, recipient: str) -> Guess:
+    """Count what tells which names are taken, and mails an address that anybody may name.
+
+    Raises Throttled.
+    """
+    return _count_both(client, "mail", recipient, is_known_network=False)
+
+
+def may_be_mailed(client: Client, recipient: str, *, is_known_network: bool) -> bool:
+    """Count a mail that somebody asks for; tell whether its recipient gets one more.
+
+    The caller is told of the limit on the network that asks, and not of the one on the recipient: that one differs
+    for those who ask from a network that the recipient has been in.
+
+    Raises Throttled.
+    """
+    count_for_address(client)
+    where = _where(client, is_known_network=is_known_network)
+    return _is_within(auth_settings().account_limit, "mail", recipient, where)
+
+
+def may_be_told(recipient: str) -> bool:
+    """Count a letter to an address that is not verified, whichever account it is about; tell whether it may go."""
+    return _is_within(LETTERS_TO_UNVERIFIED, "letter", recipient)
+
+
+def digest_of(*what: str) -> str:
+    """Name something so that neither names nor addresses can be read where counters are kept."""
+    return salted_hmac("accounts.guessing", "\0".join(what), algorithm="sha256").hexdigest()[:32]
+
+
+def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> Guess:
+    settings = auth_settings()
+    where = _where(client, is_known_network=is_known_network)
+    return _count(
+        (settings.address_limit, "address", client.network),
+        (settings.account_limit, what, of, where),
+    )
+
+
+def _where(client: Client, *, is_known_network: bool) -> str:
+    return client.network if is_known_network else "anywhere else"
+
+
+def _is_within(limit: Limit | None, *what: str) -> bool:
+    try:
+        _count((limit, *what))
+    except Throttled:
+        return False
+    return True
+
+
+def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:
+    limits = [(limit, digest_of(str(limit), *what)) for limit, *what in attempts if limit is not None]
+    counts = counters().count([(key, limit.window) for limit, key in limits]) if limits else []
+    guess = Guess(counts)
+    for (limit, _), count in zip(limits, counts, strict=True):
+        if count.amount > limit.amount:
+            guess.give_back()
+            counters().forget_empty(counts)
+            raise Throttled(max(1, math.ceil(count.resets_at - time.time())))
+    return guess

@@ -1,0 +1,139 @@
+"""What becomes of a refresh token that comes back: rotation, grace, reuse, and a sign-out.
+
+A refresh moves a session's row on with one conditional UPDATE; of any number of simultaneous ones exactly one
+moves it, and the others are answered as that one was.
+"""
+
+import hmac
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.conf import auth_settings
+from accounts.errors import (
+    RefreshTokenExpired,
+    RefreshTokenReused,
+    RefreshTokenRevoked,
+    RefreshTokenUnknown,
+    Unavailable,
+)
+from accounts.history.events import Event, record
+from accounts.models import EndReason, RefreshToken
+from accounts.sessions import compare_and_swap
+from accounts.sessions.lifecycle import TokenPair, end, grant_of, pair
+from accounts.tokens import access_tokens, refresh_tokens
+from accounts.tokens.access_tokens import Grant
+from accounts.tokens.refresh_tokens import RefreshSecret
+from accounts.values.clients import Client
+
+MOST_GENERATIONS = 100_000
+"""How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
+
+_TRIES = 3
+
+
+def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
+    """Swap a refresh token for its successor; a spent one ends its session.
+
+    Within the grace after a rotation, and until the successor is itself used, the previous generation is
+    answered with that same successor. With rotation switched off the same token is answered.
+
+    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
+    for an unknown audience; then nothing is swapped. Unavailable where the account keeps changing meanwhile.
+    """
+    access_tokens.refuse_unknown_audience(audience)
+    now = timezone.now()
+    presented = refresh_tokens.parse(refresh_token)
+    following = _following(presented)
+    for _ in range(_TRIES):
+        grant = _advance(presented, following, now) if following else None
+        if grant is not None and following is not None:
+            record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
+            return pair(grant, following, now, audience)
+        session = _find_live(presented.session_id, now)
+        if not _is_current(session, presented):
+            return _answer_spent(session, presented, client, now, audience)
+        if following is None:
+            raise RefreshTokenExpired
+        # The owner's password changed while the statement waited: it saw one row from before, one from after.
+    raise Unavailable
+
+
+def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT) -> None:
+    """End a session by any refresh token that this service issued, spent ones too; ignore all others."""
+    try:
+        presented = refresh_tokens.parse(refresh_token)
+    except RefreshTokenUnknown:
+        return
+    # Of a session that is over nothing is left to end: its chain is not walked again and again.
+    session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
+    if session is not None and _current_after(session, presented) is not None:
+        end(session.uuid, reason, client)
+
+
+def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
+    session = RefreshToken.objects.with_owner().filter(pk=session_id).first()
+    if session is None:
+        raise RefreshTokenUnknown
+    if session.has_ended:
+        raise RefreshTokenRevoked
+    if session.expires_at <= now:
+        raise RefreshTokenExpired
+    return session
+
+
+def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
+    """Walk from a presented generation to the session's current one; None for what was never issued."""
+    if presented.generation > session.generation:
+        return None
+    return refresh_tokens.descendant(presented, generation=session.generation, digest=bytes(session.secret_digest))
+
+
+def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
+    return presented.generation == session.generation and hmac.compare_digest(
+        presented.digest, bytes(session.secret_digest)
+    )
+
+
+def _following(presented: RefreshSecret) -> RefreshSecret | None:
+    """Give what a session goes on with whose current secret this is; None for the last that there is."""
+    if not auth_settings().refresh_token_rotation:
+        return presented
+    return refresh_tokens.successor(presented) if presented.generation < MOST_GENERATIONS else None
+
+
+def _advance(presented: RefreshSecret, following: RefreshSecret, now: datetime) -> Grant | None:
+    """Move the session on; None if what was presented is not its current secret, or it is over."""
+    if following is presented:
+        return compare_and_swap.use(presented, now)
+    return compare_and_swap.move_on(
+        presented, following, now, expires_at=now + auth_settings().refresh_token_lifetime
+    )
+
+
+def _answer_spent(
+    session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
+) -> TokenPair:
+    """Answer a generation that is not the current one: the same successor in grace, else the session's end."""
+    current = _current_after(session, presented)
+    if current is None:
+        raise RefreshTokenUnknown
+    if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
+        record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
+        return pair(grant_of(session), current, now, audience)
+    record(
+        Event.SESSION_REUSED,
+        client=client,
+        user_id=session.owner_id,
+        session_id=session.uuid,
+        presented_generation=presented.generation,
+        current_generation=current.generation,
+    )
+    end(session.uuid, EndReason.REUSED, client)
+    raise RefreshTokenReused
+
+
+def _is_in_grace(session: RefreshToken, now: datetime) -> bool:
+    grace = auth_settings().refresh_token_grace
+    return session.rotated_at is not None and now < session.rotated_at + grace

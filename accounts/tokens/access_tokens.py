@@ -1,0 +1,141 @@
+"""Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725)."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple, Self
+from uuid import UUID
+
+import jwt
+
+from accounts.conf import auth_settings
+from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
+from accounts.keys.key_ring import key_ring
+from accounts.models import RefreshToken
+from accounts.tokens import claims as claims_module
+from accounts.tokens import verified_tokens
+from accounts.tokens.claims import TYPE, AccessClaims
+
+CLIENT_ID = "first-party"
+"""The `client_id` of RFC 9068: tokens are given to the company's own front ends, which are not told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A signed token, and for how many seconds it is good."""
+
+    text: str
+    expires_in: int
+
+    def __repr__(self) -> str:
+        return f"AccessToken(expires_in={self.expires_in})"
+
+
+class Grant(NamedTuple):
+    """What an access token says of a session and of its owner."""
+
+    session_id: UUID
+    owner_id: int
+    token_version: int
+    roles: tuple[str, ...]
+    authenticated_at: datetime
+    expires_at: datetime
+    profile: Mapping[str, str]
+
+    @classmethod
+    def of(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
+        """Read them from a session that was fetched with its owner."""
+        return cls(
+            session_id=session.uuid,
+            owner_id=session.owner_id,
+            token_version=session.owner.token_version,
+            roles=roles,
+            authenticated_at=session.authenticated_at,
+            expires_at=session.expires_at,
+            profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+        )
+
+
+def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
+    """Sign a token for the owner of a session; it never outlives the session.
+
+    `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
+    """
+    settings = auth_settings()
+    key = key_ring().signing
+    issued_at = int(at.timestamp())
+    expires_at = int(min(at + settings.access_token_lifetime, grant.expires_at).timestamp())
+    claims = {
+        "iss": settings.issuer,
+        "aud": _audience(audience),
+        "sub": str(grant.owner_id),
+        "client_id": CLIENT_ID,
+        "iat": issued_at,
+        "nbf": issued_at,
+        "exp": expires_at,
+        "jti": secrets.token_urlsafe(16),
+        "sid": str(grant.session_id),
+        "ver": grant.token_version,
+        "roles": list(grant.roles),
+        # A clock that was ahead may have been set right since.
+        "auth_time": int(min(grant.authenticated_at, at).timestamp()),
+        **grant.profile,
+    }
+    headers = {"typ": TYPE, "kid": key.kid}
+    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
+    return AccessToken(text, expires_at - issued_at)
+
+
+def issuer() -> str:
+    """Give the `iss` of access tokens."""
+    name: str = auth_settings().issuer
+    return name
+
+
+def verify(text: str, *, at: datetime) -> AccessClaims:
+    """Check an access token by itself: spelling, header, signature, claims and time, not its session's state.
+
+    Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
+    """
+    return verify_for(auth_settings().audience[0], text, at=at)
+
+
+def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
+    """Check an access token as the service does that is called `audience`.
+
+    Raises TokenExpired or TokenInvalid.
+    """
+    keys, own = key_ring().verifying, issuer()
+    recalled = verified_tokens.recall(text, own, audience, keys)
+    # One from before the clock was set back is looked at again: its time may be still to come.
+    if recalled is not None and recalled.issued_at <= at.timestamp():
+        if recalled.expires_at <= at.timestamp():
+            raise TokenExpired
+        return recalled
+    verified = claims_module.verify(text, find_key=keys.get, issuer=own, audience=audience, at=at)
+    verified_tokens.keep(text, own, audience, verified, keys[verified.key_id])
+    return verified
+
+
+def require_recent(claims: AccessClaims, *, at: datetime) -> None:
+    """Refuse a token whose user was asked for the password too long ago for what is sensitive.
+
+    Raises RecentAuthenticationRequired.
+    """
+    max_age: timedelta = auth_settings().recent_authentication
+    if at.timestamp() - claims.auth_time > max_age.total_seconds():
+        raise RecentAuthenticationRequired(int(max_age.total_seconds()))
+
+
+def refuse_unknown_audience(wanted: str | None) -> None:
+    """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
+    known: tuple[str, ...] = auth_settings().audience
+    if wanted is not None and wanted not in known:
+        raise InvalidRequest(errors={"audience": [f"There is no such service. Allowed: {', '.join(known)}."]})
+
+
+def _audience(wanted: str | None) -> str | list[str]:
+    """Spell `aud` as RFC 7519 section 4.1.3 does: one as a text, several as a list."""
+    names: tuple[str, ...] = auth_settings().audience if wanted is None else (wanted,)
+    return names[0] if len(names) == 1 else list(names)

@@ -1,0 +1,138 @@
+"""Check a password, in equal time for everybody, and under limits."""
+
+from functools import cache
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, connection
+from django.utils import timezone
+
+from accounts.conf import auth_settings
+from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
+from accounts.fields import RoleNames
+from accounts.history.events import Event, record
+from accounts.history.known_devices import origin_of
+from accounts.limits import attempts
+from accounts.limits.attempts import Guess
+from accounts.models import KnownOrigin, User
+from accounts.models.origins import RENEWED_AFTER
+from accounts.models.users import key_of
+from accounts.passwords.validators import PASSWORD_LENGTH
+from accounts.values.clients import Client
+
+# Written out: Django puts it together anew each time, which was a third of what a sign-in took beside the hash.
+_FIND = """
+    SELECT {columns}, {role_names} AS fetched_role_names,
+        EXISTS ({origin} AND digest = %(network)s) AS knows_network,
+        EXISTS ({origin} AND kind = 'device') AS knows_any_device,
+        EXISTS ({origin} AND digest = %(device)s) AS knows_device,
+        EXISTS ({origin} AND digest = %(device)s AND since > %(noted_after)s) AS has_used_device_lately
+    FROM accounts_user WHERE {column} = %(value)s
+"""
+_ORIGIN = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
+
+
+def authenticate(identifier: str, password: str, client: Client) -> User:
+    """Return the user whom a username or e-mail address and a password belong to.
+
+    The answer takes one password hash, whether the user exists, is deactivated or neither.
+
+    Raises InvalidCredentials, EmailUnverified, or Throttled before anything is hashed.
+    """
+    column, key = _named(identifier)
+    user = _find(column, key, client)
+    account = str(user.pk) if user else f"unknown {key}"
+    if not _is_right(user, account, password, client):
+        record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
+        raise InvalidCredentials
+    assert user is not None  # noqa: S101  or the password would not have been right
+    if not user.is_email_verified and not auth_settings().unverified_signin:
+        raise EmailUnverified
+    if user.pending_since is not None:
+        User.objects.filter(pk=user.pk).update(pending_since=None)  # not abandoned: verification is not asked for
+    _recognise(user, client)
+    return user
+
+
+def confirm(user_id: int, password: str, client: Client) -> User:
+    """Return a user who is signed in and gave the password once more.
+
+    Raises InvalidPassword, or Throttled before anything is hashed.
+    """
+    user = _find("id", user_id, client)
+    if not _is_right(user, str(user_id), password, client):
+        record(Event.REAUTHENTICATION_FAILED, client=client, user_id=user_id)
+        raise InvalidPassword
+    assert user is not None  # noqa: S101
+    return user
+
+
+def _named(identifier: str) -> tuple[str, str]:
+    column, key = key_of(identifier)
+    if column == "email_key" and auth_settings().hide_known_email:
+        # A sign-up under a known address leads to no account by that address; so none does before it is verified.
+        return "email_verified_at IS NOT NULL AND email_key", key
+    return column, key
+
+
+def _find(column: str, value: str | int, client: Client) -> User | None:
+    network, device = origin_of(client)
+    noted_after = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWED_AFTER)
+    given = {"value": value, "network": network, "device": device, "noted_after": noted_after}
+    return next(iter(User.objects.raw(_statement(connection.vendor, column), given)), None)
+
+
+@cache
+def _statement(vendor: str, column: str) -> str:
+    columns = ", ".join(str(field.column) for field in User._meta.concrete_fields)
+    role_names = RoleNames.spelled(vendor, "accounts_user.id")
+    return _FIND.format(columns=columns, role_names=role_names, origin=_ORIGIN, column=column)
+
+
+def _is_right(user: User | None, account: str, password: str, client: Client) -> bool:
+    """Tell whether it is the user's password; until that is known, the guess counts as a failure.
+
+    Raises Throttled.
+    """
+    guess = _count(user, account, client)
+    if not _has_password(user, password):
+        return False
+    guess.give_back()
+    return True
+
+
+def _count(user: User | None, account: str, client: Client) -> Guess:
+    try:
+        return attempts.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
+    except Throttled:
+        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
+        raise
+
+
+def _has_password(user: User | None, password: str) -> bool:
+    if len(password) > PASSWORD_LENGTH:
+        return False  # No account has one; hashing it would only cost time.
+    if user is None:
+        make_password(password)
+        return False
+    # The password first: a deactivated user is refused no sooner than a wrong password is.
+    return user.check_password(password) and user.is_active
+
+
+def _id(user: User | None) -> int | None:
+    return None if user is None else user.pk
+
+
+def _recognise(user: User, client: Client) -> None:
+    """Tell the owner of a device that was not seen before, and remember where the sign-in came from.
+
+    Raises InvalidCredentials.
+    """
+    if user.knows_network and user.has_used_device_lately:
+        return
+    try:
+        KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
+    except IntegrityError:
+        # The user was deleted since the password was checked.
+        raise InvalidCredentials from None
+    if user.knows_any_device and not user.knows_device:
+        record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)

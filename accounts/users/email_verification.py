@@ -1,0 +1,57 @@
+"""E-mail addresses: whether their owners have proved to read what is sent there."""
+
+from django.utils import timezone
+
+from accounts.errors import MailTokenInvalid
+from accounts.history import background, mail
+from accounts.history.events import Event, record
+from accounts.history.mail import Letter
+from accounts.models import User
+from accounts.users import mail_tokens
+from accounts.users.mail_tokens import Purpose
+from accounts.values.clients import Client
+
+VERIFY_PAGE = "verify-email"
+
+
+def send_link(user: User) -> None:
+    """Mail the user, later, a link that verifies the address."""
+    background.MAIL.after_commit(_mail_link, user.pk)
+
+
+def verify(token: str, client: Client) -> None:
+    """Take the address of a mailed token for verified. A second time changes nothing.
+
+    Raises MailTokenInvalid or Throttled.
+    """
+    user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token, client)
+    same_address = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
+    if same_address.verify_email(at=timezone.now()):
+        record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk)
+    elif not same_address.exists():
+        raise MailTokenInvalid
+
+
+def ask_link(email: str, client: Client) -> None:
+    """Mail another link, if anyone has the address and it is not verified yet; the caller learns nothing of that.
+
+    Raises Throttled.
+    """
+    user_id = mail_tokens.addressee(email, client)
+    if user_id is not None:
+        background.MAIL.after_commit(_mail_link, user_id)
+
+
+def vouch(user: User, client: Client, *, by: int | None) -> None:
+    """Take a user's address for verified, on the word of an administrator, whose id `by` is."""
+    if User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now()):
+        record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk, by=by)
+
+
+def _mail_link(user_id: int) -> None:
+    user = User.objects.filter(pk=user_id, is_active=True, email_verified_at=None).first()
+    if user is None:
+        mail.write_to_nobody(Letter.VERIFY_EMAIL, VERIFY_PAGE)
+    else:
+        token = mail_tokens.issue(Purpose.VERIFY_EMAIL, user)
+        mail.send_link(Letter.VERIFY_EMAIL, user.email, VERIFY_PAGE, token)

@@ -1,0 +1,123 @@
+"""Passwords: change one, have one reset by mail, set one. A new password ends sessions, and the owner is told."""
+
+from uuid import UUID
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
+from accounts.history import background, mail
+from accounts.history.events import Event, record
+from accounts.history.mail import Letter
+from accounts.models import EndReason, User
+from accounts.sessions import lifecycle
+from accounts.users import credentials, mail_tokens
+from accounts.users.mail_tokens import Purpose
+from accounts.values.clients import Client
+
+RESET_PAGE = "reset-password"
+
+
+def change(user_id: int, session_id: UUID, current: str, new: str, client: Client) -> None:
+    """Change the password of a user who is signed in and knows the current one; end every other session.
+
+    Of two simultaneous changes one succeeds: what the other takes for the current password is none any more.
+
+    Raises InvalidPassword, InvalidRequest or Throttled.
+    """
+    user = credentials.confirm(user_id, current, client)
+    _refuse_weak(new, user)
+    checked = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
+    with transaction.atomic():
+        if not _store(checked, user, new):
+            raise InvalidPassword
+        lifecycle.carry_over(session_id, user.security_stamp)
+        lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
+        record(Event.PASSWORD_CHANGED, client=client, user_id=user_id)
+
+
+def ask_reset(email: str, client: Client) -> None:
+    """Mail a link to reset the password to the user who has the address, if anyone has and is active.
+
+    The caller learns nothing of that: what is done before the answer is the same, and the rest is done later.
+
+    Raises Throttled.
+    """
+    user_id = mail_tokens.addressee(email, client)
+    if user_id is not None:
+        background.MAIL.after_commit(_mail_reset, user_id, Letter.RESET_PASSWORD, client)
+
+
+def reset(token: str, new: str, client: Client) -> None:
+    """Set a new password with a mailed token; end every session.
+
+    Raises MailTokenInvalid, InvalidRequest for a weak password (the token stays good), or Throttled.
+    """
+    user = mail_tokens.find_user(Purpose.RESET_PASSWORD, token, client)
+    _refuse_weak(new, user)
+    # Of simultaneous uses of one token one moves the stamp, and with it what the token is good for.
+    unused = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
+    with transaction.atomic():
+        if not _store(unused, user, new):
+            raise MailTokenInvalid
+        # Who has the token reads the mail of this address.
+        User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now())
+        lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client)
+        record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk)
+
+
+def force_reset(user: User, client: Client, *, by: int | None) -> None:
+    """Take the password away, end every session, and mail the owner a link to choose a new one.
+
+    `by` is the id of the administrator.
+    """
+    if _impose(user, None, Event.PASSWORD_RESET_FORCED, client, by):
+        background.MAIL.after_commit(_mail_reset, user.pk, Letter.RESET_FORCED, None)
+
+
+def set_password(user: User, new: str | None, client: Client, *, by: int | None = None) -> None:
+    """Store a new password, or None for none, whatever the present one is; end every session of the user.
+
+    `by` is the id of the administrator who does it.
+    """
+    _impose(user, new, Event.PASSWORD_CHANGED, client, by)
+
+
+def _impose(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
+    """Store a password whatever the present one is, end every session; return whether the user is still there."""
+    with transaction.atomic():
+        if not _store(User.objects.filter(pk=user.pk), user, new):
+            return False
+        lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
+        record(event, client=client, user_id=user.pk, by=by)
+    return True
+
+
+def _store(condition: QuerySet[User], user: User, new: str | None) -> bool:
+    """Write the hash and a new stamp where the condition still holds; return whether it did."""
+    user.set_password(new)
+    return bool(
+        condition.update(
+            password=user.password, security_stamp=user.security_stamp, token_version=F("token_version") + 1
+        )
+    )
+
+
+def _refuse_weak(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise InvalidRequest(errors={"new_password": error.messages}) from None
+
+
+def _mail_reset(user_id: int, letter: Letter, client: Client | None) -> None:
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        mail.write_to_nobody(letter, RESET_PAGE)
+        return
+    if client is not None:
+        record(Event.PASSWORD_RESET_ASKED, client=client, user_id=user.pk)
+    mail.send_link(letter, user.email, RESET_PAGE, mail_tokens.issue(Purpose.RESET_PASSWORD, user))

@@ -1,0 +1,83 @@
+"""What a user may change of the own account: the names, and nothing that gives rights."""
+
+from collections.abc import Mapping
+
+from django.db import IntegrityError, transaction
+
+from accounts.errors import InvalidRequest, TokenRevoked
+from accounts.history import mail
+from accounts.history.events import Event, record
+from accounts.history.mail import Letter
+from accounts.limits import attempts
+from accounts.models import User
+from accounts.users import email_verification
+from accounts.users.name_rules import NAMES, problems, refuse_taken
+from accounts.values.clients import Client
+from accounts.values.identifiers import comparison_key, normalize
+
+IDENTIFYING = frozenset({"username", "email"})
+"""The names that a user signs in with or is written to at: to change one takes a recent authentication."""
+
+
+def changes(user: User, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Tell which of the names wanted, in the spelling that is stored, are not the user's already."""
+    spelled = {name: normalize(text) for name, text in wanted.items() if name in NAMES}
+    return {name: text for name, text in spelled.items() if text != getattr(user, name)}
+
+
+def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
+    """Give a user, who asks for it, other names; return the user as stored then.
+
+    Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked where the user is gone.
+    """
+    changed = changes(user, wanted)
+    candidate = _candidate(user, changed)
+    if errors := problems(candidate, changed):
+        raise InvalidRequest(errors=errors)
+    if IDENTIFYING.intersection(changed):
+        # It tells which names are taken, and may send a mail to anybody.
+        attempts.count_sign_up(client, comparison_key(candidate.email))
+    replace(user, changed, client)
+    stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
+    if stored is None:
+        raise TokenRevoked
+    return stored
+
+
+def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | None = None) -> None:
+    """Store names that were found valid. A new e-mail address is to be verified, and the old one is told.
+
+    `by` is the id of the administrator who does it.
+
+    Raises UsernameTaken, EmailTaken, or TokenRevoked where the user is gone.
+    """
+    changed = changes(user, names)
+    if not changed:
+        return
+    _store(user, changed)
+    others = sorted(set(changed) - {"email"})
+    if others:
+        record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
+    if "email" in changed:
+        entry = record(Event.EMAIL_CHANGED, client=client, user_id=user.pk, by=by)
+        mail.tell_former_address(Letter.EMAIL_CHANGED, user, entry)
+        email_verification.send_link(user)
+
+
+def _store(user: User, changed: Mapping[str, str]) -> None:
+    columns: dict[str, object] = {**changed}
+    columns |= {f"{name}_key": comparison_key(changed[name]) for name in IDENTIFYING.intersection(changed)}
+    if "email" in changed:
+        columns["email_verified_at"] = None
+    try:
+        with transaction.atomic():
+            is_there = User.objects.filter(pk=user.pk).update(**columns)
+    except IntegrityError:
+        refuse_taken(_candidate(user, changed))
+        raise
+    if not is_there:
+        raise TokenRevoked
+
+
+def _candidate(user: User, changed: Mapping[str, str]) -> User:
+    return User(pk=user.pk, **{name: changed.get(name, getattr(user, name)) for name in NAMES})

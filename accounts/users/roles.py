@@ -1,0 +1,69 @@
+"""Roles: grant and take them. A change bites with the next request of the user."""
+
+from collections.abc import Callable, Iterable
+
+from django.db import transaction
+from django.db.models import F
+
+from accounts.errors import RoleUnknown
+from accounts.history.events import Event, record
+from accounts.models import Role, User
+from accounts.sessions import validity
+from accounts.values.clients import Client
+
+Names = frozenset[str]
+
+
+def grant(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
+    """Add roles; return whether that changed anything. `by` is the id of the administrator who does it.
+
+    Raises RoleUnknown.
+    """
+    added = frozenset(names)
+    return _change(user, lambda held: held | added, client, by)
+
+
+def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
+    """Take roles; return whether that changed anything.
+
+    Raises RoleUnknown.
+    """
+    taken = frozenset(names)
+    refuse_unknown(taken)
+    return _change(user, lambda held: held - taken, client, by)
+
+
+def replace(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
+    """Give exactly these roles; return whether that changed anything.
+
+    Raises RoleUnknown.
+    """
+    wanted = frozenset(names)
+    return _change(user, lambda _: wanted, client, by)
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Raise RoleUnknown for the first name that no role has."""
+    wanted = list(names)
+    known = set(Role.objects.filter(name__in=wanted).values_list("name", flat=True))
+    for name in wanted:
+        if name not in known:
+            raise RoleUnknown(name)
+
+
+def _change(user: User, change: Callable[[Names], Names], client: Client, by: int | None) -> bool:
+    with transaction.atomic():
+        # The row's lock puts simultaneous changes in an order; `ver` moves on with each.
+        User.objects.select_for_update().filter(pk=user.pk).first()
+        held = frozenset(user.roles.values_list("name", flat=True))
+        wanted = change(held)
+        if wanted == held:
+            return False
+        refuse_unknown(sorted(wanted))
+        user.roles.set(Role.objects.filter(name__in=wanted))
+        # Who is given something is no abandoned sign-up.
+        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
+    validity.forget(user.pk)
+    granted, taken = sorted(wanted - held), sorted(held - wanted)
+    record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)
+    return True
