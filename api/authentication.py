@@ -13,8 +13,8 @@ from accounts.models import User
 from accounts.sessions import lifecycle
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
-from api import cookies, csrf
 from api.errors import CHALLENGE
+from api.http import cookies, csrf
 
 FORM = "application/x-www-form-urlencoded"
 FORM_FIELD = "access_token"

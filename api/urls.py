@@ -7,9 +7,9 @@ from django.urls import URLPattern, re_path
 
 from accounts.users.email_verification import VERIFY_PAGE
 from accounts.users.passwords import RESET_PAGE
-from api.views import content, emails, pages, passwords, service, tokens
+from api.views import content, discovery, email_verification, pages, passwords, services
 from api.views.activity import ActivityList
-from api.views.me import Me
+from api.views.profile import Me
 from api.views.reauthenticate import Reauthenticate
 from api.views.refresh import Refresh
 from api.views.sessions import Session, Sessions
@@ -44,17 +44,17 @@ urlpatterns = [
     _at("api/auth/password/change", passwords.PasswordChange.as_view(), "change-password"),
     _at("api/auth/password/reset", passwords.PasswordReset.as_view(), "reset-password"),
     _at("api/auth/password/reset/confirm", passwords.PasswordResetConfirm.as_view(), "reset-password-confirm"),
-    _at("api/auth/email/verify", emails.EmailVerify.as_view(), "verify-email"),
-    _at("api/auth/email/verify/resend", emails.EmailVerifyResend.as_view(), "resend-verification"),
+    _at("api/auth/email/verify", email_verification.EmailVerify.as_view(), "verify-email"),
+    _at("api/auth/email/verify/resend", email_verification.EmailVerifyResend.as_view(), "resend-verification"),
     _at(RESET_PAGE, pages.ResetPasswordPage.as_view(), "reset-password-page"),
     _at(VERIFY_PAGE, pages.VerifyEmailPage.as_view(), "verify-email-page"),
-    _at("api/oauth/introspect", tokens.Introspection.as_view(), "introspection"),
-    _at("api/oauth/revoke", tokens.Revocation.as_view(), "revocation"),
-    _at(r"\.well-known/jwks\.json", service.KeySet.as_view(), "keys"),
-    _at(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", service.Metadata.as_view(), "metadata"),
-    _at("api/schema", service.Schema.as_view(), "schema"),
-    _at("api/docs", service.Docs.as_view(url_name="schema"), "docs"),
-    _at("healthz", service.Liveness.as_view(), "liveness"),
-    _at("readyz", service.Readiness.as_view(), "readiness"),
+    _at("api/oauth/introspect", services.Introspection.as_view(), "introspection"),
+    _at("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
+    _at(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
+    _at(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
+    _at("api/schema", discovery.Schema.as_view(), "schema"),
+    _at("api/docs", discovery.Docs.as_view(url_name="schema"), "docs"),
+    _at("healthz", discovery.Liveness.as_view(), "liveness"),
+    _at("readyz", discovery.Readiness.as_view(), "readiness"),
     re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]

@@ -25,7 +25,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 
 from accounts.errors import Unavailable
 from api import defaults
-from authproject.silent_readers import cut_off
+from authproject.tcp_user_timeout import cut_off
 from authproject.wsgi import application as wsgi_application
 
 THREADS = 2  # more only get in each other's way

@@ -178,7 +178,7 @@ def _settings_page() -> str:
 
 
 def _http_page() -> str:
-    from api.schema import document  # noqa: PLC0415
+    from api.openapi.schema import document  # noqa: PLC0415
 
     made = document.__wrapped__()  # not the one that was kept: a test may have other settings by now
     schemas = made["components"]["schemas"]

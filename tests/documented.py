@@ -6,7 +6,7 @@ from functools import cache
 from django.conf import settings
 from django.test import Client
 
-from api.schema import document
+from api.openapi.schema import document
 
 ELSEWHERE = {404, 405, 500}
 """What may be answered where the document has no endpoint, or to a fault that a test makes."""

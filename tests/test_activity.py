@@ -9,7 +9,7 @@ from accounts.history import background, events
 from accounts.models import Activity, User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
-from api import pagination
+from api.http import pagination
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 from tests.test_devices import IPHONE, LINUX

@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from authproject.silent_readers import READ_TIMEOUT
+from authproject.tcp_user_timeout import READ_TIMEOUT
 from tests.servers import Server, environment, until
 
 HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

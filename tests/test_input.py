@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.models import RefreshToken, User
-from api.parsers import LONGEST_BODY
+from api.http.parsers import LONGEST_BODY
 from tests.factories import PASSWORD, make_user
 
 POSTS = ["signup", "signin", "refreshtoken", "signout"]

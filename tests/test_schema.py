@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from api.schema import document
+from api.openapi.schema import document
 from tests.test_errors import CONTRACT
 
 
@@ -31,7 +31,7 @@ import os, sys, threading
 os.environ["DJANGO_SETTINGS_MODULE"] = "authproject.settings"
 import django
 django.setup()
-from api.schema import document
+from api.openapi.schema import document
 sys.setswitchinterval(1e-6)
 together, got = threading.Barrier(8), []
 def ask():

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from accounts.models import RefreshToken, User
-from api import pagination
+from api.http import pagination
 from tests.conftest import SignedIn
 from tests.factories import make_user
 from tests.test_devices import IPHONE, LINUX

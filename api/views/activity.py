@@ -4,10 +4,10 @@ from rest_framework.response import Response
 
 from accounts.models import Activity
 from api.authentication import claims_of
-from api.inputs import ActivityQuery
-from api.outputs import ActivityOutput, activity
-from api.pagination import page
-from api.refusals import TOKEN, refusals
+from api.http.pagination import page
+from api.openapi.refusals import TOKEN, refusals
+from api.serializers.inputs import ActivityQuery
+from api.serializers.outputs import ActivityOutput, activity
 from api.views.base import ProtectedView
 
 

@@ -18,8 +18,8 @@ from accounts.models import User
 from accounts.values.clients import Client
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
-from api.negotiation import AlwaysFirstRenderer
-from api.parsers import BoundedFormParser, BoundedJSONParser
+from api.http.negotiation import AlwaysFirstRenderer
+from api.http.parsers import BoundedFormParser, BoundedJSONParser
 from api.permissions import SignedIn
 
 

@@ -6,8 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.errors import RoleRequired
+from api.openapi.refusals import TOKEN, refusals
 from api.permissions import Admin, Moderator
-from api.refusals import TOKEN, refusals
 from api.views.base import ProtectedView, PublicView
 
 TEXT = {(200, "text/plain"): OpenApiTypes.STR}

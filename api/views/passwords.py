@@ -6,8 +6,8 @@ from rest_framework.response import Response
 from accounts.errors import InvalidPassword
 from accounts.users import passwords
 from api.authentication import claims_of
-from api.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
-from api.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.serializers.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
 from api.views.base import ProtectedView, PublicView, client_of, read
 
 

@@ -5,11 +5,11 @@ from rest_framework.response import Response
 from accounts.errors import InvalidPassword
 from accounts.sessions import lifecycle
 from accounts.users import credentials
-from api import cookies
 from api.authentication import claims_of, rides_on_cookie
-from api.inputs import PasswordInput
-from api.outputs import AccessTokenOutput, access_token, without_tokens
-from api.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.http import cookies
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.serializers.inputs import PasswordInput
+from api.serializers.outputs import AccessTokenOutput, access_token, without_tokens
 from api.views.base import ProtectedView, client_of, read
 
 

@@ -10,10 +10,10 @@ from accounts.errors import (
     RefreshTokenUnknown,
 )
 from accounts.sessions import rotation
-from api import cookies, csrf
-from api.inputs import RefreshInput
-from api.outputs import TokensOutput, tokens, without_tokens
-from api.refusals import BODY, FOREIGN, refusals
+from api.http import cookies, csrf
+from api.openapi.refusals import BODY, FOREIGN, refusals
+from api.serializers.inputs import RefreshInput
+from api.serializers.outputs import TokensOutput, tokens, without_tokens
 from api.views.base import PublicView, client_of, read
 
 REFUSED = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked)

@@ -9,10 +9,10 @@ from rest_framework.response import Response
 from accounts.errors import NotFound
 from accounts.sessions import lifecycle
 from api.authentication import claims_of
-from api.inputs import SessionsQuery
-from api.outputs import SessionOutput, session
-from api.pagination import page
-from api.refusals import CHANGE, TOKEN, refusals
+from api.http.pagination import page
+from api.openapi.refusals import CHANGE, TOKEN, refusals
+from api.serializers.inputs import SessionsQuery
+from api.serializers.outputs import SessionOutput, session
 from api.views.base import ProtectedView, client_of, user_of
 
 

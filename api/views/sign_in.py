@@ -5,10 +5,10 @@ from rest_framework.response import Response
 from accounts.errors import EmailUnverified, InvalidCredentials
 from accounts.sessions import lifecycle, rotation
 from accounts.users import credentials
-from api import cookies, csrf
-from api.inputs import SignInInput
-from api.outputs import SignInOutput, profile, tokens, without_tokens
-from api.refusals import BODY, FOREIGN, THROTTLED, refusals
+from api.http import cookies, csrf
+from api.openapi.refusals import BODY, FOREIGN, THROTTLED, refusals
+from api.serializers.inputs import SignInInput
+from api.serializers.outputs import SignInOutput, profile, tokens, without_tokens
 from api.views.base import PublicView, client_of, read
 
 

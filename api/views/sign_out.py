@@ -6,10 +6,10 @@ from rest_framework.response import Response
 
 from accounts.models import EndReason
 from accounts.sessions import lifecycle, rotation
-from api import cookies, csrf
 from api.authentication import claims_of, rides_on_cookie
-from api.inputs import RefreshTokenInput
-from api.refusals import BODY, CHANGE, refusals
+from api.http import cookies, csrf
+from api.openapi.refusals import BODY, CHANGE, refusals
+from api.serializers.inputs import RefreshTokenInput
 from api.views.base import ProtectedView, client_of, read
 
 

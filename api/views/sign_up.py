@@ -5,9 +5,9 @@ from rest_framework.response import Response
 
 from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
 from accounts.users.registration import register
-from api.inputs import SignUpInput
-from api.outputs import SignUpOutput, profile
-from api.refusals import BODY, THROTTLED, refusals
+from api.openapi.refusals import BODY, THROTTLED, refusals
+from api.serializers.inputs import SignUpInput
+from api.serializers.outputs import SignUpOutput, profile
 from api.views.base import PublicView, client_of, read
 
 DEFAULTS = {"fullname": "", "roles": ()}

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from accounts.values.identifiers import EMAIL_LENGTH, normalize
-from api.schema import shown_as
+from api.openapi.schema import shown_as
 
 REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
 MAIL_TOKEN = "Mq3yq0v8mA7bW…"  # noqa: S105

@@ -4,8 +4,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.users import email_verification
-from api.inputs import EmailInput, MailTokenInput
-from api.refusals import BODY, THROTTLED, refusals
+from api.openapi.refusals import BODY, THROTTLED, refusals
+from api.serializers.inputs import EmailInput, MailTokenInput
 from api.views.base import PublicView, client_of, read
 
 

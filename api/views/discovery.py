@@ -15,9 +15,9 @@ from accounts.keys.key_ring import key_ring
 from accounts.keys.rotation import JWKS_MAX_AGE
 from accounts.limits.counters import counters
 from accounts.tokens import access_tokens
-from api import schema
-from api.outputs import KeySetOutput, MetadataOutput
-from api.refusals import refusals
+from api.openapi import schema
+from api.openapi.refusals import refusals
+from api.serializers.outputs import KeySetOutput, MetadataOutput
 from api.views.base import PublicView
 
 METADATA_MAX_AGE = 3600  # seconds

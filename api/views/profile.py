@@ -9,12 +9,12 @@ from rest_framework.response import Response
 from accounts.errors import EmailTaken, RecentAuthenticationRequired, UsernameTaken
 from accounts.tokens import access_tokens
 from accounts.users import deletion, profile
-from api import cookies
 from api.authentication import claims_of
-from api.inputs import ProfileInput
-from api.outputs import OwnProfileOutput, own_profile
+from api.http import cookies
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, TOKEN, refusals
 from api.permissions import RecentlyAuthenticated
-from api.refusals import BODY, CHANGE, THROTTLED, TOKEN, refusals
+from api.serializers.inputs import ProfileInput
+from api.serializers.outputs import OwnProfileOutput, own_profile
 from api.views.base import ProtectedView, client_of, read, user_of
 
 STEP_UP = RecentAuthenticationRequired(300)

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from accounts.errors import InvalidClient
 from accounts.models import Service
 from accounts.sessions import services
-from api.inputs import TokenInput
-from api.outputs import IntrospectionOutput
-from api.refusals import BODY, refusals
+from api.openapi.refusals import BODY, refusals
+from api.serializers.inputs import TokenInput
+from api.serializers.outputs import IntrospectionOutput
 from api.views.base import PublicView, client_of, read
 
 SERVICES: Any = [{"service": []}, {}]

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 
 from accounts.conf import auth_settings
 from accounts.errors import CsrfFailed
-from api import cookies
+from api.http import cookies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

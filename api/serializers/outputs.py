@@ -11,8 +11,8 @@ from accounts.models import Activity, RefreshToken, User
 from accounts.sessions.lifecycle import TokenPair
 from accounts.tokens.access_tokens import AccessToken
 from accounts.values import devices
-from api.inputs import ACCESS_TOKEN, REFRESH_TOKEN
-from api.schema import shown_as
+from api.openapi.schema import shown_as
+from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
 
 _PROFILE = {
     "id": 1,

@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from accounts.conf import auth_settings
 from accounts.defaults import SHORTEST_PASSWORD
 from accounts.passwords.validators import PASSWORD_LENGTH
-from api.cookies import access_name
+from api.http.cookies import access_name
 
 _making = Lock()
 
@@ -39,7 +39,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 class TextField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
     """A text that a database can store: NUL is refused."""
 
-    target_class = "api.inputs.Text"
+    target_class = "api.serializers.inputs.Text"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class TextField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-cal
 class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the library is
     """A password of a length that is taken; what else is asked of it no schema can say."""
 
-    target_class = "api.inputs.NewPassword"
+    target_class = "api.serializers.inputs.NewPassword"
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the libra
 class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
     """One of the services of AUTH_AUDIENCE."""
 
-    target_class = "api.inputs.Audience"
+    target_class = "api.serializers.inputs.Audience"
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from accounts.errors import (
     Unavailable,
 )
 from api.errors import PayloadTooLarge, answer_to
-from api.parsers import LONGEST_BODY
+from api.http.parsers import LONGEST_BODY
 
 EXTENSION = "x-refusals"
 _SHAPE = {
