@@ -7,7 +7,7 @@ from django.urls import URLPattern, re_path
 
 from accounts.users.email_verification import VERIFY_PAGE
 from accounts.users.passwords import RESET_PAGE
-from api.views import content, discovery, email_verification, pages, passwords, services
+from api.views import content, discovery, docs, email_verification, health, pages, passwords, services
 from api.views.activity import ActivityList
 from api.views.profile import Me
 from api.views.reauthenticate import Reauthenticate
@@ -52,9 +52,9 @@ urlpatterns = [
     _at("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
     _at(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
     _at(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
-    _at("api/schema", discovery.Schema.as_view(), "schema"),
-    _at("api/docs", discovery.Docs.as_view(url_name="schema"), "docs"),
-    _at("healthz", discovery.Liveness.as_view(), "liveness"),
-    _at("readyz", discovery.Readiness.as_view(), "readiness"),
+    _at("api/schema", docs.Schema.as_view(), "schema"),
+    _at("api/docs", docs.Docs.as_view(url_name="schema"), "docs"),
+    _at("healthz", health.Liveness.as_view(), "liveness"),
+    _at("readyz", health.Readiness.as_view(), "readiness"),
     re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]
