@@ -16,7 +16,7 @@ STARTS_SOMETHING = ("tests.servers", "tests.browsers", "served):")
 def halves() -> tuple[list[str], list[str]]:
     """Part the files of tests: those that start servers and browsers, and the others."""
     parts: tuple[list[str], list[str]] = ([], [])
-    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+    for file in sorted(Path(__file__).parent.rglob("test_*.py")):
         text = file.read_text()
         parts[not any(name in text for name in STARTS_SOMETHING)].append(str(file))
     return parts

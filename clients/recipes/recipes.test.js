@@ -1,4 +1,4 @@
-// The recipes with their libraries, against the service at SERVICE: tests/test_recipes.py starts it.
+// The recipes with their libraries, against the service at SERVICE: tests/clients/test_recipes.py starts it.
 import "@angular/compiler";
 
 import assert from "node:assert/strict";

@@ -14,8 +14,8 @@ from accounts.sessions import validity
 from accounts.tokens import claims, verified_tokens
 from tests.conftest import SignedIn
 from tests.factories import make_user
-from tests.test_services import Caller
-from tests.test_state import GONE, MATRIX, PASSES
+from tests.sessions.test_services import Caller
+from tests.sessions.test_validity import GONE, MATRIX, PASSES
 
 LAG = 60
 

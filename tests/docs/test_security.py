@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECURITY = ROOT / "docs/security.md"
 ASVS = ROOT / "docs/asvs.md"
 PAGES = (SECURITY, ASVS, ROOT / "SECURITY.md")
@@ -35,7 +35,7 @@ REQUIREMENTS = {
 }
 STATES = {"met", "partly", "not met", "operator", "n/a"}
 
-TEST = re.compile(r"`(tests/test_\w+\.py)::([\w:]+)`")
+TEST = re.compile(r"`(tests/[\w/]*test_\w+\.py)::([\w:]+)`")
 FILE = re.compile(r"`((?:accounts|api|authproject|benchmarks|tests)/[\w./-]+\.\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

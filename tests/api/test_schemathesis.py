@@ -36,7 +36,7 @@ def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks",
+            "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
             "SCHEMATHESIS_API": address,
         },
         capture_output=True,

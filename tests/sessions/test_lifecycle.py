@@ -9,7 +9,7 @@ from accounts.models import RefreshToken, User
 from api.http import pagination
 from tests.conftest import SignedIn
 from tests.factories import make_user
-from tests.test_devices import IPHONE, LINUX
+from tests.values.test_devices import IPHONE, LINUX
 
 URL = "/api/auth/sessions"
 

@@ -14,8 +14,8 @@ from accounts.sessions import lifecycle, rotation
 from accounts.tokens import access_tokens
 from accounts.users import activation, deletion, passwords, roles
 from accounts.values.clients import NO_CLIENT
-from tests.session_model import REFRESH_LIFETIME, Session
-from tests.session_surroundings import Surroundings, numbers
+from tests.sessions.session_model import REFRESH_LIFETIME, Session
+from tests.sessions.session_surroundings import Surroundings, numbers
 
 pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from api.openapi.schema import document
-from tests.test_errors import CONTRACT
+from tests.api.test_errors import CONTRACT
 
 
 def test_the_document_lists_every_endpoint_once(api):

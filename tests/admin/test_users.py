@@ -8,7 +8,7 @@ from django.test import Client
 from accounts.models import Activity, User
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
-from tests.test_state import edit
+from tests.sessions.test_validity import edit
 
 USERS = "/admin/accounts/user/"
 HISTORY = "/admin/accounts/activity/"

@@ -5,8 +5,8 @@ import trustme
 
 from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
+from tests.history.test_mail_server import Mailbox, SlowHandler, token_in
 from tests.servers import ROOT, Server, environment, free_port
-from tests.test_mail_server import Mailbox, SlowHandler, token_in
 from tests.tls import TlsProxy
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

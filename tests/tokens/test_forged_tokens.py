@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from accounts.keys.key_ring import key_ring
 from tests.factories import PASSWORD
-from tests.forgeries import Forger, forgeries
 from tests.servers import Server, environment
+from tests.tokens.forgeries import Forger, forgeries
 
 URL = "/api/test/user"
 

@@ -12,7 +12,7 @@ from accounts.values.clients import NO_CLIENT
 from api.http import pagination
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
-from tests.test_devices import IPHONE, LINUX
+from tests.values.test_devices import IPHONE, LINUX
 
 URL = "/api/auth/activity"
 

@@ -11,8 +11,8 @@ from aiosmtpd.controller import Controller
 
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
+from tests.history.test_mail_server import Mailbox, SlowHandler
 from tests.servers import Server, environment, free_port, until
-from tests.test_mail_server import Mailbox, SlowHandler
 
 NEW_PASSWORD = "another staple of horses"
 WRONG_PASSWORD = "a password that is wrong"

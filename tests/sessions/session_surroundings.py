@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from accounts.models import User
 from accounts.tokens import access_tokens
-from tests.session_model import (
+from tests.sessions.session_model import (
     ACCESS_LIFETIME,
     GRACE,
     REFRESH_LIFETIME,

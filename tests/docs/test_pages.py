@@ -13,7 +13,7 @@ import pytest
 from accounts.conf import AuthSettings
 from docs import generate
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
@@ -70,7 +70,7 @@ def test_every_other_variable_that_is_read_is_explained_below_what_reads_it():
 
 def test_every_refusal_is_in_the_reference_with_its_status():
     errors = (ROOT / "docs/http.md").read_text().partition("## Errors")[2]
-    text = (ROOT / "tests/test_errors.py").read_text()
+    text = (ROOT / "tests/api/test_errors.py").read_text()
     contract = dict(re.findall(r'"(\w+)": (\d{3})', text))
 
     assert len(contract) > 20

@@ -17,7 +17,7 @@ from accounts.keys.rotation import JWKS_MAX_AGE, PUBLISHED_BEFORE_SIGNING
 from accounts.keys.schedule import RING
 from tests.conftest import SignedIn
 from tests.factories import make_user
-from tests.test_keys import forget, key_files, mount, p256
+from tests.keys.test_signing_keys import forget, key_files, mount, p256
 
 
 @pytest.fixture
