@@ -196,7 +196,7 @@ class AuthSettings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            refuse_unless_allowed(field, getattr(self, field.name))
+            validate_setting(field, getattr(self, field.name))
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
@@ -228,7 +228,7 @@ def environment_name(field: "dataclasses.Field[Any]") -> str:
     return field.metadata["environment"] or f"AUTH_{field.name.upper()}"
 
 
-def refuse_unless_allowed(field: "dataclasses.Field[Any]", value: object) -> None:
+def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
     """Raise ImproperlyConfigured, in the operator's words, where a setting's rule does not hold."""
     rule: _Rule = field.metadata["rule"]
     try:
@@ -236,10 +236,10 @@ def refuse_unless_allowed(field: "dataclasses.Field[Any]", value: object) -> Non
     except (TypeError, AttributeError):
         is_allowed = False
     if not is_allowed:
-        raise ImproperlyConfigured(wrong_setting(field, value))
+        raise ImproperlyConfigured(describe_invalid_setting(field, value))
 
 
-def wrong_setting(field: "dataclasses.Field[Any]", value: object) -> str:
+def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:
     """Say what is wrong: the setting, the value and what is allowed."""
     if isinstance(value, timedelta):
         value = f"{value.total_seconds():g}"

@@ -1,6 +1,6 @@
 """Django's settings that this app stands on, for the settings of whichever project it is part of."""
 
-SHORTEST_PASSWORD = 8
+MIN_PASSWORD_LENGTH = 8
 """In characters."""
 
 AUTH_USER_MODEL = "accounts.User"
@@ -18,7 +18,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.validators.MaximumLengthValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": SHORTEST_PASSWORD},
+        "OPTIONS": {"min_length": MIN_PASSWORD_LENGTH},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "accounts.passwords.validators.ContextWordsValidator"},

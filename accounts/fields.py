@@ -25,18 +25,18 @@ def new_session_id() -> UUID:
 class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic for the checker only
     """Holds the comparison key of another field, computed whenever the row is saved."""
 
-    def __init__(self, *, of: str, **options: Any) -> None:
-        self.of = of
+    def __init__(self, *, source: str, **options: Any) -> None:
+        self.source = source
         super().__init__(**{**options, "editable": False})
 
     def deconstruct(self) -> Any:
         """Name the other field in migrations as well."""
         name, path, positional, options = super().deconstruct()
-        return name, path, positional, {**options, "of": self.of}
+        return name, path, positional, {**options, "source": self.source}
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute the key that is stored."""
-        key = comparison_key(getattr(model_instance, self.of))
+        key = comparison_key(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, key)
         return key
 
@@ -55,13 +55,13 @@ class RoleNames(models.Func):
         return super().as_sql(compiler, connection, function=self.function_of_sqlite, **context)
 
     @classmethod
-    def spelled(cls, vendor: str, user_id: str) -> str:
+    def sql(cls, vendor: str, user_id: str) -> str:
         """Give the SQL for a statement that is written out; `user_id` is the column that names the user."""
         function = cls.function_of_sqlite if vendor == "sqlite" else cls.function
         return cls.template % {"function": function, "expressions": user_id}
 
 
-class DayOf(models.Func):
+class UtcDate(models.Func):
     """The day of a moment by the clock of UTC. A generated column takes it: it depends on no setting."""
 
     arity = 1

@@ -14,40 +14,38 @@ from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, Ref
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
 
-ORIGINS_ARE_KNOWN_FOR = timedelta(days=365)
-SIGN_UPS_MAY_BE_VERIFIED_FOR = timedelta(days=7)
+KNOWN_DEVICE_LIFETIME = timedelta(days=365)
+UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
 # What another purge is at is left to it. An array is filled once; the query of an IN may be run again for each
 # row, and finds others each time, for it skips the locked: a batch without a bound.
 _WITHIN = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
 
 
-def purgeable(retain: timedelta) -> RefreshTokenQuerySet:
+def expired_sessions(retain: timedelta) -> RefreshTokenQuerySet:
     """Find the sessions that expired at least `retain` ago. None of them can come back to life."""
     cutoff: datetime = timezone.now() - retain
     return RefreshToken.objects.expired(cutoff)
 
 
-def leftovers() -> Mapping[str, models.QuerySet[Any]]:
+def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
     """Find, with words for each, what else is past its time."""
     now: datetime = timezone.now()
     return {
         "counters whose window is over": GuessCount.objects.filter(resets_at__lte=now.timestamp()),
         # The next sign-in from one keeps it anew.
         "networks and devices that were known for a year": KnownOrigin.objects.filter(
-            since__lte=now - ORIGINS_ARE_KNOWN_FOR
+            since__lte=now - KNOWN_DEVICE_LIFETIME
         ),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
     }
 
 
-def delete_abandoned_sign_ups(batch_size: int) -> Iterator[int]:
+def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
     """Delete the accounts that had to be verified before a first sign-in, and were not; decoys are among them.
 
     Each batch is a transaction of its own; yields how many each one deleted.
     """
-    abandoned = User.objects.get_queryset().filter(
-        pending_since__lte=timezone.now() - SIGN_UPS_MAY_BE_VERIFIED_FOR
-    )
+    abandoned = User.objects.get_queryset().filter(pending_since__lte=timezone.now() - UNVERIFIED_SIGN_UP_LIFETIME)
     while batch := list(abandoned.values_list("pk", flat=True)[:batch_size]):
         with transaction.atomic():
             # The condition once more, under a lock: one may have been verified since it was read.

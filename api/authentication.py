@@ -35,7 +35,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         if token is None:
             return None
         if request.method not in csrf.SAFE_METHODS and rides_on_cookie(request):
-            csrf.refuse_unproven(request)
+            csrf.require_csrf_token(request)
         claims = access_tokens.verify(token, at=timezone.now())
         return lifecycle.check(claims), claims
 

@@ -12,7 +12,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": "/api/",
     "PREPROCESSING_HOOKS": ["api.openapi.schema.one_path_each"],
-    "POSTPROCESSING_HOOKS": ["api.openapi.refusals.spell_out"],
+    "POSTPROCESSING_HOOKS": ["api.openapi.refusals.add_error_responses"],
     "APPEND_COMPONENTS": {"securitySchemes": {"service": {"type": "http", "scheme": "basic"}}},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

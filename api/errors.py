@@ -90,10 +90,10 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
     """
     if isinstance(error, _TOLD):
         _tell(error, context["request"])
-    return answer_to(error)
+    return response_for(error)
 
 
-def answer_to(error: Exception) -> Response | None:
+def response_for(error: Exception) -> Response | None:
     """Give what an exception is answered with; None for those that are faults of this service."""
     if _is_of_the_database(error):
         if type(error) is DatabaseError:

@@ -34,7 +34,7 @@ class RecentlyAuthenticated(SignedIn):
 
         Raises TokenMissing or RecentAuthenticationRequired.
         """
-        access_tokens.require_recent(claims_of(request), at=timezone.now())
+        access_tokens.require_recent_authentication(claims_of(request), at=timezone.now())
         return True
 
 

@@ -13,7 +13,7 @@ import environs
 from django.conf.global_settings import LANGUAGES
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.conf import AuthSettings, Limit, environment_name, wrong_setting
+from accounts.conf import AuthSettings, Limit, describe_invalid_setting, environment_name
 from accounts.keys.private_files import read_or_create
 
 
@@ -51,7 +51,7 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
         try:
             values[field.name] = READERS[field.type](env, name)
         except (environs.EnvError, ValueError, OverflowError):
-            raise ImproperlyConfigured(wrong_setting(field, raw)) from None
+            raise ImproperlyConfigured(describe_invalid_setting(field, raw)) from None
     return dataclasses.asdict(AuthSettings(**values))
 
 

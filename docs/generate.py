@@ -270,10 +270,11 @@ def _errors() -> str:
 
 
 def _events() -> str:
-    from accounts.history.events import DESCRIPTIONS, LETTERS, Event  # noqa: PLC0415
+    from accounts.history.events import DESCRIPTIONS, MAIL_TEMPLATES, Event  # noqa: PLC0415
 
     lines = [
-        f"| `{event}` | {DESCRIPTIONS.get(event, '')} | {'yes' if event in LETTERS else ''} |" for event in Event
+        f"| `{event}` | {DESCRIPTIONS.get(event, '')} | {'yes' if event in MAIL_TEMPLATES else ''} |"
+        for event in Event
     ]
     return "\n".join(["| event | in the history, as | mailed |", "| --- | --- | --- |", *lines])
 

@@ -11,7 +11,7 @@ from django.test import Client, override_settings
 from hypothesis import settings as hypothesis_settings
 
 from accounts.conf import AuthSettings
-from accounts.history.background import Lane
+from accounts.history.background import BackgroundQueue
 from accounts.keys import rotation as key_rotation
 from accounts.models import User
 from accounts.tokens.access_tokens import verify
@@ -68,7 +68,7 @@ def _transactions_that_roll_back(db: None) -> None:
 @pytest.fixture(autouse=True)
 def _jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do at once what is done later: no thread sees what a test's transaction has written."""
-    monkeypatch.setattr(Lane, "after_commit", lambda self, job, *args, **options: job(*args, **options))
+    monkeypatch.setattr(BackgroundQueue, "after_commit", lambda self, job, *args, **options: job(*args, **options))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from accounts.models import Activity, ActivityQuerySet
 from accounts.values import devices
 
 
-class OfUser(UserFilter):
+class ActivityUserFilter(UserFilter):
     """The history of one user."""
 
     title = "user"
@@ -62,9 +62,9 @@ class ActivityAdmin(ByUserAdmin):
 
     list_display = ("at", "user_link", "what", "details", "address", "device", "administrator", "session")
     list_display_links = None
-    list_filter = (OfUser, EventFilter, SinceFilter)
+    list_filter = (ActivityUserFilter, EventFilter, SinceFilter)
     list_select_related = ("user",)
-    by_user = OfUser
+    by_user = ActivityUserFilter
 
     @admin.display(description="user")
     def user_link(self, entry: Activity) -> str:
@@ -79,7 +79,7 @@ class ActivityAdmin(ByUserAdmin):
     @admin.display(description="device")
     def device(self, entry: Activity) -> str:
         """Show the browser or app and the system; nothing for what is done on the command line."""
-        return devices.name_of(entry.user_agent) if entry.address else ""
+        return devices.describe(entry.user_agent) if entry.address else ""
 
     @admin.display(description="by administrator")
     def administrator(self, entry: Activity) -> str:

@@ -63,8 +63,8 @@ def _of_sessions(now: datetime) -> Iterator[Figure]:
 
 def _live(now: datetime) -> str:
     """Count live sessions among so many of those that have time left: all of them may have been revoked."""
-    read = RefreshToken.objects.in_time(now).order_by("expires_on").values("pk")[:_MOST_READ]
-    number = counted(RefreshToken.objects.filter(pk__in=read).live(now).with_owner_in_force())
+    read = RefreshToken.objects.expiring_today_or_later(now).order_by("expires_on").values("pk")[:_MOST_READ]
+    number = counted(RefreshToken.objects.filter(pk__in=read).live(now).with_valid_owner())
     is_all = number.endswith("+") or read.count() < _MOST_READ
     return number if is_all else f"{number}+"
 

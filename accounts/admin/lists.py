@@ -21,7 +21,7 @@ _CSRF_FIELD = "csrfmiddlewaretoken"
 _Action = Callable[[Any, HttpRequest, Any], HttpResponse | None]
 
 
-def asks_first(question: str) -> Callable[[_Action], _Action]:
+def requires_confirmation(question: str) -> Callable[[_Action], _Action]:
     """Have an action say to how many rows it is about to be done, and do it once that is confirmed."""
 
     def decorate(act: _Action) -> _Action:
@@ -33,19 +33,21 @@ def asks_first(question: str) -> Callable[[_Action], _Action]:
             number = counted(queryset)
             noun = self.opts.verbose_name if number == "1" else self.opts.verbose_name_plural
             chosen = f"{number} {noun}"
-            return question_page(request, title, chosen, question, back=request.get_full_path())
+            return confirmation_page(request, title, chosen, question, back=request.get_full_path())
 
         return ask
 
     return decorate
 
 
-def told(count: int, one: str, more: str, *names: object) -> str:
+def count_in_words(count: int, one: str, more: str, *names: object) -> str:
     """Say what was done to how many: `one` for one of them, else `more`."""
     return (one if count == 1 else more).format(count, *names)
 
 
-def question_page(request: HttpRequest, title: str, chosen: object, question: str, *, back: str) -> HttpResponse:
+def confirmation_page(
+    request: HttpRequest, title: str, chosen: object, question: str, *, back: str
+) -> HttpResponse:
     """Ask whether something is really to be done to what was chosen; a yes posts the same form, `confirmed`."""
     context = {
         **admin.site.each_context(request),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts import purge
-from accounts.admin.lists import asks_first, told
+from accounts.admin.lists import count_in_words, requires_confirmation
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 from accounts.sessions import lifecycle
@@ -26,7 +26,7 @@ _MOST_LOGGED = 1000  # in the admin's own log; the log of events and the owners'
 _BATCH = 1000
 
 
-class OfOwner(UserFilter):
+class SessionOwnerFilter(UserFilter):
     """The sessions of one user."""
 
     title = "owner"
@@ -47,7 +47,7 @@ class StateFilter(admin.SimpleListFilter):
         """Keep the sessions in the state chosen."""
         now = timezone.now()
         if self.value() == SessionState.LIVE:
-            return queryset.in_time(now).live(now).with_owner_in_force()
+            return queryset.expiring_today_or_later(now).live(now).with_valid_owner()
         if self.value() == SessionState.EXPIRED:
             return queryset.expired(now).filter(ended_at=None)
         if self.value() == SessionState.ENDED:
@@ -89,9 +89,9 @@ class SessionAdmin(ByUserAdmin):
         "expires_at",
     )
     list_display_links = ("short_id",)
-    list_filter = (OfOwner, StateFilter, EndReasonFilter)
+    list_filter = (SessionOwnerFilter, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)
-    by_user = OfOwner
+    by_user = SessionOwnerFilter
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
     actions = ("revoke_selected", "purge_selected")
@@ -127,14 +127,14 @@ class SessionAdmin(ByUserAdmin):
         state = session.state(timezone.now())
         if state is not SessionState.ENDED:
             return str(state.label)
-        return f"{state.label}: {session.reason_for_end}"
+        return f"{state.label}: {session.end_reason_label}"
 
     @admin.display(description="state")
     def state_in_words(self, session: RefreshToken) -> str:
         """Say what the session is now, and what that means."""
         state = session.state(timezone.now())
         if state is SessionState.ENDED:
-            return f"Revoked: {session.reason_for_end}. Its tokens are refused."
+            return f"Revoked: {session.end_reason_label}. Its tokens are refused."
         if state is SessionState.LIVE:
             return "Live: its access token is honoured, and its refresh token gets another one."
         if session.expires_at < session.session_expires_at:
@@ -144,26 +144,28 @@ class SessionAdmin(ByUserAdmin):
     @admin.display(description="device")
     def device(self, session: RefreshToken) -> str:
         """Show the browser or app and the system, as far as the device told."""
-        return devices.name_of(session.user_agent)
+        return devices.describe(session.user_agent)
 
     @admin.action(description="Revoke the selected sessions", permissions=["change"])
-    @asks_first("Those of them that are not over end now: who uses them has to sign in again.")
+    @requires_confirmation("Those of them that are not over end now: who uses them has to sign in again.")
     def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """End them now."""
         client = Client.from_environ(request.META)
         for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
             self.log_change(request, session, "Revoked.")
         count = lifecycle.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
-        were = told(count, "{} session was", "{} sessions were")
+        were = count_in_words(count, "{} session was", "{} sessions were")
         self.message_user(request, f"{were} revoked; what else was chosen was over already.", messages.SUCCESS)
 
     @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
-    @asks_first("Those of them that have expired are deleted; whoever looks for them later finds nothing.")
+    @requires_confirmation(
+        "Those of them that have expired are deleted; whoever looks for them later finds nothing."
+    )
     def purge_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """Delete them."""
         expired = queryset.expired(timezone.now())
         count = sum(purge.delete_in_batches(expired, _BATCH))
-        were = told(count, "{} expired session was", "{} expired sessions were")
+        were = count_in_words(count, "{} expired session was", "{} expired sessions were")
         self.message_user(request, f"{were} deleted.", messages.SUCCESS)
 
     def get_search_results(
@@ -180,7 +182,7 @@ class SessionAdmin(ByUserAdmin):
             return queryset.filter(pk=session_id), False
         if address := _address(term):
             return queryset.filter(address=address), False
-        owners = list(User.objects.get_queryset().starting_with(term).values_list("pk", flat=True)[:_MOST_OWNERS])
+        owners = list(User.objects.get_queryset().with_prefix(term).values_list("pk", flat=True)[:_MOST_OWNERS])
         return queryset.filter(owner_id__in=owners), False
 
     def get_urls(self) -> list[URLPattern]:

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from accounts.admin.dashboard import figures
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
-from accounts.history.events import MOST_A_DAY, Event, record
+from accounts.history.events import MAX_HISTORY_ENTRIES_PER_DAY, Event, record
 from accounts.users import credentials, passwords
 from accounts.values.clients import NO_CLIENT, Client
 
@@ -96,7 +96,11 @@ class AuthAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show what there is, and how many sessions and events."""
-        context = {"figures": figures(request.user), "most_a_day": MOST_A_DAY, **(extra_context or {})}
+        context = {
+            "figures": figures(request.user),
+            "max_per_day": MAX_HISTORY_ENTRIES_PER_DAY,
+            **(extra_context or {}),
+        }
         return super().index(request, context)
 
     def admin_view(

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts.admin.lists import BoundedAdmin, asks_first, question_page, told
+from accounts.admin.lists import BoundedAdmin, confirmation_page, count_in_words, requires_confirmation
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.errors import EmailTaken, UsernameTaken
 from accounts.history.events import Event, record
@@ -104,7 +104,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """Search by what an index answers; the fields of other models that choose an owner search so too."""
         term = search_term.strip()
         found = cast("UserQuerySet", queryset)
-        return (found.starting_with(term) if term else found), False
+        return (found.with_prefix(term) if term else found), False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: what others change meanwhile stays."""
@@ -164,44 +164,46 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return super(UserAdmin, bound).user_change_password(request, id, form_url)
 
     @admin.action(description="Deactivate the selected users", permissions=["change"])
-    @asks_first("They cannot sign in any more, and their sessions end now.")
+    @requires_confirmation("They cannot sign in any more, and their sessions end now.")
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Refuse them from now on, and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
         one, more = "{} user is deactivated", "{} users are deactivated"
-        self.message_user(request, f"{told(count, one, more)}; no session goes on.", messages.SUCCESS)
+        self.message_user(request, f"{count_in_words(count, one, more)}; no session goes on.", messages.SUCCESS)
 
     @admin.action(description="Activate the selected users", permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Let them sign in again."""
         count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
-        who = told(count, "{} user", "{} users")
+        who = count_in_words(count, "{} user", "{} users")
         self.message_user(request, f"{who} may sign in again.", messages.SUCCESS)
 
     @admin.action(description="Force a password reset of the selected users", permissions=["change"])
-    @asks_first(_RESET)
+    @requires_confirmation(_RESET)
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
         active = queryset.filter(is_active=True)
         count = self._change_each(request, active, passwords.force_reset, "Forced a password reset.")
-        have = told(count, "{} user has", "{} users have")
+        have = count_in_words(count, "{} user has", "{} users have")
         self.message_user(request, f"{have} no password now, and a mail to choose one.", messages.SUCCESS)
 
     @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
-    @asks_first(_REVOCATION)
+    @requires_confirmation(_REVOCATION)
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End them now."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
         self.message_user(
-            request, f"The sessions of {told(count, '{} user', '{} users')} are over.", messages.SUCCESS
+            request, f"The sessions of {count_in_words(count, '{} user', '{} users')} are over.", messages.SUCCESS
         )
 
     @admin.action(description="Take the addresses of the selected users for verified", permissions=["change"])
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Vouch for them."""
         unverified = queryset.filter(email_verified_at=None)
-        count = self._change_each(request, unverified, email_verification.vouch, "Vouched for the e-mail address.")
-        are = told(count, "The address of {} user is", "The addresses of {} users are")
+        count = self._change_each(
+            request, unverified, email_verification.mark_verified, "Vouched for the e-mail address."
+        )
+        are = count_in_words(count, "The address of {} user is", "The addresses of {} users are")
         self.message_user(request, f"{are} verified now.", messages.SUCCESS)
 
     def _change_each(
@@ -228,10 +230,10 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """End every session of the user whose page the button is on."""
         user = self._changeable(request, user_id)
         if "confirmed" not in request.POST:
-            return question_page(request, "Revoke all sessions", user, _REVOCATION, back=_page_of(user))
+            return confirmation_page(request, "Revoke all sessions", user, _REVOCATION, back=_page_of(user))
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
-        were = told(count, "{} session of {} was", "{} sessions of {} were", user)
+        were = count_in_words(count, "{} session of {} was", "{} sessions of {} were", user)
         self.message_user(request, f"{were} revoked.", messages.SUCCESS)
         return HttpResponseRedirect(_page_of(user))
 
@@ -242,7 +244,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             self.message_user(request, f"{user} is deactivated and would get no mail.", messages.ERROR)
             return HttpResponseRedirect(_page_of(user))
         if "confirmed" not in request.POST:
-            return question_page(request, "Force a password reset", user, _RESET, back=_page_of(user))
+            return confirmation_page(request, "Force a password reset", user, _RESET, back=_page_of(user))
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
         self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 logger = logging.getLogger("accounts.background")
 
 
-class Lane:
+class BackgroundQueue:
     """A queue of jobs, and the threads that work it off; `length` is how many jobs may wait.
 
     A job begins at a random moment of the next `delay` seconds: what the work takes from the requests that are
@@ -65,5 +65,5 @@ class Lane:
             self._places.release()
 
 
-MAIL = Lane("mail", threads=4, length=1000, delay=1)
-HISTORY = Lane("history", threads=1, length=1000, delay=0)
+MAIL = BackgroundQueue("mail", threads=4, length=1000, delay=1)
+HISTORY = BackgroundQueue("history", threads=1, length=1000, delay=0)

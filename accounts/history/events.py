@@ -12,16 +12,16 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.history import background, mail
-from accounts.history.mail import Letter
+from accounts.history.mail import MailTemplate
 from accounts.models import Activity, EndReason
 from accounts.values.clients import NO_CLIENT, Client
 
 logger = logging.getLogger("accounts.events")
 
-MOST_A_DAY = 50
+MAX_HISTORY_ENTRIES_PER_DAY = 50
 """How many things of one kind a user's history keeps in a day: strangers and scripts cause some of them."""
 
-MOST_MAILS_A_DAY = 10
+MAX_MAILS_PER_DAY = 10
 """Of how many things of one kind a user is mailed in a day."""
 
 
@@ -85,11 +85,11 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 """What a user's history keeps, in words. What happens at a refresh is not among it: nothing grows with those."""
 
-LETTERS: Mapping[Event, Letter] = {
-    Event.SIGN_IN_FROM_NEW_DEVICE: Letter.NEW_DEVICE,
-    Event.SESSION_REUSED: Letter.TOKEN_REUSED,
-    Event.ROLES_CHANGED: Letter.ROLES_CHANGED,
-    Event.PASSWORD_CHANGED: Letter.PASSWORD_CHANGED,
+MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
+    Event.SIGN_IN_FROM_NEW_DEVICE: MailTemplate.NEW_DEVICE,
+    Event.SESSION_REUSED: MailTemplate.TOKEN_REUSED,
+    Event.ROLES_CHANGED: MailTemplate.ROLES_CHANGED,
+    Event.PASSWORD_CHANGED: MailTemplate.PASSWORD_CHANGED,
 }
 
 # Kept behind the answer, which then takes as long as for a name that nobody has.
@@ -119,16 +119,16 @@ def record(
     entry = _entry(event, client, user_id, session_id, by, details)
     _log(entry)
     if event in _UNMEASURABLE:
-        keep = entry.keep if user_id is not None else entry.keep_nothing
-        background.HISTORY.after_commit(keep, most_a_day=MOST_A_DAY)
+        keep = entry.keep if user_id is not None else entry.simulate_save
+        background.HISTORY.after_commit(keep, max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
     elif event in DESCRIPTIONS and user_id is not None:
-        number = entry.keep(most_a_day=MOST_A_DAY)
-        if event in LETTERS and number is not None and number < MOST_MAILS_A_DAY:
-            mail.tell_owner(LETTERS[event], entry)
+        number = entry.keep(max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
+        if event in MAIL_TEMPLATES and number is not None and number < MAX_MAILS_PER_DAY:
+            mail.notify_owner(MAIL_TEMPLATES[event], entry)
     return entry
 
 
-def record_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *, by: int | None) -> None:
+def record_session_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *, by: int | None) -> None:
     """Tell of many sessions, each with its owner's id, that were ended at once."""
     entries = [
         _entry(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
@@ -149,7 +149,7 @@ def record_imports(roles: Mapping[int, Collection[str]]) -> None:
 def _record_all(entries: Sequence[Activity]) -> None:
     for entry in entries:
         _log(entry)
-    Activity.keep_all(entries)
+    Activity.store_all(entries)
 
 
 def _entry(  # noqa: PLR0913, PLR0917  the columns of one row

@@ -1,12 +1,13 @@
-"""Mail to users: what is written, and how it goes out without holding up or failing the request.
+"""Email to users: which message is sent, and how it is delivered without delaying or failing the request.
 
-The texts are templates, `accounts/mail/<letter>.txt`: the subject, a blank line, the text. Both halves of a mail,
-plain and HTML, are made from one text and its frame. A team changes them by templates of the same names, and
-translates them by catalogs of its own or of this project.
+Each text is a template, `accounts/mail/<template>.txt`: the subject, a blank line, the body. The plain and HTML
+parts are both rendered from it. A project overrides a text with a template of the same name, and translates it
+with a message catalog of its own.
 
-A mail says nothing that whoever signs up can choose (a username, a full name): anyone can sign up with anyone's
-address, and would have this service carry the message. Of devices it names the well-known, for the same reason;
-and to an address that nobody has verified few letters go, whichever account they are about.
+A text contains nothing that the person who signs up can choose (username, full name): anyone can sign up with
+anyone's address, and could otherwise make this service deliver a message of theirs. For the same reason only
+well-known devices are named, and an address that nobody has verified gets few emails, whichever account they are
+about.
 """
 
 import logging
@@ -33,7 +34,7 @@ _PERMANENT = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 2, 30  # seconds
 
 
-class Letter(StrEnum):
+class MailTemplate(StrEnum):
     """What is mailed: the name of a template."""
 
     VERIFY_EMAIL = "verify_email"
@@ -47,17 +48,17 @@ class Letter(StrEnum):
     TOKEN_REUSED = "token_reused"  # noqa: S105
 
 
-def tell_owner(letter: Letter, entry: Activity) -> None:
+def notify_owner(template: MailTemplate, entry: Activity) -> None:
     """Mail an account's owner, later, what happened to it."""
-    background.MAIL.after_commit(_tell, letter, entry)
+    background.MAIL.after_commit(_tell, template, entry)
 
 
-def tell_former_address(letter: Letter, user: User, entry: Activity) -> None:
+def notify_former_address(template: MailTemplate, user: User, entry: Activity) -> None:
     """Mail the address that an account had until now, later, what happened to it."""
-    background.MAIL.after_commit(_tell_at, letter, user, entry)
+    background.MAIL.after_commit(_tell_at, template, user, entry)
 
 
-def send_link(letter: Letter, to: str, page: str, token: str) -> None:
+def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
     """Mail an address, now, a link to a page that takes a token.
 
     The link begins with PUBLIC_URL, never with what a request claims as its Host. The token is in the fragment,
@@ -65,20 +66,20 @@ def send_link(letter: Letter, to: str, page: str, token: str) -> None:
 
     Raises OSError.
     """
-    _hand_over(_written(letter, to, **_link(page, token)))
+    _hand_over(_written(template, to, **_link(page, token)))
 
 
-def write_to_nobody(letter: Letter, page: str) -> None:
+def render_without_sending(template: MailTemplate, page: str) -> None:
     """Do all that it takes to mail a link but the sending: nobody shall measure that there is no one to mail."""
-    _written(letter, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
+    _written(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
 
 
-def send(letter: Letter, to: str, **context: Any) -> None:
+def send(template: MailTemplate, to: str, **context: Any) -> None:
     """Mail an address, now; try again where the mail server does not take it for the moment.
 
     Raises OSError (of which smtplib's errors are) where it did not take it after all.
     """
-    _hand_over(_written(letter, to, **context))
+    _hand_over(_written(template, to, **context))
 
 
 def _link(page: str, token: str) -> dict[str, Any]:
@@ -88,8 +89,8 @@ def _link(page: str, token: str) -> dict[str, Any]:
     return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
 
 
-def _written(letter: Letter, to: str, **context: Any) -> EmailMultiAlternatives:
-    text = render_to_string(f"accounts/mail/{letter.value}.txt", context)
+def _written(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:
+    text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
     framed = {"subject": subject, "text": body.strip(), **context}
     message = EmailMultiAlternatives(
@@ -138,15 +139,15 @@ def _origin_of(entry: Activity) -> dict[str, Any]:
         return {"at": entry.at, "by_administrator": True}
     if not entry.address and not entry.user_agent:
         return {"at": entry.at}
-    return {"at": entry.at, "address": entry.address, "device": devices.well_known_name_of(entry.user_agent)}
+    return {"at": entry.at, "address": entry.address, "device": devices.describe_common(entry.user_agent)}
 
 
-def _tell(letter: Letter, entry: Activity) -> None:
+def _tell(template: MailTemplate, entry: Activity) -> None:
     user = User.objects.filter(pk=entry.user_id).first()
     if user is not None:
-        _tell_at(letter, user, entry)
+        _tell_at(template, user, entry)
 
 
-def _tell_at(letter: Letter, user: User, entry: Activity) -> None:
-    if user.is_email_verified or attempts.may_be_told(user.email_key):
-        send(letter, user.email, **_origin_of(entry), **entry.details)
+def _tell_at(template: MailTemplate, user: User, entry: Activity) -> None:
+    if user.is_email_verified or attempts.allow_mail_to_unverified(user.email_key):
+        send(template, user.email, **_origin_of(entry), **entry.details)

@@ -17,23 +17,23 @@ from accounts.errors import Throttled
 from accounts.limits.counters import Count, counters
 from accounts.values.clients import Client
 
-LETTERS_TO_UNVERIFIED = Limit(10, 86400)
+UNVERIFIED_RECIPIENT_LIMIT = Limit(10, 86400)
 """Anybody can give anybody's address for an account, and have this service write to it."""
 
 
-class Guess:
+class CountedAttempt:
     """Attempts that were counted in advance, until it is known whether they failed."""
 
     def __init__(self, counted: list[Count]) -> None:
         self._counted = counted
 
-    def give_back(self) -> None:
+    def uncount(self) -> None:
         """Uncount them: they were no failure."""
         if self._counted:
-            counters().give_back(self._counted)
+            counters().uncount(self._counted)
 
 
-def count_for_address(client: Client) -> Guess:
+def count_for_address(client: Client) -> CountedAttempt:
     """Count an attempt against the network that it comes from.
 
     Raises Throttled.
@@ -41,7 +41,7 @@ def count_for_address(client: Client) -> Guess:
     return _count((auth_settings().address_limit, "address", client.network))
 
 
-def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Guess:
+def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> CountedAttempt:
     """Count an attempt against its network, and against an account, which exists or does not.
 
     Raises Throttled.
@@ -49,7 +49,7 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Gu
     return _count_both(client, "account", account, is_known_network=is_known_network)
 
 
-def count_sign_up(client: Client, recipient: str) -> Guess:
+def count_sign_up(client: Client, recipient: str) -> CountedAttempt:
     """Count what tells which names are taken, and mails an address that anybody may name.
 
     Raises Throttled.
@@ -57,7 +57,7 @@ def count_sign_up(client: Client, recipient: str) -> Guess:
     return _count_both(client, "mail", recipient, is_known_network=False)
 
 
-def may_be_mailed(client: Client, recipient: str, *, is_known_network: bool) -> bool:
+def allow_mail_request(client: Client, recipient: str, *, is_known_network: bool) -> bool:
     """Count a mail that somebody asks for; tell whether its recipient gets one more.
 
     The caller is told of the limit on the network that asks, and not of the one on the recipient: that one differs
@@ -70,17 +70,17 @@ def may_be_mailed(client: Client, recipient: str, *, is_known_network: bool) -> 
     return _is_within(auth_settings().account_limit, "mail", recipient, where)
 
 
-def may_be_told(recipient: str) -> bool:
+def allow_mail_to_unverified(recipient: str) -> bool:
     """Count a letter to an address that is not verified, whichever account it is about; tell whether it may go."""
-    return _is_within(LETTERS_TO_UNVERIFIED, "letter", recipient)
+    return _is_within(UNVERIFIED_RECIPIENT_LIMIT, "letter", recipient)
 
 
-def digest_of(*what: str) -> str:
+def keyed_digest(*what: str) -> str:
     """Name something so that neither names nor addresses can be read where counters are kept."""
     return salted_hmac("accounts.guessing", "\0".join(what), algorithm="sha256").hexdigest()[:32]
 
 
-def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> Guess:
+def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> CountedAttempt:
     settings = auth_settings()
     where = _where(client, is_known_network=is_known_network)
     return _count(
@@ -101,13 +101,13 @@ def _is_within(limit: Limit | None, *what: str) -> bool:
     return True
 
 
-def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> Guess:
-    limits = [(limit, digest_of(str(limit), *what)) for limit, *what in attempts if limit is not None]
+def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> CountedAttempt:
+    limits = [(limit, keyed_digest(str(limit), *what)) for limit, *what in attempts if limit is not None]
     counts = counters().count([(key, limit.window) for limit, key in limits]) if limits else []
-    guess = Guess(counts)
+    guess = CountedAttempt(counts)
     for (limit, _), count in zip(limits, counts, strict=True):
         if count.amount > limit.amount:
-            guess.give_back()
-            counters().forget_empty(counts)
+            guess.uncount()
+            counters().delete_empty(counts)
             raise Throttled(max(1, math.ceil(count.resets_at - time.time())))
     return guess

@@ -58,10 +58,10 @@ class Counters(Protocol):
     def count(self, counters: Sequence[Counter]) -> list[Count]:
         """Count one more on each; return what each has now."""
 
-    def give_back(self, counted: Sequence[Count]) -> None:
+    def uncount(self, counted: Sequence[Count]) -> None:
         """Uncount that; where the window is over, nothing is left of it to uncount."""
 
-    def forget_empty(self, counted: Sequence[Count]) -> None:
+    def delete_empty(self, counted: Sequence[Count]) -> None:
         """Keep none of those that count nothing: refused attempts on names without number leave nothing behind."""
 
     def check(self) -> bool:
@@ -81,14 +81,14 @@ class DatabaseCounters:
             counts = {row[0]: Count(*row) for row in cursor.fetchall()}
         return [counts[key] for key, _ in counters]
 
-    def give_back(self, counted: Sequence[Count]) -> None:
+    def uncount(self, counted: Sequence[Count]) -> None:
         """Uncount on all of them in one statement, which locks the rows in the same order."""
         rows = ", ".join(["(%s, 0, %s)"] * len(counted))
         values = [value for count in counted for value in (count.key, count.resets_at)]
         with connection.cursor() as cursor:
             cursor.execute(_GIVE_BACK.format(rows=rows), values)
 
-    def forget_empty(self, counted: Sequence[Count]) -> None:
+    def delete_empty(self, counted: Sequence[Count]) -> None:
         """Delete their rows."""
         GuessCount.objects.filter(key__in=[count.key for count in counted], count__lte=0).delete()
 
@@ -113,13 +113,13 @@ class CacheCounters:
             for key, window in counters
         ]
 
-    def give_back(self, counted: Sequence[Count]) -> None:
+    def uncount(self, counted: Sequence[Count]) -> None:
         """Uncount on one after the other."""
         for count in counted:
             if time.time() < count.resets_at:
                 _reach(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
 
-    def forget_empty(self, counted: Sequence[Count]) -> None:
+    def delete_empty(self, counted: Sequence[Count]) -> None:
         """Leave them to their windows, at whose end the cache drops them."""
 
     def check(self) -> bool:

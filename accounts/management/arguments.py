@@ -10,7 +10,7 @@ def find_user(identifier: str) -> User:
 
     Raises CommandError.
     """
-    user = User.objects.called(identifier).first()
+    user = User.objects.identified_by(identifier).first()
     if user is None:
         raise CommandError(f"No user is called {identifier!r}.")
     return user

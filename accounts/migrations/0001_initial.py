@@ -73,12 +73,16 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "username_key",
-                    accounts.fields.ComparisonKeyField(editable=False, max_length=450, of="username", unique=True),
+                    accounts.fields.ComparisonKeyField(
+                        editable=False, max_length=450, source="username", unique=True
+                    ),
                 ),
                 ("email", models.EmailField(max_length=254, verbose_name="e-mail address")),
                 (
                     "email_key",
-                    accounts.fields.ComparisonKeyField(editable=False, max_length=762, of="email", unique=True),
+                    accounts.fields.ComparisonKeyField(
+                        editable=False, max_length=762, source="email", unique=True
+                    ),
                 ),
                 (
                     "fullname",

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             field=models.GeneratedField(
                 db_index=True,
                 db_persist=True,
-                expression=accounts.fields.DayOf("expires_at"),
+                expression=accounts.fields.UtcDate("expires_at"),
                 output_field=models.DateField(),
             ),
         ),

@@ -12,7 +12,7 @@ from accounts.models.sessions import (
 )
 from accounts.models.users import (
     DEFAULT_ROLE,
-    NOBODY,
+    NO_USER_ID,
     Role,
     User,
     UserQuerySet,
@@ -21,7 +21,7 @@ from accounts.models.users import (
 
 __all__ = [
     "DEFAULT_ROLE",
-    "NOBODY",
+    "NO_USER_ID",
     "Activity",
     "ActivityQuerySet",
     "EndReason",

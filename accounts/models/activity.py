@@ -6,7 +6,7 @@ from typing import Self
 
 from django.db import IntegrityError, connection, models, transaction
 
-from accounts.models.users import NOBODY, User
+from accounts.models.users import NO_USER_ID, User
 from accounts.values.clients import USER_AGENT_LENGTH
 
 # Written out: Django puts it together anew each time, which was a fifth of what a sign-in took beside the hash.
@@ -56,13 +56,13 @@ class Activity(models.Model):
         """Whether somebody else than the user did it, whose address is none of the user's business."""
         return self.by is not None and self.by != self.user_id
 
-    def keep(self, *, most_a_day: int) -> int | None:
-        """Store it, unless there are `most_a_day` of its kind since a day ago.
+    def keep(self, *, max_per_day: int) -> int | None:
+        """Store it, unless there are `max_per_day` of its kind since a day ago.
 
         Returns how many there were, None where it was not stored. Of simultaneous ones a few more may be stored.
         """
-        number = self._number_today(most_a_day)
-        if number == most_a_day:
+        number = self._number_today(max_per_day)
+        if number == max_per_day:
             return None
         try:
             self.save(force_insert=True)
@@ -71,7 +71,7 @@ class Activity(models.Model):
         return number
 
     @classmethod
-    def keep_all(cls, entries: Sequence[Self]) -> None:
+    def store_all(cls, entries: Sequence[Self]) -> None:
         """Store many at once, and where one of the users was deleted in the meantime those of the others."""
         try:
             with transaction.atomic():
@@ -82,18 +82,18 @@ class Activity(models.Model):
             )
             cls.objects.bulk_create([entry for entry in entries if entry.user_id in there])
 
-    def keep_nothing(self, *, most_a_day: int) -> None:
+    def simulate_save(self, *, max_per_day: int) -> None:
         """Take as long as `keep` does, for what happened to no user."""
-        self.user_id = NOBODY
-        self._number_today(most_a_day)
+        self.user_id = NO_USER_ID
+        self._number_today(max_per_day)
         with transaction.atomic():
             # On PostgreSQL the user is looked for at the commit, on SQLite as well: there is none.
             self.save(force_insert=True)
             transaction.set_rollback(True)
 
-    def _number_today(self, most_a_day: int) -> int:
+    def _number_today(self, max_per_day: int) -> int:
         since = connection.ops.adapt_datetimefield_value(self.at - timedelta(days=1))
         with connection.cursor() as cursor:
-            cursor.execute(_NUMBER_TODAY, [self.user_id, self.event, since, most_a_day])
+            cursor.execute(_NUMBER_TODAY, [self.user_id, self.event, since, max_per_day])
             number: int = cursor.fetchone()[0]
         return number

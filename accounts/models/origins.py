@@ -6,10 +6,10 @@ from django.db import models
 
 from accounts.models.users import User
 
-MOST_OF_A_KIND = 50
+MAX_ORIGINS_PER_KIND = 50
 """How many networks, and how many devices, of one user are known."""
 
-RENEWED_AFTER = timedelta(days=30)
+RENEWAL_INTERVAL = timedelta(days=30)
 """How long after it was last noted the use of a known origin is noted again."""
 
 
@@ -30,7 +30,7 @@ class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
         self.bulk_create(rows, update_conflicts=True, unique_fields=["user", "digest"], update_fields=["since"])
         for kind in digests:
             newest = self.filter(user=user, kind=kind).order_by("-since", "-pk")
-            self.filter(pk__in=newest.values("pk")[MOST_OF_A_KIND:]).delete()
+            self.filter(pk__in=newest.values("pk")[MAX_ORIGINS_PER_KIND:]).delete()
 
 
 class KnownOrigin(models.Model):

@@ -5,7 +5,7 @@ from typing import Self
 
 from django.db import models
 
-from accounts.fields import DayOf, RoleNames, new_session_id
+from accounts.fields import RoleNames, UtcDate, new_session_id
 from accounts.models.users import User
 from accounts.values.clients import USER_AGENT_LENGTH
 
@@ -38,7 +38,7 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         """Keep the sessions that can still be refreshed, as far as their own rows tell."""
         return self.filter(ended_at=None, expires_at__gt=now)
 
-    def with_owner_in_force(self) -> Self:
+    def with_valid_owner(self) -> Self:
         """Keep the sessions whose owner is active and has the password that they began with.
 
         A scalar subquery, which no planner turns into a join of everything with everything.
@@ -48,7 +48,7 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         verdict = owner.values_list(models.ExpressionWrapper(in_force, models.BooleanField()))
         return self.filter(models.Subquery(verdict, output_field=models.BooleanField()))
 
-    def in_time(self, now: datetime) -> Self:
+    def expiring_today_or_later(self, now: datetime) -> Self:
         """Keep those whose time may not be over, by their day: for lists, where an index has to answer."""
         return self.filter(expires_on__gte=now.astimezone(UTC).date())
 
@@ -74,7 +74,7 @@ class RefreshToken(models.Model):
     # The day alone stands in an index, and changes once a day: all other refreshes change nothing that does, and
     # PostgreSQL leaves the indexes alone (a heap-only tuple).
     expires_on = models.GeneratedField(
-        expression=DayOf("expires_at"), output_field=models.DateField(), db_persist=True, db_index=True
+        expression=UtcDate("expires_at"), output_field=models.DateField(), db_persist=True, db_index=True
     )
     session_expires_at = models.DateTimeField(help_text="When the session is over, whatever is refreshed.")
     created_at = models.DateTimeField("created")
@@ -109,7 +109,7 @@ class RefreshToken(models.Model):
         )
 
     @property
-    def reason_for_end(self) -> str:
+    def end_reason_label(self) -> str:
         """Say in words why the session is over, where it was ended."""
         if self.end_reason:
             return EndReason(self.end_reason).label

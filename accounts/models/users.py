@@ -26,7 +26,7 @@ from accounts.values.identifiers import (
 
 DEFAULT_ROLE = "user"
 
-NOBODY = 0
+NO_USER_ID = 0
 """An id that no user has."""
 
 
@@ -50,9 +50,9 @@ class UserQuerySet(models.QuerySet["User"]):
         """Fetch the names of the roles in the same query, for `User.role_names`."""
         return self.annotate(fetched_role_names=RoleNames("pk"))
 
-    def called(self, identifier: str) -> Self:
+    def identified_by(self, identifier: str) -> Self:
         """Find the user that a username or an e-mail address names, in any case and form."""
-        return self.filter(**dict([key_of(identifier)]))
+        return self.filter(**dict([comparison_lookup(identifier)]))
 
     def with_email(self, address: str) -> Self:
         """Find the user who has an e-mail address, in any case and form."""
@@ -67,7 +67,7 @@ class UserQuerySet(models.QuerySet["User"]):
         """Take the addresses that are not verified yet for verified; return how many."""
         return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
 
-    def starting_with(self, beginning: str) -> Self:
+    def with_prefix(self, beginning: str) -> Self:
         """Find the users whose username or e-mail address begins so, in any case and form."""
         key = comparison_key(beginning)
         return self.filter(models.Q(username_key__startswith=key) | models.Q(email_key__startswith=key))
@@ -84,9 +84,9 @@ class UserManager(BaseUserManager["User"]):
         """Fetch the names of the roles in the same query."""
         return self.get_queryset().with_role_names()
 
-    def called(self, identifier: str) -> UserQuerySet:
+    def identified_by(self, identifier: str) -> UserQuerySet:
         """Find the user that a username or an e-mail address names."""
-        return self.get_queryset().called(identifier)
+        return self.get_queryset().identified_by(identifier)
 
     def with_email(self, address: str) -> UserQuerySet:
         """Find the user who has an e-mail address."""
@@ -97,7 +97,7 @@ class UserManager(BaseUserManager["User"]):
 
         Raises User.DoesNotExist.
         """
-        return self.called(username or "").get()
+        return self.identified_by(username or "").get()
 
     def create_user(
         self,
@@ -134,9 +134,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="Letters and digits of any script, and . _ - +",
     )
     # `unique=True` rather than a named constraint: on PostgreSQL it brings the index for prefix searches along.
-    username_key = ComparisonKeyField(of="username", max_length=3 * USERNAME_LENGTH, unique=True)
+    username_key = ComparisonKeyField(source="username", max_length=3 * USERNAME_LENGTH, unique=True)
     email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH, validators=[validate_email_address])
-    email_key = ComparisonKeyField(of="email", max_length=3 * EMAIL_LENGTH, unique=True)
+    email_key = ComparisonKeyField(source="email", max_length=3 * EMAIL_LENGTH, unique=True)
     email_verified_at = models.DateTimeField(
         "e-mail verified", null=True, editable=False, help_text="When the user last proved to read mail there."
     )
@@ -235,7 +235,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             self.password = upgraded
 
 
-def key_of(identifier: str) -> tuple[str, str]:
+def comparison_lookup(identifier: str) -> tuple[str, str]:
     """Tell in which column the key of a username or of an e-mail address stands, and the key."""
     # A username holds no @, so an identifier can only be one of the two.
     key = comparison_key(identifier)

@@ -10,10 +10,10 @@ from typing import BinaryIO
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.conf import AuthSettings, auth_settings
-from accounts.defaults import SHORTEST_PASSWORD
+from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.models import DEFAULT_ROLE
 
-PASSWORD_LENGTH = 128
+MAX_PASSWORD_LENGTH = 128
 """The longest password, in characters; a longer one is refused before it is hashed."""
 
 COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
@@ -30,15 +30,15 @@ class MaximumLengthValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where the password is too long."""
-        if len(password) > PASSWORD_LENGTH:
+        if len(password) > MAX_PASSWORD_LENGTH:
             raise ValidationError(
-                f"This password is too long. It must contain at most {PASSWORD_LENGTH} characters.",
+                f"This password is too long. It must contain at most {MAX_PASSWORD_LENGTH} characters.",
                 code="password_too_long",
             )
 
     def get_help_text(self) -> str:
         """Say the rule to a person."""
-        return f"Your password can contain at most {PASSWORD_LENGTH} characters."
+        return f"Your password can contain at most {MAX_PASSWORD_LENGTH} characters."
 
 
 class ContextWordsValidator:
@@ -52,13 +52,13 @@ class ContextWordsValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where too little is left."""
-        settings, plain = auth_settings(), _plain(password[:PASSWORD_LENGTH])
+        settings, plain = auth_settings(), _plain(password[:MAX_PASSWORD_LENGTH])
         without_names = _without(service_names(settings), plain)
         without_any = _without(common_words(settings), without_names)
-        if without_names != plain and len(without_names) < SHORTEST_PASSWORD:
+        if without_names != plain and len(without_names) < MIN_PASSWORD_LENGTH:
             raise ValidationError(
                 f"This password is easily guessed here. Without the names of this service it must contain at "
-                f"least {SHORTEST_PASSWORD} characters.",
+                f"least {MIN_PASSWORD_LENGTH} characters.",
                 code="password_of_context_words",
             )
         if without_any != plain and len(without_any) < _FEWEST_OTHERS:
@@ -83,7 +83,7 @@ class BreachedPasswordValidator:
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where it is listed, ImproperlyConfigured where the list cannot be read."""
         name = auth_settings().breached_passwords
-        if not name or len(password) > PASSWORD_LENGTH:
+        if not name or len(password) > MAX_PASSWORD_LENGTH:
             return
         # What the list is kept by: it protects nothing here.
         digest = hashlib.sha1(password.encode(errors="replace"), usedforsecurity=False).hexdigest().upper()

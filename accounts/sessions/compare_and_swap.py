@@ -31,12 +31,12 @@ _MOVE_ON = """
 """
 
 
-def use(presented: RefreshSecret, now: datetime) -> Grant | None:
+def touch(presented: RefreshSecret, now: datetime) -> Grant | None:
     """Note that a session is used; None if what was presented is not its current secret, or it is over."""
     return _run(_USE, presented, now, {})
 
 
-def move_on(
+def advance(
     presented: RefreshSecret, successor: RefreshSecret, now: datetime, *, expires_at: datetime
 ) -> Grant | None:
     """Move a session on to its next secret, good until `expires_at` or the session's end; None as above."""
@@ -77,7 +77,7 @@ def _run(changes: str, presented: RefreshSecret, now: datetime, values: dict[str
 @cache
 def _statement(vendor: str, changes: str, profile: tuple[str, ...]) -> str:
     of_owner = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in ("token_version", *profile)]  # noqa: S608  the names are ours
-    return _SWAP.format(changes=changes, names=RoleNames.spelled(vendor, "owner_id"), columns=", ".join(of_owner))
+    return _SWAP.format(changes=changes, names=RoleNames.sql(vendor, "owner_id"), columns=", ".join(of_owner))
 
 
 def _identifier(value: UUID) -> UUID | str:

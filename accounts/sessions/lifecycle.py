@@ -17,7 +17,7 @@ from accounts.errors import (
     TokenRevoked,
     TokenStale,
 )
-from accounts.history.events import Event, record, record_ends
+from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import validity
 from accounts.tokens import access_tokens, refresh_tokens
@@ -48,7 +48,7 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
 
     Raises InvalidCredentials, or InvalidRequest for an unknown audience; then no session is opened.
     """
-    access_tokens.refuse_unknown_audience(audience)
+    access_tokens.validate_audience(audience)
     now = timezone.now()
     settings = auth_settings()
     session = RefreshToken(
@@ -62,7 +62,7 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
         address=client.address,
         user_agent=client.user_agent,
     )
-    secret = refresh_tokens.first(session.uuid)
+    secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
     try:
         session.save(force_insert=True)
@@ -70,7 +70,7 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return pair(Grant.of(session, user.role_names), secret, now, audience)
+    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
 
 
 def check(claims: AccessClaims) -> User:
@@ -80,7 +80,7 @@ def check(claims: AccessClaims) -> User:
 
     Raises TokenRevoked or TokenStale.
     """
-    found = validity.of(claims.session_id, timezone.now())
+    found = validity.look_up(claims.session_id, timezone.now())
     if found is None or found.owner_id != claims.user_id:
         raise TokenRevoked
     if found.token_version != claims.token_version:
@@ -88,7 +88,7 @@ def check(claims: AccessClaims) -> User:
     return cast("User", SimpleLazyObject(partial(_owner, claims.user_id)))
 
 
-def live_of(user: User) -> RefreshTokenQuerySet:
+def live_sessions(user: User) -> RefreshTokenQuerySet:
     """Find the sessions that a user can go on with, newest first."""
     sessions = RefreshToken.objects.live(timezone.now())
     return sessions.filter(owner=user, owner_stamp=user.security_stamp).order_by("-pk")
@@ -102,15 +102,15 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
     Raises TokenRevoked where the session ended, or the password changed, since then.
     """
     now = timezone.now()
-    own = live_of(user).filter(pk=session_id)
+    own = live_sessions(user).filter(pk=session_id)
     session = own.with_owner().first() if own.update(authenticated_at=now) else None
     if session is None:
         raise TokenRevoked
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access_tokens.issue(grant_of(session), at=now)
+    return access_tokens.issue(grant_for(session), at=now)
 
 
-def carry_over(session_id: UUID, stamp: int) -> None:
+def survive_password_change(session_id: UUID, stamp: int) -> None:
     """Let a session, unless it is over, stand on its owner's new security stamp: it survives the new password."""
     RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
 
@@ -158,7 +158,7 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
         RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
         for owner_id in set(batch.values()):
             validity.forget(owner_id)
-        record_ends(batch, reason, client, by=by)
+        record_session_ends(batch, reason, client, by=by)
         count += len(batch)
     return count
 
@@ -179,12 +179,12 @@ def _owner(user_id: int) -> User:
     return owner
 
 
-def grant_of(session: RefreshToken) -> Grant:
+def grant_for(session: RefreshToken) -> Grant:
     """Give what an access token says of a session whose owner, with the roles, was fetched with it."""
-    return Grant.of(session, split_role_names(getattr(session, "fetched_role_names", None)))
+    return Grant.from_session(session, split_role_names(getattr(session, "fetched_role_names", None)))
 
 
-def pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:
+def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:
     """Issue what a client goes on with: an access token, for one audience or for all, and a refresh token."""
     access = access_tokens.issue(grant, at=now, audience=audience)
     remaining: timedelta = grant.expires_at - now

@@ -21,13 +21,13 @@ from accounts.errors import (
 from accounts.history.events import Event, record
 from accounts.models import EndReason, RefreshToken
 from accounts.sessions import compare_and_swap
-from accounts.sessions.lifecycle import TokenPair, end, grant_of, pair
+from accounts.sessions.lifecycle import TokenPair, end, grant_for, issue_pair
 from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import Grant
 from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.clients import Client
 
-MOST_GENERATIONS = 100_000
+MAX_GENERATIONS = 100_000
 """How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
 
 _TRIES = 3
@@ -42,7 +42,7 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
     for an unknown audience; then nothing is swapped. Unavailable where the account keeps changing meanwhile.
     """
-    access_tokens.refuse_unknown_audience(audience)
+    access_tokens.validate_audience(audience)
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
     following = _following(presented)
@@ -50,7 +50,7 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
         grant = _advance(presented, following, now) if following else None
         if grant is not None and following is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
-            return pair(grant, following, now, audience)
+            return issue_pair(grant, following, now, audience)
         session = _find_live(presented.session_id, now)
         if not _is_current(session, presented):
             return _answer_spent(session, presented, client, now, audience)
@@ -100,14 +100,14 @@ def _following(presented: RefreshSecret) -> RefreshSecret | None:
     """Give what a session goes on with whose current secret this is; None for the last that there is."""
     if not auth_settings().refresh_token_rotation:
         return presented
-    return refresh_tokens.successor(presented) if presented.generation < MOST_GENERATIONS else None
+    return refresh_tokens.successor(presented) if presented.generation < MAX_GENERATIONS else None
 
 
 def _advance(presented: RefreshSecret, following: RefreshSecret, now: datetime) -> Grant | None:
     """Move the session on; None if what was presented is not its current secret, or it is over."""
     if following is presented:
-        return compare_and_swap.use(presented, now)
-    return compare_and_swap.move_on(
+        return compare_and_swap.touch(presented, now)
+    return compare_and_swap.advance(
         presented, following, now, expires_at=now + auth_settings().refresh_token_lifetime
     )
 
@@ -121,7 +121,7 @@ def _answer_spent(
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
         record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
-        return pair(grant_of(session), current, now, audience)
+        return issue_pair(grant_for(session), current, now, audience)
     record(
         Event.SESSION_REUSED,
         client=client,

@@ -18,7 +18,7 @@ from django.db.models import F
 from accounts.conf import auth_settings
 from accounts.models import RefreshToken
 
-MOST_REMEMBERED = 100_000
+CACHE_SIZE = 100_000
 """How many sessions a process remembers: about 30 MiB."""
 
 monotonic = time.monotonic
@@ -27,7 +27,7 @@ _SOME_ID = UUID("01234567-89ab-7def-8123-456789abcdef")
 _SOME_TIME = datetime(2001, 2, 3, 4, 5, 6, 789, UTC)
 
 
-class Standing(NamedTuple):
+class SessionValidity(NamedTuple):
     """What holds of a session that is in force: whose it is, and under which token version."""
 
     owner_id: int
@@ -35,7 +35,7 @@ class Standing(NamedTuple):
 
 
 class _Remembered(NamedTuple):
-    standing: Standing
+    standing: SessionValidity
     asked_at: float
 
 
@@ -45,10 +45,10 @@ class _Memory:
     def __init__(self, lag: float) -> None:
         self._lag = lag
         self._lock = Lock()
-        self._sessions: TTLCache[UUID, _Remembered] = TTLCache(MOST_REMEMBERED, lag, monotonic)
-        self._changed_at: TTLCache[int, float] = TTLCache(MOST_REMEMBERED, lag, monotonic)
+        self._sessions: TTLCache[UUID, _Remembered] = TTLCache(CACHE_SIZE, lag, monotonic)
+        self._changed_at: TTLCache[int, float] = TTLCache(CACHE_SIZE, lag, monotonic)
 
-    def recall(self, session_id: UUID) -> Standing | None:
+    def recall(self, session_id: UUID) -> SessionValidity | None:
         with self._lock:
             found = self._sessions.get(session_id)
             if found is None or monotonic() - found.asked_at >= self._lag:
@@ -57,7 +57,7 @@ class _Memory:
                 return None
             return found.standing
 
-    def keep(self, session_id: UUID, standing: Standing, asked_at: float) -> None:
+    def keep(self, session_id: UUID, standing: SessionValidity, asked_at: float) -> None:
         with self._lock:
             self._sessions[session_id] = _Remembered(standing, asked_at)
 
@@ -66,7 +66,7 @@ class _Memory:
             self._changed_at[user_id] = monotonic()
 
 
-def of(session_id: UUID, now: datetime) -> Standing | None:
+def look_up(session_id: UUID, now: datetime) -> SessionValidity | None:
     """Return how a session stands; None for one that is over, expired or unknown, or whose owner is switched off.
 
     That is at most AUTH_REVOCATION_LAG old, and never older than a change that this process made.
@@ -98,13 +98,13 @@ def _memory(lag: float) -> _Memory:
     return _Memory(lag)
 
 
-def _ask(session_id: UUID, now: datetime) -> Standing | None:
+def _ask(session_id: UUID, now: datetime) -> SessionValidity | None:
     sql, values = _statement(connection.vendor)
     given: dict[Any, UUID | datetime] = {_SOME_ID: session_id, _SOME_TIME: now}
     with connection.cursor() as cursor:
         cursor.execute(sql, [_prepared(given[value]) if value in given else value for value in values])
         row = cursor.fetchone()
-    return None if row is None else Standing(*row)
+    return None if row is None else SessionValidity(*row)
 
 
 @cache

@@ -15,7 +15,7 @@ from accounts.keys.key_ring import key_ring
 from accounts.models import RefreshToken
 from accounts.tokens import claims as claims_module
 from accounts.tokens import verified_tokens
-from accounts.tokens.claims import TYPE, AccessClaims
+from accounts.tokens.claims import JWT_TYP, AccessClaims
 
 CLIENT_ID = "first-party"
 """The `client_id` of RFC 9068: tokens are given to the company's own front ends, which are not told apart."""
@@ -44,7 +44,7 @@ class Grant(NamedTuple):
     profile: Mapping[str, str]
 
     @classmethod
-    def of(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
+    def from_session(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
         """Read them from a session that was fetched with its owner."""
         return cls(
             session_id=session.uuid,
@@ -82,7 +82,7 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
         "auth_time": int(min(grant.authenticated_at, at).timestamp()),
         **grant.profile,
     }
-    headers = {"typ": TYPE, "kid": key.kid}
+    headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
     return AccessToken(text, expires_at - issued_at)
 
@@ -107,18 +107,18 @@ def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
     Raises TokenExpired or TokenInvalid.
     """
     keys, own = key_ring().verifying, issuer()
-    recalled = verified_tokens.recall(text, own, audience, keys)
+    recalled = verified_tokens.get(text, own, audience, keys)
     # One from before the clock was set back is looked at again: its time may be still to come.
     if recalled is not None and recalled.issued_at <= at.timestamp():
         if recalled.expires_at <= at.timestamp():
             raise TokenExpired
         return recalled
     verified = claims_module.verify(text, find_key=keys.get, issuer=own, audience=audience, at=at)
-    verified_tokens.keep(text, own, audience, verified, keys[verified.key_id])
+    verified_tokens.add(text, own, audience, verified, keys[verified.key_id])
     return verified
 
 
-def require_recent(claims: AccessClaims, *, at: datetime) -> None:
+def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None:
     """Refuse a token whose user was asked for the password too long ago for what is sensitive.
 
     Raises RecentAuthenticationRequired.
@@ -128,7 +128,7 @@ def require_recent(claims: AccessClaims, *, at: datetime) -> None:
         raise RecentAuthenticationRequired(int(max_age.total_seconds()))
 
 
-def refuse_unknown_audience(wanted: str | None) -> None:
+def validate_audience(wanted: str | None) -> None:
     """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
     known: tuple[str, ...] = auth_settings().audience
     if wanted is not None and wanted not in known:

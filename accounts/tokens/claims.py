@@ -17,7 +17,7 @@ import jwt
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.tokens import strict_json
 
-TYPE = "at+jwt"
+JWT_TYP = "at+jwt"
 
 _CLOCK_SKEW = 5  # seconds, for machines whose clocks differ; `exp` gets none of it
 _LONGEST = 16384  # characters; beyond what is issued
@@ -112,7 +112,7 @@ def _key_that_signed(text: str, find_key: Callable[[str], VerifyingKey | None]) 
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
     key = find_key(kid) if isinstance(kid, str) else None
-    if key is None or header != {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}:
+    if key is None or header != {"typ": JWT_TYP, "alg": key.algorithm, "kid": key.kid}:
         raise TokenInvalid
     return key
 

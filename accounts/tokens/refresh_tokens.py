@@ -52,7 +52,7 @@ class RefreshSecret(NamedTuple):
         return hashlib.sha256(self.secret).digest()
 
 
-def first(session_id: UUID) -> RefreshSecret:
+def first_generation(session_id: UUID) -> RefreshSecret:
     """Draw the secret that a session starts with: 256 random bits."""
     return RefreshSecret(session_id, 0, secrets.token_bytes(_SECRET_LENGTH))
 

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from accounts.tokens.claims import AccessClaims, VerifyingKey
 
-MOST_REMEMBERED = 20_000
+CACHE_SIZE = 20_000
 """How many tokens a process remembers: about 30 MiB."""
 
 
@@ -23,10 +23,10 @@ class _Verified(NamedTuple):
 
 
 _lock = Lock()
-_verified: LRUCache[bytes, _Verified] = LRUCache(MOST_REMEMBERED)
+_verified: LRUCache[bytes, _Verified] = LRUCache(CACHE_SIZE)
 
 
-def recall(text: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
+def get(text: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
     """Return what a token says that was verified for an issuer and an audience by a key that is still trusted."""
     digest = _digest(text, issuer, audience)
     with _lock:
@@ -34,7 +34,7 @@ def recall(text: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKe
     return found.claims if found and keys.get(found.key.kid) == found.key else None
 
 
-def keep(text: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
+def add(text: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
     """Remember what a token says, and which key verified it."""
     with _lock:
         _verified[_digest(text, issuer, audience)] = _Verified(claims, key)

@@ -10,13 +10,13 @@ from accounts.conf import auth_settings
 from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.fields import RoleNames
 from accounts.history.events import Event, record
-from accounts.history.known_devices import origin_of
+from accounts.history.known_devices import digest_origin
 from accounts.limits import attempts
-from accounts.limits.attempts import Guess
+from accounts.limits.attempts import CountedAttempt
 from accounts.models import KnownOrigin, User
-from accounts.models.origins import RENEWED_AFTER
-from accounts.models.users import key_of
-from accounts.passwords.validators import PASSWORD_LENGTH
+from accounts.models.origins import RENEWAL_INTERVAL
+from accounts.models.users import comparison_lookup
+from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from accounts.values.clients import Client
 
 # Written out: Django puts it together anew each time, which was a third of what a sign-in took beside the hash.
@@ -67,7 +67,7 @@ def confirm(user_id: int, password: str, client: Client) -> User:
 
 
 def _named(identifier: str) -> tuple[str, str]:
-    column, key = key_of(identifier)
+    column, key = comparison_lookup(identifier)
     if column == "email_key" and auth_settings().hide_known_email:
         # A sign-up under a known address leads to no account by that address; so none does before it is verified.
         return "email_verified_at IS NOT NULL AND email_key", key
@@ -75,8 +75,8 @@ def _named(identifier: str) -> tuple[str, str]:
 
 
 def _find(column: str, value: str | int, client: Client) -> User | None:
-    network, device = origin_of(client)
-    noted_after = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWED_AFTER)
+    network, device = digest_origin(client)
+    noted_after = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
     given = {"value": value, "network": network, "device": device, "noted_after": noted_after}
     return next(iter(User.objects.raw(_statement(connection.vendor, column), given)), None)
 
@@ -84,7 +84,7 @@ def _find(column: str, value: str | int, client: Client) -> User | None:
 @cache
 def _statement(vendor: str, column: str) -> str:
     columns = ", ".join(str(field.column) for field in User._meta.concrete_fields)
-    role_names = RoleNames.spelled(vendor, "accounts_user.id")
+    role_names = RoleNames.sql(vendor, "accounts_user.id")
     return _FIND.format(columns=columns, role_names=role_names, origin=_ORIGIN, column=column)
 
 
@@ -96,11 +96,11 @@ def _is_right(user: User | None, account: str, password: str, client: Client) ->
     guess = _count(user, account, client)
     if not _has_password(user, password):
         return False
-    guess.give_back()
+    guess.uncount()
     return True
 
 
-def _count(user: User | None, account: str, client: Client) -> Guess:
+def _count(user: User | None, account: str, client: Client) -> CountedAttempt:
     try:
         return attempts.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
     except Throttled:
@@ -109,7 +109,7 @@ def _count(user: User | None, account: str, client: Client) -> Guess:
 
 
 def _has_password(user: User | None, password: str) -> bool:
-    if len(password) > PASSWORD_LENGTH:
+    if len(password) > MAX_PASSWORD_LENGTH:
         return False  # No account has one; hashing it would only cost time.
     if user is None:
         make_password(password)
@@ -130,7 +130,7 @@ def _recognise(user: User, client: Client) -> None:
     if user.knows_network and user.has_used_device_lately:
         return
     try:
-        KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
+        KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     except IntegrityError:
         # The user was deleted since the password was checked.
         raise InvalidCredentials from None

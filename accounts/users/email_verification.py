@@ -5,7 +5,7 @@ from django.utils import timezone
 from accounts.errors import MailTokenInvalid
 from accounts.history import background, mail
 from accounts.history.events import Event, record
-from accounts.history.mail import Letter
+from accounts.history.mail import MailTemplate
 from accounts.models import User
 from accounts.users import mail_tokens
 from accounts.users.mail_tokens import Purpose
@@ -32,17 +32,17 @@ def verify(token: str, client: Client) -> None:
         raise MailTokenInvalid
 
 
-def ask_link(email: str, client: Client) -> None:
+def request_link(email: str, client: Client) -> None:
     """Mail another link, if anyone has the address and it is not verified yet; the caller learns nothing of that.
 
     Raises Throttled.
     """
-    user_id = mail_tokens.addressee(email, client)
+    user_id = mail_tokens.find_recipient(email, client)
     if user_id is not None:
         background.MAIL.after_commit(_mail_link, user_id)
 
 
-def vouch(user: User, client: Client, *, by: int | None) -> None:
+def mark_verified(user: User, client: Client, *, by: int | None) -> None:
     """Take a user's address for verified, on the word of an administrator, whose id `by` is."""
     if User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now()):
         record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk, by=by)
@@ -51,7 +51,7 @@ def vouch(user: User, client: Client, *, by: int | None) -> None:
 def _mail_link(user_id: int) -> None:
     user = User.objects.filter(pk=user_id, is_active=True, email_verified_at=None).first()
     if user is None:
-        mail.write_to_nobody(Letter.VERIFY_EMAIL, VERIFY_PAGE)
+        mail.render_without_sending(MailTemplate.VERIFY_EMAIL, VERIFY_PAGE)
     else:
         token = mail_tokens.issue(Purpose.VERIFY_EMAIL, user)
-        mail.send_link(Letter.VERIFY_EMAIL, user.email, VERIFY_PAGE, token)
+        mail.send_link(MailTemplate.VERIFY_EMAIL, user.email, VERIFY_PAGE, token)

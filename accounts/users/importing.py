@@ -18,14 +18,14 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
-from accounts.users.name_rules import NAMES, problems
+from accounts.users.name_rules import NAMES, validation_errors
 from accounts.values.identifiers import comparison_key, normalize
 
 _NEEDED = ("username", "email", "password")
 
 
 @dataclass(slots=True)
-class Account:
+class ImportedAccount:
     """One account as it is read: who it was there, and who it is here or why it is not."""
 
     key: Any
@@ -36,7 +36,9 @@ class Account:
     note: str = ""
 
 
-def bring(entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int) -> Iterator[Account]:
+def import_accounts(
+    entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int
+) -> Iterator[ImportedAccount]:
     """Make the accounts that `dumpdata auth.user --natural-foreign` tells of; yield what became of each.
 
     `groups` names the role that a group is here, "" for none; a group that is called as a role is that role.
@@ -49,7 +51,7 @@ def bring(entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int)
 
 # A sign-up may take a name while the batch is stored: then the batch is looked at anew.
 @retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(3), reraise=True)
-def _bring_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[Account]:
+def _bring_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[ImportedAccount]:
     accounts = [_read(entry, groups) for entry in entries]
     with transaction.atomic():
         new = _without_those_here(accounts)
@@ -58,12 +60,12 @@ def _bring_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[Acco
     return accounts
 
 
-def _read(entry: Any, groups: Mapping[str, str]) -> Account:
+def _read(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     fields = entry.get("fields") if isinstance(entry, dict) else None
     if not isinstance(fields, dict) or not all(type(fields.get(name)) is str for name in _NEEDED):
         key = entry.get("pk") if isinstance(entry, dict) else None
-        return Account(key, "", refusal=f"This is no user with {', '.join(_NEEDED)}.")
-    account = Account(entry.get("pk"), fields["username"])
+        return ImportedAccount(key, "", refusal=f"This is no user with {', '.join(_NEEDED)}.")
+    account = ImportedAccount(entry.get("pk"), fields["username"])
     if fields.get("is_staff") or fields.get("is_superuser"):
         account.note = "was staff there, and is not here"
     held, unknown = _roles(fields.get("groups", []), groups)
@@ -72,7 +74,9 @@ def _read(entry: Any, groups: Mapping[str, str]) -> Account:
     except (TypeError, ValueError, OverflowError) as error:
         account.refusal = f"This cannot be read: {error}"
         return account
-    reasons = [f"{name}: {' '.join(texts)}" for name, texts in problems(user, NAMES | {"password"}).items()]
+    reasons = [
+        f"{name}: {' '.join(texts)}" for name, texts in validation_errors(user, NAMES | {"password"}).items()
+    ]
     account.refusal = "; ".join([*reasons, *_problems_of_hash(user.password), *unknown])
     if not account.refusal:
         account.user, account.roles = user, held | {DEFAULT_ROLE}
@@ -121,7 +125,7 @@ def _roles(held: Any, groups: Mapping[str, str]) -> tuple[frozenset[str], list[s
     return frozenset(groups[name] for name in texts if groups.get(name)), unknown
 
 
-def _without_those_here(accounts: Sequence[Account]) -> list[Account]:
+def _without_those_here(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
     """Find the accounts to make; of the others note whose they are, or that their names are another's."""
     wanted = [account.user for account in accounts if account.user]
     username_keys = {comparison_key(user.username) for user in wanted}
@@ -144,7 +148,7 @@ def _without_those_here(accounts: Sequence[Account]) -> list[Account]:
     return new
 
 
-def _settle(account: Account, user: User, by_username: User | None, by_email: User | None) -> None:
+def _settle(account: ImportedAccount, user: User, by_username: User | None, by_email: User | None) -> None:
     """Take an account for the one that is here under its names; refuse it where that is somebody else's."""
     # Spelled otherwise it is another account: they were told apart there.
     names = (by_username.username, by_username.email) if by_username and by_username is by_email else None
@@ -155,7 +159,7 @@ def _settle(account: Account, user: User, by_username: User | None, by_email: Us
     account.user, account.refusal = None, f"{name}: Another account has this {name} already."
 
 
-def _give_roles(new: Sequence[Account]) -> None:
+def _give_roles(new: Sequence[ImportedAccount]) -> None:
     granted = {account.user.pk: account.roles for account in new if account.user}
     held = User.roles.through
     held.objects.bulk_create(

@@ -21,9 +21,9 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from accounts.conf import auth_settings
 from accounts.errors import MailTokenInvalid, Throttled
 from accounts.history.events import Event, record
-from accounts.history.known_devices import origin_of
+from accounts.history.known_devices import digest_origin
 from accounts.limits import attempts
-from accounts.models import NOBODY, User
+from accounts.models import NO_USER_ID, User
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key
 
@@ -37,19 +37,21 @@ class Purpose(StrEnum):
     VERIFY_EMAIL = "verify_email"
 
 
-def addressee(email: str, client: Client) -> int | None:
-    """Return the id of the user to mail a token to, whoever asks for it: NOBODY where nobody has the address.
+def find_recipient(email: str, client: Client) -> int | None:
+    """Return the id of the user to mail a token to, whoever asks for it: NO_USER_ID where nobody has the address.
 
     None where the address was mailed often enough. The caller must not tell the three apart.
 
     Raises Throttled.
     """
-    users = User.objects.with_email(email).with_known_network(origin_of(client).network)
+    users = User.objects.with_email(email).with_known_network(digest_origin(client).network)
     # No more of a row than is needed: to make a user of it could be measured.
     columns = ("pk", "knows_network")  # the second is an annotation, which the checker does not see
-    user_id, is_known_network = users.values_list(*columns).first() or (NOBODY, False)
+    user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
     with _telling_of_limits(client):
-        may_be_mailed = attempts.may_be_mailed(client, comparison_key(email), is_known_network=is_known_network)
+        may_be_mailed = attempts.allow_mail_request(
+            client, comparison_key(email), is_known_network=is_known_network
+        )
     if not may_be_mailed:
         return None
     return user_id
@@ -77,7 +79,7 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not constant_time_compare(proof, _proof(user)):
         raise MailTokenInvalid
-    guess.give_back()
+    guess.uncount()
     return user
 
 

@@ -10,7 +10,7 @@ from accounts.models import User
 NAMES = frozenset({"username", "email", "fullname"})
 
 
-def problems(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:
+def validation_errors(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:
     """Say what is wrong with the names of a user that is not saved yet, by name."""
     others = {field.name for field in User._meta.fields} - set(names)
     try:
@@ -20,10 +20,10 @@ def problems(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[
     return {}
 
 
-def refuse_taken(candidate: User) -> None:
+def refuse_taken_names(candidate: User) -> None:
     """Raise UsernameTaken or EmailTaken where another account has the name."""
     others = User.objects.get_queryset().exclude(pk=candidate.pk)
-    if others.called(candidate.username).exists():
+    if others.identified_by(candidate.username).exists():
         raise UsernameTaken
     if others.with_email(candidate.email).exists():
         raise EmailTaken

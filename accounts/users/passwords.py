@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
 from accounts.history import background, mail
 from accounts.history.events import Event, record
-from accounts.history.mail import Letter
+from accounts.history.mail import MailTemplate
 from accounts.models import EndReason, User
 from accounts.sessions import lifecycle
 from accounts.users import credentials, mail_tokens
@@ -34,21 +34,21 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
     with transaction.atomic():
         if not _store(checked, user, new):
             raise InvalidPassword
-        lifecycle.carry_over(session_id, user.security_stamp)
+        lifecycle.survive_password_change(session_id, user.security_stamp)
         lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
         record(Event.PASSWORD_CHANGED, client=client, user_id=user_id)
 
 
-def ask_reset(email: str, client: Client) -> None:
+def request_reset(email: str, client: Client) -> None:
     """Mail a link to reset the password to the user who has the address, if anyone has and is active.
 
     The caller learns nothing of that: what is done before the answer is the same, and the rest is done later.
 
     Raises Throttled.
     """
-    user_id = mail_tokens.addressee(email, client)
+    user_id = mail_tokens.find_recipient(email, client)
     if user_id is not None:
-        background.MAIL.after_commit(_mail_reset, user_id, Letter.RESET_PASSWORD, client)
+        background.MAIL.after_commit(_mail_reset, user_id, MailTemplate.RESET_PASSWORD, client)
 
 
 def reset(token: str, new: str, client: Client) -> None:
@@ -75,7 +75,7 @@ def force_reset(user: User, client: Client, *, by: int | None) -> None:
     `by` is the id of the administrator.
     """
     if _impose(user, None, Event.PASSWORD_RESET_FORCED, client, by):
-        background.MAIL.after_commit(_mail_reset, user.pk, Letter.RESET_FORCED, None)
+        background.MAIL.after_commit(_mail_reset, user.pk, MailTemplate.RESET_FORCED, None)
 
 
 def set_password(user: User, new: str | None, client: Client, *, by: int | None = None) -> None:
@@ -113,11 +113,11 @@ def _refuse_weak(password: str, user: User) -> None:
         raise InvalidRequest(errors={"new_password": error.messages}) from None
 
 
-def _mail_reset(user_id: int, letter: Letter, client: Client | None) -> None:
+def _mail_reset(user_id: int, template: MailTemplate, client: Client | None) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
-        mail.write_to_nobody(letter, RESET_PAGE)
+        mail.render_without_sending(template, RESET_PAGE)
         return
     if client is not None:
         record(Event.PASSWORD_RESET_ASKED, client=client, user_id=user.pk)
-    mail.send_link(letter, user.email, RESET_PAGE, mail_tokens.issue(Purpose.RESET_PASSWORD, user))
+    mail.send_link(template, user.email, RESET_PAGE, mail_tokens.issue(Purpose.RESET_PASSWORD, user))

@@ -7,11 +7,11 @@ from django.db import IntegrityError, transaction
 from accounts.errors import InvalidRequest, TokenRevoked
 from accounts.history import mail
 from accounts.history.events import Event, record
-from accounts.history.mail import Letter
+from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
 from accounts.models import User
 from accounts.users import email_verification
-from accounts.users.name_rules import NAMES, problems, refuse_taken
+from accounts.users.name_rules import NAMES, refuse_taken_names, validation_errors
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key, normalize
 
@@ -32,7 +32,7 @@ def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
     """
     changed = changes(user, wanted)
     candidate = _candidate(user, changed)
-    if errors := problems(candidate, changed):
+    if errors := validation_errors(candidate, changed):
         raise InvalidRequest(errors=errors)
     if IDENTIFYING.intersection(changed):
         # It tells which names are taken, and may send a mail to anybody.
@@ -60,7 +60,7 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
         record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
     if "email" in changed:
         entry = record(Event.EMAIL_CHANGED, client=client, user_id=user.pk, by=by)
-        mail.tell_former_address(Letter.EMAIL_CHANGED, user, entry)
+        mail.notify_former_address(MailTemplate.EMAIL_CHANGED, user, entry)
         email_verification.send_link(user)
 
 
@@ -73,7 +73,7 @@ def _store(user: User, changed: Mapping[str, str]) -> None:
         with transaction.atomic():
             is_there = User.objects.filter(pk=user.pk).update(**columns)
     except IntegrityError:
-        refuse_taken(_candidate(user, changed))
+        refuse_taken_names(_candidate(user, changed))
         raise
     if not is_there:
         raise TokenRevoked

@@ -12,12 +12,12 @@ from accounts.conf import auth_settings
 from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled
 from accounts.history import background, mail
 from accounts.history.events import Event, record
-from accounts.history.known_devices import origin_of
-from accounts.history.mail import Letter
+from accounts.history.known_devices import digest_origin
+from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
 from accounts.models import DEFAULT_ROLE, KnownOrigin, User
 from accounts.users import email_verification
-from accounts.users.name_rules import problems, refuse_taken
+from accounts.users.name_rules import refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key, normalize
@@ -41,14 +41,14 @@ def register(  # noqa: PLR0913  keyword-only: they are what a form holds
     _count(candidate, client)
     names = _allowed_roles(roles)
     try:
-        refuse_taken(candidate)
+        refuse_taken_names(candidate)
         user = _make(candidate, candidate.email, password, names)
         email_verification.send_link(user)
     except EmailTaken:
         if not auth_settings().hide_known_email:
             raise
         user = _make_decoy(candidate, password, names)
-    KnownOrigin.objects.remember(user, *origin_of(client), at=timezone.now())
+    KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
@@ -60,7 +60,7 @@ def _make(candidate: User, email: str, password: str, roles: Sequence[str]) -> U
         return User.objects.create_user(candidate.username, email, password, roles=roles, **fields)
     except IntegrityError:
         # Somebody else took one of the names since they were looked up.
-        refuse_taken(candidate)
+        refuse_taken_names(candidate)
         raise
 
 
@@ -79,11 +79,11 @@ def _make_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
 def _tell_known(email: str) -> None:
     # To the address as it is stored: the one that was typed may be somebody else's that only compares alike.
     for user in User.objects.with_email(email).filter(is_active=True):
-        mail.send(Letter.ALREADY_REGISTERED, user.email)
+        mail.send(MailTemplate.ALREADY_REGISTERED, user.email)
 
 
 def _refuse_invalid(candidate: User, password: str) -> None:
-    errors = problems(candidate)
+    errors = validation_errors(candidate)
     try:
         validate_password(password, candidate)
     except ValidationError as error:

@@ -25,7 +25,7 @@ class Client(NamedTuple):
         return self._network(32, 64).removesuffix("/32")
 
     @property
-    def neighbourhood(self) -> str:
+    def wider_network(self) -> str:
         """The surroundings of the address, in which a provider gives one household now this address, now that."""
         return self._network(16, 32)
 

@@ -20,7 +20,7 @@ _LONGEST = 60  # characters
 _OTHER_NAMES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
 
 
-def name_of(user_agent: str) -> str:
+def describe(user_agent: str) -> str:
     """Name the browser or app and the system, as in "Firefox on Linux", without versions.
 
     The words come from a header that anyone can write. They are bounded, and hold no dot, colon or slash, so that
@@ -30,7 +30,7 @@ def name_of(user_agent: str) -> str:
     return _joined(browser, system)
 
 
-def well_known_name_of(user_agent: str) -> str:
+def describe_common(user_agent: str) -> str:
     """Name the browser or app and the system where they are well-known, so that nobody chooses the words."""
     browser, system = _parts(user_agent)
     return _joined(

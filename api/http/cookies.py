@@ -41,7 +41,7 @@ def set_access(response: Response, access: AccessToken) -> None:
     response.set_cookie(access_name(), access.text, max_age=lifetime, path="/", **_attributes())
 
 
-def cleared(response: Response, request: Request) -> Response:
+def with_cookies_cleared(response: Response, request: Request) -> Response:
     """Take both cookies back from a browser that sent one."""
     if not (values(request, access_name()) or values(request, REFRESH)):
         return response

@@ -22,7 +22,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
-def refuse_foreign(request: Request) -> None:
+def require_same_origin(request: Request) -> None:
     """Refuse what a page of another origin sends.
 
     Raises CsrfFailed.
@@ -35,24 +35,24 @@ def refuse_foreign(request: Request) -> None:
         raise CsrfFailed("the request comes from another site.")
 
 
-def refuse_unproven(request: Request) -> None:
+def require_csrf_token(request: Request) -> None:
     """Refuse what comes from another origin, or does not repeat the value of the cookie.
 
     Raises CsrfFailed.
     """
-    refuse_foreign(request)
+    require_same_origin(request)
     expected = set(cookies.values(request, settings.CSRF_COOKIE_NAME))
     given = request.META.get(settings.CSRF_HEADER_NAME, "")
     if len(expected) != 1 or not constant_time_compare(given, *expected):
         raise CsrfFailed(f"X-CSRFToken must repeat the value of the cookie {settings.CSRF_COOKIE_NAME}.")
 
 
-def hand_out(request: Request) -> None:
+def set_csrf_cookie(request: Request) -> None:
     """Let the answer set a new `csrftoken` cookie: whoever knew the one from before the sign-in knows nothing."""
     rotate_token(request)
 
 
-def keep(request: Request) -> None:
+def keep_csrf_cookie(request: Request) -> None:
     """Let the answer set the `csrftoken` cookie once more, for as long as the session is used."""
     get_token(request)
 

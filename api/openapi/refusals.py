@@ -19,7 +19,7 @@ from accounts.errors import (
     TokenStale,
     Unavailable,
 )
-from api.errors import PayloadTooLarge, answer_to
+from api.errors import PayloadTooLarge, response_for
 from api.http.parsers import LONGEST_BODY
 
 EXTENSION = "x-refusals"
@@ -76,12 +76,12 @@ THROTTLED = Throttled(900)
 _ANY = (InvalidRequest(), Unavailable())
 
 
-def refusals(*samples: Exception) -> dict[str, Any]:
+def error_responses(*samples: Exception) -> dict[str, Any]:
     """Give what `extend_schema` takes as `extensions` for an endpoint that refuses with these."""
     return {EXTENSION: (*samples, *_ANY)}
 
 
-def spell_out(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def add_error_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Write the responses of each endpoint, as they are rendered, into the OpenAPI document."""
     result["components"]["schemas"]["Error"] = _SHAPE
     for operation in _operations(result):
@@ -100,7 +100,7 @@ def _operations(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _by_status(samples: Sequence[Exception]) -> dict[int, list[Response]]:
     found: dict[int, list[Response]] = defaultdict(list)
-    for rendered in filter(None, (answer_to(sample) for sample in samples)):
+    for rendered in filter(None, (response_for(sample) for sample in samples)):
         found[rendered.status_code].append(rendered)
     return dict(sorted(found.items()))
 

@@ -10,8 +10,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
-from accounts.defaults import SHORTEST_PASSWORD
-from accounts.passwords.validators import PASSWORD_LENGTH
+from accounts.defaults import MIN_PASSWORD_LENGTH
+from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from api.http.cookies import access_name
 
 _making = Lock()
@@ -57,7 +57,7 @@ class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the libra
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Describe it."""
         described = super().map_serializer_field(auto_schema, direction)
-        return {**described, "minLength": SHORTEST_PASSWORD, "maxLength": PASSWORD_LENGTH}
+        return {**described, "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
 
 
 class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
@@ -71,7 +71,7 @@ class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
         return {"type": "string", "enum": list(auth_settings().audience)}
 
 
-def shown_as(**value: Any) -> Callable[[type[Any]], type[Any]]:
+def with_example(**value: Any) -> Callable[[type[Any]], type[Any]]:
     """Give the shape of a body an example."""
     return extend_schema_serializer(examples=[OpenApiExample("example", value)])
 

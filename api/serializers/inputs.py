@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from accounts.values.identifiers import EMAIL_LENGTH, normalize
-from api.openapi.schema import shown_as
+from api.openapi.schema import with_example
 
 REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
 MAIL_TOKEN = "Mq3yq0v8mA7bW…"  # noqa: S105
@@ -89,7 +89,7 @@ class Texts(serializers.ListField):
         return dictionary.getlist(self.field_name) if self.field_name in dictionary else empty
 
 
-@shown_as(username="alice", email="alice@example.com", password="correct horse", fullname="Alice A.")  # noqa: S106
+@with_example(username="alice", email="alice@example.com", password="correct horse", fullname="Alice A.")  # noqa: S106
 class SignUpInput(serializers.Serializer[Any]):
     """What a sign-up sends."""
 
@@ -100,7 +100,7 @@ class SignUpInput(serializers.Serializer[Any]):
     roles = Texts(required=False, allow_null=True, max_length=20)
 
 
-@shown_as(username="alice", password="correct horse")  # noqa: S106
+@with_example(username="alice", password="correct horse")  # noqa: S106
 class SignInInput(serializers.Serializer[Any]):
     """What a sign-in sends: a username or an e-mail address, and the password."""
 
@@ -110,21 +110,21 @@ class SignInInput(serializers.Serializer[Any]):
     useCookies = Switch(required=False, allow_null=True)  # noqa: N815  the wire's spelling
 
 
-@shown_as(refreshToken=REFRESH_TOKEN)
+@with_example(refreshToken=REFRESH_TOKEN)
 class RefreshTokenInput(serializers.Serializer[Any]):
     """What a sign-out sends."""
 
     refreshToken = Text(required=False, allow_null=True, write_only=True)  # noqa: N815
 
 
-@shown_as(refreshToken=REFRESH_TOKEN)
+@with_example(refreshToken=REFRESH_TOKEN)
 class RefreshInput(RefreshTokenInput):
     """What a refresh sends."""
 
     audience = Audience(required=False, allow_null=True)
 
 
-@shown_as(fullname="Alice B.")
+@with_example(fullname="Alice B.")
 class ProfileInput(serializers.Serializer[Any]):
     """What of a profile its owner may change. Whatever else stands there is not looked at."""
 
@@ -133,14 +133,14 @@ class ProfileInput(serializers.Serializer[Any]):
     fullname = Text(required=False, allow_null=True)
 
 
-@shown_as(password="correct horse")  # noqa: S106
+@with_example(password="correct horse")  # noqa: S106
 class PasswordInput(serializers.Serializer[Any]):
     """What a step-up sends."""
 
     password = Text(write_only=True)
 
 
-@shown_as(currentPassword="correct horse", newPassword="battery staple")
+@with_example(currentPassword="correct horse", newPassword="battery staple")
 class PasswordChangeInput(serializers.Serializer[Any]):
     """What a change of password sends."""
 
@@ -148,7 +148,7 @@ class PasswordChangeInput(serializers.Serializer[Any]):
     newPassword = NewPassword(write_only=True)  # noqa: N815
 
 
-@shown_as(token=MAIL_TOKEN, newPassword="battery staple")
+@with_example(token=MAIL_TOKEN, newPassword="battery staple")
 class PasswordResetConfirmInput(serializers.Serializer[Any]):
     """What a reset by mail sends in the end."""
 
@@ -156,21 +156,21 @@ class PasswordResetConfirmInput(serializers.Serializer[Any]):
     newPassword = NewPassword(write_only=True)  # noqa: N815
 
 
-@shown_as(email="alice@example.com")
+@with_example(email="alice@example.com")
 class EmailInput(serializers.Serializer[Any]):
     """What asks for a mail, to reset a password or to verify an address."""
 
     email = EmailAddress(max_length=EMAIL_LENGTH)
 
 
-@shown_as(token=MAIL_TOKEN)
+@with_example(token=MAIL_TOKEN)
 class MailTokenInput(serializers.Serializer[Any]):
     """What verifies an e-mail address."""
 
     token = Text(write_only=True)
 
 
-@shown_as(token=ACCESS_TOKEN, client_id="orders", client_secret=SECRET)
+@with_example(token=ACCESS_TOKEN, client_id="orders", client_secret=SECRET)
 class TokenInput(serializers.Serializer[Any]):
     """What a service asks about, and may prove itself with (RFC 7662 section 2.1, RFC 6749 section 2.3.1)."""
 

@@ -11,7 +11,7 @@ from accounts.models import Activity, RefreshToken, User
 from accounts.sessions.lifecycle import TokenPair
 from accounts.tokens.access_tokens import AccessToken
 from accounts.values import devices
-from api.openapi.schema import shown_as
+from api.openapi.schema import with_example
 from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
 
 _PROFILE = {
@@ -38,7 +38,7 @@ class ProfileOutput(serializers.Serializer[Any]):
     roles = serializers.ListField(child=serializers.CharField())
 
 
-@shown_as(**_PROFILE, emailVerified=True, createdAt=_MOMENT)
+@with_example(**_PROFILE, emailVerified=True, createdAt=_MOMENT)
 class OwnProfileOutput(ProfileOutput):
     """How a user is shown to itself."""
 
@@ -46,14 +46,14 @@ class OwnProfileOutput(ProfileOutput):
     createdAt = serializers.DateTimeField()  # noqa: N815
 
 
-@shown_as(message="User was registered successfully!", **_PROFILE)
+@with_example(message="User was registered successfully!", **_PROFILE)
 class SignUpOutput(ProfileOutput):
     """What a sign-up is answered."""
 
     message = serializers.CharField()
 
 
-@shown_as(**_ACCESS)
+@with_example(**_ACCESS)
 class AccessTokenOutput(serializers.Serializer[Any]):
     """An access token, which is not there where it comes as a cookie; the span is in seconds."""
 
@@ -62,7 +62,7 @@ class AccessTokenOutput(serializers.Serializer[Any]):
     expiresIn = serializers.IntegerField()  # noqa: N815
 
 
-@shown_as(**_TOKENS)
+@with_example(**_TOKENS)
 class TokensOutput(AccessTokenOutput):
     """A token pair, as an access token; the span is in seconds."""
 
@@ -70,7 +70,7 @@ class TokensOutput(AccessTokenOutput):
     refreshExpiresIn = serializers.IntegerField()  # noqa: N815
 
 
-@shown_as(**_PROFILE, **_TOKENS)
+@with_example(**_PROFILE, **_TOKENS)
 class SignInOutput(ProfileOutput, TokensOutput):
     """What a sign-in is answered."""
 
@@ -83,7 +83,7 @@ class OriginOutput(serializers.Serializer[Any]):
     userAgent = serializers.CharField(allow_blank=True)  # noqa: N815
 
 
-@shown_as(**_ORIGIN, id=_SESSION_ID, createdAt=_MOMENT, lastUsedAt=_MOMENT, expiresAt=_MOMENT, current=True)
+@with_example(**_ORIGIN, id=_SESSION_ID, createdAt=_MOMENT, lastUsedAt=_MOMENT, expiresAt=_MOMENT, current=True)
 class SessionOutput(OriginOutput):
     """How a session is shown to its owner; `current` tells which one asks."""
 
@@ -94,7 +94,7 @@ class SessionOutput(OriginOutput):
     current = serializers.BooleanField()
 
 
-@shown_as(
+@with_example(
     **_ORIGIN,
     id=7,
     createdAt=_MOMENT,
@@ -116,7 +116,7 @@ class ActivityOutput(OriginOutput):
     details = serializers.DictField()
 
 
-@shown_as(
+@with_example(
     active=True,
     iss="https://auth.example.com",
     aud="orders",
@@ -151,7 +151,7 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     auth_time = serializers.IntegerField(required=False)
 
 
-@shown_as(
+@with_example(
     keys=[{"kty": "EC", "use": "sig", "alg": "ES256", "kid": "k1", "crv": "P-256", "x": "f83O…", "y": "x_FE…"}]
 )
 class KeySetOutput(serializers.Serializer[Any]):
@@ -160,7 +160,7 @@ class KeySetOutput(serializers.Serializer[Any]):
     keys = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
 
 
-@shown_as(
+@with_example(
     issuer="https://auth.example.com",
     jwks_uri="https://auth.example.com/.well-known/jwks.json",
     introspection_endpoint="https://auth.example.com/api/oauth/introspect",
@@ -188,7 +188,7 @@ def profile(user: User) -> dict[str, Any]:
         "username": user.username,
         "email": user.email,
         "fullname": user.fullname,
-        "roles": spell_roles(user.role_names),
+        "roles": format_roles(user.role_names),
     }
 
 
@@ -224,7 +224,7 @@ def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
         "lastUsedAt": row.last_used_at,
         "expiresAt": row.expires_at,
         "ipAddress": row.address,
-        "device": devices.name_of(row.user_agent),
+        "device": devices.describe(row.user_agent),
         "userAgent": row.user_agent,
         "current": row.pk == current,
     }
@@ -240,13 +240,13 @@ def activity(entry: Activity) -> dict[str, Any]:
         "description": events.describe(entry),
         "sessionId": entry.session_id,
         "ipAddress": entry.address if is_told else None,
-        "device": devices.name_of(entry.user_agent) if is_told else "",
+        "device": devices.describe(entry.user_agent) if is_told else "",
         "userAgent": entry.user_agent if is_told else "",
         "byAdministrator": entry.is_by_administrator,
         "details": entry.details,
     }
 
 
-def spell_roles(names: Sequence[str]) -> list[str]:
+def format_roles(names: Sequence[str]) -> list[str]:
     """Spell roles as the front ends know them: ROLE_USER."""
     return [f"ROLE_{name.upper()}" for name in names]

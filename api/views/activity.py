@@ -5,7 +5,7 @@ from rest_framework.response import Response
 from accounts.models import Activity
 from api.authentication import claims_of
 from api.http.pagination import page
-from api.openapi.refusals import TOKEN, refusals
+from api.openapi.refusals import TOKEN, error_responses
 from api.serializers.inputs import ActivityQuery
 from api.serializers.outputs import ActivityOutput, activity
 from api.views.base import ProtectedView
@@ -19,7 +19,7 @@ class ActivityList(ProtectedView):
         summary="List the security history, newest first",
         parameters=[ActivityQuery],
         responses={200: ActivityOutput(many=True)},
-        extensions=refusals(*TOKEN),
+        extensions=error_responses(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.errors import RoleRequired
-from api.openapi.refusals import TOKEN, refusals
+from api.openapi.refusals import TOKEN, error_responses
 from api.permissions import Admin, Moderator
 from api.views.base import ProtectedView, PublicView
 
@@ -21,7 +21,10 @@ class PublicContent(PublicView):
     """For anyone."""
 
     @extend_schema(
-        operation_id="publicContent", summary="Read what is for anyone", responses=TEXT, extensions=refusals()
+        operation_id="publicContent",
+        summary="Read what is for anyone",
+        responses=TEXT,
+        extensions=error_responses(),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the public content."""
@@ -35,7 +38,7 @@ class UserContent(ProtectedView):
         operation_id="userContent",
         summary="Read what is for signed-in users",
         responses=TEXT,
-        extensions=refusals(*TOKEN),
+        extensions=error_responses(*TOKEN),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the users' content."""
@@ -51,7 +54,7 @@ class ModeratorContent(ProtectedView):
         operation_id="moderatorContent",
         summary="Read what is for moderators",
         responses=TEXT,
-        extensions=refusals(*TOKEN, RoleRequired("moderator")),
+        extensions=error_responses(*TOKEN, RoleRequired("moderator")),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the moderators' content."""
@@ -67,7 +70,7 @@ class AdminContent(ProtectedView):
         operation_id="adminContent",
         summary="Read what is for admins",
         responses=TEXT,
-        extensions=refusals(*TOKEN, RoleRequired("admin")),
+        extensions=error_responses(*TOKEN, RoleRequired("admin")),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the admins' content."""

@@ -9,7 +9,7 @@ from accounts.conf import auth_settings
 from accounts.keys.key_ring import key_ring
 from accounts.keys.rotation import JWKS_MAX_AGE
 from accounts.tokens import access_tokens
-from api.openapi.refusals import refusals
+from api.openapi.refusals import error_responses
 from api.serializers.outputs import KeySetOutput, MetadataOutput
 from api.views.base import PublicView
 
@@ -23,7 +23,7 @@ class KeySet(PublicView):
         operation_id="keys",
         summary="Publish the keys that access tokens are verified with",
         responses=KeySetOutput,
-        extensions=refusals(),
+        extensions=error_responses(),
     )
     def get(self, request: Request) -> Response:
         """Return the JWK set (RFC 7517)."""
@@ -38,7 +38,7 @@ class Metadata(PublicView):
         operation_id="metadata",
         summary="Say where the rest is found",
         responses=MetadataOutput,
-        extensions=refusals(),
+        extensions=error_responses(),
     )
     def get(self, request: Request) -> Response:
         """Return the authorization server metadata (RFC 8414 section 2)."""

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from accounts.errors import InvalidPassword
 from accounts.users import passwords
 from api.authentication import claims_of
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, error_responses
 from api.serializers.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
 from api.views.base import ProtectedView, PublicView, client_of, read
 
@@ -19,7 +19,7 @@ class PasswordChange(ProtectedView):
         summary="Change the password",
         request=PasswordChangeInput,
         responses={204: None},
-        extensions=refusals(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
+        extensions=error_responses(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Change it and end every other session; the next refresh of this one brings a current access token."""
@@ -38,11 +38,11 @@ class PasswordReset(PublicView):
         summary="Ask for a mail that resets the password",
         request=EmailInput,
         responses={202: None},
-        extensions=refusals(*BODY, THROTTLED),
+        extensions=error_responses(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address. The answer is the same if nobody has."""
-        passwords.ask_reset(read(EmailInput, request)["email"], client_of(request))
+        passwords.request_reset(read(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -54,7 +54,7 @@ class PasswordResetConfirm(PublicView):
         summary="Choose a new password with a mailed token",
         request=PasswordResetConfirmInput,
         responses={204: None},
-        extensions=refusals(*BODY, THROTTLED),
+        extensions=error_responses(*BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Set the new password and end every session."""

@@ -11,7 +11,7 @@ from accounts.tokens import access_tokens
 from accounts.users import deletion, profile
 from api.authentication import claims_of
 from api.http import cookies
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, TOKEN, refusals
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, TOKEN, error_responses
 from api.permissions import RecentlyAuthenticated
 from api.serializers.inputs import ProfileInput
 from api.serializers.outputs import OwnProfileOutput, own_profile
@@ -33,7 +33,7 @@ class Me(ProtectedView):
         operation_id="me",
         summary="Show the profile",
         responses={200: OwnProfileOutput},
-        extensions=refusals(*TOKEN),
+        extensions=error_responses(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """Show the own profile."""
@@ -44,13 +44,13 @@ class Me(ProtectedView):
         summary="Change full name, username or e-mail address",
         request=ProfileInput,
         responses={200: OwnProfileOutput},
-        extensions=refusals(*CHANGE, *BODY, STEP_UP, UsernameTaken(), EmailTaken(), THROTTLED),
+        extensions=error_responses(*CHANGE, *BODY, STEP_UP, UsernameTaken(), EmailTaken(), THROTTLED),
     )
     def patch(self, request: Request) -> Response:
         """Change what is given; username and e-mail address need a recent authentication."""
         user, wanted = user_of(request), read(ProfileInput, request)
         if profile.IDENTIFYING.intersection(profile.changes(user, wanted)):
-            access_tokens.require_recent(claims_of(request), at=timezone.now())
+            access_tokens.require_recent_authentication(claims_of(request), at=timezone.now())
         return Response(own_profile(profile.change(user, wanted, client_of(request))))
 
     @extend_schema(
@@ -58,9 +58,9 @@ class Me(ProtectedView):
         summary="Delete the account",
         request=None,
         responses={204: None},
-        extensions=refusals(*CHANGE, STEP_UP),
+        extensions=error_responses(*CHANGE, STEP_UP),
     )
     def delete(self, request: Request) -> Response:
         """Delete the account with all its sessions and its history; needs a recent authentication."""
         deletion.delete(user_of(request), client_of(request))
-        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
+        return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

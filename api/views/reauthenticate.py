@@ -7,7 +7,7 @@ from accounts.sessions import lifecycle
 from accounts.users import credentials
 from api.authentication import claims_of, rides_on_cookie
 from api.http import cookies
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, refusals
+from api.openapi.refusals import BODY, CHANGE, THROTTLED, error_responses
 from api.serializers.inputs import PasswordInput
 from api.serializers.outputs import AccessTokenOutput, access_token, without_tokens
 from api.views.base import ProtectedView, client_of, read
@@ -21,7 +21,7 @@ class Reauthenticate(ProtectedView):
         summary="Confirm the password, for a fresh auth_time",
         request=PasswordInput,
         responses={200: AccessTokenOutput},
-        extensions=refusals(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
+        extensions=error_responses(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Hand out an access token with a fresh `auth_time`."""

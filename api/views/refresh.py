@@ -11,7 +11,7 @@ from accounts.errors import (
 )
 from accounts.sessions import rotation
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, FOREIGN, refusals
+from api.openapi.refusals import BODY, FOREIGN, error_responses
 from api.serializers.inputs import RefreshInput
 from api.serializers.outputs import TokensOutput, tokens, without_tokens
 from api.views.base import PublicView, client_of, read
@@ -27,7 +27,7 @@ class Refresh(PublicView):
         summary="Swap a refresh token for a new token pair",
         request=RefreshInput,
         responses={200: TokensOutput},
-        extensions=refusals(RefreshTokenMissing(), *(refused() for refused in REFUSED), FOREIGN, *BODY),
+        extensions=error_responses(RefreshTokenMissing(), *(refused() for refused in REFUSED), FOREIGN, *BODY),
     )
     def post(self, request: Request) -> Response:
         """Answer with the next generation. A spent refresh token ends its session.
@@ -44,13 +44,13 @@ class Refresh(PublicView):
         refresh_token = cookies.refresh_token_in(request)
         if not refresh_token:
             raise RefreshTokenMissing
-        csrf.refuse_unproven(request)
+        csrf.require_csrf_token(request)
         try:
             pair = rotation.rotate(refresh_token, client_of(request), audience=audience)
         except REFUSED as error:
             # What is in the cookies is of no use any more.
-            return cookies.cleared(self.handle_exception(error), request)
+            return cookies.with_cookies_cleared(self.handle_exception(error), request)
         response = Response(without_tokens(tokens(pair)))
         cookies.set_tokens(response, pair)
-        csrf.keep(request)
+        csrf.keep_csrf_cookie(request)
         return response

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.errors import InvalidClient
 from accounts.models import Service
 from accounts.sessions import services
-from api.openapi.refusals import BODY, refusals
+from api.openapi.refusals import BODY, error_responses
 from api.serializers.inputs import TokenInput
 from api.serializers.outputs import IntrospectionOutput
 from api.views.base import PublicView, client_of, read
@@ -41,7 +41,7 @@ class Introspection(_ServicesView):
         request=TokenInput,
         responses={200: IntrospectionOutput},
         auth=SERVICES,
-        extensions=refusals(InvalidClient(), *BODY),
+        extensions=error_responses(InvalidClient(), *BODY),
     )
     def post(self, request: Request) -> Response:
         """Tell what the token says, or that it is not active."""
@@ -59,7 +59,7 @@ class Revocation(_ServicesView):
         request=TokenInput,
         responses={200: None},
         auth=SERVICES,
-        extensions=refusals(InvalidClient(), *BODY),
+        extensions=error_responses(InvalidClient(), *BODY),
     )
     def post(self, request: Request) -> Response:
         """End the session. A token that is none gets the same answer."""

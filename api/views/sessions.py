@@ -10,7 +10,7 @@ from accounts.errors import NotFound
 from accounts.sessions import lifecycle
 from api.authentication import claims_of
 from api.http.pagination import page
-from api.openapi.refusals import CHANGE, TOKEN, refusals
+from api.openapi.refusals import CHANGE, TOKEN, error_responses
 from api.serializers.inputs import SessionsQuery
 from api.serializers.outputs import SessionOutput, session
 from api.views.base import ProtectedView, client_of, user_of
@@ -24,12 +24,12 @@ class Sessions(ProtectedView):
         summary="List the live sessions, newest first",
         parameters=[SessionsQuery],
         responses={200: SessionOutput(many=True)},
-        extensions=refusals(*TOKEN),
+        extensions=error_responses(*TOKEN),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""
         current = claims_of(request).session_id
-        found = page(request, SessionsQuery, lifecycle.live_of(user_of(request)))
+        found = page(request, SessionsQuery, lifecycle.live_sessions(user_of(request)))
         return Response([session(row, current) for row in found.rows], headers=found.headers)
 
 
@@ -46,7 +46,7 @@ class Session(ProtectedView):
             )
         ],
         responses={204: None},
-        extensions=refusals(*CHANGE, NotFound()),
+        extensions=error_responses(*CHANGE, NotFound()),
     )
     def delete(self, request: Request, session_id: str) -> Response:
         """End it. A session of somebody else is not found."""

@@ -6,7 +6,7 @@ from accounts.errors import EmailUnverified, InvalidCredentials
 from accounts.sessions import lifecycle, rotation
 from accounts.users import credentials
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, FOREIGN, THROTTLED, refusals
+from api.openapi.refusals import BODY, FOREIGN, THROTTLED, error_responses
 from api.serializers.inputs import SignInInput
 from api.serializers.outputs import SignInOutput, profile, tokens, without_tokens
 from api.views.base import PublicView, client_of, read
@@ -20,14 +20,14 @@ class SignIn(PublicView):
         summary="Sign in by username or e-mail address",
         request=SignInInput,
         responses={200: SignInOutput},
-        extensions=refusals(InvalidCredentials(), EmailUnverified(), FOREIGN, *BODY, THROTTLED),
+        extensions=error_responses(InvalidCredentials(), EmailUnverified(), FOREIGN, *BODY, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Open a session and hand out its first token pair; with `useCookies` in cookies, not in the body."""
         body = read(SignInInput, request)
         in_cookies = body.get("useCookies", False)
         if in_cookies:
-            csrf.refuse_foreign(request)
+            csrf.require_same_origin(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
         pair = lifecycle.start(user, client, audience=body.get("audience"))
@@ -38,5 +38,5 @@ class SignIn(PublicView):
             rotation.end_by_refresh_token(former, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
-        csrf.hand_out(request)
+        csrf.set_csrf_cookie(request)
         return response

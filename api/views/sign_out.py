@@ -8,7 +8,7 @@ from accounts.models import EndReason
 from accounts.sessions import lifecycle, rotation
 from api.authentication import claims_of, rides_on_cookie
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, CHANGE, refusals
+from api.openapi.refusals import BODY, CHANGE, error_responses
 from api.serializers.inputs import RefreshTokenInput
 from api.views.base import ProtectedView, client_of, read
 
@@ -26,7 +26,7 @@ class SignOut(ProtectedView):
         summary="End this session",
         request=RefreshTokenInput,
         responses={204: None},
-        extensions=refusals(*CHANGE, *BODY),
+        extensions=error_responses(*CHANGE, *BODY),
     )
     def post(self, request: Request) -> Response:
         """End the session. Any refresh token gets 204, whatever has become of it.
@@ -39,11 +39,11 @@ class SignOut(ProtectedView):
             return Response(status=status.HTTP_204_NO_CONTENT)
         from_cookie = cookies.refresh_token_in(request) if rides_on_cookie(request) else None
         if from_cookie:
-            csrf.refuse_unproven(request)
+            csrf.require_csrf_token(request)
             rotation.end_by_refresh_token(from_cookie, client_of(request))
         else:
             lifecycle.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
-        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
+        return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
 
 
 class SignOutAll(ProtectedView):
@@ -54,9 +54,9 @@ class SignOutAll(ProtectedView):
         summary="End every session of the user",
         request=None,
         responses={204: None},
-        extensions=refusals(*CHANGE),
+        extensions=error_responses(*CHANGE),
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""
         lifecycle.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
-        return cookies.cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
+        return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
 from accounts.users.registration import register
-from api.openapi.refusals import BODY, THROTTLED, refusals
+from api.openapi.refusals import BODY, THROTTLED, error_responses
 from api.serializers.inputs import SignUpInput
 from api.serializers.outputs import SignUpOutput, profile
 from api.views.base import PublicView, client_of, read
@@ -21,7 +21,7 @@ class SignUp(PublicView):
         summary="Make an account",
         request=SignUpInput,
         responses={201: SignUpOutput},
-        extensions=refusals(
+        extensions=error_responses(
             *BODY, UsernameTaken(), EmailTaken(), RoleUnknown("pilot"), RoleNotAllowed(), THROTTLED
         ),
     )

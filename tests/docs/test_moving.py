@@ -350,10 +350,10 @@ def test_each_batch_is_whole_or_not_at_all(monkeypatch):
 
     monkeypatch.setattr(importing, "record_imports", fail_in_the_second)
     with pytest.raises(RuntimeError):
-        list(importing.bring(entries, {}, batch_size=2))
+        list(importing.import_accounts(entries, {}, batch_size=2))
 
     assert sorted(User.objects.values_list("username", flat=True)) == ["user0", "user1"]
-    assert len(list(importing.bring(entries, {}, batch_size=2))) == 5
+    assert len(list(importing.import_accounts(entries, {}, batch_size=2))) == 5
     assert all(one.role_names == ("user",) for one in User.objects.all())
 
 
@@ -367,7 +367,7 @@ def test_a_batch_that_a_sign_up_got_in_the_way_of_is_looked_at_anew(monkeypatch)
         give_roles(new)
 
     monkeypatch.setattr(importing, "_give_roles", race)
-    told = list(importing.bring([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
+    told = list(importing.import_accounts([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
 
     assert [account.refusal for account in told] == ["", ""]
     assert User.objects.count() == 2

@@ -109,21 +109,21 @@ def test_what_an_administrator_did_is_told_without_where_from(signed_in, client)
 def test_what_strangers_cause_is_bounded(auth, signed_in):
     auth(account_limit=None, address_limit=None)
     username = User.objects.get().username
-    for _ in range(events.MOST_A_DAY + 5):
+    for _ in range(events.MAX_HISTORY_ENTRIES_PER_DAY + 5):
         Api(REMOTE_ADDR="198.51.100.9").sign_in(username, "wrong password")
 
-    assert kinds(signed_in).count("sign_in:failed") == events.MOST_A_DAY
+    assert kinds(signed_in).count("sign_in:failed") == events.MAX_HISTORY_ENTRIES_PER_DAY
 
 
 def test_so_is_what_users_cause(signed_in):
-    for number in range(events.MOST_A_DAY + 5):
+    for number in range(events.MAX_HISTORY_ENTRIES_PER_DAY + 5):
         signed_in.patch("/api/auth/me", {"fullname": f"Name {number}"}, signed_in.access_token)
 
-    assert kinds(signed_in).count("profile:changed") == events.MOST_A_DAY
+    assert kinds(signed_in).count("profile:changed") == events.MAX_HISTORY_ENTRIES_PER_DAY
 
 
 def test_after_a_day_more_is_kept(auth, clock, monkeypatch):
-    monkeypatch.setattr(events, "MOST_A_DAY", 2)
+    monkeypatch.setattr(events, "MAX_HISTORY_ENTRIES_PER_DAY", 2)
     make_user("alice")
     for _ in range(2):
         for _ in range(3):
@@ -144,7 +144,9 @@ def test_failed_sign_ins_are_kept_behind_the_answer(api, monkeypatch, django_ass
     make_user("alice")
     later = []
     monkeypatch.setattr(
-        background.Lane, "after_commit", lambda self, job, *arguments, **options: later.append((job, options))
+        background.BackgroundQueue,
+        "after_commit",
+        lambda self, job, *arguments, **options: later.append((job, options)),
     )
     for name in ("alice", "nobody"):
         with django_assert_num_queries(2):
@@ -261,7 +263,7 @@ class TestMails:
 
     def test_a_bounded_number_of_times_a_day(self, clock, mailoutbox):
         make_user("alice")
-        for number in range(events.MOST_MAILS_A_DAY + 5):
+        for number in range(events.MAX_MAILS_PER_DAY + 5):
             SignedIn("alice", REMOTE_ADDR=f"198.{number}.100.9")
 
-        assert len(mailoutbox) == events.MOST_MAILS_A_DAY
+        assert len(mailoutbox) == events.MAX_MAILS_PER_DAY

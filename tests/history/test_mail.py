@@ -10,12 +10,12 @@ from django.db import connection, transaction
 from django.utils import timezone, translation
 
 from accounts.history import mail
-from accounts.history.background import Lane
-from accounts.history.mail import Letter
+from accounts.history.background import BackgroundQueue
+from accounts.history.mail import MailTemplate
 from accounts.models import User
 from tests.factories import make_user
 
-AFTER_COMMIT = Lane.after_commit
+AFTER_COMMIT = BackgroundQueue.after_commit
 CONTEXT = {
     "link": "https://auth.example.com/x#token=a:b:c", "minutes": 10, "granted": ["admin"], "taken": [],
     "at": timezone.now(), "device": "Firefox on Linux", "address": "192.0.2.7",
@@ -25,13 +25,13 @@ CONTEXT = {
 @pytest.fixture
 def lane(monkeypatch):
     """A lane as it is outside of the tests."""
-    monkeypatch.setattr(Lane, "after_commit", AFTER_COMMIT)
-    made = Lane("test", threads=1, length=2, delay=0)
+    monkeypatch.setattr(BackgroundQueue, "after_commit", AFTER_COMMIT)
+    made = BackgroundQueue("test", threads=1, length=2, delay=0)
     yield made
     made._pool.shutdown()
 
 
-@pytest.mark.parametrize("letter", Letter)
+@pytest.mark.parametrize("letter", MailTemplate)
 def test_every_letter_has_a_subject_a_text_and_the_same_in_html(letter, mailoutbox):
     mail.send(letter, "alice@example.com", **CONTEXT)
 
@@ -48,7 +48,7 @@ def test_every_letter_has_a_subject_a_text_and_the_same_in_html(letter, mailoutb
 
 
 def test_a_link_stands_in_one_line(mailoutbox):
-    mail.send(Letter.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+    mail.send(MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
 
     assert CONTEXT["link"] in mailoutbox[0].body.splitlines()
     assert CONTEXT["link"].encode() in mailoutbox[0].message().as_bytes()
@@ -65,7 +65,7 @@ def test_of_devices_the_well_known_are_named(mailoutbox):
     """Whoever gives somebody else's address for an account could write to it by the User-Agent."""
     hostile = "Mozilla/5.0 (compatible; Your account is blocked call 0900 555 100 now bot/1.0)"
     entry = make_user().activity.create(event="sign_in:new_device", at=timezone.now(), user_agent=hostile)
-    mail.tell_owner(Letter.NEW_DEVICE, entry)
+    mail.notify_owner(MailTemplate.NEW_DEVICE, entry)
 
     assert "0900" not in mailoutbox[0].body
     assert "Device: Unknown device" in mailoutbox[0].body
@@ -84,7 +84,9 @@ def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_the
     for _ in range(3):
         user = make_user(email="victim@example.com")
         for _ in range(5):
-            mail.tell_owner(Letter.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now()))
+            mail.notify_owner(
+                MailTemplate.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now())
+            )
         user.delete()
 
     assert len(mailoutbox) == 10
@@ -93,7 +95,9 @@ def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_the
 def test_the_owner_of_a_verified_address_is_told_everything(clock, mailoutbox):
     user = make_user(email_verified_at=timezone.now())
     for _ in range(15):
-        mail.tell_owner(Letter.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now()))
+        mail.notify_owner(
+            MailTemplate.NEW_DEVICE, user.activity.create(event="sign_in:new_device", at=timezone.now())
+        )
 
     assert len(mailoutbox) == 15
 
@@ -111,13 +115,13 @@ def test_a_job_begins_at_a_random_moment(lane, monkeypatch):
 
 
 def test_markup_in_a_mail_is_text(mailoutbox):
-    mail.send(Letter.NEW_DEVICE, "alice@example.com", **{**CONTEXT, "device": "<b>"})
+    mail.send(MailTemplate.NEW_DEVICE, "alice@example.com", **{**CONTEXT, "device": "<b>"})
 
     assert "Device: <b>" in mailoutbox[0].body
     assert "Device: &lt;b&gt;" in mailoutbox[0].alternatives[0][0]
 
 
-@pytest.mark.parametrize("letter", Letter)
+@pytest.mark.parametrize("letter", MailTemplate)
 def test_every_letter_is_translated(letter, mailoutbox):
     mail.send(letter, "alice@example.com", **CONTEXT)
     with translation.override("de"):
@@ -168,7 +172,7 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again(failing, error):
     fail, tries, _ = failing
     fail(1, error)
     with pytest.raises(type(error)):
-        mail.send(Letter.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
+        mail.send(MailTemplate.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
 
     assert len(tries) == 1
 
@@ -177,7 +181,7 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again(failing, error):
 def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, error):
     fail, tries, pauses = failing
     fail(3, error)
-    mail.send(Letter.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
+    mail.send(MailTemplate.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
 
     assert len(tries) == 4
     assert pauses == [2, 2, 4]
@@ -186,7 +190,7 @@ def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, er
 def test_a_mail_that_cannot_be_sent_fails_no_request_and_is_told_without_its_text(api, failing, caplog, lane):
     fail, tries, _ = failing
     fail(99, smtplib.SMTPRecipientsRefused({"alice@example.com": (450, b"alice@example.com is greylisted")}))
-    lane.after_commit(mail.send, Letter.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+    lane.after_commit(mail.send, MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
     connection.run_on_commit[-1][1]()
     lane._pool.shutdown()
 
@@ -257,6 +261,6 @@ def test_a_user_who_is_gone_is_mailed_nothing(mailoutbox):
     User.objects.all().delete()
     entry.user_id = user.pk or 1
 
-    mail.tell_owner(Letter.ROLES_CHANGED, entry)
+    mail.notify_owner(MailTemplate.ROLES_CHANGED, entry)
 
     assert mailoutbox == []

@@ -6,7 +6,7 @@ from django.test import Client as Browser
 
 from accounts.conf import Limit
 from accounts.models import GuessCount, KnownOrigin
-from accounts.models.origins import MOST_OF_A_KIND
+from accounts.models.origins import MAX_ORIGINS_PER_KIND
 from authproject.wsgi import build
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -329,21 +329,21 @@ class TestKnownOrigins:
 
     def test_is_bounded(self, clock):
         make_user("alice")
-        for number in range(MOST_OF_A_KIND + 5):
+        for number in range(MAX_ORIGINS_PER_KIND + 5):
             clock.advance(seconds=1)
             Api(HTTP_USER_AGENT=f"app{number}/1", REMOTE_ADDR=f"192.0.2.{number}").sign_in("alice")
 
-        assert KnownOrigin.objects.filter(kind="device").count() == MOST_OF_A_KIND
-        assert KnownOrigin.objects.filter(kind="network").count() == MOST_OF_A_KIND
+        assert KnownOrigin.objects.filter(kind="device").count() == MAX_ORIGINS_PER_KIND
+        assert KnownOrigin.objects.filter(kind="network").count() == MAX_ORIGINS_PER_KIND
 
     def test_keeps_the_newest(self, clock, mailoutbox):
         make_user("alice")
-        for number in range(MOST_OF_A_KIND + 5):
+        for number in range(MAX_ORIGINS_PER_KIND + 5):
             clock.advance(seconds=1)
             Api(HTTP_USER_AGENT=f"app{number}/1").sign_in("alice")
         mailoutbox.clear()
         clock.advance(days=2)
-        Api(HTTP_USER_AGENT=f"app{MOST_OF_A_KIND}/1").sign_in("alice")
+        Api(HTTP_USER_AGENT=f"app{MAX_ORIGINS_PER_KIND}/1").sign_in("alice")
         assert mailoutbox == []
 
         Api(HTTP_USER_AGENT="app0/1").sign_in("alice")

@@ -73,7 +73,7 @@ def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(cache
     with redis.Redis.from_url(settings.GUESS_COUNTERS_URL) as client:
         client.flushdb()  # as at the end of the window, which Redis takes from a clock of its own
 
-    late.give_back()
+    late.uncount()
 
     for _ in range(10):
         attempts.count_sign_in(somebody, "1", is_known_network=False)

@@ -22,7 +22,7 @@ def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(clock
     count()
 
     for guess in late:
-        guess.give_back()
+        guess.uncount()
 
     for _ in range(9):
         count()
@@ -34,7 +34,7 @@ def test_a_guess_that_is_given_back_makes_room_in_its_own_window(clock):
     guesses = [count() for _ in range(10)]
     clock.advance(minutes=14)
 
-    guesses[0].give_back()
+    guesses[0].uncount()
 
     count()
     with pytest.raises(Throttled):
@@ -45,7 +45,7 @@ def test_a_guess_whose_counter_is_gone_is_given_back_to_nothing(clock):
     guess = count()
     GuessCount.objects.all().delete()
 
-    guess.give_back()
+    guess.uncount()
 
     assert not GuessCount.objects.exclude(count=0).exists()
 

@@ -122,7 +122,7 @@ class TestPurge:
         assert RefreshToken.objects.count() == left
 
     def test_it_deletes_in_batches(self):
-        assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
+        assert list(purge.delete_in_batches(purge.expired_sessions(timedelta()), 2)) == [2, 1]
 
     def test_a_batch_is_bounded_however_the_statement_is_planned(self):
         if connection.vendor == "postgresql":
@@ -130,7 +130,7 @@ class TestPurge:
                 for way in ("hashagg", "sort", "hashjoin", "mergejoin", "material"):
                     cursor.execute(f"SET LOCAL enable_{way} = off")
 
-        assert list(purge.delete_in_batches(purge.purgeable(timedelta()), 2)) == [2, 1]
+        assert list(purge.delete_in_batches(purge.expired_sessions(timedelta()), 2)) == [2, 1]
 
     def test_a_batch_whose_turn_did_not_come_is_tried_again(self):
         refusals = [OperationalError("database is locked")] * 2
@@ -146,7 +146,7 @@ class TestPurge:
 
     @pytest.mark.django_db(transaction=True, serialized_rollback=True)
     def test_a_connection_that_is_lost_between_two_batches_is_made_anew(self):
-        batches = purge.delete_in_batches(purge.purgeable(timedelta()), 2)
+        batches = purge.delete_in_batches(purge.expired_sessions(timedelta()), 2)
         assert next(batches) == 2
 
         if connection.vendor == "postgresql":

@@ -57,7 +57,7 @@ def test_a_selection_larger_than_a_batch_is_ended_to_the_last(signed_in_users, m
 def test_a_batch_begins_where_the_one_before_ended(signed_in_users, monkeypatch):
     monkeypatch.setattr(lifecycle, "_BATCH", 1)
     asked = []
-    monkeypatch.setattr(lifecycle, "record_ends", lambda batch, *_, **__: asked.extend(batch))
+    monkeypatch.setattr(lifecycle, "record_session_ends", lambda batch, *_, **__: asked.extend(batch))
 
     lifecycle.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT)
 

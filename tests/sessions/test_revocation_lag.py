@@ -145,7 +145,7 @@ def test_an_answer_that_was_asked_for_before_a_change_is_not_believed_after_it(
 
 
 def test_memory_is_bounded(monkeypatch, clock):
-    monkeypatch.setattr(validity, "MOST_REMEMBERED", 3)
+    monkeypatch.setattr(validity, "CACHE_SIZE", 3)
     make_user("alice")
     sessions = [SignedIn("alice") for _ in range(5)]
     for session in sessions:
@@ -161,7 +161,7 @@ def test_many_threads_remember_and_forget_at_once():
 
     def churn(number):
         for step in range(300):
-            memory.keep(step % 7, validity.Standing(number % 3, 0), validity.monotonic())
+            memory.keep(step % 7, validity.SessionValidity(number % 3, 0), validity.monotonic())
             memory.recall(step % 7)
             memory.forget(step % 3)
 

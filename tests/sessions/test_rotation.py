@@ -50,7 +50,7 @@ def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
 
 
 def test_a_session_is_refreshed_no_more_often_than_a_chain_can_be_walked(signed_in, monkeypatch, assert_refused):
-    monkeypatch.setattr("accounts.sessions.rotation.MOST_GENERATIONS", 2)
+    monkeypatch.setattr("accounts.sessions.rotation.MAX_GENERATIONS", 2)
     token = signed_in.refresh_token
     for _ in range(2):
         token = signed_in.refresh(token).json()["refreshToken"]
@@ -128,14 +128,14 @@ def overtaken(monkeypatch):
     """Let something happen between a refresh's arrival and its statement."""
 
     def happen(action):
-        move_on = compare_and_swap.move_on
+        move_on = compare_and_swap.advance
 
         def first_the_other(*args, **options):
-            monkeypatch.setattr(compare_and_swap, "move_on", move_on)
+            monkeypatch.setattr(compare_and_swap, "advance", move_on)
             action()
             return move_on(*args, **options)
 
-        monkeypatch.setattr(compare_and_swap, "move_on", first_the_other)
+        monkeypatch.setattr(compare_and_swap, "advance", first_the_other)
 
     return happen
 
@@ -145,13 +145,13 @@ def torn(monkeypatch):
     """Let the statement of so many refreshes see owner and session at two different moments."""
 
     def happen(times):
-        move_on, seen = compare_and_swap.move_on, []
+        move_on, seen = compare_and_swap.advance, []
 
         def torn_at_first(*args, **options):
             seen.append(args)
             return move_on(*args, **options) if len(seen) > times else None
 
-        monkeypatch.setattr(compare_and_swap, "move_on", torn_at_first)
+        monkeypatch.setattr(compare_and_swap, "advance", torn_at_first)
 
     return happen
 
@@ -243,7 +243,7 @@ def test_the_row_holds_nothing_that_a_token_could_be_made_of(signed_in):
 
 
 def test_a_secret_is_bound_to_its_session_and_generation():
-    secret = refresh_tokens.first(RefreshToken().uuid)
+    secret = refresh_tokens.first_generation(RefreshToken().uuid)
     elsewhere = secret._replace(session_id=RefreshToken().uuid)
     later = secret._replace(generation=1)
 

@@ -246,7 +246,7 @@ class Sessions(Surroundings):
     @rule(batch_size=st.integers(1, 3), hours=st.sampled_from([0, 1]))
     def purge(self, batch_size, hours):
         retain = timedelta(hours=hours)
-        deleted = sum(purge.delete_in_batches(purge.purgeable(retain), batch_size))
+        deleted = sum(purge.delete_in_batches(purge.expired_sessions(retain), batch_size))
         expired = [
             session
             for session in self.world.sessions
@@ -275,7 +275,7 @@ class Sessions(Surroundings):
             user = User.objects.get(pk=owner.user.pk)
             live = {session.uuid for session in self.world.of(owner) if session.is_in_force(self.now)}
             if owner.is_active:
-                assert {row.pk for row in lifecycle.live_of(user)} == live
+                assert {row.pk for row in lifecycle.live_sessions(user)} == live
 
     @invariant()
     def an_access_token_works_for_as_long_as_all_it_stands_on(self):

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from accounts.users.name_rules import problems
+from accounts.users.name_rules import validation_errors
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     USERNAME_LENGTH,
@@ -38,17 +38,17 @@ MUTABLE = [
     if (unicodedata.decomposition(char) or unicodedata.combining(char) or char.upper() != char.lower())
     and char != DOTLESS
 ]
-LETTERS = st.sampled_from(MUTABLE) | st.characters(categories=["L", "M", "N"], exclude_characters=DOTLESS)
-TEXTS = st.text(LETTERS | st.characters(exclude_characters=DOTLESS, exclude_categories=["Cs"]), max_size=30)
+MAIL_TEMPLATES = st.sampled_from(MUTABLE) | st.characters(categories=["L", "M", "N"], exclude_characters=DOTLESS)
+TEXTS = st.text(MAIL_TEMPLATES | st.characters(exclude_characters=DOTLESS, exclude_categories=["Cs"]), max_size=30)
 some_examples = hypothesis_settings(max_examples=30)
 
 
 def is_allowed(name):
-    return bool(name) and not problems(User(username=normalize(name)), ["username"])
+    return bool(name) and not validation_errors(User(username=normalize(name)), ["username"])
 
 
-USERNAMES = st.text(LETTERS | st.sampled_from("._-+"), min_size=1, max_size=20).filter(is_allowed)
-ADDRESSES = st.emails().filter(lambda text: not problems(User(email=normalize(text)), ["email"]))
+USERNAMES = st.text(MAIL_TEMPLATES | st.sampled_from("._-+"), min_size=1, max_size=20).filter(is_allowed)
+ADDRESSES = st.emails().filter(lambda text: not validation_errors(User(email=normalize(text)), ["email"]))
 
 
 @st.composite
@@ -125,7 +125,7 @@ def test_an_address_that_is_allowed_has_no_control_characters(before, after):
         assert not any(unicodedata.category(char) in {"Cc", "Cf"} for char in address)
 
 
-@given(st.text(LETTERS, min_size=1, max_size=40), st.integers(1, USERNAME_LENGTH))
+@given(st.text(MAIL_TEMPLATES, min_size=1, max_size=40), st.integers(1, USERNAME_LENGTH))
 def test_the_key_of_a_name_that_fits_fits(letters, length):
     name = normalize((letters * length)[:USERNAME_LENGTH])[:USERNAME_LENGTH]
 
@@ -149,7 +149,9 @@ def test_no_two_accounts_have_one_name(data):
             assert is_same
         else:
             assert not is_same
-        assert User.objects.called(other).get().email == ("one@example.com" if is_same else "another@example.com")
+        assert User.objects.identified_by(other).get().email == (
+            "one@example.com" if is_same else "another@example.com"
+        )
 
 
 @some_examples
@@ -198,6 +200,6 @@ def test_a_user_is_found_by_no_other_s_name():
 
     @given(respelled("some.body"))
     def it_is_the_first(text):
-        assert User.objects.called(text).get() == first != second
+        assert User.objects.identified_by(text).get() == first != second
 
     it_is_the_first()

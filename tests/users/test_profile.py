@@ -158,12 +158,12 @@ def test_changes_of_names_count_like_sign_ups(signed_in, auth, assert_refused):
 def test_a_user_who_is_gone_changes_nothing(signed_in, monkeypatch, assert_refused):
     from accounts.users import profile  # noqa: PLC0415
 
-    problems = profile.problems
+    validation_errors = profile.validation_errors
 
     def delete_first(*arguments):
         User.objects.all().delete()
-        return problems(*arguments)
+        return validation_errors(*arguments)
 
-    monkeypatch.setattr(profile, "problems", delete_first)
+    monkeypatch.setattr(profile, "validation_errors", delete_first)
 
     assert_refused(change(signed_in, fullname="New"), 401, "token_revoked")

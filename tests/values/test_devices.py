@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.values.clients import Client
-from accounts.values.devices import UNKNOWN, name_of
+from accounts.values.devices import UNKNOWN, describe
 
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 IPHONE = (
@@ -33,23 +33,23 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome
     ],
 )
 def test_a_device_is_named_in_words(user_agent, words):
-    assert name_of(user_agent) == words
+    assert describe(user_agent) == words
 
 
 @pytest.mark.parametrize(
     "hostile", ["https://evil.example/x", "<b>bold</b>", "a" * 255, "Chrome.evil.com/1", "\u202eabc"]
 )
 def test_a_name_is_short_and_no_link(hostile):
-    name = name_of(hostile)
+    name = describe(hostile)
 
     assert len(name) <= 60
     assert not set(name) & set("./:<>\u202e")
 
 
 def test_a_neighbourhood_is_wider_than_a_network():
-    assert Client("192.0.2.7", "").neighbourhood == Client("192.0.99.1", "").neighbourhood
-    assert Client("192.0.2.7", "").neighbourhood != Client("192.1.2.7", "").neighbourhood
-    assert Client("2001:db8:1::1", "").neighbourhood == Client("2001:db8:2::1", "").neighbourhood
+    assert Client("192.0.2.7", "").wider_network == Client("192.0.99.1", "").wider_network
+    assert Client("192.0.2.7", "").wider_network != Client("192.1.2.7", "").wider_network
+    assert Client("2001:db8:1::1", "").wider_network == Client("2001:db8:2::1", "").wider_network
     assert Client("2001:db8:1::1", "").network != Client("2001:db8:2::1", "").network
     assert Client("192.0.2.7", "").network == "192.0.2.7"
-    assert Client(None, "").neighbourhood == "unknown"
+    assert Client(None, "").wider_network == "unknown"

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.errors import RoleUnknown
 from accounts.users import importing
-from accounts.users.importing import Account
+from accounts.users.importing import ImportedAccount
 from accounts.users.roles import refuse_unknown
 
 BATCH = 500
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         here = refused = 0
         with _opened(file) as stream:
-            for account in importing.bring(_entries(stream), groups, batch_size=BATCH):
+            for account in importing.import_accounts(_entries(stream), groups, batch_size=BATCH):
                 self.stdout.write(_line(account))
                 here += account.user is not None
                 refused += account.user is None
@@ -83,7 +83,7 @@ def _entries(stream: IO[str]) -> Iterator[Any]:
         yield from found
 
 
-def _line(account: Account) -> str:
+def _line(account: ImportedAccount) -> str:
     said = {"pk": account.key, "username": account.username}
     said |= {"id": account.user.pk} if account.user else {"refused": account.refusal}
     return json.dumps({**said, **({"note": account.note} if account.note else {})})

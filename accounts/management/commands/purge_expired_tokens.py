@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, *, dry_run: bool, batch_size: int, retain: timedelta, **_: Any) -> None:
         """Delete, and say how much."""
-        expired = purge.purgeable(retain)
+        expired = purge.expired_sessions(retain)
         if dry_run:
             self.stdout.write(f"{expired.count()} expired sessions would be deleted.")
             return
@@ -50,9 +50,9 @@ class Command(BaseCommand):
                 deleted += count
                 bar.update(count)
         counts = [f"{deleted} expired sessions"]
-        for words, rows in purge.leftovers().items():
+        for words, rows in purge.other_expired_rows().items():
             counts.append(f"{sum(purge.delete_in_batches(rows, batch_size))} {words}")
-        abandoned = sum(purge.delete_abandoned_sign_ups(batch_size))
+        abandoned = sum(purge.delete_unverified_sign_ups(batch_size))
         counts.append(f"{abandoned} sign-ups that were never verified")
         self.stdout.write(f"{', '.join(counts)} were deleted.")
 
