@@ -1,4 +1,4 @@
-"""The pages: what is made of the code is as the code is, what can be run parses, and links lead somewhere."""
+"""The documentation: generated pages are up to date, snippets parse, and links lead to a page and a heading."""
 
 import ast
 import dataclasses
@@ -16,7 +16,10 @@ from docs import generate
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/decisions").glob("*.md")),
     *sorted((ROOT / "clients").glob("*/README.md")),
 ]
 README = (ROOT / "README.md").read_text()
@@ -29,13 +32,6 @@ SNIPPETS = [
 NODE = shutil.which("node")
 
 
-def documented():
-    """List the settings that the README names, each with its default."""
-    section = README.partition("## Settings")[2].partition("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
-    return {row[0]: row[1] for row in rows if re.fullmatch("[A-Z_]+", row[0])}
-
-
 @pytest.mark.parametrize("path", ["docs/settings.md", "docs/http.md"])
 def test_the_page_is_what_make_docs_writes(path):
     made = generate.pages()[ROOT / path]
@@ -43,12 +39,10 @@ def test_the_page_is_what_make_docs_writes(path):
     assert (ROOT / path).read_text() == made, f"{path} is not up to date: run `make docs`"
 
 
-def test_the_readme_names_every_setting_with_its_default():
-    variables = {v.name: v.default for v in (*generate.auth_variables(), *generate.other_variables())}
-    shown = documented()
+def test_the_readme_leaves_settings_to_their_page():
+    variables = {variable.name for variable in (*generate.auth_variables(), *generate.other_variables())}
 
-    assert len(shown) >= 10
-    assert shown == {name: variables[name] for name in shown}
+    assert variables.isdisjoint(re.findall("[A-Z_]+", README))
     assert "docs/settings.md" in README
 
 

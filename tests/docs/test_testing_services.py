@@ -1,4 +1,4 @@
-"""What docs/services.md says of testing a service, done as it says."""
+"""docs/services.md: the tests that the page shows pass, and its list of claims is complete."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.conftest import SignedIn
 from tests.factories import make_user
 from tests.servers import ROOT
 
-[SECTION] = re.findall(r"## Testing a service\n(.*?)\n## ", (ROOT / "docs/services.md").read_text(), re.DOTALL)
+[SECTION] = re.findall(r"## Test your service\n(.*?)\n## ", (ROOT / "docs/services.md").read_text(), re.DOTALL)
 TESTS, WITHOUT_TOKEN = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
@@ -61,7 +61,7 @@ def test_the_token_says_what_one_of_the_service_says(signed_in):
 def test_the_page_lists_every_claim(api, auth, clock):
     auth(profile_claims=("username", "email", "fullname"))
     claims = jwt.decode(SignedIn(make_user().username).access_token, options={"verify_signature": False})
-    table = (ROOT / "docs/services.md").read_text().partition("## What a token says")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/services.md").read_text().partition("## Claims of an access token")[2].partition("\n## ")[0]
     names = {name for line in table.splitlines() if line.startswith("| `") for name in _names(line.split("|")[1])}
 
     assert names == set(claims)
