@@ -16,11 +16,11 @@ def main(seconds: float) -> None:
     """Print the checks per second, and the CPU seconds of each."""
     hasher = PasswordHasher(Setting.time_cost, Setting.memory_cost, Setting.parallelism)
     encoded, count = hasher.hash("correct horse battery"), 0
-    began, worked = time.monotonic(), time.process_time()
-    while time.monotonic() - began < seconds:
+    started, worked = time.monotonic(), time.process_time()
+    while time.monotonic() - started < seconds:
         hasher.verify(encoded, "correct horse battery")
         count += 1
-    print(json.dumps([(time.process_time() - worked) / count, count / (time.monotonic() - began)]))
+    print(json.dumps([(time.process_time() - worked) / count, count / (time.monotonic() - started)]))
 
 
 if __name__ == "__main__":

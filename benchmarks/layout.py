@@ -21,7 +21,7 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.filling import make_database, pin, populate, postgresql
+from benchmarks.dataset import make_database, pin, populate, postgresql
 
 BATCH = 100
 WINDOW = 5000
@@ -63,12 +63,12 @@ class Layout:
         ):
             if statement:
                 connection.execute(statement)
-        began, position = time.monotonic(), wal_position(connection)
+        started, position = time.monotonic(), wal_position(connection)
         connection.execute(
             f"INSERT INTO {self.table} (uuid, {COLUMNS}) SELECT {self.new_id}, {COLUMNS}"
             " FROM accounts_refreshtoken ORDER BY created_at"
         )
-        spent = time.monotonic() - began, wal_position(connection) - position
+        spent = time.monotonic() - started, wal_position(connection) - position
         connection.execute(f"VACUUM ANALYZE {self.table}")
         return spent
 
@@ -113,9 +113,9 @@ def refresh(connection: psycopg.Connection, sessions: int, rounds: int) -> None:
         ids[layout.table] = {row[0]: row[1] for row in connection.execute(live)}
     for number in range(rounds):
         for layout in LAYOUTS:
-            position, began = wal_position(connection), time.monotonic()
+            position, started = wal_position(connection), time.monotonic()
             _refresh_all(connection, layout, ids[layout.table])
-            layout.seconds.append(time.monotonic() - began)
+            layout.seconds.append(time.monotonic() - started)
             layout.wal += wal_position(connection) - position
         print(f"round {number + 1} of {rounds}", flush=True)
     _print_refresh(connection, sessions, rounds, len(ids[LAYOUTS[0].table]))
@@ -173,15 +173,15 @@ def insert(connection: psycopg.Connection, sessions: int) -> None:
 def purge(connection: psycopg.Connection, sessions: int) -> None:
     """Let every other session expire, and delete them by an index and by a walk along the primary key."""
     print("\n| way | seconds | rows deleted |\n| --- | --- | --- |")
-    for way, index in ((_by_index, "btree"), (_by_walk, ""), (_by_walk, "btree")):
+    for method, index in ((_by_index, "btree"), (_by_walk, ""), (_by_walk, "btree")):
         layout = Layout("purged", index)
         connection.execute("UPDATE accounts_refreshtoken SET expires_at = now() - random() * interval '1 day'"
                            " WHERE hashtext(uuid::text) % 2 = 0 AND expires_at > now()")  # fmt: skip
         layout.create(connection)
-        began = time.monotonic()
-        deleted = way(connection, layout.table)
+        started = time.monotonic()
+        deleted = method(connection, layout.table)
         print(
-            f"| {way.__name__[1:]}, {index or 'no'} index | {time.monotonic() - began:.1f} | {deleted} |",
+            f"| {method.__name__[1:]}, {index or 'no'} index | {time.monotonic() - started:.1f} | {deleted} |",
             flush=True,
         )
         connection.execute("DROP TABLE purged")
@@ -216,7 +216,7 @@ def _by_walk(connection: psycopg.Connection, table: str) -> int:
 def main() -> None:
     """Make a database of so many sessions, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("refresh", "insert", "purge"))
+    parser.add_argument("measurement", choices=("refresh", "insert", "purge"))
     parser.add_argument("--folder", type=Path, default=Path("/tmp/layout"))
     parser.add_argument("--sessions", type=int)
     parser.add_argument("--rounds", type=int, default=10)
@@ -225,19 +225,19 @@ def main() -> None:
     options = parser.parse_args()
     if options.layouts:
         LAYOUTS[:] = [layout for layout in LAYOUTS if layout.table in options.layouts]
-    sessions = options.sessions or (100_000 if options.what == "refresh" else 2_000_000)
+    sessions = options.sessions or (100_000 if options.measurement == "refresh" else 2_000_000)
     server = postgresql(options.folder)
     pin(options.core)
-    make_database(server, options.what, options.folder)
-    with psycopg.connect(server.get_uri(options.what), autocommit=True, prepare_threshold=1) as connection:
+    make_database(server, options.measurement, options.folder)
+    with psycopg.connect(server.get_uri(options.measurement), autocommit=True, prepare_threshold=1) as connection:
         # These tables change faster than any other.
         connection.execute("ALTER SYSTEM SET autovacuum_naptime = '5s'")
         connection.execute("SELECT pg_reload_conf()")
         populate(connection, sessions // 10, sessions, 0)
-        if options.what == "refresh":
+        if options.measurement == "refresh":
             refresh(connection, sessions, options.rounds)
         else:
-            {"insert": insert, "purge": purge}[options.what](connection, sessions)
+            {"insert": insert, "purge": purge}[options.measurement](connection, sessions)
 
 
 if __name__ == "__main__":

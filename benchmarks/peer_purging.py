@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.filling import postgresql
-from benchmarks.purging import watch
+from benchmarks.dataset import postgresql
+from benchmarks.purging import run_and_measure_memory
 
 OUTSTANDING = """
     INSERT INTO token_blacklist_outstandingtoken (id, jti, token, created_at, expires_at)
@@ -41,15 +41,15 @@ def main() -> None:
         "PEER": "simplejwt",
         "DJANGO_SETTINGS_MODULE": "benchmarks.peers.settings",
     }
-    watch([sys.executable, "-m", "django", "migrate", "-v0"], settings)
+    run_and_measure_memory([sys.executable, "-m", "django", "migrate", "-v0"], settings)
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(OUTSTANDING, [options.expired])
         connection.execute(BLACKLISTED)
         connection.execute("VACUUM (ANALYZE)")
-    began = time.monotonic()
-    memory = watch([sys.executable, "-m", "django", "flushexpiredtokens"], settings)
+    started = time.monotonic()
+    memory = run_and_measure_memory([sys.executable, "-m", "django", "flushexpiredtokens"], settings)
     print(
-        f"simplejwt's flushexpiredtokens, of {options.expired}: {time.monotonic() - began:.1f} s, one transaction, "
+        f"simplejwt's flushexpiredtokens, of {options.expired}: {time.monotonic() - started:.1f} s, one transaction, "
         f"{memory / 2**20:.0f} MiB at most"
     )
 

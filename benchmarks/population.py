@@ -31,7 +31,7 @@ import psycopg
 from django.conf import settings
 
 from accounts.tokens.refresh_tokens import RefreshSecret, encode
-from benchmarks.filling import ROOT, SECRET_KEY, environment, make_database, manage, pin, populate, postgresql
+from benchmarks.dataset import ROOT, SECRET_KEY, environment, make_database, manage, pin, populate, postgresql
 
 PASSWORD = "correct horse battery"
 SMALLER = 1000
@@ -119,21 +119,21 @@ class Site:
         self.connection = http.client.HTTPConnection("127.0.0.1", PORTS[name])
         self.cookies: dict[str, str] = {}
         self.access_tokens: list[str] = []
-        self.refused: Counter[int] = Counter()
+        self.unexpected: Counter[int] = Counter()
         self._sign_in()
 
-    def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[float, bytes]:
+    def request(self, path: str, body: bytes | None = None, **headers: str) -> tuple[float, bytes]:
         """Send one request; return how long the answer took, and what it was."""
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.connection.request("GET" if body is None else "POST", path, body, headers)
-        answer = self.connection.getresponse()
-        text = answer.read()
-        spent = time.perf_counter() - began
-        for cookie in answer.msg.get_all("Set-Cookie", ()):
+        response = self.connection.getresponse()
+        text = response.read()
+        spent = time.perf_counter() - started
+        for cookie in response.msg.get_all("Set-Cookie", ()):
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
-        self.refused[answer.status] += answer.status not in {200, 302}
+        self.unexpected[response.status] += response.status not in {200, 302}
         return spent, text
 
     def _sign_in(self) -> None:
@@ -142,7 +142,7 @@ class Site:
                 self.connection.connect()
                 break
             time.sleep(0.1)
-        _, form = self.ask(LOGIN)
+        _, form = self.request(LOGIN)
         token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', form)[1].decode()
         fields = {
             "csrfmiddlewaretoken": token,
@@ -151,7 +151,7 @@ class Site:
             "next": "/admin/",
         }
         body = urllib.parse.urlencode(fields).encode()
-        self.ask(LOGIN, body, **{"Content-Type": "application/x-www-form-urlencoded"})
+        self.request(LOGIN, body, **{"Content-Type": "application/x-www-form-urlencoded"})
         assert "sessionid" in self.cookies, "the administrator is not let in"
 
     def refresh(self) -> float:
@@ -159,18 +159,18 @@ class Site:
         session_id, generation, *_ = next(self.samples)
         token = RefreshSecret(session_id, generation, sha256(session_id.bytes).digest())
         body = json.dumps({"refreshToken": encode(token)}).encode()
-        spent, answer = self.ask("/api/auth/refreshtoken", body, **{"Content-Type": "application/json"})
-        self.access_tokens.append(json.loads(answer)["accessToken"])
+        spent, response = self.request("/api/auth/refreshtoken", body, **{"Content-Type": "application/json"})
+        self.access_tokens.append(json.loads(response)["accessToken"])
         return spent
 
     def call(self, path: str) -> float:
         """Ask the API as the owner of one of the sessions that were refreshed."""
-        return self.ask(path, Authorization=f"Bearer {secrets.choice(self.access_tokens)}")[0]
+        return self.request(path, Authorization=f"Bearer {secrets.choice(self.access_tokens)}")[0]
 
     def page(self, path: str) -> float:
         """Open a page of the admin, about a session that was not looked at before."""
         session_id, _, owner, username, address = next(self.samples)
-        return self.ask(path.format(id=session_id, owner=owner, name=username, address=address))[0]
+        return self.request(path.format(id=session_id, owner=owner, name=username, address=address))[0]
 
     def stop(self) -> None:
         """End the server, by its process id."""
@@ -187,19 +187,19 @@ def measure(folder: Path, rounds: int, core: int, only: str) -> None:
         for name in PORTS:
             sites[name] = Site(name, server.get_uri(name), folder)
             stack.callback(sites[name].stop)
-        told: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        latencies: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for number in range(rounds + 1):
-            for what, share, ask in filter(lambda one: re.search(only, one[0]), _questions()):
+            for what, share, request in filter(lambda one: re.search(only, one[0]), _requests()):
                 for _ in range(share if number else 2):  # the first round warms the processes up, not the database
                     for name, site in sites.items():
-                        told[what][name].append(ask(site))
+                        latencies[what][name].append(request(site))
             if not number:
-                told.clear()
-        print({name: dict(site.refused) for name, site in sites.items()}, file=sys.stderr)
-    _print_latencies(told)
+                latencies.clear()
+        print({name: dict(site.unexpected) for name, site in sites.items()}, file=sys.stderr)
+    _print_latencies(latencies)
 
 
-def _questions() -> Iterator[tuple[str, int, Callable[[Site], float]]]:
+def _requests() -> Iterator[tuple[str, int, Callable[[Site], float]]]:
     yield "refresh", 500, Site.refresh
     for what, path in CALLS.items():
         yield what, 300, partial(Site.call, path=path)
@@ -207,11 +207,11 @@ def _questions() -> Iterator[tuple[str, int, Callable[[Site], float]]]:
         yield f"admin: {what}", 20, partial(Site.page, path=path)
 
 
-def _print_latencies(told: dict[str, dict[str, list[float]]]) -> None:
+def _print_latencies(latencies: dict[str, dict[str, list[float]]]) -> None:
     print(
         "\n| ms | small p50 | small p99 | large p50 | large p99 | p50 ratio | p99 ratio |\n" + "| --- " * 7 + "|"
     )
-    for what, by_site in told.items():
+    for what, by_site in latencies.items():
         cuts = {name: statistics.quantiles(times, n=100, method="inclusive") for name, times in by_site.items()}
         small, large = cuts["small"], cuts["large"]
         cells = [small[49] * 1e3, small[98] * 1e3, large[49] * 1e3, large[98] * 1e3]
@@ -233,7 +233,7 @@ def sizes(folder: Path) -> None:
 def main() -> None:
     """Do one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("fill", "sizes", "measure"))
+    parser.add_argument("command", choices=("fill", "sizes", "measure"))
     parser.add_argument("--folder", type=Path, default=Path("/tmp/population"))
     for name, default in (("users", 1_000_000), ("sessions", 10_000_000), ("events", 3_000_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -241,9 +241,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="of the names of what is asked, what must stand in them")
     parser.add_argument("--core", type=int, default=1)
     options = parser.parse_args()
-    if options.what == "fill":
+    if options.command == "fill":
         fill(options.folder, options.users, options.sessions, options.events)
-    elif options.what == "sizes":
+    elif options.command == "sizes":
         sizes(options.folder)
     else:
         settings.configure(SECRET_KEY=SECRET_KEY, SECRET_KEY_FALLBACKS=[])  # to spell tokens with

@@ -26,7 +26,7 @@ from uuid import UUID
 import psutil
 import psycopg
 
-from benchmarks.filling import ROOT, environment, make_database, manage, postgresql
+from benchmarks.dataset import ROOT, environment, make_database, manage, postgresql
 
 BATCH = 1000
 COLUMNS = """uuid, owner_id, created_at, authenticated_at, last_used_at, expires_at, session_expires_at, generation,
@@ -50,7 +50,7 @@ class Database(Protocol):
     pause: float
 
     def prepare(self, expired: int, live: int) -> None: ...
-    def renew(self) -> str: ...
+    def restore(self) -> str: ...
     def connect(self) -> Any: ...
 
 
@@ -77,7 +77,7 @@ class PostgreSQL:
             connection.execute(sql, [expired, expired + live])
             connection.execute("VACUUM (ANALYZE)")
 
-    def renew(self) -> str:
+    def restore(self) -> str:
         """Copy it; return its address."""
         with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
             connection.execute("DROP DATABASE IF EXISTS purged")
@@ -108,7 +108,7 @@ class SQLite:
                 _rows(expired, live),
             )
 
-    def renew(self) -> str:
+    def restore(self) -> str:
         """Copy it; return its address."""
         for old in self.folder.glob("purged.sqlite3*"):
             old.unlink()
@@ -129,9 +129,9 @@ def _open(file: Path | str) -> Any:
 def _rows(expired: int, live: int) -> Iterator[tuple[Any, ...]]:
     now = datetime.now(UTC).replace(tzinfo=None)
     for number in range(expired + live):
-        began = now - timedelta(days=29) * RANDOM.random()
+        started = now - timedelta(days=29) * RANDOM.random()
         ends = now - timedelta(days=20) * RANDOM.random() if number < expired else now + FAR
-        yield (_id_of(began), 1, *map(str, (began, began, began, ends, ends)), 0,
+        yield (_id_of(started), 1, *map(str, (started, started, started, ends, ends)), 0,
                secrets.token_bytes(32), 1, "", "10.0.0.1", "Mozilla/5.0 " * 10)  # fmt: skip
 
 
@@ -147,27 +147,27 @@ def refreshing(database: Database) -> Iterator[list[float]]:
     with closing(database.connect()) as connection:
         sql = f"SELECT uuid FROM accounts_refreshtoken WHERE expires_at > {database.mark} LIMIT 10000"
         live = [row[0] for row in connection.execute(sql, [_plain(database, datetime.now(UTC))])]
-    over, took = threading.Event(), list[float]()
+    stop, durations = threading.Event(), list[float]()
     sql = REFRESH.format(p=database.mark)
 
     def refresh() -> None:
         with closing(database.connect()) as connection:
-            while not over.is_set():
+            while not stop.is_set():
                 for session_id in live:
-                    if over.is_set():
+                    if stop.is_set():
                         break
-                    began = time.perf_counter()
+                    started = time.perf_counter()
                     now = _plain(database, datetime.now(UTC))
                     connection.execute(sql, [_digest_of(session_id), now, session_id])
-                    took.append(time.perf_counter() - began)
+                    durations.append(time.perf_counter() - started)
                     time.sleep(database.pause)
 
     thread = threading.Thread(target=refresh)
     thread.start()
     try:
-        yield took
+        yield durations
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
@@ -179,24 +179,24 @@ def _plain(database: Database, moment: datetime) -> Any:
     return str(moment.replace(tzinfo=None)) if database.mark == "?" else moment
 
 
-def by_command(database: Database, address: str, folder: Path) -> float:
+def purge_with_command(database: Database, address: str, folder: Path) -> float:
     """Run the command; return the most memory it took, in bytes."""
     command = [sys.executable, "manage.py", "purge_expired_tokens", "--batch-size", str(BATCH)]
-    return watch(command, environment(address, folder))
+    return run_and_measure_memory(command, environment(address, folder))
 
 
-def watch(command: list[str], settings: dict[str, str]) -> float:
+def run_and_measure_memory(command: list[str], settings: dict[str, str]) -> float:
     """Run something to its end; return the most memory it took, in bytes."""
     process = psutil.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.DEVNULL)
-    most = 0
+    peak = 0
     while process.poll() is None:
-        most = max(most, process.memory_info().rss)
+        peak = max(peak, process.memory_info().rss)
         time.sleep(0.05)
     assert process.returncode == 0
-    return most
+    return peak
 
 
-def by_sql(database: Database, address: str, folder: Path) -> float:
+def purge_with_sql(database: Database, address: str, folder: Path) -> float:
     """Delete in the same batches; the least that it can take. In a process of its own, as the command is."""
     script = f"from benchmarks.purging import delete_all; delete_all({address!r})"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
@@ -218,20 +218,20 @@ def delete_all(address: str) -> None:
 
 
 def measure(
-    name: str, way: Callable[[Database, str, Path], float], database: Database, folder: Path
+    name: str, method: Callable[[Database, str, Path], float], database: Database, folder: Path
 ) -> tuple[float, ...]:
     """Purge a fresh copy; return seconds, bytes, and the refreshes' rate, median and longest wait in seconds."""
-    address = database.renew()
-    with refreshing(database) as took:
-        began = time.monotonic()
-        memory = way(database, address, folder)
-        spent = time.monotonic() - began
+    address = database.restore()
+    with refreshing(database) as durations:
+        started = time.monotonic()
+        memory = method(database, address, folder)
+        spent = time.monotonic() - started
     with closing(database.connect()) as connection:
         sql = f"SELECT count(*) FROM accounts_refreshtoken WHERE expires_at <= {database.mark}"
         left = connection.execute(sql, [_plain(database, datetime.now(UTC))]).fetchone()[0]
     assert left == 0, left
     print(f"{name}: {spent:.1f} s", file=sys.stderr, flush=True)
-    return spent, memory, len(took) / spent, statistics.median(took), max(took)
+    return spent, memory, len(durations) / spent, statistics.median(durations), max(durations)
 
 
 def main() -> None:
@@ -245,21 +245,21 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="purging-"))
     database: Database = {"sqlite": SQLite, "postgresql": PostgreSQL}[options.database](folder)
     database.prepare(options.expired, options.live)
-    ways = {"plain SQL": by_sql, "purge_expired_tokens": by_command}
-    told: dict[str, list[tuple[float, ...]]] = {name: [] for name in ways}
+    methods = {"plain SQL": purge_with_sql, "purge_expired_tokens": purge_with_command}
+    results: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
     for _ in range(options.rounds):
-        for name, way in ways.items():
-            told[name].append(measure(name, way, database, folder))
+        for name, method in methods.items():
+            results[name].append(measure(name, method, database, folder))
     print(f"\n## purge of {options.expired} of {options.expired + options.live} sessions, {options.database}\n")
     print(
         "| | seconds | ratio | MiB at most | refreshes/s meanwhile | median ms | longest ms |\n"
         + "| --- " * 7
         + "|"
     )
-    floor = statistics.median(one[0] for one in told["plain SQL"])
-    for name, runs in told.items():
+    floor = statistics.median(run[0] for run in results["plain SQL"])
+    for name, runs in results.items():
         seconds, memory, rate, median = (statistics.median(column) for column in list(zip(*runs, strict=True))[:4])
-        longest = max(one[4] for one in runs)
+        longest = max(run[4] for run in runs)
         print(
             f"| {name} | {seconds:.1f} | {seconds / floor:.2f} | {memory / 2**20:.0f} | {rate:.0f} "
             f"| {median * 1e3:.2f} | {longest * 1e3:.0f} |"

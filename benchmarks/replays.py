@@ -20,8 +20,8 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.contestants import Contestant, contestants
 from benchmarks.run import database_url
+from benchmarks.targets import Target, targets
 
 TABLES = {
     "ours": ("accounts_refreshtoken",),
@@ -29,34 +29,34 @@ TABLES = {
 }
 
 
-def refresh(one: Contestant, connection: http.client.HTTPConnection, token: str) -> str | None:
+def refresh(target: Target, connection: http.client.HTTPConnection, token: str) -> str | None:
     """Refresh once; return the successor, or None where that was refused."""
-    body = json.dumps({"refreshToken" if one.is_ours else "refresh": token})
-    connection.request("POST", one.paths["refresh"], body, {"Content-Type": "application/json"})
-    answer = json.loads(connection.getresponse().read())
-    return answer.get("refreshToken") or answer.get("refresh")
+    body = json.dumps({"refreshToken" if target.is_ours else "refresh": token})
+    connection.request("POST", target.paths["refresh"], body, {"Content-Type": "application/json"})
+    response = json.loads(connection.getresponse().read())
+    return response.get("refreshToken") or response.get("refresh")
 
 
-def split(one: Contestant, sessions: int, replays: int) -> int:
+def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
     """Replay the token of each session from so many connections at once; count those that went on in two ways."""
     count = 0
-    connections = [http.client.HTTPConnection("127.0.0.1", one.port) for _ in range(replays)]
+    connections = [http.client.HTTPConnection("127.0.0.1", target.port) for _ in range(replays)]
     with ThreadPoolExecutor(replays) as pool:
         for _ in range(sessions):
-            one.renew()
+            target.sign_in_again()
             barrier = Barrier(replays)
 
             def replay(connection: http.client.HTTPConnection, barrier: Barrier = barrier) -> str | None:
                 barrier.wait()
-                return refresh(one, connection, one.refresh)
+                return refresh(target, connection, target.refresh)
 
             count += len(set(pool.map(replay, connections)) - {None}) > 1
     return count
 
 
-def stored(one: Contestant, address: str) -> tuple[int, int]:
+def measure_storage(target: Target, address: str) -> tuple[int, int]:
     """Count the rows of the contestant's tables of tokens, and their bytes with those of their indexes."""
-    tables = TABLES["ours" if one.is_ours else one.peer]
+    tables = TABLES["ours" if target.is_ours else target.peer]
     connect: Any = psycopg.connect if address.startswith("postgres") else sqlite3.connect
     with contextlib.closing(connect(address.removeprefix("sqlite:///"))) as connection:
         rows = sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
@@ -83,25 +83,25 @@ def main() -> None:
         f"| {options.database} | sessions that went on in two ways | rows, bytes before {options.refreshes} refreshes "
         "| after |\n| --- | --- | --- | --- |"
     )
-    for one in contestants():
-        if "refresh" not in one.paths or not re.search(options.only, one.name):
+    for target in targets():
+        if "refresh" not in target.paths or not re.search(options.only, target.name):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            one.settings["WORKERS"] = "2"
+            target.settings["WORKERS"] = "2"
             address = database_url(options.database, Path(folder))
-            one.start(address, Path(folder))
+            target.start(address, Path(folder))
             try:
-                before = stored(one, address)
-                connection, token = http.client.HTTPConnection("127.0.0.1", one.port), one.refresh
+                before = measure_storage(target, address)
+                connection, token = http.client.HTTPConnection("127.0.0.1", target.port), target.refresh
                 for _ in range(options.refreshes):
-                    token = refresh(one, connection, token) or token
+                    token = refresh(target, connection, token) or token
                 time.sleep(2)  # until the database's own housekeeping is through
-                after = stored(one, address)
-                number = split(one, options.sessions, options.replays)
+                after = measure_storage(target, address)
+                number = count_split_sessions(target, options.sessions, options.replays)
             finally:
-                one.stop()
+                target.stop()
         print(
-            f"| {one.name} | {number} of {options.sessions} | {before[0]}, {before[1]} | {after[0]}, {after[1]} |",
+            f"| {target.name} | {number} of {options.sessions} | {before[0]}, {before[1]} | {after[0]}, {after[1]} |",
             flush=True,
         )
 

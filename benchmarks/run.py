@@ -18,7 +18,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from benchmarks.contestants import PASSWORD, Contestant, contestants, read_rate, scheme
+from benchmarks.targets import PASSWORD, Target, read_rate, scheme, targets
 
 FLOOR = "DRF view, no authentication (floor)"
 RAW = "Argon2id alone (floor)"
@@ -51,28 +51,28 @@ def main() -> None:
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        taking_part = [one for one in contestants() if re.search(options.only or "", one.name)]
-        for contestant in taking_part:
-            own = folder / str(contestant.port)
+        selected = [target for target in targets() if re.search(options.only or "", target.name)]
+        for target in selected:
+            own = folder / str(target.port)
             own.mkdir()
-            contestant.start(database_url(options.database, own), own)
-            stack.callback(contestant.stop)
+            target.start(database_url(options.database, own), own)
+            stack.callback(target.stop)
         for endpoint in options.endpoint or ("protected", "signin", "refresh"):
-            _table(endpoint, [one for one in taking_part if endpoint in one.paths], options, folder)
+            _table(endpoint, [target for target in selected if endpoint in target.paths], options, folder)
 
 
-def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Namespace, folder: Path) -> None:
-    measured: dict[str, list[tuple[float, ...]]] = {one.name: [] for one in taking_part}
+def _table(endpoint: str, selected: list[Target], options: argparse.Namespace, folder: Path) -> None:
+    measured: dict[str, list[tuple[float, ...]]] = {target.name: [] for target in selected}
     if endpoint == "signin":
         measured = {RAW: [], **measured}
     for _ in range(options.rounds + 1):
         if RAW in measured:
             measured[RAW].append((*_hash_alone(options.seconds), 0))
-        for one in taking_part:
-            before = one.cpu(), one.database_cpu()
-            rate, total = _load(one, endpoint, options.seconds, folder)
-            spent = one.cpu() - before[0], one.database_cpu() - before[1]
-            measured[one.name].append((spent[0] / total * 1e6, rate, spent[1] / total * 1e6))
+        for target in selected:
+            before = target.cpu(), target.database_cpu()
+            rate, total = _load(target, endpoint, options.seconds, folder)
+            spent = target.cpu() - before[0], target.database_cpu() - before[1]
+            measured[target.name].append((spent[0] / total * 1e6, rate, spent[1] / total * 1e6))
     medians = {
         name: tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
         for name, rounds in measured.items()  # the first round warms up
@@ -86,7 +86,7 @@ def _table(endpoint: str, taking_part: list[Contestant], options: argparse.Names
         + "| --- " * 7
         + "|"
     )
-    memory = {one.name: f"{one.memory() / 2**20:.0f}" for one in taking_part}
+    memory = {target.name: f"{target.memory() / 2**20:.0f}" for target in selected}
     for name, (cpu, rate, database) in medians.items():
         print(
             f"| {name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.1f} | {rate / floor_rate:.2f} | {database:.0f} "
@@ -100,20 +100,20 @@ def _hash_alone(seconds: int) -> tuple[float, float]:
     return cpu * 1e6, rate
 
 
-def _load(one: Contestant, endpoint: str, seconds: int, folder: Path) -> tuple[float, int]:
+def _load(target: Target, endpoint: str, seconds: int, folder: Path) -> tuple[float, int]:
     command = ["taskset", "-c", "1", "wrk", f"-d{seconds}s"]
     script = folder / "load.lua"
     if endpoint == "protected":
-        command += ["-t1", "-c4", "-H", f"Authorization: {scheme(one)} {one.token}"]
+        command += ["-t1", "-c4", "-H", f"Authorization: {scheme(target)} {target.token}"]
     elif endpoint == "signin":
         script.write_text(SIGN_IN % json.dumps({"username": "alice", "password": PASSWORD}))
         command += ["-t1", "-c4", "-s", str(script)]
     else:
-        one.renew()
-        script.write_text(REFRESH % (one.refresh, "refreshToken" if one.is_ours else "refresh"))
+        target.sign_in_again()
+        script.write_text(REFRESH % (target.refresh, "refreshToken" if target.is_ours else "refresh"))
         command += ["-t1", "-c1", "-s", str(script)]
-    told = subprocess.run([*command, one.url(endpoint)], capture_output=True, text=True, check=True)
-    return read_rate(told.stdout)
+    output = subprocess.run([*command, target.url(endpoint)], capture_output=True, text=True, check=True)
+    return read_rate(output.stdout)
 
 
 def database_url(kind: str, folder: Path) -> str:

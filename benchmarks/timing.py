@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 
-from benchmarks.filling import ROOT, environment, postgresql
+from benchmarks.dataset import ROOT, environment, postgresql
 
 PORT = 8130
 PASSWORD = "correct horse battery"
@@ -51,28 +51,28 @@ class Prober:
     def __init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
 
-    def ask(self, method: str, path: str, body: dict[str, str] | None) -> tuple[int, float]:
+    def request(self, method: str, path: str, body: dict[str, str] | None) -> tuple[int, float]:
         started = time.perf_counter()
         self._connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
-        answer = self._connection.getresponse()
-        answer.read()
-        return answer.status, (time.perf_counter() - started) * 1000
+        response = self._connection.getresponse()
+        response.read()
+        return response.status, (time.perf_counter() - started) * 1000
 
 
-Question = tuple[str, dict[str, str]]
+Request = tuple[str, dict[str, str]]
 """A path, and what is sent there."""
 
 
-def questions(rounds: int) -> dict[str, dict[str, Callable[[int], Question]]]:
+def build_requests(rounds: int) -> dict[str, dict[str, Callable[[int], Request]]]:
     """For each endpoint, what is asked about whom; by the number of the round, for each account is asked about once."""
 
-    def sign_in(name: Callable[[int], str]) -> Callable[[int], Question]:
+    def sign_in(name: Callable[[int], str]) -> Callable[[int], Request]:
         return lambda n: ("/api/auth/signin", {"username": name(n), "password": "wrong horse battery"})
 
-    def mailed(path: str, address: Callable[[int], str]) -> Callable[[int], Question]:
+    def mailed(path: str, address: Callable[[int], str]) -> Callable[[int], Request]:
         return lambda n: (path, {"email": address(n)})
 
-    def sign_up(address: Callable[[int], str]) -> Callable[[int], Question]:
+    def sign_up(address: Callable[[int], str]) -> Callable[[int], Request]:
         return lambda n: (
             "/api/auth/signup",
             {"username": f"x{secrets.token_hex(6)}", "email": address(n), "password": PASSWORD},
@@ -130,9 +130,9 @@ def main() -> None:
             )
             try:
                 _wait()
-                for endpoint, askings in questions(options.rounds).items():
+                for endpoint, requests in build_requests(options.rounds).items():
                     if re.search(options.only, endpoint):
-                        _measure(endpoint, askings, options.rounds)
+                        _measure(endpoint, requests, options.rounds)
             finally:
                 process.terminate()
                 process.wait(60)
@@ -154,38 +154,38 @@ def _manage(own: dict[str, str], *arguments: str) -> None:
 def _wait() -> None:
     for _ in range(300):
         try:
-            if Prober().ask("GET", "/readyz", None)[0] == http.HTTPStatus.OK:
+            if Prober().request("GET", "/readyz", None)[0] == http.HTTPStatus.OK:
                 return
         except OSError:
             time.sleep(0.1)
     raise SystemExit("The server does not start.")
 
 
-def _measure(endpoint: str, askings: dict[str, Callable[[int], Question]], rounds: int) -> None:
+def _measure(endpoint: str, requests: dict[str, Callable[[int], Request]], rounds: int) -> None:
     prober = Prober()
     times: dict[str, dict[str, list[float]]] = {"answer": defaultdict(list), "after": defaultdict(list)}
     statuses: dict[str, set[int]] = defaultdict(set)
     for n in range(-20, rounds):  # the first warm up
-        for kind in _RANDOM.sample(sorted(askings), len(askings)):
-            status, span = prober.ask("POST", *askings[kind](n))
-            _, after = prober.ask("GET", "/api/test/all", None)
+        for kind in _RANDOM.sample(sorted(requests), len(requests)):
+            status, span = prober.request("POST", *requests[kind](n))
+            _, after = prober.request("GET", "/api/test/all", None)
             statuses[kind].add(status)
             if n >= 0:
                 times["answer"][kind].append(span)
                 times["after"][kind].append(after)
     print(f"\n{endpoint}: answers {dict(statuses)}, {rounds} of each")
-    for what, found in times.items():
-        for line in _compared(what, found):
+    for when, samples in times.items():
+        for line in _compared(when, samples):
             print(line, flush=True)
 
 
-def _compared(what: str, times: dict[str, list[float]]) -> Iterator[str]:
+def _compared(when: str, times: dict[str, list[float]]) -> Iterator[str]:
     for one, other in combinations(times, 2):
         first, second = times[one], times[other]
         low, high = _interval(first, second, statistics.median)
         box_low, box_high = _interval(first, second, _lower_tenth)
         yield (
-            f"  {what:7} {one:>8} {statistics.median(first):8.3f}  {other:>8} {statistics.median(second):8.3f}"
+            f"  {when:7} {one:>8} {statistics.median(first):8.3f}  {other:>8} {statistics.median(second):8.3f}"
             f"  median {low:+.3f} … {high:+.3f}  lower tenth {box_low:+.3f} … {box_high:+.3f}"
             f"  p {_mann_whitney(first, second):.4f}"
         )

@@ -105,11 +105,11 @@ def populate(connection: psycopg.Connection, users: int, sessions: int, events: 
         "reasons": list(REASONS), "kinds": len(REASONS), "events": list(EVENTS), "sorts": len(EVENTS),
     }  # fmt: skip
     for sql, number in ((USERS, users), (ROLES, users), (SESSIONS, sessions), (ACTIVITY, events)):
-        began = time.monotonic()
+        started = time.monotonic()
         for start in range(1, number + 1, CHUNK):
             end = min(start + CHUNK - 1, number)
             connection.execute(sql, {**values, "start": start, "end": end})
-            print(f"{sql.split()[2]} {end} after {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{sql.split()[2]} {end} after {time.monotonic() - started:.0f} s", flush=True)
     connection.execute("SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), %s)", [users])
     connection.execute("VACUUM (ANALYZE)")
     connection.execute("CHECKPOINT")

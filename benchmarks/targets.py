@@ -29,7 +29,7 @@ user.groups.add(Group.objects.create(name="admin"))
 
 
 @dataclass
-class Contestant:
+class Target:
     """One that takes part: the paths that it answers, and where its server listens."""
 
     name: str
@@ -48,7 +48,7 @@ class Contestant:
 
     def start(self, database_url: str, folder: Path) -> None:
         """Set up and serve."""
-        self.database = None if database_url.startswith("sqlite") else _postmaster(database_url)
+        self.database = None if database_url.startswith("sqlite") else _find_postmaster(database_url)
         environment = {
             **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": "1", "PEER": self.peer,
             "SECRET_KEY": "benchmarks only" * 4, "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "",
@@ -91,25 +91,25 @@ class Contestant:
     def url(self, endpoint: str) -> str:
         return f"http://127.0.0.1:{self.port}{self.paths[endpoint]}"
 
-    def renew(self) -> None:
+    def sign_in_again(self) -> None:
         """Begin a session: with each run of a refresh the one before is spent."""
         self._sign_in()
 
     def _sign_in(self) -> None:
         body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
         if "signin" not in self.paths:
-            self._wait(self.url(next(iter(self.paths))), None)
+            self._request_until_ready(self.url(next(iter(self.paths))), None)
             return
-        answer = json.loads(self._wait(self.url("signin"), body))
-        self.token = answer.get("accessToken") or answer.get("access") or answer.get("token")
-        self.refresh = answer.get("refreshToken") or answer.get("refresh") or ""
+        response = json.loads(self._request_until_ready(self.url("signin"), body))
+        self.token = response.get("accessToken") or response.get("access") or response.get("token")
+        self.refresh = response.get("refreshToken") or response.get("refresh") or ""
 
-    def _wait(self, url: str, body: bytes | None) -> bytes:
+    def _request_until_ready(self, url: str, body: bytes | None) -> bytes:
         for _ in range(300):
             try:
                 request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    return bytes(answer.read())
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    return bytes(response.read())
             except OSError as error:
                 if hasattr(error, "code"):
                     raise
@@ -122,7 +122,7 @@ def _cpu_of(process: psutil.Process) -> float:
     return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
-def _postmaster(database_url: str) -> psutil.Process:
+def _find_postmaster(database_url: str) -> psutil.Process:
     with psycopg.connect(database_url) as connection:
         row = connection.execute("SHOW data_directory").fetchone()
     assert row is not None
@@ -139,35 +139,35 @@ OURS = {"protected": "/api/test/admin", "signin": "/api/auth/signin", "refresh":
 OTHERS = {"protected": "/protected", "signin": "/signin"}
 
 
-def contestants() -> list[Contestant]:
+def targets() -> list[Target]:
     """List them, on ports from 8100 on."""
     return [
-        Contestant("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
-        Contestant("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
-        Contestant("one UPDATE in a DRF view (floor)", "floors", 8108, {"refresh": "/floor/update"}),
-        Contestant("ours, AUTH_REVOCATION_LAG=0", "", 8102, OURS),
-        Contestant("ours, AUTH_REVOCATION_LAG=60", "", 8103, OURS, {"AUTH_REVOCATION_LAG": "60"}),
-        Contestant("simplejwt", "simplejwt", 8104, {**OTHERS, "refresh": "/refresh"}),
-        Contestant("simplejwt, stateless", "simplejwt", 8105, {**OTHERS, "protected": "/protected/stateless"}),
-        Contestant("knox", "knox", 8106, OTHERS),
-        Contestant("DRF TokenAuthentication", "token", 8107, OTHERS),
+        Target("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
+        Target("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
+        Target("one UPDATE in a DRF view (floor)", "floors", 8108, {"refresh": "/floor/update"}),
+        Target("ours, AUTH_REVOCATION_LAG=0", "", 8102, OURS),
+        Target("ours, AUTH_REVOCATION_LAG=60", "", 8103, OURS, {"AUTH_REVOCATION_LAG": "60"}),
+        Target("simplejwt", "simplejwt", 8104, {**OTHERS, "refresh": "/refresh"}),
+        Target("simplejwt, stateless", "simplejwt", 8105, {**OTHERS, "protected": "/protected/stateless"}),
+        Target("knox", "knox", 8106, OTHERS),
+        Target("DRF TokenAuthentication", "token", 8107, OTHERS),
     ]
 
 
-def scheme(contestant: Contestant) -> str:
+def scheme(target: Target) -> str:
     """Name the scheme of the Authorization header."""
-    return "Bearer" if contestant.is_ours or contestant.peer == "simplejwt" else "Token"
+    return "Bearer" if target.is_ours or target.peer == "simplejwt" else "Token"
 
 
-def read_rate(told: str) -> tuple[float, int]:
+def read_rate(output: str) -> tuple[float, int]:
     """Read requests per second, and how many there were, from what wrk told.
 
     Raises SystemExit where one was refused.
     """
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", told)
-    if refused:
-        raise SystemExit(told)
-    rate, total = re.search(r"Requests/sec:\s+([\d.]+)", told), re.search(r"(\d+) requests in", told)
+    errors = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
+    if errors:
+        raise SystemExit(output)
+    rate, total = re.search(r"Requests/sec:\s+([\d.]+)", output), re.search(r"(\d+) requests in", output)
     if rate is None or total is None:
-        raise SystemExit(told)
+        raise SystemExit(output)
     return float(rate[1]), int(total[1])
