@@ -1,4 +1,4 @@
-"""Checks one password for so many seconds, with nothing around it: the most that a core could sign in.
+"""Measure Argon2id alone: the upper bound of sign-ins per second on one core.
 
 python -m benchmarks.hashing SECONDS
 """
@@ -13,7 +13,7 @@ from accounts.passwords.hashers import OwaspArgon2idHasher as Setting
 
 
 def main(seconds: float) -> None:
-    """Print the checks per second, and the CPU seconds of each."""
+    """Verify one password for `seconds`; print the CPU seconds per verification and the verifications per second."""
     hasher = PasswordHasher(Setting.time_cost, Setting.memory_cost, Setting.parallelism)
     encoded, count = hasher.hash("correct horse battery"), 0
     started, worked = time.monotonic(), time.process_time()

@@ -1,12 +1,12 @@
-"""Compares ways to lay the table of sessions out, by the statement that a refresh moves a session on with.
+"""Compare layouts of the session table (indexes, fill factor, keys) by the cost of the refresh statement.
 
     python -m benchmarks.layout refresh [--folder F] [--sessions 100000] [--rounds 10] [--core N]
     python -m benchmarks.layout insert [--folder F] [--sessions 2000000]
     python -m benchmarks.layout purge [--folder F] [--sessions 2000000]
 
-`refresh` refreshes every live session of each layout once a round, in random order. A row that is updated leaves its
-old version behind. Where no indexed column changed and the page has room, the new version stays in the page and the
-indexes are left alone (a HOT update, heap-only tuple); otherwise every index gets a new entry.
+`refresh` refreshes every live session of each layout once per round, in random order. PostgreSQL writes a new version of
+an updated row. If no indexed column changed and the page has room, the new version stays in the page and the indexes
+remain unchanged (a heap-only tuple, HOT); otherwise every index gets a new entry.
 """
 
 import argparse
@@ -37,7 +37,7 @@ COLUMNS = """expires_at, session_expires_at, created_at, authenticated_at, last_
 
 @dataclass
 class Layout:
-    """One way to lay the table out, and what was measured of it."""
+    """One layout of the table, with its measurements."""
 
     table: str
     expires_index: str = ""
@@ -48,7 +48,7 @@ class Layout:
     sizes: list[float] = field(default_factory=list)
 
     def create(self, connection: psycopg.Connection) -> tuple[float, int]:
-        """Make and fill the table in the order of sign-ins; return the seconds and the bytes of WAL it took."""
+        """Create and fill the table in the order of sign-ins; return the seconds and the bytes of WAL."""
         for statement in (
             f"CREATE TABLE {self.table} (LIKE accounts_refreshtoken) WITH (fillfactor = {self.fillfactor})",
             f"ALTER TABLE {self.table} ADD PRIMARY KEY (uuid)",
@@ -56,8 +56,8 @@ class Layout:
             f"CREATE INDEX ON {self.table} (address)",
             f"CREATE INDEX ON {self.table} (end_reason, uuid) WHERE ended_at IS NOT NULL",
             f"CREATE INDEX ON {self.table} USING {self.expires_index} (expires_at)" if self.expires_index else "",
-            # In reality a small part of the table changes while it is analysed. Here it would be most of it, and what
-            # ANALYZE could still see must not be cleared away.
+            # In production a small part of the table changes during ANALYZE. Here most of it would, and old versions
+            # that ANALYZE can still see must not be removed.
             f"ALTER TABLE {self.table} SET (autovacuum_analyze_scale_factor = 100)",
             "CHECKPOINT",
         ):
@@ -73,12 +73,12 @@ class Layout:
         return spent
 
     def size(self, connection: psycopg.Connection) -> tuple[int, int]:
-        """Give the bytes of the table, and of its indexes."""
+        """Return the size of the table and of its indexes, in bytes."""
         sql = "SELECT pg_table_size(%s::regclass), pg_indexes_size(%s::regclass)"
         return connection.execute(sql, [self.table, self.table]).fetchone()
 
     def hot(self, connection: psycopg.Connection) -> float:
-        """Give the share of updates that left the indexes alone."""
+        """Return the share of heap-only (HOT) updates."""
         sql = "SELECT n_tup_hot_upd::float8 / greatest(n_tup_upd, 1) FROM pg_stat_user_tables WHERE relname = %s"
         return connection.execute(sql, [self.table]).fetchone()[0]
 
@@ -99,12 +99,12 @@ LAYOUTS = [
 
 
 def wal_position(connection: psycopg.Connection) -> int:
-    """Tell how much has been written to the log of the database since its beginning."""
+    """Return the current position in the write-ahead log, in bytes."""
     return int(connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").fetchone()[0])
 
 
 def refresh(connection: psycopg.Connection, sessions: int, rounds: int) -> None:
-    """Refresh every session of each layout, `rounds` times, the layouts in turn."""
+    """Refresh every session of each layout `rounds` times, alternating between layouts."""
     ids = {}
     for layout in LAYOUTS:
         layout.create(connection)
@@ -131,13 +131,13 @@ def _refresh_all(connection: psycopg.Connection, layout: Layout, digests: dict[U
                 digest = sha256(digests[session]).digest()
                 values.append((digest, now + timedelta(days=1), now, now, now, digests[session], session))
                 digests[session] = digest
-            # One round trip and one commit for the batch: the statement is measured, not the network and the disk.
+            # One round trip and one commit per batch, to measure the statement rather than the network and the disk.
             cursor.executemany(REFRESH.format(table=layout.table), values)
             assert cursor.rowcount == len(values), cursor.rowcount
 
 
 def _print_refresh(connection: psycopg.Connection, sessions: int, rounds: int, live: int) -> None:
-    time.sleep(2)  # until the statistics are there
+    time.sleep(2)  # let PostgreSQL update its statistics
     print(
         "\n| layout | us/update | ratio | HOT | WAL B/update | B/session before | after | table | indexes | vacuumed |"
     )
@@ -157,7 +157,7 @@ def _print_refresh(connection: psycopg.Connection, sessions: int, rounds: int, l
 
 
 def insert(connection: psycopg.Connection, sessions: int) -> None:
-    """Fill a table under time-ordered and under random keys, twice each."""
+    """Fill a table with time-ordered and with random keys, twice each."""
     print("\n| keys | us/row | WAL B/row | table B/row | indexes B/row |\n| --- | --- | --- | --- | --- |")
     for new_id in ("uuid", "gen_random_uuid()") * 2:
         layout = Layout("inserted", "btree", new_id=new_id)
@@ -171,8 +171,8 @@ def insert(connection: psycopg.Connection, sessions: int) -> None:
 
 
 def purge(connection: psycopg.Connection, sessions: int) -> None:
-    """Let every other session expire, and delete them by an index and by a walk along the primary key."""
-    print("\n| way | seconds | rows deleted |\n| --- | --- | --- |")
+    """Expire every other session; delete them by an index and by walking the primary key."""
+    print("\n| method | seconds | rows deleted |\n| --- | --- | --- |")
     for method, index in ((_by_index, "btree"), (_by_walk, ""), (_by_walk, "btree")):
         layout = Layout("purged", index)
         connection.execute("UPDATE accounts_refreshtoken SET expires_at = now() - random() * interval '1 day'"
@@ -188,7 +188,7 @@ def purge(connection: psycopg.Connection, sessions: int) -> None:
 
 
 def _by_index(connection: psycopg.Connection, table: str) -> int:
-    # As `accounts.purge` does it: the keys are read, and deleted under the same condition.
+    # Read a batch of keys, then delete them under the same condition.
     total = 0
     while True:
         rows = connection.execute(f"SELECT uuid FROM {table} WHERE expires_at <= now() LIMIT 1000").fetchall()
@@ -200,7 +200,7 @@ def _by_index(connection: psycopg.Connection, table: str) -> int:
 
 
 def _by_walk(connection: psycopg.Connection, table: str) -> int:
-    # A window of so many rows is read and rid of what has expired, then the next: no statement takes long.
+    # Delete expired rows from one window of keys after the other, so that no statement takes long.
     total, last = 0, UUID(int=0)
     while True:
         window = f"SELECT uuid FROM {table} WHERE uuid > %s ORDER BY uuid OFFSET %s LIMIT 1"
@@ -214,14 +214,14 @@ def _by_walk(connection: psycopg.Connection, table: str) -> int:
 
 
 def main() -> None:
-    """Make a database of so many sessions, and measure."""
+    """Generate the sessions and run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measurement", choices=("refresh", "insert", "purge"))
     parser.add_argument("--folder", type=Path, default=Path("/tmp/layout"))
     parser.add_argument("--sessions", type=int)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--core", type=int, default=1)
-    parser.add_argument("--layouts", nargs="+", help="the names of those to compare, instead of all")
+    parser.add_argument("--layouts", nargs="+", help="compare only these layouts")
     options = parser.parse_args()
     if options.layouts:
         LAYOUTS[:] = [layout for layout in LAYOUTS if layout.table in options.layouts]
@@ -230,7 +230,7 @@ def main() -> None:
     pin(options.core)
     make_database(server, options.measurement, options.folder)
     with psycopg.connect(server.get_uri(options.measurement), autocommit=True, prepare_threshold=1) as connection:
-        # These tables change faster than any other.
+        # These tables change faster than autovacuum expects.
         connection.execute("ALTER SYSTEM SET autovacuum_naptime = '5s'")
         connection.execute("SELECT pg_reload_conf()")
         populate(connection, sessions // 10, sessions, 0)

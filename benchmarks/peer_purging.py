@@ -1,4 +1,4 @@
-"""Purges the expired tokens of simplejwt by its own command, in PostgreSQL: what `benchmarks.purging` is to ours.
+"""Measure simplejwt's `flushexpiredtokens` on PostgreSQL, as `benchmarks.purging` measures `purge_expired_tokens`.
 
     python -m benchmarks.peer_purging [--expired 1000000]
 
@@ -30,7 +30,7 @@ BLACKLISTED = """
 
 
 def main() -> None:
-    """Fill, purge, and tell."""
+    """Fill the tables, purge them, and print the duration and the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--expired", type=int, default=1_000_000)
     options = parser.parse_args()

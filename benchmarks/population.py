@@ -1,12 +1,12 @@
-"""Fills PostgreSQL with a large population, and measures what its size costs.
+"""Measure how requests and admin pages slow down with ten million sessions in PostgreSQL.
 
     python -m benchmarks.population fill [--folder F] [--users 1000000] [--sessions 10000000] [--events 3000000]
     python -m benchmarks.population sizes [--folder F]
     python -m benchmarks.population measure [--folder F] [--rounds N] [--core N] [--only REGEX]
 
-`fill` makes two databases in one folder, `large` and, a thousandth of its size and of the same shape, `small`: pages
-of both show as much, so what differs is the database's work. It takes about ten minutes. `measure` serves both by
-one worker each and asks one request of each in turn. It has to run within hours of the filling: sessions expire.
+`fill` creates two databases of the same shape, `large` and, a thousandth of its size, `small`. Pages of both show the same
+number of rows, so the difference is the database's work. It takes about ten minutes. `measure` serves each database with one
+worker and sends requests to both in turn. Run it within hours of `fill`, because sessions expire.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from accounts.models import User
 User.objects.create_superuser("administrator", "administrator@example.com", {PASSWORD!r})
 """
 
-# Read by a scan of the whole table, which PostgreSQL keeps out of its buffers: none of these rows is at hand.
+# This query scans the whole table, which bypasses PostgreSQL's buffers: the rows are not cached by it.
 SAMPLES = """
     SELECT uuid, generation, owner_id, username, host(address) FROM accounts_refreshtoken
     JOIN accounts_user ON accounts_user.id = owner_id AND is_active
@@ -56,7 +56,7 @@ CALLS = {
     "own history": "/api/auth/activity",
 }
 PAGES = {
-    "what goes on": "/admin/",
+    "first page": "/admin/",
     "sessions": SESSION,
     "sessions, page 20": SESSION + "?p=20",
     "sessions, live": SESSION + "?state=live",
@@ -96,7 +96,7 @@ SIZES = """
 
 
 def fill(folder: Path, users: int, sessions: int, events: int) -> None:
-    """Make both databases anew."""
+    """Create both databases, replacing existing ones."""
     server = postgresql(folder)
     for name, size in (("large", 1), ("small", SMALLER)):
         make_database(server, name, folder)
@@ -106,7 +106,7 @@ def fill(folder: Path, users: int, sessions: int, events: int) -> None:
 
 
 class Site:
-    """The service on one of the databases, and a client that is signed in to it."""
+    """The service on one of the databases, with a client signed in to its admin."""
 
     def __init__(self, name: str, database_url: str, folder: Path) -> None:
         own = environment(database_url, folder, PORTS[name])
@@ -123,7 +123,7 @@ class Site:
         self._sign_in()
 
     def request(self, path: str, body: bytes | None = None, **headers: str) -> tuple[float, bytes]:
-        """Send one request; return how long the answer took, and what it was."""
+        """Send one request; return the response time in seconds and the body."""
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         started = time.perf_counter()
         self.connection.request("GET" if body is None else "POST", path, body, headers)
@@ -152,10 +152,10 @@ class Site:
         }
         body = urllib.parse.urlencode(fields).encode()
         self.request(LOGIN, body, **{"Content-Type": "application/x-www-form-urlencoded"})
-        assert "sessionid" in self.cookies, "the administrator is not let in"
+        assert "sessionid" in self.cookies, "the administrator could not sign in"
 
     def refresh(self) -> float:
-        """Refresh a session that was not refreshed before: its row is wherever rows are."""
+        """Refresh a session for the first time, so that its row is not cached; return the seconds."""
         session_id, generation, *_ = next(self.samples)
         token = RefreshSecret(session_id, generation, sha256(session_id.bytes).digest())
         body = json.dumps({"refreshToken": encode(token)}).encode()
@@ -164,22 +164,22 @@ class Site:
         return spent
 
     def call(self, path: str) -> float:
-        """Ask the API as the owner of one of the sessions that were refreshed."""
+        """Send a request to the API as the owner of a refreshed session; return the seconds."""
         return self.request(path, Authorization=f"Bearer {secrets.choice(self.access_tokens)}")[0]
 
     def page(self, path: str) -> float:
-        """Open a page of the admin, about a session that was not looked at before."""
+        """Open an admin page about a session that was not opened before; return the seconds."""
         session_id, _, owner, username, address = next(self.samples)
         return self.request(path.format(id=session_id, owner=owner, name=username, address=address))[0]
 
     def stop(self) -> None:
-        """End the server, by its process id."""
+        """Stop the server."""
         self.process.terminate()
         self.process.wait(timeout=60)
 
 
 def measure(folder: Path, rounds: int, core: int, only: str) -> None:
-    """Ask both sites in turn, and compare."""
+    """Send requests to both sites in turn and print the latencies."""
     server = postgresql(folder)
     pin(core)
     with contextlib.ExitStack() as stack:
@@ -190,7 +190,7 @@ def measure(folder: Path, rounds: int, core: int, only: str) -> None:
         latencies: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for number in range(rounds + 1):
             for what, share, request in filter(lambda one: re.search(only, one[0]), _requests()):
-                for _ in range(share if number else 2):  # the first round warms the processes up, not the database
+                for _ in range(share if number else 2):  # the first round warms up the processes, not the database
                     for name, site in sites.items():
                         latencies[what][name].append(request(site))
             if not number:
@@ -220,25 +220,25 @@ def _print_latencies(latencies: dict[str, dict[str, list[float]]]) -> None:
 
 
 def sizes(folder: Path) -> None:
-    """Print how much room tables and indexes take, and sessions in particular."""
+    """Print the sizes of tables and indexes, and bytes per session."""
     with psycopg.connect(postgresql(folder).get_uri("large")) as connection:
         rows = connection.execute(SIZES).fetchall()
         sessions = connection.execute("SELECT count(*) FROM accounts_refreshtoken").fetchone()[0]
-    print("\n| of | relation | MiB | bytes per session |\n| --- | --- | --- | --- |")
+    print("\n| table | relation | MiB | bytes per session |\n| --- | --- | --- | --- |")
     for table, relation, size in rows:
         is_session = table == "accounts_refreshtoken"
         print(f"| {table} | {relation} | {size / 2**20:.0f} | {f'{size / sessions:.1f}' if is_session else ''} |")
 
 
 def main() -> None:
-    """Do one of the three."""
+    """Run `fill`, `sizes` or `measure`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("fill", "sizes", "measure"))
     parser.add_argument("--folder", type=Path, default=Path("/tmp/population"))
     for name, default in (("users", 1_000_000), ("sessions", 10_000_000), ("events", 3_000_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="of the names of what is asked, what must stand in them")
+    parser.add_argument("--only", default="", help="a regular expression: measure the requests whose names match")
     parser.add_argument("--core", type=int, default=1)
     options = parser.parse_args()
     if options.command == "fill":
@@ -246,7 +246,7 @@ def main() -> None:
     elif options.command == "sizes":
         sizes(options.folder)
     else:
-        settings.configure(SECRET_KEY=SECRET_KEY, SECRET_KEY_FALLBACKS=[])  # to spell tokens with
+        settings.configure(SECRET_KEY=SECRET_KEY, SECRET_KEY_FALLBACKS=[])  # to encode refresh tokens
         measure(options.folder, options.rounds, options.core, options.only)
 
 

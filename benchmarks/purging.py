@@ -1,9 +1,9 @@
-"""Purges expired sessions by the command and by plain SQL in the same batches, in turn, while sessions are refreshed.
+"""Compare `purge_expired_tokens` with plain SQL in the same batches, while sessions are refreshed.
 
     python -m benchmarks.purging [--database sqlite|postgresql] [--expired 1000000] [--live 100000] [--rounds 3]
 
-The command runs as operators run it, and is watched from outside: its seconds, the most memory it took, and the longest
-that one of the refreshes beside it waited, which is the longest that anything was locked.
+The command runs as operators run it. Measured are its duration, its peak memory, and the longest wait of a simultaneous
+refresh, which is the longest time that a lock was held.
 """
 
 import argparse
@@ -44,7 +44,7 @@ RANDOM = secrets.SystemRandom()
 
 
 class Database(Protocol):
-    """Where the sessions are, as both contestants find them."""
+    """A database with the same sessions for each run."""
 
     mark: str
     pause: float
@@ -55,7 +55,7 @@ class Database(Protocol):
 
 
 class PostgreSQL:
-    """A database that is copied from a template."""
+    """A PostgreSQL database that is copied from a template before each run."""
 
     mark, pause = "%s", 0.0
 
@@ -63,7 +63,7 @@ class PostgreSQL:
         self.folder, self.server = folder, postgresql(folder)
 
     def prepare(self, expired: int, live: int) -> None:
-        """Make the template."""
+        """Create the template."""
         make_database(self.server, "template_of_sessions", self.folder)
         sql = f"""
             INSERT INTO accounts_refreshtoken ({COLUMNS}) SELECT uuidv7(-days), 1, at, at, at, expires, expires, 0,
@@ -78,7 +78,7 @@ class PostgreSQL:
             connection.execute("VACUUM (ANALYZE)")
 
     def restore(self) -> str:
-        """Copy it; return its address."""
+        """Copy the template; return the URL of the copy."""
         with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
             connection.execute("DROP DATABASE IF EXISTS purged")
             connection.execute("CREATE DATABASE purged TEMPLATE template_of_sessions")
@@ -90,9 +90,9 @@ class PostgreSQL:
 
 
 class SQLite:
-    """A file that is copied from another one."""
+    """An SQLite file that is copied from a template before each run."""
 
-    # Without a pause the one that writes keeps the lock from all others: SQLite has no queue for it.
+    # SQLite has no queue for its lock: without a pause between refreshes, the purge would hardly get it.
     mark, pause = "?", 0.01
 
     def __init__(self, folder: Path) -> None:
@@ -100,7 +100,7 @@ class SQLite:
         self.folder, self.template, self.file = folder, folder / "template.sqlite3", folder / "purged.sqlite3"
 
     def prepare(self, expired: int, live: int) -> None:
-        """Make the template."""
+        """Create the template."""
         manage(f"sqlite:///{self.template}", self.folder, "migrate", "-v0")
         with closing(sqlite3.connect(self.template)) as connection, connection:
             connection.executemany(
@@ -109,7 +109,7 @@ class SQLite:
             )
 
     def restore(self) -> str:
-        """Copy it; return its address."""
+        """Copy the template; return the URL of the copy."""
         for old in self.folder.glob("purged.sqlite3*"):
             old.unlink()
         shutil.copyfile(self.template, self.file)
@@ -136,14 +136,14 @@ def _rows(expired: int, live: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _id_of(moment: datetime) -> str:
-    # Version 7 of RFC 9562: the milliseconds come first.
+    # Version 7 of RFC 9562 starts with the milliseconds.
     milliseconds = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
     return UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | secrets.randbits(61)).hex
 
 
 @contextmanager
 def refreshing(database: Database) -> Iterator[list[float]]:
-    """Refresh live sessions, one after the other, meanwhile; give how long each one took, in seconds."""
+    """Refresh live sessions in a thread while the block runs; yield the list of durations, in seconds."""
     with closing(database.connect()) as connection:
         sql = f"SELECT uuid FROM accounts_refreshtoken WHERE expires_at > {database.mark} LIMIT 10000"
         live = [row[0] for row in connection.execute(sql, [_plain(database, datetime.now(UTC))])]
@@ -180,13 +180,13 @@ def _plain(database: Database, moment: datetime) -> Any:
 
 
 def purge_with_command(database: Database, address: str, folder: Path) -> float:
-    """Run the command; return the most memory it took, in bytes."""
+    """Run the management command; return its peak memory, in bytes."""
     command = [sys.executable, "manage.py", "purge_expired_tokens", "--batch-size", str(BATCH)]
     return run_and_measure_memory(command, environment(address, folder))
 
 
 def run_and_measure_memory(command: list[str], settings: dict[str, str]) -> float:
-    """Run something to its end; return the most memory it took, in bytes."""
+    """Run a command to its end; return its peak memory, in bytes."""
     process = psutil.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
@@ -197,14 +197,14 @@ def run_and_measure_memory(command: list[str], settings: dict[str, str]) -> floa
 
 
 def purge_with_sql(database: Database, address: str, folder: Path) -> float:
-    """Delete in the same batches; the least that it can take. In a process of its own, as the command is."""
+    """Delete in the same batches with plain SQL, in a process of its own like the command; return 0."""
     script = f"from benchmarks.purging import delete_all; delete_all({address!r})"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
     return 0
 
 
 def delete_all(address: str) -> None:
-    """Delete batch after batch."""
+    """Delete expired sessions in batches."""
     if address.startswith("sqlite"):
         connection, now = _open(address.removeprefix("sqlite:///")), str(datetime.now(UTC).replace(tzinfo=None))
         sql = DELETE.format(p="?")
@@ -220,7 +220,10 @@ def delete_all(address: str) -> None:
 def measure(
     name: str, method: Callable[[Database, str, Path], float], database: Database, folder: Path
 ) -> tuple[float, ...]:
-    """Purge a fresh copy; return seconds, bytes, and the refreshes' rate, median and longest wait in seconds."""
+    """Purge a fresh copy.
+
+    Returns the seconds, the peak memory in bytes, and the refreshes' rate, median and longest duration in seconds.
+    """
     address = database.restore()
     with refreshing(database) as durations:
         started = time.monotonic()
@@ -235,7 +238,7 @@ def measure(
 
 
 def main() -> None:
-    """Measure both in turn, and compare."""
+    """Measure both methods in turn and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--expired", type=int, default=1_000_000)
@@ -252,9 +255,7 @@ def main() -> None:
             results[name].append(measure(name, method, database, folder))
     print(f"\n## purge of {options.expired} of {options.expired + options.live} sessions, {options.database}\n")
     print(
-        "| | seconds | ratio | MiB at most | refreshes/s meanwhile | median ms | longest ms |\n"
-        + "| --- " * 7
-        + "|"
+        "| | seconds | ratio | peak MiB | refreshes/s meanwhile | median ms | longest ms |\n" + "| --- " * 7 + "|"
     )
     floor = statistics.median(run[0] for run in results["plain SQL"])
     for name, runs in results.items():

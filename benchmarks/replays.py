@@ -1,8 +1,8 @@
-"""Replays refresh tokens many times at once, and refreshes one session a thousand times; counts what is left of both.
+"""Measure reuse and growth: simultaneous replays of one refresh token, and rows after many refreshes of one session.
 
     python -m benchmarks.replays [--database sqlite|postgresql] [--only REGEX] [--sessions 25] [--replays 25]
 
-A session with two different successors is one that a thief and its owner both go on with.
+A session that gets two different successors is split: a thief and the owner can both continue.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TABLES = {
 
 
 def refresh(target: Target, connection: http.client.HTTPConnection, token: str) -> str | None:
-    """Refresh once; return the successor, or None where that was refused."""
+    """Refresh once; return the successor, or None if the refresh was refused."""
     body = json.dumps({"refreshToken" if target.is_ours else "refresh": token})
     connection.request("POST", target.paths["refresh"], body, {"Content-Type": "application/json"})
     response = json.loads(connection.getresponse().read())
@@ -38,7 +38,7 @@ def refresh(target: Target, connection: http.client.HTTPConnection, token: str) 
 
 
 def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
-    """Replay the token of each session from so many connections at once; count those that went on in two ways."""
+    """Replay each session's token on `replays` connections at once; return how many sessions got two successors."""
     count = 0
     connections = [http.client.HTTPConnection("127.0.0.1", target.port) for _ in range(replays)]
     with ThreadPoolExecutor(replays) as pool:
@@ -55,7 +55,7 @@ def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
 
 
 def measure_storage(target: Target, address: str) -> tuple[int, int]:
-    """Count the rows of the contestant's tables of tokens, and their bytes with those of their indexes."""
+    """Return the number of rows in the target's token tables, and their size with indexes, in bytes."""
     tables = TABLES["ours" if target.is_ours else target.peer]
     connect: Any = psycopg.connect if address.startswith("postgres") else sqlite3.connect
     with contextlib.closing(connect(address.removeprefix("sqlite:///"))) as connection:
@@ -65,13 +65,13 @@ def measure_storage(target: Target, address: str) -> tuple[int, int]:
             return rows, connection.execute(f"SELECT {' + '.join(sizes)}").fetchone()[0]
         names = ", ".join(f"'{table}'" for table in tables)
         sql = f"SELECT sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name) WHERE tbl_name IN ({names})"
-        with contextlib.suppress(sqlite3.OperationalError):  # not every SQLite is built with dbstat
+        with contextlib.suppress(sqlite3.OperationalError):  # dbstat is a compile-time option of SQLite
             return rows, connection.execute(sql).fetchone()[0]
         return rows, connection.execute("PRAGMA page_count").fetchone()[0] * 4096
 
 
 def main() -> None:
-    """Do both, and print a line for each that takes part."""
+    """Measure the selected targets and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--only", default="LAG=0|simplejwt$")
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--refreshes", type=int, default=1000)
     options = parser.parse_args()
     print(
-        f"| {options.database} | sessions that went on in two ways | rows, bytes before {options.refreshes} refreshes "
+        f"| {options.database} | sessions with two successors | rows, bytes before {options.refreshes} refreshes "
         "| after |\n| --- | --- | --- | --- |"
     )
     for target in targets():
@@ -95,7 +95,7 @@ def main() -> None:
                 connection, token = http.client.HTTPConnection("127.0.0.1", target.port), target.refresh
                 for _ in range(options.refreshes):
                     token = refresh(target, connection, token) or token
-                time.sleep(2)  # until the database's own housekeeping is through
+                time.sleep(2)  # let autovacuum finish
                 after = measure_storage(target, address)
                 number = count_split_sessions(target, options.sessions, options.replays)
             finally:

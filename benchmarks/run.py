@@ -1,9 +1,10 @@
-"""Runs ours and its peers side by side, interleaved, and prints medians and ratios to the DRF view.
+"""Compare this service with other libraries: requests per second and CPU per request, as medians and ratios.
 
     python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--rounds N]
 
-The server is pinned to the first core, the load generator (wrk) to the second. CPU per request is the server's alone,
-by the operating system's accounting; on a shared machine it is steadier than requests per second.
+The targets are measured in turn. The server is pinned to the first core, the load generator (wrk) to the second. CPU per
+request is the server's alone, from the operating system's accounting; on a shared machine it varies less than requests per
+second.
 """
 
 import argparse
@@ -39,13 +40,11 @@ wrk.body = '%s'
 
 
 def main() -> None:
-    """Run, and print a table for each endpoint."""
+    """Measure the selected targets and print one table per endpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--endpoint", choices=("protected", "signin", "refresh"), action="append")
-    parser.add_argument(
-        "--only", help="of the names of those who take part, what must stand in them: a regular expression"
-    )
+    parser.add_argument("--only", help="a regular expression: measure the targets whose names match")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     options = parser.parse_args()
@@ -75,7 +74,7 @@ def _table(endpoint: str, selected: list[Target], options: argparse.Namespace, f
             measured[target.name].append((spent[0] / total * 1e6, rate, spent[1] / total * 1e6))
     medians = {
         name: tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
-        for name, rounds in measured.items()  # the first round warms up
+        for name, rounds in measured.items()  # without the first round, which warms up
     }
     floor_cpu, floor_rate, _ = medians.get(FLOOR if endpoint == "protected" else RAW, next(iter(medians.values())))
     print(
@@ -117,7 +116,7 @@ def _load(target: Target, endpoint: str, seconds: int, folder: Path) -> tuple[fl
 
 
 def database_url(kind: str, folder: Path) -> str:
-    """Make a database of the kind, new and empty; return its address."""
+    """Create an empty database; return its URL."""
     if kind == "sqlite":
         return f"sqlite:///{folder / 'db.sqlite3'}"
     with warnings.catch_warnings():

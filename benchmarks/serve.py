@@ -1,4 +1,4 @@
-"""Serves a peer by the same server as ours: PEER and PORT say which and where."""
+"""Serve the project of a peer (PEER) on PORT, with the same server as this service."""
 
 import os
 

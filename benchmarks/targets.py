@@ -1,4 +1,4 @@
-"""Who takes part: each with a server, a database and an account of its own, and what it is asked."""
+"""The systems that the benchmarks compare. Each has a server, a database and an account of its own."""
 
 import json
 import os
@@ -30,7 +30,7 @@ user.groups.add(Group.objects.create(name="admin"))
 
 @dataclass
 class Target:
-    """One that takes part: the paths that it answers, and where its server listens."""
+    """A system to measure: its paths, by endpoint, and the port of its server."""
 
     name: str
     peer: str
@@ -47,7 +47,7 @@ class Target:
         return self.peer == ""
 
     def start(self, database_url: str, folder: Path) -> None:
-        """Set up and serve."""
+        """Migrate the database, create a user, start the server, and sign in."""
         self.database = None if database_url.startswith("sqlite") else _find_postmaster(database_url)
         environment = {
             **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": "1", "PEER": self.peer,
@@ -69,22 +69,22 @@ class Target:
         self._sign_in()
 
     def stop(self) -> None:
-        """End the server, by its process id."""
+        """Stop the server."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(timeout=30)
 
     def cpu(self) -> float:
-        """Sum the CPU seconds of the server and its workers."""
+        """Return the CPU seconds of the server and its workers so far."""
         assert self.process is not None
         return _cpu_of(self.process)
 
     def database_cpu(self) -> float:
-        """Sum the CPU seconds of PostgreSQL's processes; SQLite has none of its own."""
+        """Return the CPU seconds of PostgreSQL's processes so far; 0 on SQLite."""
         return 0 if self.database is None else _cpu_of(self.database)
 
     def memory(self) -> int:
-        """Give the resident memory of the largest worker, in bytes."""
+        """Return the resident memory of the largest worker, in bytes."""
         assert self.process is not None
         return max(child.memory_info().rss for child in self.process.children(recursive=True))
 
@@ -92,7 +92,7 @@ class Target:
         return f"http://127.0.0.1:{self.port}{self.paths[endpoint]}"
 
     def sign_in_again(self) -> None:
-        """Begin a session: with each run of a refresh the one before is spent."""
+        """Start a new session. A run of refreshes uses up the previous one."""
         self._sign_in()
 
     def _sign_in(self) -> None:
@@ -114,7 +114,7 @@ class Target:
                 if hasattr(error, "code"):
                     raise
                 time.sleep(0.1)
-        raise SystemExit(f"{self.name} does not answer")
+        raise SystemExit(f"{self.name} does not respond")
 
 
 def _cpu_of(process: psutil.Process) -> float:
@@ -140,7 +140,7 @@ OTHERS = {"protected": "/protected", "signin": "/signin"}
 
 
 def targets() -> list[Target]:
-    """List them, on ports from 8100 on."""
+    """Return all targets, on ports from 8100."""
     return [
         Target("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
         Target("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
@@ -155,14 +155,14 @@ def targets() -> list[Target]:
 
 
 def scheme(target: Target) -> str:
-    """Name the scheme of the Authorization header."""
+    """Return the scheme of the target's Authorization header."""
     return "Bearer" if target.is_ours or target.peer == "simplejwt" else "Token"
 
 
 def read_rate(output: str) -> tuple[float, int]:
-    """Read requests per second, and how many there were, from what wrk told.
+    """Parse wrk's output; return the requests per second and the number of requests.
 
-    Raises SystemExit where one was refused.
+    Raises SystemExit if a request failed.
     """
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
     if errors:

@@ -1,12 +1,12 @@
-"""Measures whether the time of an answer tells if somebody has an account.
+"""Measure whether response times reveal which accounts exist (timing side channels).
 
     python -m benchmarks.timing [--database sqlite|postgresql] [--rounds 400] [--only REGEX]
 
-A real server with one worker is asked the same question about an account that is there and about one that is not, in
-turn and in random order. Each difference is tested by Mann and Whitney's U and, on the lower tenth, where noise has the
-least part, by bootstrap. Right after each answer a public page is asked for, which would wait if more were done behind
-the one answer than behind the other. Printed are medians in milliseconds, their difference with the 95 % interval that
-a bootstrap gives, and p; after so many tests a p of one in a thousand is a finding, one in twenty is none.
+A real server with one worker gets the same request about an existing and about an unknown account, in random order.
+Differences are tested with the Mann-Whitney U test and, for the lowest tenth of the times, which has the least noise, with a
+bootstrap. After each response, a public page is requested: it would wait if the server did more work after one kind of
+response than after the other. The output has medians in milliseconds, the 95 % bootstrap interval of their difference, and p.
+With this many tests, p below 0.001 is a finding and p below 0.05 is not.
 """
 
 import argparse
@@ -46,7 +46,7 @@ User.objects.bulk_create(
 
 
 class Prober:
-    """Asks one question after the other over one connection, and takes the time of each."""
+    """Sends requests over one connection and measures each in milliseconds."""
 
     def __init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
@@ -60,11 +60,14 @@ class Prober:
 
 
 Request = tuple[str, dict[str, str]]
-"""A path, and what is sent there."""
+"""A path and a JSON body."""
 
 
 def build_requests(rounds: int) -> dict[str, dict[str, Callable[[int], Request]]]:
-    """For each endpoint, what is asked about whom; by the number of the round, for each account is asked about once."""
+    """Return, by endpoint and kind of account, a function from the round's number to a request.
+
+    Each account is used in one round only.
+    """
 
     def sign_in(name: Callable[[int], str]) -> Callable[[int], Request]:
         return lambda n: ("/api/auth/signin", {"username": name(n), "password": "wrong horse battery"})
@@ -115,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--rounds", type=int, default=400)
-    parser.add_argument("--only", default="", help="of the endpoints, what must stand in their names")
+    parser.add_argument("--only", default="", help="a regular expression: measure the endpoints whose names match")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -165,7 +168,7 @@ def _measure(endpoint: str, requests: dict[str, Callable[[int], Request]], round
     prober = Prober()
     times: dict[str, dict[str, list[float]]] = {"answer": defaultdict(list), "after": defaultdict(list)}
     statuses: dict[str, set[int]] = defaultdict(set)
-    for n in range(-20, rounds):  # the first warm up
+    for n in range(-20, rounds):  # negative rounds warm up
         for kind in _RANDOM.sample(sorted(requests), len(requests)):
             status, span = prober.request("POST", *requests[kind](n))
             _, after = prober.request("GET", "/api/test/all", None)
@@ -173,7 +176,7 @@ def _measure(endpoint: str, requests: dict[str, Callable[[int], Request]], round
             if n >= 0:
                 times["answer"][kind].append(span)
                 times["after"][kind].append(after)
-    print(f"\n{endpoint}: answers {dict(statuses)}, {rounds} of each")
+    print(f"\n{endpoint}: statuses {dict(statuses)}, {rounds} of each")
     for when, samples in times.items():
         for line in _compared(when, samples):
             print(line, flush=True)
@@ -198,7 +201,7 @@ def _lower_tenth(sample: list[float]) -> float:
 def _interval(
     first: list[float], second: list[float], measure: Callable[[list[float]], float]
 ) -> tuple[float, float]:
-    """Give the interval that holds 95 % of the differences of resampled samples."""
+    """Return the 95 % bootstrap interval of the difference of `measure` between the samples."""
     differences = sorted(
         measure(_RANDOM.choices(second, k=len(second))) - measure(_RANDOM.choices(first, k=len(first)))
         for _ in range(400)
@@ -207,7 +210,7 @@ def _interval(
 
 
 def _mann_whitney(first: list[float], second: list[float]) -> float:
-    """Give the two-sided p of the hypothesis that neither tends to be larger, by the normal approximation."""
+    """Return the two-sided p of the Mann-Whitney U test, by the normal approximation."""
     ranked = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
     rank_sum = sum(rank for rank, (_, which) in enumerate(ranked, 1) if which == 0)
     n, m = len(first), len(second)

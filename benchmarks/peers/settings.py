@@ -1,4 +1,4 @@
-"""Small projects of the peers, one by one: PEER names which. Each is as its documentation has it, and no slower."""
+"""Settings of a small project for each peer (PEER), as its documentation recommends and no slower."""
 
 import os
 from datetime import timedelta
@@ -14,7 +14,7 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["accounts.passwords.hashers.OwaspArgon2idHasher"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# For the server, which is ours for all.
+# Read by the server, which is the same for all.
 AUTH = {"trusted_proxies": ()}
 PATHS_THAT_HASH = ("/signin",)
 
@@ -24,7 +24,7 @@ INSTALLED_APPS += {
     "knox": ["knox"],
     "token": ["rest_framework.authtoken"],
 }.get(PEER, [])
-MIDDLEWARE: list[str] = []  # none of them needs any here
+MIDDLEWARE: list[str] = []  # none of the peers needs any
 
 DATABASES = {"default": {**dj_database_url.parse(os.environ["DATABASE_URL"]), "CONN_MAX_AGE": None}}
 if "sqlite" in DATABASES["default"]["ENGINE"]:

@@ -1,4 +1,4 @@
-"""The endpoints of a peer: /protected for users of a role (a group), /signin, /refresh, and the two floors."""
+"""The endpoints of a peer: /protected for users in a group, /signin, /refresh, and the floors to compare with."""
 
 from django.conf import settings
 from django.db import connection
@@ -13,14 +13,14 @@ CONTENT = "Admin Content."
 
 
 class InGroup(BasePermission):
-    """Asks for a role as Django has it."""
+    """Requires a group, looked up in the database."""
 
     def has_permission(self, request, view):
         return bool(request.user) and request.user.groups.filter(name="admin").exists()
 
 
 class TokenSaysRole(BasePermission):
-    """Asks for a role that the token says."""
+    """Requires a role, read from the token."""
 
     def has_permission(self, request, view):
         return bool(request.auth) and "admin" in request.auth["roles"]
@@ -36,7 +36,7 @@ class FloorDrf(APIView):
 
 
 class FloorUpdate(FloorDrf):
-    """What any refresh has to do: read a body, write a row, answer."""
+    """The minimum of a refresh: read a body, update a row, respond."""
 
     def post(self, request):
         token = request.data["refresh"]
