@@ -183,7 +183,7 @@ def read_cache_url(env: environs.Env, name: str) -> str:
     return url
 
 
-def keep_secret(name: str, path: Path) -> str:
+def load_or_create_secret(name: str, path: Path) -> str:
     """Return the secret that was made and kept on first start.
 
     Raises ImproperlyConfigured where it can neither be read nor kept.

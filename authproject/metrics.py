@@ -49,11 +49,11 @@ class MetricsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
-        began_at = time.perf_counter()
+        started_at = time.perf_counter()
         response = self._get_response(request)
         match = request.resolver_match
         endpoint = match.view_name if match else "none"
-        SECONDS.labels(endpoint).observe(time.perf_counter() - began_at)
+        SECONDS.labels(endpoint).observe(time.perf_counter() - started_at)
         REQUESTS.labels(endpoint, response.status_code).inc()
         return response
 

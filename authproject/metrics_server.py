@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-_BY_STATE = """
+_CONNECTIONS_BY_STATE = """
     SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
     WHERE datname = current_database() GROUP BY 1
 """
@@ -52,12 +52,12 @@ class DatabaseCollector(Collector):
 
 def _connections() -> list[tuple[str, int]]:
     with connection.cursor() as cursor:
-        cursor.execute(_BY_STATE if connection.vendor == "postgresql" else "SELECT 1 WHERE 1 = 0")
+        cursor.execute(_CONNECTIONS_BY_STATE if connection.vendor == "postgresql" else "SELECT 1 WHERE 1 = 0")
         return list(cursor.fetchall())
 
 
 @contextmanager
-def exposed(address: str, port: int, folder: str) -> Iterator[None]:
+def serve_metrics(address: str, port: int, folder: str) -> Iterator[None]:
     """Show on a port what the workers write into a folder."""
     registry = CollectorRegistry()
     registry.register(WorkersCollector(Path(folder)))

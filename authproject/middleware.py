@@ -20,14 +20,14 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
-API = ("/api/", "/.well-known/")
-DOCS = "/api/docs"
+API_PREFIXES = ("/api/", "/.well-known/")
+DOCS_PREFIX = "/api/docs"
 """The one page among what is there for programs."""
 
 # What programs read is no page: a browser that is led there runs nothing in it, and lets no page frame it.
-_POLICY_OF_API = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+_API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 # Swagger UI and the widgets of the admin set styles of their own; scripts come from files alone.
-_POLICY_OF_PAGES = (
+_PAGE_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -35,7 +35,7 @@ _POLICY_OF_PAGES = (
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
-class AnswerHeadersMiddleware:
+class ApiHeadersMiddleware:
     """Says what a browser, and the pages in it, may make of an answer for programs.
 
     What Django's own middleware has to say of these is the same each time, so it is asked once.
@@ -43,26 +43,26 @@ class AnswerHeadersMiddleware:
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
-        self._said: dict[bool, Sequence[tuple[str, str]]] = {}
+        self._cached_headers: dict[bool, Sequence[tuple[str, str]]] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
         response = self._get_response(request)
-        if _is_for_programs(request):
+        if _is_api_request(request):
             for name, value in self._headers(request):
                 response.headers[name] = value
         return response
 
     def _headers(self, request: HttpRequest) -> Sequence[tuple[str, str]]:
         is_secure = request.is_secure()
-        if is_secure not in self._said:
-            answer = HttpResponse()
-            del answer.headers["Content-Type"]
-            SecurityMiddleware(self._get_response).process_response(request, answer)
-            XFrameOptionsMiddleware(self._get_response).process_response(request, answer)
-            _add_policy(answer, _POLICY_OF_API)
-            self._said[is_secure] = tuple(answer.headers.items())
-        return self._said[is_secure]
+        if is_secure not in self._cached_headers:
+            response = HttpResponse()
+            del response.headers["Content-Type"]
+            SecurityMiddleware(self._get_response).process_response(request, response)
+            XFrameOptionsMiddleware(self._get_response).process_response(request, response)
+            _add_policy(response, _API_POLICY)
+            self._cached_headers[is_secure] = tuple(response.headers.items())
+        return self._cached_headers[is_secure]
 
 
 class ContentPolicyMiddleware:
@@ -74,7 +74,7 @@ class ContentPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
         response = self._get_response(request)
-        _add_policy(response, _POLICY_OF_PAGES)
+        _add_policy(response, _PAGE_POLICY)
         return response
 
 
@@ -84,7 +84,7 @@ def _add_policy(response: HttpResponseBase, policy: str) -> None:
     response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
 
 
-def counted(get_response: Handler) -> Handler:
+def metrics_middleware(get_response: Handler) -> Handler:
     """Count and time requests. What does so is loaded when a worker begins, and by no check of the settings."""
     metrics: Handler = import_module("authproject.metrics").MetricsMiddleware(get_response)
     return metrics
@@ -108,13 +108,13 @@ class PageMiddleware:
 
     def __init__(self, get_response: Handler) -> None:
         self._view = self._pages = get_response
-        self._before_views: list[Callable[..., HttpResponseBase | None]] = []
+        self._view_hooks: list[Callable[..., HttpResponseBase | None]] = []
         # Of the cookie `csrftoken`, which the API's views ask for as well.
         self._csrf = CsrfViewMiddleware(get_response)
         for name in reversed(settings.PAGE_MIDDLEWARE):
             middleware = import_string(name)(self._pages)
             if hasattr(middleware, "process_view"):
-                self._before_views.insert(0, middleware.process_view)
+                self._view_hooks.insert(0, middleware.process_view)
             self._pages = convert_exception_to_response(middleware)  # type: ignore[assignment]  # no coroutine
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -122,27 +122,27 @@ class PageMiddleware:
 
         Raises django.core.exceptions.DisallowedHost.
         """
-        if not _is_for_programs(request):
+        if not _is_api_request(request):
             return self._pages(request)
         request.get_host()
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-            return _refusal_of_plain_http()
+            return _plain_http_response()
         if "HTTP_COOKIE" in request.META:
             self._csrf.process_request(request)
         return self._csrf.process_response(request, self._view(request))
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
         """Ask what each of them has against the view of a page."""
-        if _is_for_programs(request):
+        if _is_api_request(request):
             return None
-        return next(filter(None, (ask(request, *view) for ask in self._before_views)), None)
+        return next(filter(None, (hook(request, *view) for hook in self._view_hooks)), None)
 
 
-def _is_for_programs(request: HttpRequest) -> bool:
-    return request.path_info.startswith(API) and not request.path_info.startswith(DOCS)
+def _is_api_request(request: HttpRequest) -> bool:
+    return request.path_info.startswith(API_PREFIXES) and not request.path_info.startswith(DOCS_PREFIX)
 
 
-def _refusal_of_plain_http() -> JsonResponse:
+def _plain_http_response() -> JsonResponse:
     """Refuse what a redirect would hide: a program that sends passwords and tokens for all to read."""
     body = {"message": "This API is reached by https alone.", "code": "invalid_request"}
     return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)

@@ -8,7 +8,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def behind(application: Application, proxies: Sequence[str]) -> Application:
+def trust_proxies(application: Application, proxies: Sequence[str]) -> Application:
     """Give REMOTE_ADDR and the scheme as the outermost trusted proxy saw them.
 
     `proxies` are addresses and networks. What anyone else claims in X-Forwarded-For and X-Forwarded-Proto

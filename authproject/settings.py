@@ -16,7 +16,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from accounts import defaults as accounts
 from api import defaults as api
 from authproject.environment import (
-    keep_secret,
+    load_or_create_secret,
     read_address,
     read_auth_settings,
     read_cache_url,
@@ -39,7 +39,7 @@ env = environs.FileAwareEnv(strip_whitespace=True)
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether stack traces are shown to whoever asks. Never where strangers can reach it."""
 
-SECRET_KEY = read_secret(env, "SECRET_KEY") or keep_secret("SECRET_KEY", DATA_DIR / "secret_key")
+SECRET_KEY = read_secret(env, "SECRET_KEY") or load_or_create_secret("SECRET_KEY", DATA_DIR / "secret_key")
 """Derives the keys of refresh tokens, mailed tokens, counters and known devices. Unset, one is made on first start
 and kept in `data/secret_key`. Machines that share a database share it."""
 
@@ -147,12 +147,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "authproject.middleware.AnswerHeadersMiddleware",
+    "authproject.middleware.ApiHeadersMiddleware",
     "authproject.middleware.CrossOriginMiddleware",
     "authproject.middleware.PageMiddleware",
 ]
 if METRICS:
-    MIDDLEWARE.insert(0, "authproject.middleware.counted")
+    MIDDLEWARE.insert(0, "authproject.middleware.metrics_middleware")
 PAGE_MIDDLEWARE = [
     "authproject.middleware.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -16,19 +16,19 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 @cache
-def cut_off(port: str) -> None:
+def set_tcp_user_timeout(port: str) -> None:
     """Tell the sockets of this process that belong to a port; once, for it is asked with each request."""
     if not hasattr(socket, "TCP_USER_TIMEOUT") or not _DESCRIPTORS.is_dir():
         return  # no Linux
     for name in [entry.name for entry in _DESCRIPTORS.iterdir()]:
         with contextlib.suppress(OSError):  # no socket, or closed since
-            _tell(int(name), int(port))
+            _set_timeout(int(name), int(port))
 
 
-def _tell(descriptor: int, port: int) -> None:
-    found = socket.socket(fileno=descriptor)
+def _set_timeout(descriptor: int, port: int) -> None:
+    listener = socket.socket(fileno=descriptor)
     try:
-        if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] == port:
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_TIMEOUT * 1000)
+        if listener.family in {socket.AF_INET, socket.AF_INET6} and listener.getsockname()[1] == port:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_TIMEOUT * 1000)
     finally:
-        found.detach()  # it is the server's
+        listener.detach()  # it is the server's

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 from accounts.conf import auth_settings
-from authproject.proxies import Application, behind
+from authproject.proxies import Application, trust_proxies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authproject.settings")
 
@@ -16,14 +16,14 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCI
 _BOUNDARY = re.compile(r";\s*boundary=\"?([A-Za-z0-9'()+_,./:=?-]{1,70})\"?", re.ASCII | re.IGNORECASE)
 
 
-def with_plain_content_type(application: Application) -> Application:
+def normalize_content_type(application: Application) -> Application:
     """Leave of a Content-Type the media type and a form's boundary.
 
     Everything here is UTF-8. Django would decode the query string, too, in any charset that a request claims,
     and fails on some before a view is reached.
     """
 
-    def plain(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    def normalized(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if claimed := environ.get("CONTENT_TYPE"):
             media_type = _MEDIA_TYPE.match(claimed.strip())
             boundary = _BOUNDARY.search(claimed)
@@ -32,14 +32,14 @@ def with_plain_content_type(application: Application) -> Application:
             )
         return application(environ, start_response)
 
-    return plain
+    return normalized
 
 
-def build() -> Application:
+def build_application() -> Application:
     """Assemble the application."""
     django: Application = get_wsgi_application()
     proxies = auth_settings().trusted_proxies
-    return behind(with_plain_content_type(django), proxies)
+    return trust_proxies(normalize_content_type(django), proxies)
 
 
-application = build()
+application = build_application()

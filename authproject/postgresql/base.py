@@ -13,23 +13,23 @@ from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from psycopg.pq import TransactionStatus
 
-REST = 1  # seconds
+COOLDOWN = 1  # seconds
 
 
-class _Rest:
+class _Cooldown:
     """In which a database that did not answer is left alone: who queues for it meanwhile is told at once."""
 
     def __init__(self) -> None:
         self._ends_at = float("-inf")
 
-    def begin(self) -> None:
-        self._ends_at = time.monotonic() + REST
+    def start(self) -> None:
+        self._ends_at = time.monotonic() + COOLDOWN
 
-    def is_on(self) -> bool:
+    def is_active(self) -> bool:
         return time.monotonic() < self._ends_at
 
 
-_rest = _Rest()
+_cooldown = _Cooldown()
 
 
 class Connection(psycopg.Connection[Any]):
@@ -46,7 +46,7 @@ class Connection(psycopg.Connection[Any]):
             return super().wait(gen, interval, self.answer_timeout if timeout is None else timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                _rest.begin()
+                _cooldown.start()
                 self.close()
             raise
 
@@ -65,13 +65,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Raises psycopg.OperationalError.
         """
-        if _rest.is_on():
+        if _cooldown.is_active():
             raise psycopg.OperationalError("The database did not answer a moment ago.")
         self.isolation_level = IsolationLevel.READ_COMMITTED
         try:
             connection = Connection.connect(**conn_params)
         except psycopg.errors.ConnectionTimeout:
-            _rest.begin()
+            _cooldown.start()
             raise
         connection.answer_timeout = self.settings_dict["OPTIONS"].get("answer_timeout")
         return connection
@@ -83,10 +83,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """
         if self.errors_occurred or self.connection is None:
             return super().is_usable()
-        return not self.connection.closed and not _has_something_to_read(self.connection.fileno())
+        return not self.connection.closed and not _is_readable(self.connection.fileno())
 
 
-def _has_something_to_read(descriptor: int) -> bool:
+def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))

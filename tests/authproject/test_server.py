@@ -250,7 +250,13 @@ def test_bytes_that_are_no_http_are_no_fault(server):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's flow is for those who have curl")
 def test_the_readme_s_flow_does_what_it_says(server):
-    flow = (ROOT / "README.md").read_text().partition("## Sign up, sign in, call the API")[2].split("```")[1].removeprefix("sh\n")
+    flow = (
+        (ROOT / "README.md")
+        .read_text()
+        .partition("## Sign up, sign in, call the API")[2]
+        .split("```")[1]
+        .removeprefix("sh\n")
+    )
     script = flow.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
     told = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60).stdout

@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import AuthSettings, Limit, environment_name
-from authproject.environment import keep_secret, read_auth_settings
+from authproject.environment import load_or_create_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -206,7 +206,7 @@ def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
     path.touch()
 
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set, and none can be kept in"):
-        keep_secret("SECRET_KEY", path / "secret_key")
+        load_or_create_secret("SECRET_KEY", path / "secret_key")
 
 
 def test_over_tls_the_admin_s_cookie_is_out_of_reach_of_other_hosts():

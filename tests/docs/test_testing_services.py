@@ -61,7 +61,9 @@ def test_the_token_says_what_one_of_the_service_says(signed_in):
 def test_the_page_lists_every_claim(api, auth, clock):
     auth(profile_claims=("username", "email", "fullname"))
     claims = jwt.decode(SignedIn(make_user().username).access_token, options={"verify_signature": False})
-    table = (ROOT / "docs/services.md").read_text().partition("## Claims of an access token")[2].partition("\n## ")[0]
+    table = (
+        (ROOT / "docs/services.md").read_text().partition("## Claims of an access token")[2].partition("\n## ")[0]
+    )
     names = {name for line in table.splitlines() if line.startswith("| `") for name in _names(line.split("|")[1])}
 
     assert names == set(claims)

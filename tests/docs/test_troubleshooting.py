@@ -22,7 +22,7 @@ from accounts.keys.key_ring import key_ring
 from accounts.models import User
 from accounts.users import passwords, roles
 from accounts.values.clients import NO_CLIENT
-from authproject.proxies import behind
+from authproject.proxies import trust_proxies
 from tests.browsers import CHROMIUM
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -447,7 +447,7 @@ def test_a_proxy_whose_word_does_not_count(api, settings, assert_refused):
     assert (page.status_code, page.headers["Location"]) == (301, "https://testserver/")
 
     environs = []
-    application = behind(lambda environ, _: environs.append(environ), ["10.0.0.1"])
+    application = trust_proxies(lambda environ, _: environs.append(environ), ["10.0.0.1"])
     for address in ("10.0.0.1", "10.0.0.2"):
         sent = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_PROTO": "https", "wsgi.url_scheme": "http"}
         application(sent, lambda *_: None)
@@ -499,7 +499,7 @@ def test_without_a_trusted_proxy_its_address_is_everybody_s():
     environs = []
     for proxies in ([], ["10.0.0.1"]):
         sent = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.9"}
-        behind(lambda environ, _: environs.append(environ), proxies)(sent, lambda *_: None)
+        trust_proxies(lambda environ, _: environs.append(environ), proxies)(sent, lambda *_: None)
 
     assert [environ["REMOTE_ADDR"] for environ in environs] == ["10.0.0.1", "192.0.2.9"]
 

@@ -7,7 +7,7 @@ from django.test import Client as Browser
 from accounts.conf import Limit
 from accounts.models import GuessCount, KnownOrigin
 from accounts.models.origins import MAX_ORIGINS_PER_KIND
-from authproject.wsgi import build
+from authproject.wsgi import build_application
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
@@ -299,7 +299,9 @@ def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypat
     monkeypatch.setattr(
         "authproject.wsgi.get_wsgi_application", lambda: lambda environ, start: seen.append(environ) or []
     )
-    build()({"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, lambda *_: None)
+    build_application()(
+        {"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, lambda *_: None
+    )
 
     assert seen[0]["REMOTE_ADDR"] == counted
 
@@ -311,7 +313,7 @@ def test_the_forwarded_scheme_counts_from_configured_proxies_alone(auth, monkeyp
     monkeypatch.setattr("authproject.wsgi.get_wsgi_application", lambda: lambda environ, _: seen.append(environ))
 
     environ = {"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
-    build()({**environ, "HTTP_X_FORWARDED_PROTO": "https"}, None)
+    build_application()({**environ, "HTTP_X_FORWARDED_PROTO": "https"}, None)
 
     assert seen[0]["wsgi.url_scheme"] == scheme
 

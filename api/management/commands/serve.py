@@ -96,5 +96,5 @@ def _metrics_exposed() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="auth-metrics-") as folder:
         # The library looks for it when it is loaded, which is now and, where nobody looks at metrics, never.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        with import_module("authproject.metrics_server").exposed(*where, folder):
+        with import_module("authproject.metrics_server").serve_metrics(*where, folder):
             yield
