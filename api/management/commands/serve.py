@@ -18,10 +18,10 @@ from accounts.keys.rotation import follow_setting
 
 STOP_TIMEOUT = 30  # seconds that requests in flight have
 HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a connection may be idle
-LONGEST_HEAD = 64 * 1024  # bytes of request line and headers
+MAX_HEAD_SIZE = 64 * 1024  # bytes of request line and headers
 
 
-def _let_starting_workers_stop() -> None:
+def _let_starting_workers_terminate() -> None:
     """Let a worker stop that is told to while it starts.
 
     It is forked with its parent's handlers, which do nothing in it: it would be waited for, and killed at last.
@@ -30,11 +30,11 @@ def _let_starting_workers_stop() -> None:
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]),
-        after_in_child=_stop_when_told,
+        after_in_child=_restore_sigterm,
     )
 
 
-def _stop_when_told() -> None:
+def _restore_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
@@ -49,9 +49,9 @@ class Command(BaseCommand):
         own = auth_settings()
         follow_setting(own.keys_dir, own.algorithm)
         key_ring()
-        _let_starting_workers_stop()
+        _let_starting_workers_terminate()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
-        with _metrics_exposed(), _told_in_a_sentence():
+        with _metrics_server(), _short_bind_errors():
             Server(
                 "authproject.rsgi:application",
                 address=settings.HOST,
@@ -60,7 +60,7 @@ class Command(BaseCommand):
                 # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
                 http=HTTPModes.http1,
                 http1_settings=HTTP1Settings(
-                    header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=LONGEST_HEAD
+                    header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=MAX_HEAD_SIZE
                 ),
                 websockets=False,
                 workers=settings.WORKERS,
@@ -70,7 +70,7 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _told_in_a_sentence() -> Iterator[None]:
+def _short_bind_errors() -> Iterator[None]:
     """Say that the address cannot be had as other settings are said to be wrong, and not by a page of traceback.
 
     Raises CommandError.
@@ -78,8 +78,8 @@ def _told_in_a_sentence() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason, is_of_the_system, _ = str(error).partition(" (os error")
-        if not is_of_the_system:
+        reason, is_os_error, _ = str(error).partition(" (os error")
+        if not is_os_error:
             raise
         where = f"{settings.HOST}:{settings.PORT}"
         raise CommandError(
@@ -88,7 +88,7 @@ def _told_in_a_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _metrics_exposed() -> Iterator[None]:
+def _metrics_server() -> Iterator[None]:
     where = getattr(settings, "METRICS", None)
     if where is None:
         yield
