@@ -2,6 +2,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class AuthAdminConfig(AdminConfig):
-    """Makes Django's admin use this service's site."""
+    """Django's admin with this service's site. Replaces `django.contrib.admin` in INSTALLED_APPS."""
 
     default_site = "accounts.admin.site.AuthAdminSite"

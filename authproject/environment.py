@@ -1,4 +1,4 @@
-"""Reads the environment into typed values; says plainly what is wrong with one."""
+"""Parse environment variables into typed values, with errors that say what is wrong and what is allowed."""
 
 import dataclasses
 import ipaddress
@@ -38,7 +38,7 @@ READERS: Mapping[Any, Callable[[environs.Env, str], Any]] = {
 
 
 def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
-    """Read every setting of `AuthSettings` that the environment names; `defaults` stand for the others.
+    """Return all settings of `AuthSettings`: from the environment, else from `defaults`, else their own default.
 
     Raises ImproperlyConfigured, naming the setting, the value and what is allowed.
     """
@@ -56,7 +56,7 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
 
 
 def read_number(env: environs.Env, name: str, default: int, *, lowest: int, highest: int) -> int:
-    """Read a whole number within bounds.
+    """Parse a whole number from `lowest` to `highest`.
 
     Raises ImproperlyConfigured.
     """
@@ -70,13 +70,15 @@ def read_number(env: environs.Env, name: str, default: int, *, lowest: int, high
 def read_url(
     read: Callable[[], dict[str, Any]], name: str, *, key: str, values: Collection[str], allowed: str
 ) -> dict[str, Any]:
-    """Read an address that may hold a password, which no message repeats; `key` of it is one of `values`.
+    """Parse a URL that may contain a password.
 
-    Raises ImproperlyConfigured.
+    `read` parses it; `key` of the result must be one of `values`; `allowed` describes valid URLs.
+
+    Raises ImproperlyConfigured, without repeating the URL.
     """
     try:
         parts = read()
-    except Exception:  # noqa: BLE001  the parsers behind it raise what they like, and quote the address
+    except Exception:  # noqa: BLE001  the parsers raise any exception, and quote the URL
         parts = {}
     if parts.get(key) not in values:
         raise ImproperlyConfigured(f"{name} cannot be used. Allowed: {allowed}.")
@@ -84,7 +86,7 @@ def read_url(
 
 
 def read_flag(env: environs.Env, name: str, *, default: bool) -> bool:
-    """Read a switch.
+    """Parse true or false.
 
     Raises ImproperlyConfigured.
     """
@@ -95,14 +97,14 @@ def read_flag(env: environs.Env, name: str, *, default: bool) -> bool:
 
 
 def read_list(env: environs.Env, name: str, default: str = "") -> list[str]:
-    """Read a comma-separated list."""
+    """Parse a comma-separated list."""
     return [item.strip() for item in env.str(name, default).split(",") if item.strip()]
 
 
 def read_secret(env: environs.Env, name: str) -> str:
-    """Read a text that no message may repeat; empty where it is not set.
+    """Return a secret, or the empty string if it is not set.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured, without repeating the value.
     """
     try:
         return env.str(name, "")
@@ -111,7 +113,7 @@ def read_secret(env: environs.Env, name: str) -> str:
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
-    """Read the names that Django compares the Host header with.
+    """Parse host names for ALLOWED_HOSTS.
 
     Raises ImproperlyConfigured.
     """
@@ -124,7 +126,7 @@ def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
 
 
 def read_address(env: environs.Env, name: str, default: str) -> str:
-    """Read the IP address to listen on.
+    """Parse an IP address.
 
     Raises ImproperlyConfigured.
     """
@@ -136,7 +138,7 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
 
 
 def read_endpoint(env: environs.Env, name: str) -> tuple[str, int] | None:
-    """Read the IP address and port of something that need not be there.
+    """Parse an optional IP address and port; return None if it is empty.
 
     Raises ImproperlyConfigured.
     """
@@ -159,7 +161,7 @@ def _port(text: str) -> int:
 
 
 def read_language(env: environs.Env, name: str, default: str) -> str:
-    """Read the code of a language that Django knows.
+    """Parse the code of a language that Django supports.
 
     Raises ImproperlyConfigured.
     """
@@ -171,12 +173,12 @@ def read_language(env: environs.Env, name: str, default: str) -> str:
 
 
 def read_cache_url(env: environs.Env, name: str) -> str:
-    """Read the address of a Redis or Valkey, which may hold a password; empty where it is not set.
+    """Parse the URL of a Redis or Valkey server; return the empty string if it is not set.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured, without repeating the URL, which may contain a password.
     """
     text = read_secret(env, name)
-    # The two speak one protocol, and one client library speaks to both.
+    # Valkey uses Redis's protocol and client library.
     url = re.sub(r"^valkey(s?):", lambda found: f"redi{'ss' if found[1] else 's'}:", text)
     if url and re.fullmatch(r"rediss?://[^/\s]+(:\d+)?(/\d*)?", url) is None:
         raise ImproperlyConfigured(f"{name} cannot be used. Allowed: redis://HOST:PORT/0, rediss:// or valkey://.")
@@ -184,13 +186,13 @@ def read_cache_url(env: environs.Env, name: str) -> str:
 
 
 def load_or_create_secret(name: str, path: Path) -> str:
-    """Return the secret that was made and kept on first start.
+    """Return the secret stored at `path`, creating it on the first start.
 
-    Raises ImproperlyConfigured where it can neither be read nor kept.
+    Raises ImproperlyConfigured if the file can be neither read nor written.
     """
     try:
         return read_or_create(path, lambda: secrets.token_urlsafe(64).encode()).decode()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{name} is not set, and none can be kept in {path}: {error.strerror}"
+            f"{name} is not set, and {path} cannot be read or written: {error.strerror}"
         ) from None

@@ -1,6 +1,6 @@
-"""What a server counts of itself for Prometheus. Loaded only where AUTH_METRICS says that somebody looks.
+"""Prometheus metrics of a worker. Imported only if AUTH_METRICS is set.
 
-What happens to accounts is counted where it is logged: nothing else has to know that it is counted.
+Security events are counted by a log handler, so that the code that records them does not depend on metrics.
 """
 
 import logging
@@ -17,13 +17,11 @@ from accounts.history.events import Event
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-REQUESTS = Counter(
-    "auth_requests", "Requests, by the name of the path and the answer's status.", ["endpoint", "status"]
-)
-SECONDS = Histogram("auth_request_seconds", "How long a request was worked on.", ["endpoint"], buckets=_BUCKETS)
-EVENTS = Counter("auth_events", "What happened to accounts: the events of the log.", ["event"])
-ERRORS = Counter("auth_errors", "Lines of the log at level ERROR and above.")
-CONNECTIONS = Counter("auth_database_connections_opened", "Connections to the database that were opened.")
+REQUESTS = Counter("auth_requests", "Requests, by URL name and response status.", ["endpoint", "status"])
+SECONDS = Histogram("auth_request_seconds", "Duration of requests, in seconds.", ["endpoint"], buckets=_BUCKETS)
+EVENTS = Counter("auth_events", "Security events, as in the log.", ["event"])
+ERRORS = Counter("auth_errors", "Log lines at level ERROR or above.")
+CONNECTIONS = Counter("auth_database_connections_opened", "Database connections opened.")
 
 
 class _CountEvents(logging.Handler):
@@ -37,18 +35,18 @@ class _CountErrors(logging.Handler):
 
 
 class MetricsMiddleware:
-    """Times every request."""
+    """Counts and times requests."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
         for event in Event:
-            EVENTS.labels(event.value)  # at 0 from the start, so that the first one is a rise
+            EVENTS.labels(event.value)  # starts at 0, so that the first event is an increase
         logging.getLogger("accounts.events").addHandler(_CountEvents())
         logging.getLogger().addHandler(_CountErrors(logging.ERROR))
         connection_created.connect(_count_connection)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
+        """Handle the request."""
         started_at = time.perf_counter()
         response = self._get_response(request)
         match = request.resolver_match

@@ -1,4 +1,4 @@
-"""Shows what all workers of a server have counted, on a port of its own, and how the database is."""
+"""The Prometheus endpoint: metrics of all workers and the state of the database, on a port of its own."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,26 +17,26 @@ _CONNECTIONS_BY_STATE = """
 
 
 class WorkersCollector(Collector):
-    """Adds up what the workers have written into a folder."""
+    """Sums up the metrics that the workers write to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Read the files."""
-        # A worker makes one and then writes it. Killed in between it leaves an empty one, and the library's own
-        # collector would fail from then on (prometheus/client_python#1199).
+        """Return the merged metrics of all workers."""
+        # A worker that is killed right after it created its file leaves an empty one, on which the library's own
+        # collector fails from then on (prometheus/client_python#1199).
         written = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
         merged: Iterable[Metric] = MultiProcessCollector.merge(written)  # type: ignore[no-untyped-call]  # the library is
         return merged
 
 
 class DatabaseCollector(Collector):
-    """Asks the database whenever somebody looks."""
+    """Reports the state of the database at each scrape."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Tell whether it answers, and of a PostgreSQL how many connections there are, of all who use it."""
-        is_up = GaugeMetricFamily("auth_database_up", "Whether the database answers.")
+        """Yield whether the database responds and, on PostgreSQL, how many connections it has, by state."""
+        is_up = GaugeMetricFamily("auth_database_up", "Whether the database responds.")
         by_state = GaugeMetricFamily("auth_database_connections", "Connections, by state.", labels=["state"])
         try:
             for state, number in _connections():
@@ -45,7 +45,7 @@ class DatabaseCollector(Collector):
         except DatabaseError:
             is_up.add_metric([], 0)
         finally:
-            connection.close()  # each look has a thread of its own
+            connection.close()  # each scrape runs in a thread of its own
         yield is_up
         yield by_state
 
@@ -58,7 +58,7 @@ def _connections() -> list[tuple[str, int]]:
 
 @contextmanager
 def serve_metrics(address: str, port: int, folder: str) -> Iterator[None]:
-    """Show on a port what the workers write into a folder."""
+    """Serve the metrics in `folder` while the block runs."""
     registry = CollectorRegistry()
     registry.register(WorkersCollector(Path(folder)))
     registry.register(DatabaseCollector())

@@ -1,7 +1,7 @@
-"""Middleware, by what a request has a use for.
+"""Middleware for the API and for HTML pages.
 
-What Django has for pages (sessions, messages, static files, …) does nothing for the API, and asked of each request
-in turn it would take a protected one a fifth of its time.
+Django's middleware for pages (sessions, messages, static files, …) does nothing for the API, and cost a fifth of
+the time of a protected request. `PageMiddleware` therefore applies it to pages only.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ from django.utils.module_loading import import_string
 
 API_PREFIXES = ("/api/", "/.well-known/")
 DOCS_PREFIX = "/api/docs"
-"""The one page among what is there for programs."""
+"""The one HTML page below `/api/`."""
 
-# What programs read is no page: a browser that is led there runs nothing in it, and lets no page frame it.
+# An API response is not a page: a browser that opens one runs nothing in it, and no page may frame it.
 _API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
-# Swagger UI and the widgets of the admin set styles of their own; scripts come from files alone.
+# Swagger UI and the admin's widgets set inline styles. Scripts come from files only.
 _PAGE_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -36,9 +36,9 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ApiHeadersMiddleware:
-    """Says what a browser, and the pages in it, may make of an answer for programs.
+    """Adds security headers to API responses.
 
-    What Django's own middleware has to say of these is the same each time, so it is asked once.
+    Django's own middleware computes the same headers for each of them, so they are computed once and cached.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -46,7 +46,7 @@ class ApiHeadersMiddleware:
         self._cached_headers: dict[bool, Sequence[tuple[str, str]]] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
+        """Handle the request."""
         response = self._get_response(request)
         if _is_api_request(request):
             for name, value in self._headers(request):
@@ -66,13 +66,13 @@ class ApiHeadersMiddleware:
 
 
 class ContentPolicyMiddleware:
-    """Says where a page may load from and who may show it, where its view has not said so."""
+    """Adds a Content-Security-Policy to pages whose view sets none."""
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
+        """Handle the request."""
         response = self._get_response(request)
         _add_policy(response, _PAGE_POLICY)
         return response
@@ -80,36 +80,43 @@ class ContentPolicyMiddleware:
 
 def _add_policy(response: HttpResponseBase, policy: str) -> None:
     response.headers.setdefault("Content-Security-Policy", policy)
-    # Pages of other origins have CORS; what they embed without it they have no use for.
+    # Other origins use CORS. Without CORS, they must not embed these responses.
     response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
 
 
 def metrics_middleware(get_response: Handler) -> Handler:
-    """Count and time requests. What does so is loaded when a worker begins, and by no check of the settings."""
+    """Return the middleware that counts and times requests.
+
+    Imported when a worker starts, because prometheus_client reads its environment at import.
+    """
     metrics: Handler = import_module("authproject.metrics").MetricsMiddleware(get_response)
     return metrics
 
 
 class CrossOriginMiddleware(CorsMiddleware):
-    """Answers browsers by the Fetch standard's CORS protocol; what has no `Origin` needs no such answer."""
+    """Adds CORS headers (Fetch standard) to responses to requests with an `Origin` header."""
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer the request, with CORS headers for a page of another origin."""
+        """Handle the request."""
         if "HTTP_ORIGIN" in request.META:
             return super().__call__(request)
         response = self.get_response(request)
-        # A cache must not give this answer to a page that has an origin.
+        # A cache must not serve this response to a page of another origin.
         patch_vary_headers(response, ("origin",))  # type: ignore[arg-type]  # no coroutine here
         return response
 
 
 class PageMiddleware:
-    """Leads pages through the middleware of `PAGE_MIDDLEWARE`, and the API past it."""
+    """Applies `PAGE_MIDDLEWARE` to HTML pages only.
+
+    API requests bypass it: sessions, messages and static files cost a fifth of a protected request and do nothing
+    for it.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self._view = self._pages = get_response
         self._view_hooks: list[Callable[..., HttpResponseBase | None]] = []
-        # Of the cookie `csrftoken`, which the API's views ask for as well.
+        # Reads and sets the cookie `csrftoken`, which the API uses as well.
         self._csrf = CsrfViewMiddleware(get_response)
         for name in reversed(settings.PAGE_MIDDLEWARE):
             middleware = import_string(name)(self._pages)
@@ -118,7 +125,7 @@ class PageMiddleware:
             self._pages = convert_exception_to_response(middleware)  # type: ignore[assignment]  # no coroutine
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request.
+        """Handle the request.
 
         Raises django.core.exceptions.DisallowedHost.
         """
@@ -132,7 +139,7 @@ class PageMiddleware:
         return self._csrf.process_response(request, self._view(request))
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
-        """Ask what each of them has against the view of a page."""
+        """Run the `process_view` hooks of `PAGE_MIDDLEWARE` for pages; return the first response, or None."""
         if _is_api_request(request):
             return None
         return next(filter(None, (hook(request, *view) for hook in self._view_hooks)), None)
@@ -143,6 +150,9 @@ def _is_api_request(request: HttpRequest) -> bool:
 
 
 def _plain_http_response() -> JsonResponse:
-    """Refuse what a redirect would hide: a program that sends passwords and tokens for all to read."""
-    body = {"message": "This API is reached by https alone.", "code": "invalid_request"}
+    """Refuse plain HTTP.
+
+    A redirect would hide that the client sends passwords and tokens unencrypted.
+    """
+    body = {"message": "Use https to reach this API.", "code": "invalid_request"}
     return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)

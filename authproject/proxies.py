@@ -1,4 +1,4 @@
-"""Who the client is, where trusted proxies stand in between."""
+"""Determine the client's address and scheme behind trusted proxies."""
 
 import ipaddress
 from collections.abc import Callable, Sequence
@@ -9,10 +9,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def trust_proxies(application: Application, proxies: Sequence[str]) -> Application:
-    """Give REMOTE_ADDR and the scheme as the outermost trusted proxy saw them.
+    """Wrap a WSGI application so that REMOTE_ADDR and the scheme are those that the outermost trusted proxy saw.
 
-    `proxies` are addresses and networks. What anyone else claims in X-Forwarded-For and X-Forwarded-Proto
-    counts for nothing.
+    `proxies` are IP addresses and networks. X-Forwarded-For and X-Forwarded-Proto of anyone else are ignored.
     """
     networks = [ipaddress.ip_network(proxy) for proxy in proxies]
 
@@ -28,7 +27,7 @@ def trust_proxies(application: Application, proxies: Sequence[str]) -> Applicati
 
 
 def _client(environ: dict[str, Any], networks: Sequence[Network]) -> str:
-    """Return the last address that no trusted proxy has; the nearest proxy's own where none can be read."""
+    """Return the last address that is not a trusted proxy's, or the nearest proxy's if the header is malformed."""
     nearest: str = environ["REMOTE_ADDR"]
     for part in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         address = _without_port(part.strip())
@@ -41,7 +40,7 @@ def _client(environ: dict[str, Any], networks: Sequence[Network]) -> str:
 
 
 def _without_port(text: str) -> str:
-    """Take off the port that some proxies add: 192.0.2.1:4711 or [2001:db8::1]:4711."""
+    """Remove the port that some proxies add: 192.0.2.1:4711 or [2001:db8::1]:4711."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

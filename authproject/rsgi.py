@@ -1,12 +1,12 @@
-"""Serves the WSGI application behind granian's asynchronous interface (RSGI).
+"""Run the WSGI application behind granian's asynchronous interface (RSGI).
 
-A WSGI server gives a request a thread and lets it wait there for the body: with a few threads a process, a few
-clients that send a byte and nothing more hold up everybody. Here a body is read to its end, or refused for being
-late, before a thread is taken; and an answer that does not come is given up with 503. What is no proper request is
-refused here, before anything looks at it.
+A WSGI server gives each request a thread, and the thread waits for the body: with a few threads per process, a few
+clients that send one byte and stop block everyone else. This adapter reads the whole body, or rejects the request
+with 408, before it uses a thread. A response that takes too long becomes 503. Malformed requests are rejected
+here, before any other code sees them.
 
-Headers come as they were sent, so that one whose name holds an underscore, which CGI spells like the one with a
-hyphen, stands for no other (a client's X_Forwarded_For for a proxy's).
+Header names with an underscore are dropped: in CGI's notation, a client's `X_Forwarded_For` could otherwise not be
+distinguished from a proxy's `X-Forwarded-For`.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from api import defaults
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi import application as wsgi_application
 
-THREADS = 2  # more only get in each other's way
+THREADS = 2  # more threads only compete for the interpreter lock
 BODY_TIMEOUT = 10  # seconds
-RESPONSE_TIMEOUT = 15  # seconds; a database that accepts connections and never answers leaves a thread waiting
+RESPONSE_TIMEOUT = 15  # seconds; limits the wait for a database that accepts connections and never responds
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_BROKEN_BODY = "The body is cut short or garbled."
-# Without it granian names itself.
+_BROKEN_BODY = "The body is incomplete or malformed."
+# Replaces granian's own header, which names the server.
 _SERVER_NAME = ("server", "-")
 _SERVER_HEADERS = [
     _SERVER_NAME,
@@ -45,21 +45,21 @@ _SERVER_HEADERS = [
     ("referrer-policy", "same-origin"),
 ]
 
-# What a process is made of is loaded now and stays: the collector need not look through it again and again.
-get_resolver().url_patterns  # noqa: B018  loads them
+# Load everything now and exclude it from garbage collection, which would otherwise scan it again and again.
+get_resolver().url_patterns  # noqa: B018  loads the URL configuration
 gc.collect()
 gc.freeze()
 
 _request_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
-# A password hash leaves the interpreter to other threads, but not its own thread: of what hashes one, one is
-# answered at a time, and nothing else waits for it.
+# Hashing a password releases the interpreter lock but occupies its thread. Requests that hash run one at a time in
+# a pool of their own, so that no other request waits for them.
 _hashing_pool = ThreadPoolExecutor(1, thread_name_prefix="hashing")
-# What asks no database waits for none: a liveness probe has no process killed for a database that does not answer,
-# and other services get the keys.
+# Requests that need no database do not wait for threads that do: a frozen database must not fail the liveness
+# probe, which would restart the process, nor hide the public keys from other services.
 _PATHS_WITHOUT_DATABASE = ("/healthz", "/.well-known/")
 _probe_pool = ThreadPoolExecutor(1, thread_name_prefix="probes")
 
-# A header beyond ASCII is named by the server, its value kept back. A token that nobody can read is a wrong one.
+# granian reports the name of a header with bytes beyond ASCII, but not its value. Such a token counts as invalid.
 _UNREADABLE_TOKENS = (
     ("authorization", "HTTP_AUTHORIZATION", "Bearer \xff"),
     ("x-access-token", "HTTP_X_ACCESS_TOKEN", "\xff"),
@@ -67,7 +67,7 @@ _UNREADABLE_TOKENS = (
 
 
 class WsgiResponse(NamedTuple):
-    """What the application answers."""
+    """A complete response of the WSGI application."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -75,7 +75,7 @@ class WsgiResponse(NamedTuple):
 
 
 class RequestRejected(Exception):
-    """What is answered in place of the application."""
+    """A request that is rejected before it reaches the application. `response` is what the client gets."""
 
     def __init__(
         self, status: int, message: str, code: str = "invalid_request", retry_after: int | None = None
@@ -86,7 +86,7 @@ class RequestRejected(Exception):
 
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
-    """Answer one request."""
+    """Handle one request."""
     set_tcp_user_timeout(scope.server.rpartition(":")[2])
     try:
         _reject_malformed(scope)
@@ -128,24 +128,24 @@ def _pool_for(path: str) -> ThreadPoolExecutor:
 
 @cache
 def _hashing_paths() -> tuple[str, ...]:
-    # A project of its own that runs this server need not have the setting.
+    # A project that embeds the service and runs this server may lack the setting.
     paths: tuple[str, ...] = getattr(settings, "PATHS_THAT_HASH", defaults.PATHS_THAT_HASH)
     return paths
 
 
 def _reject_malformed(scope: Scope) -> None:
-    """Refuse what proxies and servers could understand differently (RFC 9110 section 9.1, RFC 9112 section 3.2).
+    """Reject requests that proxies and servers could interpret differently.
 
-    Raises Refused.
+    Raises RequestRejected (RFC 9110 section 9.1, RFC 9112 section 3.2).
     """
     if scope.http_version == "1.1" and scope.authority is None and "host" not in scope.headers:
-        raise RequestRejected(400, "The header Host is missing.")
+        raise RequestRejected(400, "The Host header is missing.")
     if not scope.method.isupper():
-        raise RequestRejected(400, "The method is not written in capitals.")
+        raise RequestRejected(400, "The method must be in capital letters.")
 
 
 def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Spell a request as WSGI does (PEP 3333)."""
+    """Return the WSGI environment of a request (PEP 3333)."""
     server, _, port = scope.server.rpartition(":")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
@@ -170,12 +170,12 @@ def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
         if name in scope.headers:
             environ.setdefault(key, unreadable)
     if scope.authority is not None:
-        environ["HTTP_HOST"] = scope.authority  # RFC 9112 section 3.2.2: it counts, and Host does not
+        environ["HTTP_HOST"] = scope.authority  # overrides Host (RFC 9112 section 3.2.2)
     return environ
 
 
 def _cgi_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Spell headers as CGI does; those that come twice are joined (RFC 9110 section 5.3)."""
+    """Return headers in CGI's notation; repeated ones are joined (RFC 9110 section 5.3)."""
     cgi_headers: dict[str, str] = {}
     for name, value in headers:
         if "_" in name or name == "content-length":
@@ -187,21 +187,21 @@ def _cgi_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    """Read a body to its end: half a form is no form.
+    """Read the whole body, because half a form is not a form.
 
-    Raises Refused for one that is cut short or garbled, and for one that is too long, as soon as that is known.
+    Raises RequestRejected if the body is incomplete or malformed, and as soon as it is known to be too long.
     """
-    # Digits of a number below 2^64, as far as the server looks; zeros before it may be more than Python reads.
+    # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
     announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
     _reject_too_long(announced)
-    # Chunks have a length of their own, whatever is announced.
+    # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
     if announced and "transfer-encoding" not in scope.headers:
         return await _read_at_once(protocol)
     return await _read_chunks(protocol)
 
 
 async def _read_at_once(protocol: HTTPProtocol) -> bytes:
-    # In parts it would wake the loop for each one and for the end, which takes longer than to read them.
+    # Reading in parts would wake the event loop for each part, which takes longer than reading them.
     try:
         body: bytes = await protocol()
     except ProtocolClosed:
@@ -215,7 +215,7 @@ async def _read_chunks(protocol: HTTPProtocol) -> bytes:
     async for chunk in protocol:
         body += chunk
         _reject_too_long(len(body))
-        # The last one is empty. So is one that could not be read: a broken body has two.
+        # The last chunk is empty, and so is one that could not be read: a broken body has two empty chunks.
         ends += not chunk
     if ends > 1:
         raise RequestRejected(400, _BROKEN_BODY)
@@ -240,7 +240,7 @@ def _call_wsgi(environ: dict[str, Any]) -> WsgiResponse:
     try:
         body = b"".join(parts)
     finally:
-        # Django ends the request here: it gives its database connection back.
+        # Django finishes the request here and releases its database connection.
         parts.close()
     return started[0]._replace(body=body)
 

@@ -1,8 +1,8 @@
-"""Django's settings. The environment is read here, once; nothing else reads it.
+"""Django's settings, read from the environment. No other module reads the environment.
 
-The settings of the service itself (AUTH_… and PUBLIC_URL) are declared, with their defaults, rules and
-explanations, in `accounts.conf.AuthSettings`. What else the environment says is explained below what reads it.
-Out of both `make docs` writes docs/settings.md.
+The service's own settings (AUTH_… and PUBLIC_URL) are declared in `accounts.conf.AuthSettings`, with defaults,
+rules and descriptions. All other variables are described below the line that reads them. `make docs` generates
+docs/settings.md from both.
 """
 
 import os
@@ -33,38 +33,39 @@ from authproject.environment import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-# NAME_FILE names a file that the value of NAME is read from, as secrets are handed over by containers and systemd.
+# NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
 env = environs.FileAwareEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
-"""Whether stack traces are shown to whoever asks. Never where strangers can reach it."""
+"""Whether error pages show stack traces. Never turn it on where other people can reach the service."""
 
 SECRET_KEY = read_secret(env, "SECRET_KEY") or load_or_create_secret("SECRET_KEY", DATA_DIR / "secret_key")
-"""Derives the keys of refresh tokens, mailed tokens, counters and known devices. Unset, one is made on first start
-and kept in `data/secret_key`. Machines that share a database share it."""
+"""The secret that keys for refresh tokens, emailed tokens, counters and known devices are derived from. If it is
+not set, one is created on the first start and stored in `data/secret_key`. Machines that share a database must
+share it."""
 
 SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
-"""Former SECRET_KEYs, comma-separated: refresh tokens issued under them stay good."""
+"""Former SECRET_KEYs, comma-separated. Refresh tokens issued with them stay valid."""
 
 ALLOWED_HOSTS = read_hosts(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-"""The names and addresses that this service answers to, comma-separated."""
+"""The host names and IP addresses that clients may use to reach the service, comma-separated."""
 
 CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
-"""The web origins whose pages may call the API, comma-separated, as in
+"""The origins of web pages that may call the API, comma-separated, as in
 `https://app.example.com,http://localhost:3000`."""
 
 HOST = read_address(env, "HOST", "127.0.0.1")
-"""The IP address on which the server listens; `0.0.0.0` for all of them."""
+"""The IP address to listen on; `0.0.0.0` for all."""
 
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
-"""The port on which the server listens, from 1 to 65535."""
+"""The port to listen on, from 1 to 65535."""
 
 WORKERS = read_number(env, "WORKERS", os.cpu_count() or 1, lowest=1, highest=512)
-"""With how many processes the server answers, from 1 to 512. Unset, one per core."""
+"""The number of worker processes, from 1 to 512. If it is not set, one per core."""
 
 METRICS = read_endpoint(env, "AUTH_METRICS")
-"""Where Prometheus finds what this server counts, as in `127.0.0.1:9464`. Unset, nothing is counted. Whoever
-reaches it reads it: it is for this machine, or for a network that strangers are not in."""
+"""The IP address and port of the Prometheus endpoint, as in `127.0.0.1:9464`. If it is not set, there are no
+metrics. The endpoint has no authentication: use an address that only your monitoring can reach."""
 
 AUTH = read_auth_settings(
     env,
@@ -79,12 +80,12 @@ DATABASE: dict[str, Any] = read_url(
     values=("django.db.backends.sqlite3", "django.db.backends.postgresql"),
     allowed="sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
 )
-"""The database: `sqlite:///PATH`, or PostgreSQL for more than one machine, `postgres://USER:PASSWORD@HOST:PORT/NAME`.
-Unset, SQLite in `data/`."""
+"""The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is
+not set, SQLite in `data/`."""
 
 GUESS_COUNTERS_URL = read_cache_url(env, "CACHE_URL") or "database:"
-"""Redis or Valkey, to count failed guesses in: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. Unset, the
-database counts them."""
+"""A Redis or Valkey server that counts failed attempts: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. If it
+is not set, they are counted in the database."""
 
 EMAIL: dict[str, Any] = read_url(
     lambda: env.dj_email_url("EMAIL_URL", "console:"),
@@ -93,8 +94,8 @@ EMAIL: dict[str, Any] = read_url(
     values=("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.smtp.EmailBackend"),
     allowed="console:, smtp://HOST:PORT or submission://USER:PASSWORD@HOST:PORT",
 )
-"""How mail is sent: `submission://USER:PASSWORD@HOST:587` (with STARTTLS) or `smtp://HOST:PORT`. By default it is
-printed."""
+"""The mail server: `submission://USER:PASSWORD@HOST:587` (with STARTTLS) or `smtp://HOST:PORT`. By default, emails
+are printed to the terminal."""
 
 _PUBLIC = urlsplit(AUTH["public_url"])
 _IS_TLS = _PUBLIC.scheme == "https"
@@ -104,7 +105,8 @@ _DATABASE_TIMEOUT = 5  # seconds
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     Path(DATABASE["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     DATABASE["OPTIONS"] = {
-        # Readers and a writer side by side; writers wait for each other instead of failing midway.
+        # WAL lets readers and a writer work at once. IMMEDIATE makes writers wait for each other instead of
+        # failing.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         "transaction_mode": "IMMEDIATE",
         "timeout": _DATABASE_TIMEOUT,
@@ -113,21 +115,21 @@ else:
     DATABASE["ENGINE"] = "authproject.postgresql"
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
-        # What is asked again is planned once. PgBouncer passes that on from 1.21, with max_prepared_statements.
+        # Repeated statements are planned once. PgBouncer supports this from 1.21, with max_prepared_statements.
         "server_side_binding": True,
         "prepare_threshold": 3,
         "connect_timeout": _DATABASE_TIMEOUT,
         "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
-        # A connection whose other end is gone is noticed in seconds, not in the kernel's two hours.
+        # Notice a dead connection within seconds instead of the kernel's two hours.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": _DATABASE_TIMEOUT * 1000,
-        # A frozen one keeps no time limit of its own. Whoever raises those above raises this one with them.
+        # A frozen server does not enforce the limits above. If you raise those, raise this one too.
         "answer_timeout": _DATABASE_TIMEOUT + 2,
         **DATABASE.get("OPTIONS", {}),
     }
-# A connection per request would cost six sevenths of the throughput.
+# Opening a connection per request would reduce the throughput to a seventh.
 DATABASE["CONN_MAX_AGE"] = None
 DATABASES = {"default": DATABASE}
 
@@ -164,7 +166,7 @@ PAGE_MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
-# Django looks for these in MIDDLEWARE alone. They stand in PAGE_MIDDLEWARE.
+# These checks look in MIDDLEWARE only; the middleware they ask for is in PAGE_MIDDLEWARE.
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410", "security.W001", "security.W002", "security.W003"
 ]  # fmt: skip
@@ -188,7 +190,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
-"""The language of mails, of the admin, and of what the API says in `errors`: a code that Django knows."""
+"""The language of emails, the admin, and the validation messages in `errors`: a language code that Django
+supports."""
 
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -199,7 +202,7 @@ STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFiles
 
 # Users and passwords
 
-# What holds in whichever project `accounts` and `api` are part of is declared by them.
+# Projects that embed `accounts` and `api` use the same values, so the two apps declare them.
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = accounts.AUTH_USER_MODEL
@@ -209,7 +212,7 @@ AUTH_PASSWORD_VALIDATORS = accounts.AUTH_PASSWORD_VALIDATORS
 
 # The API
 
-# What the views do is written out in `api.views.base`. A view that stands on anything else lets nobody in.
+# The API's views set their classes explicitly in `api.views.base`. Any other view requires authentication.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -225,10 +228,11 @@ CORS_ALLOW_HEADERS = api.CORS_ALLOW_HEADERS
 CORS_EXPOSE_HEADERS = api.CORS_EXPOSE_HEADERS
 CORS_ALLOW_CREDENTIALS = api.CORS_ALLOW_CREDENTIALS
 
-# Security. What depends on TLS is on when PUBLIC_URL says that people come by https.
+# Security. Settings that depend on TLS are on if PUBLIC_URL is an https URL.
 
 SECURE_SSL_REDIRECT = _IS_TLS
-# Programs are not led to https but refused, in `authproject.middleware`: who is led there never learns of it.
+# API requests over plain HTTP are refused by `authproject.middleware`: with a redirect, the client would not
+# notice.
 SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^api/(?!docs)", r"^\.well-known/"]
 SECURE_HSTS_SECONDS = 365 * 86400 if _IS_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _IS_TLS
@@ -236,20 +240,20 @@ SECURE_HSTS_PRELOAD = _IS_TLS
 SESSION_ENGINE = accounts.SESSION_ENGINE
 SESSION_COOKIE_AGE = accounts.SESSION_COOKIE_AGE
 SESSION_COOKIE_SECURE = _IS_TLS
-# No other host can set a cookie of this name here (RFC 6265bis section 4.1.3.2); browsers keep it over TLS alone.
+# No other host can set a cookie with this prefix (RFC 6265bis section 4.1.3.2); browsers require TLS for it.
 SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"
 CSRF_COOKIE_SECURE = _IS_TLS
-# A page of a sister site reads this cookie to repeat its value.
+# Pages of sister sites read this cookie to repeat its value in a header.
 CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None
 CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"
-# What the admin says of the last deed, names included, is in no cookie.
+# The admin's messages contain usernames, so they are stored in the session and not in a cookie.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
-# A form of the Django admin fits; what the API reads is bounded further in `api.parsers`.
+# Large enough for the admin's forms; `api.http.parsers` sets a lower limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")
-"""Whom mails come from. Unset, noreply at the host of PUBLIC_URL."""
+"""The sender of emails. If it is not set, `noreply` at the host of PUBLIC_URL."""
 
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
 EMAIL_HOST = EMAIL["EMAIL_HOST"]
@@ -268,8 +272,8 @@ LOGGING = {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": "{levelname}{name}{message}",
             "style": "{",
-            "timestamp": "time",  # with its offset from UTC
-            # Django hands over the request, whose query may hold a token that a client put there by mistake.
+            "timestamp": "time",  # with the offset from UTC
+            # Django adds the request, whose query string may contain a token that a client put there by mistake.
             "reserved_attrs": [*RESERVED_ATTRS, "request"],
             "rename_fields": {"levelname": "level", "name": "logger"},
         },
@@ -278,7 +282,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
-        # A refusal is not an incident: what matters of it is an event of its own.
+        # A 4xx response is not an incident. Those that matter are security events.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -1,8 +1,8 @@
-"""Has the kernel cut off clients that do not read what they are answered.
+"""Drop connections whose client stops reading the response, using `TCP_USER_TIMEOUT` (Linux only).
 
-The server waits for them without end and has a bounded number of places: a thousand such connections would shut
-everybody out. It makes its listening socket itself and hands it to nobody, so it is looked for among the process's
-own: what a listening socket is told holds for each connection that comes in by it.
+granian waits for such clients forever and accepts a bounded number of connections, so a thousand of them would
+make the service unreachable. granian creates its listening socket itself and does not expose it, so this module
+finds it among the process's file descriptors. Accepted connections inherit the option from the listening socket.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ import socket
 from functools import cache
 from pathlib import Path
 
-READ_TIMEOUT = 20  # seconds in which nothing of an answer was taken
+READ_TIMEOUT = 20  # seconds in which the client acknowledges no data
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
 @cache
 def set_tcp_user_timeout(port: str) -> None:
-    """Tell the sockets of this process that belong to a port; once, for it is asked with each request."""
+    """Set the timeout on the sockets of this process that are bound to `port`. Cached: called for each request."""
     if not hasattr(socket, "TCP_USER_TIMEOUT") or not _DESCRIPTORS.is_dir():
-        return  # no Linux
+        return  # not Linux
     for name in [entry.name for entry in _DESCRIPTORS.iterdir()]:
-        with contextlib.suppress(OSError):  # no socket, or closed since
+        with contextlib.suppress(OSError):  # not a socket, or closed in the meantime
             _set_timeout(int(name), int(port))
 
 
@@ -31,4 +31,4 @@ def _set_timeout(descriptor: int, port: int) -> None:
         if listener.family in {socket.AF_INET, socket.AF_INET6} and listener.getsockname()[1] == port:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_TIMEOUT * 1000)
     finally:
-        listener.detach()  # it is the server's
+        listener.detach()  # keep the server's descriptor open

@@ -4,7 +4,7 @@ from django.urls import path
 from api.urls import urlpatterns as api_urlpatterns
 
 urlpatterns = [
-    # Not by include(), which each request would be resolved through.
+    # Listed directly, because include() would add a resolver to each request.
     *api_urlpatterns,
     path("admin/", admin.site.urls),
 ]

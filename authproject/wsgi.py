@@ -1,4 +1,4 @@
-"""The WSGI application. `authproject.rsgi` serves it."""
+"""The WSGI application. `make serve` runs it through `authproject.rsgi`."""
 
 import os
 import re
@@ -17,10 +17,10 @@ _BOUNDARY = re.compile(r";\s*boundary=\"?([A-Za-z0-9'()+_,./:=?-]{1,70})\"?", re
 
 
 def normalize_content_type(application: Application) -> Application:
-    """Leave of a Content-Type the media type and a form's boundary.
+    """Wrap a WSGI application so that Content-Type holds only the media type and a form's boundary.
 
-    Everything here is UTF-8. Django would decode the query string, too, in any charset that a request claims,
-    and fails on some before a view is reached.
+    All content is UTF-8. Django would also decode the query string in any charset that a request names, and fails
+    on some of them before a view is reached.
     """
 
     def normalized(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -36,7 +36,7 @@ def normalize_content_type(application: Application) -> Application:
 
 
 def build_application() -> Application:
-    """Assemble the application."""
+    """Return Django's WSGI application with the wrappers above."""
     django: Application = get_wsgi_application()
     proxies = auth_settings().trusted_proxies
     return trust_proxies(normalize_content_type(django), proxies)

@@ -1,7 +1,7 @@
-"""Django's PostgreSQL backend, for a database that goes away and comes back.
+"""Django's PostgreSQL backend, extended for a database that restarts or freezes.
 
-A connection that the database has closed meanwhile is replaced before a request meets it, and a database that
-accepts what it is asked and never answers is given up: the limits that it keeps itself are of no use then.
+A connection that the server has closed is replaced before a request uses it. A server that accepts a query and
+never responds is given up after `answer_timeout`, because a frozen server does not enforce its own time limits.
 """
 
 import select
@@ -17,7 +17,7 @@ COOLDOWN = 1  # seconds
 
 
 class _Cooldown:
-    """In which a database that did not answer is left alone: who queues for it meanwhile is told at once."""
+    """A pause after a timeout, in which connection attempts fail immediately instead of queueing."""
 
     def __init__(self) -> None:
         self._ends_at = float("-inf")
@@ -33,14 +33,14 @@ _cooldown = _Cooldown()
 
 
 class Connection(psycopg.Connection[Any]):
-    """Waits `answer_timeout` seconds for an answer, and is of no use after one that did not come."""
+    """Closes itself if the server does not respond within `answer_timeout` seconds."""
 
     answer_timeout: float | None = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for what was asked.
+        """Wait for the server's response.
 
-        Raises psycopg.OperationalError.
+        Raises psycopg.OperationalError after the timeout.
         """
         try:
             return super().wait(gen, interval, self.answer_timeout if timeout is None else timeout)
@@ -52,21 +52,21 @@ class Connection(psycopg.Connection[Any]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Knows one option more than Django's: `answer_timeout`, in seconds."""
+    """Django's PostgreSQL backend with one more option: `answer_timeout`, in seconds."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Leave out what libpq does not know."""
+        """Return the parameters for libpq, without the option that libpq does not know."""
         params = super().get_connection_params()
         params.pop("answer_timeout", None)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
-        """Connect.
+        """Return a new connection.
 
-        Raises psycopg.OperationalError.
+        Raises psycopg.OperationalError, immediately during the pause after a timeout.
         """
         if _cooldown.is_active():
-            raise psycopg.OperationalError("The database did not answer a moment ago.")
+            raise psycopg.OperationalError("The database did not respond a moment ago.")
         self.isolation_level = IsolationLevel.READ_COMMITTED
         try:
             connection = Connection.connect(**conn_params)
@@ -77,9 +77,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def is_usable(self) -> bool:
-        """Tell whether the database is still there, without asking it where nothing has failed yet.
+        """Return whether the connection can be used, without a query unless an error occurred before.
 
-        Between two requests it has nothing to say but goodbye: a SELECT would take as long as the request's own.
+        Between requests, the server sends data only when it closes the connection. Django's `SELECT 1` would take
+        as long as the query of a protected request.
         """
         if self.errors_occurred or self.connection is None:
             return super().is_usable()

@@ -16,16 +16,16 @@ from accounts.conf import auth_settings
 from accounts.keys.key_ring import key_ring
 from accounts.keys.rotation import follow_setting
 
-STOP_TIMEOUT = 30  # seconds that requests in flight have
-HEAD_TIMEOUT = 10  # seconds for a request's line and headers, and in which a connection may be idle
+STOP_TIMEOUT = 30  # seconds for requests in flight to finish
+HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
 MAX_HEAD_SIZE = 64 * 1024  # bytes of request line and headers
 
 
 def _let_starting_workers_terminate() -> None:
-    """Let a worker stop that is told to while it starts.
+    """Make workers terminate on a SIGTERM that arrives while they start.
 
-    It is forked with its parent's handlers, which do nothing in it: it would be waited for, and killed at last.
-    Nor may it be told before it has the right ones.
+    A worker is forked with its parent's signal handlers, which do nothing in the worker: the server would wait for it
+    until it kills it. SIGTERM is blocked during the fork, until the worker has the default handler.
     """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
@@ -42,10 +42,10 @@ def _restore_sigterm() -> None:
 class Command(BaseCommand):
     """Run the production server."""
 
-    help = "Serves on HOST and PORT, with WORKERS processes, until it gets SIGTERM or SIGINT."
+    help = "Runs the production server on HOST and PORT with WORKERS processes, until SIGTERM or SIGINT."
 
     def handle(self, **_: Any) -> None:
-        """Check what every worker needs, then serve."""
+        """Check the settings and keys that every worker needs, then serve."""
         own = auth_settings()
         follow_setting(own.keys_dir, own.algorithm)
         key_ring()
@@ -57,7 +57,7 @@ class Command(BaseCommand):
                 address=settings.HOST,
                 port=settings.PORT,
                 interface=Interfaces.RSGI,
-                # Where it may be HTTP/2 as well, a connection that sends nothing is kept for good.
+                # With HTTP/2 enabled, granian never closes connections that send nothing.
                 http=HTTPModes.http1,
                 http1_settings=HTTP1Settings(
                     header_read_timeout=HEAD_TIMEOUT * 1000, max_buffer_size=MAX_HEAD_SIZE
@@ -71,7 +71,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _short_bind_errors() -> Iterator[None]:
-    """Say that the address cannot be had as other settings are said to be wrong, and not by a page of traceback.
+    """Report an address that cannot be used as a one-line error instead of a traceback.
 
     Raises CommandError.
     """
@@ -83,7 +83,7 @@ def _short_bind_errors() -> Iterator[None]:
             raise
         where = f"{settings.HOST}:{settings.PORT}"
         raise CommandError(
-            f"Nothing can be served on {where}: {reason}. Allowed: a HOST and PORT that are free here."
+            f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
         ) from None
 
 
@@ -94,7 +94,7 @@ def _metrics_server() -> Iterator[None]:
         yield
         return
     with tempfile.TemporaryDirectory(prefix="auth-metrics-") as folder:
-        # The library looks for it when it is loaded, which is now and, where nobody looks at metrics, never.
+        # prometheus_client reads the variable when it is imported, which happens below and only if metrics are on.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         with import_module("authproject.metrics_server").serve_metrics(*where, folder):
             yield
