@@ -16,14 +16,14 @@ from typing import Any
 import django
 
 DOCS = Path(__file__).parent
-MADE = "<!-- Made by `make docs`: edit the code that it is made of. -->"
+GENERATED = "<!-- Made by `make docs`: edit the code that it is made of. -->"
 GROUPS = {
     "auth": "Accounts and sessions",
     "oauth": "For services",
     ".well-known": "Keys and metadata",
     "test": "Content to try access with",
 }
-BEFORE_ANY_RULE = (
+FRAMEWORK_ERRORS = (
     ("invalid_request", 408, "The body did not arrive in time.", "Send it again."),
     (
         "method_not_allowed", 405, "The path has no such method. `Allow` names those that it has.",
@@ -43,12 +43,12 @@ BEFORE_ANY_RULE = (
 
 _REFRESH = "Refresh once, send the request once more. A second 401: let the caller have it."
 _SIGN_IN = "Forget both tokens, show the sign-in."
-_OTHER_NAME = "Show it at the field; ask for another one."
+_CHOOSE_ANOTHER = "Show it at the field; ask for another one."
 
-WHAT_TO_DO = {
+CLIENT_ACTIONS = {
     "invalid_request": "Show `errors` at the fields. Without `errors` it is a fault of the client.",
-    "username_taken": _OTHER_NAME,
-    "email_taken": _OTHER_NAME,
+    "username_taken": _CHOOSE_ANOTHER,
+    "email_taken": _CHOOSE_ANOTHER,
     "role_unknown": "A fault of the client, or the role has yet to be made.",
     "role_not_allowed": "Sign up without `roles`, and have the role granted.",
     "invalid_credentials": "Show the message; no refresh.",
@@ -97,11 +97,11 @@ def auth_variables() -> list[Variable]:
     from accounts.conf import AuthSettings, environment_name  # noqa: PLC0415  Django is set up first
 
     [declared] = ast.parse(inspect.getsource(AuthSettings)).body
-    meanings = _explained(declared)
+    meanings = _descriptions(declared)
     return [
         Variable(
             environment_name(field),
-            spelled(field.default),
+            format_default(field.default),
             meanings[field.name],
             field.metadata["rule"].allowed,
         )
@@ -112,7 +112,7 @@ def auth_variables() -> list[Variable]:
 def other_variables() -> list[Variable]:
     """List what else authproject/settings.py reads, in its order."""
     module = ast.parse((DOCS.parent / "authproject/settings.py").read_text())
-    meanings = _explained(module)
+    meanings = _descriptions(module)
     return [
         Variable(name, default, meanings[target])
         for target, value in _assignments(module)
@@ -121,7 +121,7 @@ def other_variables() -> list[Variable]:
     ]
 
 
-def spelled(value: object) -> str:
+def format_default(value: object) -> str:
     """Spell a value as the environment would."""
     if isinstance(value, timedelta):
         return str(int(value.total_seconds()))
@@ -142,14 +142,14 @@ def _target(node: ast.Assign | ast.AnnAssign) -> str:
     return ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
 
 
-def _explained(tree: Any) -> dict[str, str]:
+def _descriptions(tree: Any) -> dict[str, str]:
     """Find the text below each assignment."""
     return {
-        _target(node): " ".join(str(ast.literal_eval(below.value)).split())
-        for node, below in zip(tree.body, tree.body[1:], strict=False)
+        _target(node): " ".join(str(ast.literal_eval(docstring.value)).split())
+        for node, docstring in zip(tree.body, tree.body[1:], strict=False)
         if isinstance(node, ast.Assign | ast.AnnAssign)
-        and isinstance(below, ast.Expr)
-        and isinstance(below.value, ast.Constant)
+        and isinstance(docstring, ast.Expr)
+        and isinstance(docstring.value, ast.Constant)
     }
 
 
@@ -160,17 +160,17 @@ def _variables_read(value: ast.expr) -> dict[str, str]:
         if not isinstance(call, ast.Call) or not re.match(r"read_|env\.", ast.unparse(call.func)):
             continue
         defaults = [word.value for word in call.keywords if word.arg == "default"]
-        given = [part.value if isinstance(part, ast.Constant) else None for part in (*call.args, *defaults)]
-        for name, default in zip(given, [*given[1:], None], strict=True):
+        arguments = [part.value if isinstance(part, ast.Constant) else None for part in (*call.args, *defaults)]
+        for name, default in zip(arguments, [*arguments[1:], None], strict=True):
             if isinstance(name, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", name):
-                found[name] = "" if default is None else spelled(default)
+                found[name] = "" if default is None else format_default(default)
     return found
 
 
 def _settings_page() -> str:
     auth = [f"| {v.name} | {_code(v.default)} | {v.allowed} | {v.meaning} |" for v in auth_variables()]
     other = [f"| {v.name} | {_code(v.default)} | {v.meaning} |" for v in other_variables()]
-    return _filled(
+    return _fill_template(
         "settings",
         AUTH="\n".join(["| name | default | allowed | |", "| --- | --- | --- | --- |", *auth]),
         OTHER="\n".join(["| name | default | |", "| --- | --- | --- |", *other]),
@@ -180,19 +180,19 @@ def _settings_page() -> str:
 def _http_page() -> str:
     from api.openapi.schema import document  # noqa: PLC0415
 
-    made = document.__wrapped__()  # not the one that was kept: a test may have other settings by now
-    schemas = made["components"]["schemas"]
+    schema_document = document.__wrapped__()  # not the one that was kept: a test may have other settings by now
+    schemas = schema_document["components"]["schemas"]
     groups = {tag: [f"## {title}"] for tag, title in GROUPS.items()}
-    for path, operations in made["paths"].items():
+    for path, operations in schema_document["paths"].items():
         for method, operation in operations.items():
             [tag] = operation["tags"]
             groups[tag].append(_endpoint(f"{method.upper()} {path}", operation, schemas))
     endpoints = "\n\n".join("\n\n".join(parts) for parts in groups.values())
-    return _filled("http", ENDPOINTS=endpoints, EVENTS=_events(), ENDS=_ends(), ERRORS=_errors())
+    return _fill_template("http", ENDPOINTS=endpoints, EVENTS=_events(), ENDS=_end_reasons(), ERRORS=_errors())
 
 
 def _endpoint(title: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    parts = [f"### {title}", f"{operation['summary']}. {_one_line(operation['description'])}", _who(operation)]
+    parts = [f"### {title}", f"{operation['summary']}. {_one_line(operation['description'])}", _authentication(operation)]
     parts += [
         f"In the {parameter['in']}: `{parameter['name']}`, {_type(parameter['schema'])}."
         for parameter in operation.get("parameters", ())
@@ -201,25 +201,25 @@ def _endpoint(title: str, operation: Mapping[str, Any], schemas: Mapping[str, An
     if body:
         parts += [_fields(schemas[body["schema"]["$ref"].rpartition("/")[2]]), *_example(body)]
     refused = []
-    for status, answer in operation["responses"].items():
-        content = answer.get("content", {})
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
         if int(status) < HTTPStatus.BAD_REQUEST:
             kind = "" if not content else ", `text/plain`" if "text/plain" in content else ":"
             parts.append(f"Answers {status}{kind}{'' if kind == ':' else '.'}")
             parts += _example(content.get("application/json", {}))
         else:
             codes = content["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
-            refused.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")
-    return "\n\n".join([*parts, f"Refuses with {'; '.join(refused)}."])
+            error_lines.append(f"{status} {', '.join(f'`{code}`' for code in codes)}")
+    return "\n\n".join([*parts, f"Refuses with {'; '.join(error_lines)}."])
 
 
-def _who(operation: Mapping[str, Any]) -> str:
-    ways = [name for way in operation.get("security", ()) for name in way or ("",)]
-    if not ways:
+def _authentication(operation: Mapping[str, Any]) -> str:
+    schemes = [name for way in operation.get("security", ()) for name in way or ("",)]
+    if not schemes:
         return "For anyone."
-    if "service" in ways:
+    if "service" in schemes:
         return "For registered services, by HTTP Basic or `client_id` and `client_secret`."
-    return "With an access token." if "" not in ways else "With a refresh token, or an access token."
+    return "With an access token." if "" not in schemes else "With a refresh token, or an access token."
 
 
 def _fields(schema: Mapping[str, Any]) -> str:
@@ -247,8 +247,8 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _example(content: Mapping[str, Any]) -> list[str]:
-    shown = [example["value"] for example in content.get("examples", {}).values()]
-    return [f"```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```" for value in shown[:1]]
+    values = [example["value"] for example in content.get("examples", {}).values()]
+    return [f"```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```" for value in values[:1]]
 
 
 def _errors() -> str:
@@ -260,10 +260,10 @@ def _errors() -> str:
     ]
     declared = [kind for kind in kinds if "code" in vars(kind)]
     rows = [
-        (kind.code, STATUSES[kind.kind], kind.message, _one_line(kind.__doc__ or ""), WHAT_TO_DO[kind.code])
+        (kind.code, STATUSES[kind.kind], kind.message, _one_line(kind.__doc__ or ""), CLIENT_ACTIONS[kind.code])
         for kind in declared
     ]
-    rows += [(code, status, "", meaning, to_do) for code, status, meaning, to_do in BEFORE_ANY_RULE]
+    rows += [(code, status, "", meaning, to_do) for code, status, meaning, to_do in FRAMEWORK_ERRORS]
     lines = [f"| `{code}` | {' | '.join(map(str, cells))} |" for code, *cells in rows]
     head = "| code | status | message | meaning | what a client does |"
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *lines])
@@ -279,7 +279,7 @@ def _events() -> str:
     return "\n".join(["| event | in the history, as | mailed |", "| --- | --- | --- |", *lines])
 
 
-def _ends() -> str:
+def _end_reasons() -> str:
     from accounts.models import EndReason  # noqa: PLC0415
 
     return ", ".join(f"`{reason.value}` ({reason.label})" for reason in EndReason)
@@ -293,11 +293,11 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _filled(name: str, **tables: str) -> str:
+def _fill_template(name: str, **tables: str) -> str:
     text = (DOCS / "templates" / f"{name}.md").read_text()
     for mark, table in tables.items():
         text = text.replace(f"<!-- {mark} -->", table)
-    return f"{MADE}\n\n{text}"
+    return f"{GENERATED}\n\n{text}"
 
 
 def main() -> None:
