@@ -25,10 +25,11 @@ IMAGES = ROOT / "docs" / "images"
 PASSWORD = "correct horse battery"  # noqa: S105  of accounts that exist while the pictures are taken
 START_TIMEOUT = 60  # seconds
 VIEWPORT = {"width": 1280, "height": 900}
+_WEBKIT = "AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 DEVICES = {
     "alice": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "ben": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1",
-    "chandra": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+    "ben": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+    "chandra": f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_WEBKIT} Edg/140.0.0.0",
 }
 
 
@@ -53,7 +54,7 @@ def running_service() -> Iterator[str]:
             "createsuperuser --noinput --username admin --email admin@example.com",
         ):
             manage(command, environment)
-        server = subprocess.Popen([sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment)  # noqa: S603
+        server = subprocess.Popen([sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment)
         try:
             url = f"http://localhost:{port}"
             wait_until_ready(url)
@@ -119,7 +120,7 @@ def take_start_page(browser: Browser, url: str) -> None:
 
 def take_session_list(browser: Browser, url: str) -> None:
     """Take the admin's list of sessions."""
-    page = browser.new_page(viewport={**VIEWPORT, "height": 700}, device_scale_factor=2)
+    page = browser.new_page(viewport={"width": 1600, "height": 700}, device_scale_factor=2)
     page.goto(f"{url}/admin/login/?next=/admin/accounts/refreshtoken/")
     page.locator("#id_username").fill("admin")
     page.locator("#id_password").fill(PASSWORD)
