@@ -16,7 +16,7 @@ from accounts.tokens.claims import AccessClaims
 from api.errors import CHALLENGE
 from api.http import cookies, csrf
 
-FORM = "application/x-www-form-urlencoded"
+FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELD = "access_token"
 
 
@@ -34,7 +34,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         token = find_access_token(request)
         if token is None:
             return None
-        if request.method not in csrf.SAFE_METHODS and rides_on_cookie(request):
+        if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
             csrf.require_csrf_token(request)
         claims = access_tokens.verify(token, at=timezone.now())
         return lifecycle.check(claims), claims
@@ -59,22 +59,22 @@ def find_access_token(request: Request) -> str | None:
 
     Raises InvalidRequest where it carries two different ones, or one header twice.
     """
-    found = {*_tokens_by_hand(request), *cookies.access_tokens_in(request)}
-    if len(found) > 1:
+    tokens = {*_explicit_tokens(request), *cookies.access_tokens_in(request)}
+    if len(tokens) > 1:
         raise InvalidRequest("The request carries two different access tokens. Allowed: one.")
-    return found.pop() if found else None
+    return tokens.pop() if tokens else None
 
 
-def rides_on_cookie(request: Request) -> bool:
+def is_cookie_authenticated(request: Request) -> bool:
     """Tell whether a browser added the token by itself: no script or client put one there."""
-    return not _tokens_by_hand(request)
+    return not _explicit_tokens(request)
 
 
-def _tokens_by_hand(request: Request) -> list[str]:
+def _explicit_tokens(request: Request) -> list[str]:
     headers = request.META
     return [
         *_bearer_tokens(headers.get("HTTP_AUTHORIZATION", "")),
-        *_single(headers.get("HTTP_X_ACCESS_TOKEN", ""), "x-access-token"),
+        *_single_token(headers.get("HTTP_X_ACCESS_TOKEN", ""), "x-access-token"),
         *_form_tokens(request),
     ]
 
@@ -82,13 +82,13 @@ def _tokens_by_hand(request: Request) -> list[str]:
 def _bearer_tokens(header: str) -> list[str]:
     scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
-        return _single(credentials, "Authorization")
+        return _single_token(credentials, "Authorization")
     # Joined with another header, or misspelled: either way a token was meant.
-    return _single(header, "Authorization") if "bearer" in header.lower() else []
+    return _single_token(header, "Authorization") if "bearer" in header.lower() else []
 
 
 def _form_tokens(request: Request) -> list[str]:
-    if not auth_settings().form_token or request.content_type.partition(";")[0].strip().lower() != FORM:
+    if not auth_settings().form_token or request.content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
         return []
     values = cast("QueryDict", request.data).getlist(FORM_FIELD)
     if len(values) > 1:
@@ -96,7 +96,7 @@ def _form_tokens(request: Request) -> list[str]:
     return [value for value in values if value]
 
 
-def _single(value: str, header: str) -> list[str]:
+def _single_token(value: str, header: str) -> list[str]:
     """Return the token of a header, if there is one. Servers join a header that comes twice with a comma."""
     if "," in value:
         raise InvalidRequest(f"The header {header} stands there twice. Allowed: once.")

@@ -39,7 +39,7 @@ from accounts.errors import (
     TokenMissing,
     Unavailable,
 )
-from accounts.errors import NotFound as NothingOfTheirs
+from accounts.errors import NotFound as AccountsNotFound
 from accounts.history.events import Event, record
 from accounts.values.clients import Client
 
@@ -53,14 +53,16 @@ STATUSES: Mapping[Kind, int] = {
     Kind.THROTTLED: status.HTTP_429_TOO_MANY_REQUESTS,
     Kind.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
-_READ_ONLY = "25006"  # PostgreSQL's word for a database that takes no writes: a copy of the one that does, say
+_READ_ONLY_SQLSTATE = (
+    "25006"  # PostgreSQL's word for a database that takes no writes: a copy of the one that does, say
+)
 CHALLENGE = 'Bearer realm="api"'
 
-_OF_SOMEBODY = (RoleRequired, RecentAuthenticationRequired, NothingOfTheirs)
+_ERRORS_OF_KNOWN_USERS = (RoleRequired, RecentAuthenticationRequired, AccountsNotFound)
 """Refused is a user who is known by then."""
 
-_TOLD = (
-    *_OF_SOMEBODY,
+_SUSPICIOUS = (
+    *_ERRORS_OF_KNOWN_USERS,
     InvalidClient,
     CsrfFailed,
     MailTokenInvalid,
@@ -88,14 +90,14 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
 
     None for those that are faults of this service.
     """
-    if isinstance(error, _TOLD):
-        _tell(error, context["request"])
+    if isinstance(error, _SUSPICIOUS):
+        _record_refusal(error, context["request"])
     return response_for(error)
 
 
 def response_for(error: Exception) -> Response | None:
     """Give what an exception is answered with; None for those that are faults of this service."""
-    if _is_of_the_database(error):
+    if _is_database_error(error):
         if type(error) is DatabaseError:
             # Unlike one that is away it does not come back by itself.
             logger.error("The database is damaged: %s", error)
@@ -105,11 +107,11 @@ def response_for(error: Exception) -> Response | None:
         logger.error("A request cannot be answered: %s", error)
         error = Unavailable()
     if isinstance(error, AuthError):
-        return _refusal(error)
+        return _error_response(error)
     if isinstance(error, ValidationError):
-        return _refusal(InvalidRequest(errors=_by_field(error.detail)))
+        return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
-        return _refusal(InvalidRequest(str(error)))
+        return _error_response(InvalidRequest(str(error)))
     if isinstance(error, Http404):
         error = NotFound()
     if isinstance(error, APIException):
@@ -119,56 +121,56 @@ def response_for(error: Exception) -> Response | None:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer what Django refuses before a view is reached: a foreign Host, a malformed request."""
-    return _body("The request is not valid.", "invalid_request", status.HTTP_400_BAD_REQUEST)
+    return _json_error("The request is not valid.", "invalid_request", status.HTTP_400_BAD_REQUEST)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a path that leads nowhere."""
-    if _is_page(request):
+    if _is_admin_path(request):
         return defaults.page_not_found(request, exception)
-    return _body("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
+    return _json_error("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
 
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
     """Answer a method that a page does not have, and say which ones there are (RFC 9110 section 15.5.6)."""
     message = f'Method "{method}" not allowed.'
-    response = _body(message, MethodNotAllowed.default_code, status.HTTP_405_METHOD_NOT_ALLOWED)
+    response = _json_error(message, MethodNotAllowed.default_code, status.HTTP_405_METHOD_NOT_ALLOWED)
     response["Allow"] = ", ".join(allowed)
     return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Answer a fault outside the API's views: 503 where the database is to blame."""
-    fault = sys.exc_info()[1]
-    if isinstance(fault, Unavailable) or _is_of_the_database(fault):
-        response = _body(Unavailable.message, Unavailable.code, status.HTTP_503_SERVICE_UNAVAILABLE)
+    exception = sys.exc_info()[1]
+    if isinstance(exception, Unavailable) or _is_database_error(exception):
+        response = _json_error(Unavailable.message, Unavailable.code, status.HTTP_503_SERVICE_UNAVAILABLE)
         response["Retry-After"] = str(Unavailable.retry_after)
         return response
-    return _body("Something went wrong here.", "internal_error", status.HTTP_500_INTERNAL_SERVER_ERROR)
+    return _json_error("Something went wrong here.", "internal_error", status.HTTP_500_INTERNAL_SERVER_ERROR)
 
 
-def _tell(error: AuthError, request: Request) -> None:
-    user_id = getattr(request.auth, "user_id", None) if isinstance(error, _OF_SOMEBODY) else None
+def _record_refusal(error: AuthError, request: Request) -> None:
+    user_id = getattr(request.auth, "user_id", None) if isinstance(error, _ERRORS_OF_KNOWN_USERS) else None
     client = Client.from_environ(request.META)
     record(Event.ACCESS_REFUSED, client=client, user_id=user_id, code=error.code, path=request.path)
 
 
-def _is_of_the_database(error: BaseException | None) -> bool:
+def _is_database_error(error: BaseException | None) -> bool:
     """Tell whether the database is to blame: not reached, damaged, without room, or taking no writes now."""
     if type(error) is DatabaseError:
         # SQLite's word for a damaged file, and Django's own, without a driver behind it, for a fault of ours.
         return error.__cause__ is not None
     if isinstance(error, InternalError):
-        return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+        return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY_SQLSTATE
     return isinstance(error, OperationalError | InterfaceError)
 
 
-def _refusal(error: AuthError) -> Response:
+def _error_response(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
         # The message names the fields as well.
-        spelled = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
-        body |= {"message": spelled.message, "errors": spelled.errors}
+        renamed = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
+        body |= {"message": renamed.message, "errors": renamed.errors}
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
     return Response(body, _status(error), headers=_headers(error))
@@ -203,7 +205,7 @@ def _camel(name: str) -> str:
     return first + "".join(other.capitalize() for other in others)
 
 
-def _by_field(detail: Any) -> dict[str, list[str]]:
+def _errors_by_field(detail: Any) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
         return {"body": _texts(detail)}
     return {"body" if name == "non_field_errors" else str(name): _texts(part) for name, part in detail.items()}
@@ -225,10 +227,10 @@ def _code(error: APIException) -> str:
     return error.default_code
 
 
-def _is_page(request: HttpRequest) -> bool:
+def _is_admin_path(request: HttpRequest) -> bool:
     return request.path_info.startswith("/admin/")
 
 
-def _body(message: str, code: str, http_status: int) -> JsonResponse:
+def _json_error(message: str, code: str, http_status: int) -> JsonResponse:
     headers = {"Cache-Control": "no-store"}
     return JsonResponse({"message": message, "code": code}, status=http_status, headers=headers)

@@ -39,11 +39,11 @@ MAX_AGE = 30
 COOLDOWN = 5
 """How long after a look at the published keys an unknown `kid` is no reason to look again, in seconds."""
 
-LONGEST_AGE = 3600
+MAX_STALE = 3600
 """How long keys are taken that cannot be looked up, in seconds: then a dropped one must not be taken any more."""
 
 _TIMEOUT = 5  # seconds
-_LONGEST = 1024 * 1024  # bytes
+_MAX_SIZE = 1024 * 1024  # bytes
 
 
 class IssuerUnavailable(APIException):
@@ -90,43 +90,43 @@ class IssuerKeys:
             raise ImproperlyConfigured(f"AUTH_SERVICE: the issuer is {issuer!r}. Allowed: an https:// address.")
         self._issuer = issuer
         self._keys: dict[str, PublishedKey] = {}
-        self._seen_at = self._tried_at = float("-inf")
-        self._looking = Lock()
+        self._fetched_at = self._tried_at = float("-inf")
+        self._fetch_lock = Lock()
 
     def find(self, kid: str) -> PublishedKey | None:
         """Return the key of that name.
 
         Raises IssuerUnavailable where the keys were not seen for too long.
         """
-        is_current = time.monotonic() - self._seen_at <= MAX_AGE
-        if not (is_current and kid in self._keys) and self._may_look():
-            self._look_alone()
-        if time.monotonic() - self._seen_at > LONGEST_AGE:
+        is_current = time.monotonic() - self._fetched_at <= MAX_AGE
+        if not (is_current and kid in self._keys) and self._may_fetch():
+            self._fetch_once()
+        if time.monotonic() - self._fetched_at > MAX_STALE:
             raise IssuerUnavailable
         return self._keys.get(kid)
 
-    def _may_look(self) -> bool:
+    def _may_fetch(self) -> bool:
         return time.monotonic() - self._tried_at > COOLDOWN
 
-    def _look_alone(self) -> None:
+    def _fetch_once(self) -> None:
         """Look, unless another request does; where nothing is known yet, wait for it."""
-        is_unknown = self._seen_at == float("-inf")
-        if not self._looking.acquire(blocking=is_unknown):
+        is_unknown = self._fetched_at == float("-inf")
+        if not self._fetch_lock.acquire(blocking=is_unknown):
             return
         try:
-            if self._may_look():
-                self._look()
+            if self._may_fetch():
+                self._fetch_keys()
         finally:
-            self._looking.release()
+            self._fetch_lock.release()
 
-    def _look(self) -> None:
+    def _fetch_keys(self) -> None:
         try:
             metadata = _fetch(self._issuer + METADATA)
             if metadata["issuer"] != self._issuer:
                 raise ValueError("The metadata is another issuer's.")  # noqa: TRY301  RFC 8414 section 3.3
             found = [_read_key(jwk) for jwk in _fetch(metadata["jwks_uri"])["keys"]]
             self._keys = {key.kid: key for key in found if key is not None}
-            self._seen_at = time.monotonic()
+            self._fetched_at = time.monotonic()
         except Exception as error:  # noqa: BLE001  whatever the other side sends, and the parsers make of it
             logger.warning("The keys of %s cannot be looked up: %s", self._issuer, type(error).__name__)
         finally:
@@ -142,10 +142,10 @@ def _fetch(url: str) -> Any:
         raise ValueError("no address")
     deadline = time.monotonic() + _TIMEOUT
     content = b""
-    with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  the scheme was checked
-        while part := answer.read1(_LONGEST):
+    with urlopen(url, timeout=_TIMEOUT) as response:  # noqa: S310  the scheme was checked
+        while part := response.read1(_MAX_SIZE):
             content += part
-            if len(content) > _LONGEST or time.monotonic() > deadline:
+            if len(content) > _MAX_SIZE or time.monotonic() > deadline:
                 raise ValueError("too long, or too slow")
     return json.loads(content)
 
@@ -156,8 +156,8 @@ def _read_key(jwk: Any) -> PublishedKey | None:
         key = jwt.PyJWK(jwk)
     except jwt.PyJWTError:
         return None
-    is_taken = key.key_id and key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
-    return PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) if is_taken else None
+    is_supported = key.key_id and key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
+    return PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) if is_supported else None
 
 
 class StatelessAuthentication(BaseAuthentication):
@@ -171,8 +171,8 @@ class StatelessAuthentication(BaseAuthentication):
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        own: dict[str, str] = settings.AUTH_SERVICE  # type: ignore[misc]  # the other project's
-        issuer, audience = own["issuer"], own["audience"]
+        service_settings: dict[str, str] = settings.AUTH_SERVICE  # type: ignore[misc]  # the other project's
+        issuer, audience = service_settings["issuer"], service_settings["audience"]
         find_key = _keys_of(issuer).find
         try:
             claims = verify(token.strip(), find_key=find_key, issuer=issuer, audience=audience, at=timezone.now())

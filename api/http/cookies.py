@@ -15,7 +15,7 @@ from accounts.errors import InvalidRequest
 from accounts.sessions.lifecycle import TokenPair
 from accounts.tokens.access_tokens import AccessToken
 
-REFRESH = "__Secure-refresh"
+REFRESH_NAME = "__Secure-refresh"
 REFRESH_PATH = "/api/auth"
 
 
@@ -26,13 +26,13 @@ def access_name() -> str:
 
 def set_tokens(response: Response, pair: TokenPair) -> None:
     """Hand out a token pair as cookies."""
-    set_access(response, pair.access)
+    set_access_token(response, pair.access)
     response.set_cookie(
-        REFRESH, pair.refresh_token, max_age=pair.refresh_expires_in, path=REFRESH_PATH, **_attributes()
+        REFRESH_NAME, pair.refresh_token, max_age=pair.refresh_expires_in, path=REFRESH_PATH, **_attributes()
     )
 
 
-def set_access(response: Response, access: AccessToken) -> None:
+def set_access_token(response: Response, access: AccessToken) -> None:
     """Hand out an access token as a cookie.
 
     It outlives the token: a browser that dropped it would be told that there is none, and not that it is expired.
@@ -43,17 +43,17 @@ def set_access(response: Response, access: AccessToken) -> None:
 
 def with_cookies_cleared(response: Response, request: Request) -> Response:
     """Take both cookies back from a browser that sent one."""
-    if not (values(request, access_name()) or values(request, REFRESH)):
+    if not (read_all(request, access_name()) or read_all(request, REFRESH_NAME)):
         return response
     domain = auth_settings().cookie_domain or None
     response.delete_cookie(access_name(), path="/", domain=domain, samesite="Lax")
-    response.delete_cookie(REFRESH, path=REFRESH_PATH, domain=domain, samesite="Lax")
+    response.delete_cookie(REFRESH_NAME, path=REFRESH_PATH, domain=domain, samesite="Lax")
     return response
 
 
 def access_tokens_in(request: Request) -> list[str]:
     """Find the access tokens that the request's cookies hold: a sister site can have set a second one."""
-    return values(request, access_name())
+    return read_all(request, access_name())
 
 
 def refresh_token_in(request: Request) -> str | None:
@@ -61,10 +61,10 @@ def refresh_token_in(request: Request) -> str | None:
 
     Raises InvalidRequest where they hold two different ones.
     """
-    found = set(values(request, REFRESH))
-    if len(found) > 1:
-        raise InvalidRequest(f"The cookie {REFRESH} stands there twice. Allowed: once.")
-    return found.pop() if found else None
+    tokens = set(read_all(request, REFRESH_NAME))
+    if len(tokens) > 1:
+        raise InvalidRequest(f"The cookie {REFRESH_NAME} stands there twice. Allowed: once.")
+    return tokens.pop() if tokens else None
 
 
 def _attributes() -> dict[str, Any]:
@@ -76,10 +76,10 @@ def _attributes() -> dict[str, Any]:
     }
 
 
-def values(request: Request, name: str) -> list[str]:
+def read_all(request: Request, name: str) -> list[str]:
     """Read the Cookie header itself: Django keeps one of several cookies of one name, and does not tell."""
     header = request.META.get("HTTP_COOKIE")
     if header is None:
         return []
     pairs = (part.strip().partition("=") for part in header.split(";"))
-    return [value.strip() for found, _, value in pairs if found == name and value.strip()]
+    return [value.strip() for tokens, _, value in pairs if tokens == name and value.strip()]

@@ -19,7 +19,7 @@ from api.http import cookies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_OWN_SITES = frozenset({"same-origin", "none"})
+_TRUSTED_FETCH_SITES = frozenset({"same-origin", "none"})
 
 
 def require_same_origin(request: Request) -> None:
@@ -31,7 +31,7 @@ def require_same_origin(request: Request) -> None:
     if origin is not None:
         if origin not in _allowed_origins(request):
             raise CsrfFailed("the page's origin is not allowed.")
-    elif request.META.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN_SITES:
+    elif request.META.get("HTTP_SEC_FETCH_SITE", "none") not in _TRUSTED_FETCH_SITES:
         raise CsrfFailed("the request comes from another site.")
 
 
@@ -41,18 +41,18 @@ def require_csrf_token(request: Request) -> None:
     Raises CsrfFailed.
     """
     require_same_origin(request)
-    expected = set(cookies.values(request, settings.CSRF_COOKIE_NAME))
-    given = request.META.get(settings.CSRF_HEADER_NAME, "")
-    if len(expected) != 1 or not constant_time_compare(given, *expected):
+    expected = set(cookies.read_all(request, settings.CSRF_COOKIE_NAME))
+    presented = request.META.get(settings.CSRF_HEADER_NAME, "")
+    if len(expected) != 1 or not constant_time_compare(presented, *expected):
         raise CsrfFailed(f"X-CSRFToken must repeat the value of the cookie {settings.CSRF_COOKIE_NAME}.")
 
 
-def set_csrf_cookie(request: Request) -> None:
+def rotate_csrf_cookie(request: Request) -> None:
     """Let the answer set a new `csrftoken` cookie: whoever knew the one from before the sign-in knows nothing."""
     rotate_token(request)
 
 
-def keep_csrf_cookie(request: Request) -> None:
+def renew_csrf_cookie(request: Request) -> None:
     """Let the answer set the `csrftoken` cookie once more, for as long as the session is used."""
     get_token(request)
 

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.negotiation import DefaultContentNegotiation
 
 
-class AlwaysFirstRenderer(DefaultContentNegotiation):
+class FirstRendererNegotiation(DefaultContentNegotiation):
     """Answers in the view's one format whatever `Accept` says, as clients of an API expect."""
 
     def select_renderer(

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
 class Page(NamedTuple):
@@ -16,7 +16,7 @@ class Page(NamedTuple):
     headers: dict[str, str]
 
 
-def page(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) -> Page:
+def paginate(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) -> Page:
     """Cut the page that a request asks for out of rows that are ordered by key, newest first.
 
     `query` reads the key `before` in its type. The link is relative to the request: it repeats no Host header.
@@ -24,11 +24,11 @@ def page(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) ->
     Raises rest_framework.exceptions.ValidationError.
     """
     # As JSON would be read: an empty text is no key, and is not left out either.
-    asked = query(data=request.query_params.dict())
-    asked.is_valid(raise_exception=True)
-    if "before" in asked.validated_data:
-        rows = rows.filter(pk__lt=asked.validated_data["before"])
-    found = list(rows[: PAGE + 1])
-    if len(found) <= PAGE:
-        return Page(found, {})
-    return Page(found[:PAGE], {"Link": f'<?before={found[PAGE - 1].pk}>; rel="next"'})
+    query_fields = query(data=request.query_params.dict())
+    query_fields.is_valid(raise_exception=True)
+    if "before" in query_fields.validated_data:
+        rows = rows.filter(pk__lt=query_fields.validated_data["before"])
+    page_rows = list(rows[: PAGE_SIZE + 1])
+    if len(page_rows) <= PAGE_SIZE:
+        return Page(page_rows, {})
+    return Page(page_rows[:PAGE_SIZE], {"Link": f'<?before={page_rows[PAGE_SIZE - 1].pk}>; rel="next"'})

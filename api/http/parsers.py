@@ -11,10 +11,10 @@ from rest_framework.parsers import BaseParser
 from accounts.tokens import strict_json
 from api.errors import PayloadTooLarge
 
-LONGEST_BODY = 64 * 1024
+MAX_BODY_SIZE = 64 * 1024
 """In bytes."""
 
-_MOST_FIELDS = 100
+_MAX_FIELDS = 100
 
 
 class BoundedJSONParser(BaseParser):
@@ -30,7 +30,7 @@ class BoundedJSONParser(BaseParser):
         Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         try:
-            return strict_json.loads(_text(stream, parser_context))
+            return strict_json.loads(_read_text(stream, parser_context))
         except ValueError as error:
             raise ParseError(f"The body is not JSON: {error}") from None
         except RecursionError:
@@ -53,22 +53,23 @@ class BoundedFormParser(BaseParser):
         try:
             # Strictly: a password whose bytes were replaced would be another password.
             pairs = parse_qsl(
-                _text(stream, parser_context), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+                _read_text(stream, parser_context),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MAX_FIELDS,
             )
         except ValueError as error:
-            raise ParseError(
-                f"The body is not a form in UTF-8 of at most {_MOST_FIELDS} fields: {error}"
-            ) from None
+            raise ParseError(f"The body is not a form in UTF-8 of at most {_MAX_FIELDS} fields: {error}") from None
         for name, value in pairs:
             fields.appendlist(name, value)
         return fields
 
 
-def _text(stream: IO[Any], context: Mapping[str, Any] | None) -> str:
+def _read_text(stream: IO[Any], context: Mapping[str, Any] | None) -> str:
     coding = context["request"].META.get("HTTP_CONTENT_ENCODING", "") if context else ""
     if coding.strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaType(coding)
-    body: bytes = stream.read(LONGEST_BODY + 1)
-    if len(body) > LONGEST_BODY:
-        raise PayloadTooLarge(LONGEST_BODY)
+    body: bytes = stream.read(MAX_BODY_SIZE + 1)
+    if len(body) > MAX_BODY_SIZE:
+        raise PayloadTooLarge(MAX_BODY_SIZE)
     return body.decode()

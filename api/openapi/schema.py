@@ -14,7 +14,7 @@ from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from api.http.cookies import access_name
 
-_making = Lock()
+_generation_lock = Lock()
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
@@ -39,31 +39,31 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 class TextField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
     """A text that a database can store: NUL is refused."""
 
-    target_class = "api.serializers.inputs.Text"
+    target_class = "api.serializers.inputs.StringField"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Describe it."""
-        longest = {} if self.target.max_length is None else {"maxLength": self.target.max_length}
-        return {"type": "string", "pattern": r"^[^\x00]*$", **longest}
+        max_length = {} if self.target.max_length is None else {"maxLength": self.target.max_length}
+        return {"type": "string", "pattern": r"^[^\x00]*$", **max_length}
 
 
 class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the library is
     """A password of a length that is taken; what else is asked of it no schema can say."""
 
-    target_class = "api.serializers.inputs.NewPassword"
+    target_class = "api.serializers.inputs.NewPasswordField"
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Describe it."""
-        described = super().map_serializer_field(auto_schema, direction)
-        return {**described, "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
+        field_schema = super().map_serializer_field(auto_schema, direction)
+        return {**field_schema, "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
 
 
 class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
     """One of the services of AUTH_AUDIENCE."""
 
-    target_class = "api.serializers.inputs.Audience"
+    target_class = "api.serializers.inputs.AudienceField"
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def with_example(**value: Any) -> Callable[[type[Any]], type[Any]]:
     return extend_schema_serializer(examples=[OpenApiExample("example", value)])
 
 
-def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+def remove_duplicate_paths(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
     """List each endpoint once, under the path that clients should use."""
     return [
         (path.rstrip("/"), regex, method, callback)
@@ -89,6 +89,6 @@ def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str,
 def document() -> dict[str, Any]:
     """Return the OpenAPI document: made once, for it is the same for everybody."""
     # The library loads its extensions with the first document, and fails whoever asks for another meanwhile.
-    with _making:
-        make: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
-        return make(request=None, public=True)
+    with _generation_lock:
+        generate: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
+        return generate(request=None, public=True)

@@ -16,7 +16,7 @@ USERNAME = "Letters and digits of any script, and `. _ - +`; at most 150 charact
 SECRET = "yG1zQ0r7…"  # noqa: S105
 
 
-class Text(serializers.CharField):
+class StringField(serializers.CharField):
     """A JSON string, as it is: not trimmed, and no number that is taken for one."""
 
     default_error_messages = {"not_text": "This must be a text."}
@@ -34,7 +34,7 @@ class Text(serializers.CharField):
         return data
 
 
-class EmailAddress(serializers.EmailField):
+class NormalizedEmailField(serializers.EmailField):
     """An e-mail address, in whatever spelling a sign-up takes it."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -45,18 +45,18 @@ class EmailAddress(serializers.EmailField):
         return super().to_internal_value(normalize(data) if isinstance(data, str) else data)
 
 
-class NewPassword(Text):
+class NewPasswordField(StringField):
     """A password that is chosen."""
 
 
-class Audience(Text):
+class AudienceField(StringField):
     """The service that an access token is for."""
 
 
-class Switch(serializers.BooleanField):
+class StrictBooleanField(serializers.BooleanField):
     """True or false: in JSON nothing else that might mean it, in a form the usual words for it."""
 
-    words: ClassVar[Mapping[Any, bool | None]] = {
+    form_values: ClassVar[Mapping[Any, bool | None]] = {
         **dict.fromkeys(serializers.BooleanField.NULL_VALUES),
         **dict.fromkeys(serializers.BooleanField.TRUE_VALUES, True),
         **dict.fromkeys(serializers.BooleanField.FALSE_VALUES, False),
@@ -65,7 +65,7 @@ class Switch(serializers.BooleanField):
     def get_value(self, dictionary: Any) -> Any:
         """Find it; in a form, by its words."""
         value = super().get_value(dictionary)
-        return self.words.get(value, value) if hasattr(dictionary, "getlist") else value
+        return self.form_values.get(value, value) if hasattr(dictionary, "getlist") else value
 
     def to_internal_value(self, data: Any) -> bool:
         """Return which one.
@@ -77,10 +77,10 @@ class Switch(serializers.BooleanField):
         return data
 
 
-class Texts(serializers.ListField):
+class StringListField(serializers.ListField):
     """A list of texts: in a form, one field of the same name for each."""
 
-    child = Text(max_length=40)
+    child = StringField(max_length=40)
 
     def get_value(self, dictionary: Any) -> Any:
         """Find the list; the indexed names that the framework reads as well are none of ours."""
@@ -93,91 +93,91 @@ class Texts(serializers.ListField):
 class SignUpInput(serializers.Serializer[Any]):
     """What a sign-up sends."""
 
-    username = Text(help_text=USERNAME)
-    email = Text()
-    password = NewPassword(write_only=True)
-    fullname = Text(required=False, allow_null=True)
-    roles = Texts(required=False, allow_null=True, max_length=20)
+    username = StringField(help_text=USERNAME)
+    email = StringField()
+    password = NewPasswordField(write_only=True)
+    fullname = StringField(required=False, allow_null=True)
+    roles = StringListField(required=False, allow_null=True, max_length=20)
 
 
 @with_example(username="alice", password="correct horse")  # noqa: S106
 class SignInInput(serializers.Serializer[Any]):
     """What a sign-in sends: a username or an e-mail address, and the password."""
 
-    username = Text()
-    password = Text(write_only=True)
-    audience = Audience(required=False, allow_null=True)
-    useCookies = Switch(required=False, allow_null=True)  # noqa: N815  the wire's spelling
+    username = StringField()
+    password = StringField(write_only=True)
+    audience = AudienceField(required=False, allow_null=True)
+    useCookies = StrictBooleanField(required=False, allow_null=True)  # noqa: N815  the wire's spelling
 
 
 @with_example(refreshToken=REFRESH_TOKEN)
 class RefreshTokenInput(serializers.Serializer[Any]):
     """What a sign-out sends."""
 
-    refreshToken = Text(required=False, allow_null=True, write_only=True)  # noqa: N815
+    refreshToken = StringField(required=False, allow_null=True, write_only=True)  # noqa: N815
 
 
 @with_example(refreshToken=REFRESH_TOKEN)
 class RefreshInput(RefreshTokenInput):
     """What a refresh sends."""
 
-    audience = Audience(required=False, allow_null=True)
+    audience = AudienceField(required=False, allow_null=True)
 
 
 @with_example(fullname="Alice B.")
 class ProfileInput(serializers.Serializer[Any]):
     """What of a profile its owner may change. Whatever else stands there is not looked at."""
 
-    username = Text(required=False, allow_null=True, help_text=USERNAME)
-    email = Text(required=False, allow_null=True)
-    fullname = Text(required=False, allow_null=True)
+    username = StringField(required=False, allow_null=True, help_text=USERNAME)
+    email = StringField(required=False, allow_null=True)
+    fullname = StringField(required=False, allow_null=True)
 
 
 @with_example(password="correct horse")  # noqa: S106
 class PasswordInput(serializers.Serializer[Any]):
     """What a step-up sends."""
 
-    password = Text(write_only=True)
+    password = StringField(write_only=True)
 
 
 @with_example(currentPassword="correct horse", newPassword="battery staple")
 class PasswordChangeInput(serializers.Serializer[Any]):
     """What a change of password sends."""
 
-    currentPassword = Text(write_only=True)  # noqa: N815
-    newPassword = NewPassword(write_only=True)  # noqa: N815
+    currentPassword = StringField(write_only=True)  # noqa: N815
+    newPassword = NewPasswordField(write_only=True)  # noqa: N815
 
 
 @with_example(token=MAIL_TOKEN, newPassword="battery staple")
 class PasswordResetConfirmInput(serializers.Serializer[Any]):
     """What a reset by mail sends in the end."""
 
-    token = Text(write_only=True)
-    newPassword = NewPassword(write_only=True)  # noqa: N815
+    token = StringField(write_only=True)
+    newPassword = NewPasswordField(write_only=True)  # noqa: N815
 
 
 @with_example(email="alice@example.com")
 class EmailInput(serializers.Serializer[Any]):
     """What asks for a mail, to reset a password or to verify an address."""
 
-    email = EmailAddress(max_length=EMAIL_LENGTH)
+    email = NormalizedEmailField(max_length=EMAIL_LENGTH)
 
 
 @with_example(token=MAIL_TOKEN)
 class MailTokenInput(serializers.Serializer[Any]):
     """What verifies an e-mail address."""
 
-    token = Text(write_only=True)
+    token = StringField(write_only=True)
 
 
 @with_example(token=ACCESS_TOKEN, client_id="orders", client_secret=SECRET)
 class TokenInput(serializers.Serializer[Any]):
     """What a service asks about, and may prove itself with (RFC 7662 section 2.1, RFC 6749 section 2.3.1)."""
 
-    token = Text(write_only=True)
-    token_type_hint = Text(required=False)
-    client_id = Text(required=False)
-    client_secret = Text(required=False, write_only=True)
+    token = StringField(write_only=True)
+    token_type_hint = StringField(required=False)
+    client_id = StringField(required=False)
+    client_secret = StringField(required=False, write_only=True)
 
 
 class SessionsQuery(serializers.Serializer[Any]):

@@ -211,9 +211,9 @@ def tokens(pair: TokenPair) -> dict[str, Any]:
     }
 
 
-def without_tokens(spelled: dict[str, Any]) -> dict[str, Any]:
+def without_tokens(fields: dict[str, Any]) -> dict[str, Any]:
     """Leave out what goes into cookies."""
-    return {name: value for name, value in spelled.items() if name not in {"accessToken", "refreshToken"}}
+    return {name: value for name, value in fields.items() if name not in {"accessToken", "refreshToken"}}
 
 
 def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
@@ -232,16 +232,16 @@ def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
 
 def activity(entry: Activity) -> dict[str, Any]:
     """Spell a thing that happened as `ActivityOutput`; where an administrator sat is not told."""
-    is_told = not entry.is_by_administrator
+    is_shown = not entry.is_by_administrator
     return {
         "id": entry.pk,
         "createdAt": entry.at,
         "event": entry.event,
         "description": events.describe(entry),
         "sessionId": entry.session_id,
-        "ipAddress": entry.address if is_told else None,
-        "device": devices.describe(entry.user_agent) if is_told else "",
-        "userAgent": entry.user_agent if is_told else "",
+        "ipAddress": entry.address if is_shown else None,
+        "device": devices.describe(entry.user_agent) if is_shown else "",
+        "userAgent": entry.user_agent if is_shown else "",
         "byAdministrator": entry.is_by_administrator,
         "details": entry.details,
     }

@@ -4,8 +4,8 @@ from rest_framework.response import Response
 
 from accounts.models import Activity
 from api.authentication import claims_of
-from api.http.pagination import page
-from api.openapi.refusals import TOKEN, error_responses
+from api.http.pagination import paginate
+from api.openapi.error_responses import TOKEN_ERRORS, error_responses
 from api.serializers.inputs import ActivityQuery
 from api.serializers.outputs import ActivityOutput, activity
 from api.views.base import ProtectedView
@@ -19,10 +19,10 @@ class ActivityList(ProtectedView):
         summary="List the security history, newest first",
         parameters=[ActivityQuery],
         responses={200: ActivityOutput(many=True)},
-        extensions=error_responses(*TOKEN),
+        extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""
         history = Activity.objects.filter(user=claims_of(request).user_id).order_by("-pk")
-        found = page(request, ActivityQuery, history)
+        found = paginate(request, ActivityQuery, history)
         return Response([activity(entry) for entry in found.rows], headers=found.headers)

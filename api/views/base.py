@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.values.clients import Client
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
-from api.http.negotiation import AlwaysFirstRenderer
+from api.http.negotiation import FirstRendererNegotiation
 from api.http.parsers import BoundedFormParser, BoundedJSONParser
 from api.permissions import SignedIn
 
@@ -30,7 +30,7 @@ class ProtectedView(APIView):
     permission_classes: Sequence[type[BasePermission]] = (SignedIn,)
     parser_classes = (BoundedJSONParser, BoundedFormParser)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
-    content_negotiation_class = AlwaysFirstRenderer
+    content_negotiation_class = FirstRendererNegotiation
     # OPTIONS is for CORS preflights, which the middleware answers.
     http_method_names: Sequence[str] = ("get", "head", "post", "patch", "delete")
 
@@ -67,12 +67,12 @@ class PublicView(ProtectedView):
     permission_classes = ()
 
 
-def read(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the fields of a body; those that are missing or null are not among them.
 
     Raises rest_framework.exceptions.ValidationError.
     """
-    fields = _shape(serializer).run_validation(request.data)
+    fields = _cached_serializer(serializer).run_validation(request.data)
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -87,6 +87,6 @@ def client_of(request: Request) -> Client:
 
 
 @cache
-def _shape(serializer: type[Serializer[Any]]) -> Serializer[Any]:
+def _cached_serializer(serializer: type[Serializer[Any]]) -> Serializer[Any]:
     # A new one copies all its fields, which takes longer than to read a body; reading leaves nothing in them.
     return serializer()

@@ -6,14 +6,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.errors import RoleRequired
-from api.openapi.refusals import TOKEN, error_responses
+from api.openapi.error_responses import TOKEN_ERRORS, error_responses
 from api.permissions import Admin, Moderator
 from api.views.base import ProtectedView, PublicView
 
-TEXT = {(200, "text/plain"): OpenApiTypes.STR}
+TEXT_RESPONSE = {(200, "text/plain"): OpenApiTypes.STR}
 
 
-def _text(content: str) -> HttpResponse:
+def _text_response(content: str) -> HttpResponse:
     return HttpResponse(content, content_type="text/plain; charset=utf-8")
 
 
@@ -23,12 +23,12 @@ class PublicContent(PublicView):
     @extend_schema(
         operation_id="publicContent",
         summary="Read what is for anyone",
-        responses=TEXT,
+        responses=TEXT_RESPONSE,
         extensions=error_responses(),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the public content."""
-        return _text("Public Content.")
+        return _text_response("Public Content.")
 
 
 class UserContent(ProtectedView):
@@ -37,12 +37,12 @@ class UserContent(ProtectedView):
     @extend_schema(
         operation_id="userContent",
         summary="Read what is for signed-in users",
-        responses=TEXT,
-        extensions=error_responses(*TOKEN),
+        responses=TEXT_RESPONSE,
+        extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the users' content."""
-        return _text("User Content.")
+        return _text_response("User Content.")
 
 
 class ModeratorContent(ProtectedView):
@@ -53,12 +53,12 @@ class ModeratorContent(ProtectedView):
     @extend_schema(
         operation_id="moderatorContent",
         summary="Read what is for moderators",
-        responses=TEXT,
-        extensions=error_responses(*TOKEN, RoleRequired("moderator")),
+        responses=TEXT_RESPONSE,
+        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("moderator")),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the moderators' content."""
-        return _text("Moderator Content.")
+        return _text_response("Moderator Content.")
 
 
 class AdminContent(ProtectedView):
@@ -69,9 +69,9 @@ class AdminContent(ProtectedView):
     @extend_schema(
         operation_id="adminContent",
         summary="Read what is for admins",
-        responses=TEXT,
-        extensions=error_responses(*TOKEN, RoleRequired("admin")),
+        responses=TEXT_RESPONSE,
+        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("admin")),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the admins' content."""
-        return _text("Admin Content.")
+        return _text_response("Admin Content.")

@@ -9,7 +9,7 @@ from accounts.conf import auth_settings
 from accounts.keys.key_ring import key_ring
 from accounts.keys.rotation import JWKS_MAX_AGE
 from accounts.tokens import access_tokens
-from api.openapi.refusals import error_responses
+from api.openapi.error_responses import error_responses
 from api.serializers.outputs import KeySetOutput, MetadataOutput
 from api.views.base import PublicView
 
@@ -43,8 +43,8 @@ class Metadata(PublicView):
     def get(self, request: Request) -> Response:
         """Return the authorization server metadata (RFC 8414 section 2)."""
         issuer = access_tokens.issuer()
-        own = issuer if issuer.startswith(("https://", "http://")) else auth_settings().public_url
-        base = (own or request.build_absolute_uri("/")).rstrip("/")
+        base_url = issuer if issuer.startswith(("https://", "http://")) else auth_settings().public_url
+        base = (base_url or request.build_absolute_uri("/")).rstrip("/")
         methods = ["client_secret_basic", "client_secret_post"]
         metadata = {
             "issuer": issuer,

@@ -4,9 +4,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.users import email_verification
-from api.openapi.refusals import BODY, THROTTLED, error_responses
+from api.openapi.error_responses import BODY_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import EmailInput, MailTokenInput
-from api.views.base import PublicView, client_of, read
+from api.views.base import PublicView, client_of, read_body
 
 
 class EmailVerify(PublicView):
@@ -17,11 +17,11 @@ class EmailVerify(PublicView):
         summary="Verify an e-mail address with a mailed token",
         request=MailTokenInput,
         responses={204: None},
-        extensions=error_responses(*BODY, THROTTLED),
+        extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Take the address for verified."""
-        email_verification.verify(read(MailTokenInput, request)["token"], client_of(request))
+        email_verification.verify(read_body(MailTokenInput, request)["token"], client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -33,9 +33,9 @@ class EmailVerifyResend(PublicView):
         summary="Ask for another verification mail",
         request=EmailInput,
         responses={202: None},
-        extensions=error_responses(*BODY, THROTTLED),
+        extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address and has not verified it. The answer is the same if not."""
-        email_verification.request_link(read(EmailInput, request)["email"], client_of(request))
+        email_verification.request_link(read_body(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)

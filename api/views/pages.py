@@ -9,7 +9,7 @@ from django.views.generic import TemplateView
 from accounts.conf import auth_settings
 from api.errors import method_not_allowed
 
-_POLICY = (
+_CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -29,7 +29,7 @@ class _Page(TemplateView):
         response = super().get(request, *args, **options)
         response["Cache-Control"] = "no-store"
         response["Referrer-Policy"] = "no-referrer"
-        response["Content-Security-Policy"] = _POLICY
+        response["Content-Security-Policy"] = _CONTENT_POLICY
         return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
@@ -53,9 +53,11 @@ class StartPage(_Page):
 
     def get_context_data(self, **options: Any) -> dict[str, Any]:
         """Tell the page what it explains."""
-        own = auth_settings()
+        service_settings = auth_settings()
         return super().get_context_data(
-            grace=int(own.refresh_token_grace.total_seconds()), rotation=own.refresh_token_rotation, **options
+            grace=int(service_settings.refresh_token_grace.total_seconds()),
+            rotation=service_settings.refresh_token_rotation,
+            **options,
         )
 
 

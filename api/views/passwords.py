@@ -6,9 +6,9 @@ from rest_framework.response import Response
 from accounts.errors import InvalidPassword
 from accounts.users import passwords
 from api.authentication import claims_of
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import EmailInput, PasswordChangeInput, PasswordResetConfirmInput
-from api.views.base import ProtectedView, PublicView, client_of, read
+from api.views.base import ProtectedView, PublicView, client_of, read_body
 
 
 class PasswordChange(ProtectedView):
@@ -19,11 +19,11 @@ class PasswordChange(ProtectedView):
         summary="Change the password",
         request=PasswordChangeInput,
         responses={204: None},
-        extensions=error_responses(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
+        extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Change it and end every other session; the next refresh of this one brings a current access token."""
-        body, claims = read(PasswordChangeInput, request), claims_of(request)
+        body, claims = read_body(PasswordChangeInput, request), claims_of(request)
         passwords.change(
             claims.user_id, claims.session_id, body["currentPassword"], body["newPassword"], client_of(request)
         )
@@ -38,11 +38,11 @@ class PasswordReset(PublicView):
         summary="Ask for a mail that resets the password",
         request=EmailInput,
         responses={202: None},
-        extensions=error_responses(*BODY, THROTTLED),
+        extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Mail a link, if anyone has the address. The answer is the same if nobody has."""
-        passwords.request_reset(read(EmailInput, request)["email"], client_of(request))
+        passwords.request_reset(read_body(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -54,10 +54,10 @@ class PasswordResetConfirm(PublicView):
         summary="Choose a new password with a mailed token",
         request=PasswordResetConfirmInput,
         responses={204: None},
-        extensions=error_responses(*BODY, THROTTLED),
+        extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Set the new password and end every session."""
-        body = read(PasswordResetConfirmInput, request)
+        body = read_body(PasswordResetConfirmInput, request)
         passwords.reset(body["token"], body["newPassword"], client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

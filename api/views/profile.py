@@ -11,13 +11,13 @@ from accounts.tokens import access_tokens
 from accounts.users import deletion, profile
 from api.authentication import claims_of
 from api.http import cookies
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, TOKEN, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, THROTTLED, TOKEN_ERRORS, error_responses
 from api.permissions import RecentlyAuthenticated
 from api.serializers.inputs import ProfileInput
 from api.serializers.outputs import OwnProfileOutput, own_profile
-from api.views.base import ProtectedView, client_of, read, user_of
+from api.views.base import ProtectedView, client_of, read_body, user_of
 
-STEP_UP = RecentAuthenticationRequired(300)
+STEP_UP_ERROR = RecentAuthenticationRequired(300)
 
 
 class Me(ProtectedView):
@@ -33,7 +33,7 @@ class Me(ProtectedView):
         operation_id="me",
         summary="Show the profile",
         responses={200: OwnProfileOutput},
-        extensions=error_responses(*TOKEN),
+        extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
         """Show the own profile."""
@@ -44,11 +44,13 @@ class Me(ProtectedView):
         summary="Change full name, username or e-mail address",
         request=ProfileInput,
         responses={200: OwnProfileOutput},
-        extensions=error_responses(*CHANGE, *BODY, STEP_UP, UsernameTaken(), EmailTaken(), THROTTLED),
+        extensions=error_responses(
+            *CHANGE_ERRORS, *BODY_ERRORS, STEP_UP_ERROR, UsernameTaken(), EmailTaken(), THROTTLED
+        ),
     )
     def patch(self, request: Request) -> Response:
         """Change what is given; username and e-mail address need a recent authentication."""
-        user, wanted = user_of(request), read(ProfileInput, request)
+        user, wanted = user_of(request), read_body(ProfileInput, request)
         if profile.IDENTIFYING.intersection(profile.changes(user, wanted)):
             access_tokens.require_recent_authentication(claims_of(request), at=timezone.now())
         return Response(own_profile(profile.change(user, wanted, client_of(request))))
@@ -58,7 +60,7 @@ class Me(ProtectedView):
         summary="Delete the account",
         request=None,
         responses={204: None},
-        extensions=error_responses(*CHANGE, STEP_UP),
+        extensions=error_responses(*CHANGE_ERRORS, STEP_UP_ERROR),
     )
     def delete(self, request: Request) -> Response:
         """Delete the account with all its sessions and its history; needs a recent authentication."""

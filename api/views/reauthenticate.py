@@ -5,12 +5,12 @@ from rest_framework.response import Response
 from accounts.errors import InvalidPassword
 from accounts.sessions import lifecycle
 from accounts.users import credentials
-from api.authentication import claims_of, rides_on_cookie
+from api.authentication import claims_of, is_cookie_authenticated
 from api.http import cookies
-from api.openapi.refusals import BODY, CHANGE, THROTTLED, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import PasswordInput
 from api.serializers.outputs import AccessTokenOutput, access_token, without_tokens
-from api.views.base import ProtectedView, client_of, read
+from api.views.base import ProtectedView, client_of, read_body
 
 
 class Reauthenticate(ProtectedView):
@@ -21,16 +21,16 @@ class Reauthenticate(ProtectedView):
         summary="Confirm the password, for a fresh auth_time",
         request=PasswordInput,
         responses={200: AccessTokenOutput},
-        extensions=error_responses(*CHANGE, *BODY, InvalidPassword(), THROTTLED),
+        extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Hand out an access token with a fresh `auth_time`."""
-        password = read(PasswordInput, request)["password"]
+        password = read_body(PasswordInput, request)["password"]
         claims, client = claims_of(request), client_of(request)
         user = credentials.confirm(claims.user_id, password, client)
         access = lifecycle.step_up(claims.session_id, user, client)
-        if not rides_on_cookie(request):
+        if not is_cookie_authenticated(request):
             return Response(access_token(access))
         response = Response(without_tokens(access_token(access)))
-        cookies.set_access(response, access)
+        cookies.set_access_token(response, access)
         return response

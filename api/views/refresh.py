@@ -11,12 +11,12 @@ from accounts.errors import (
 )
 from accounts.sessions import rotation
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, FOREIGN, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CSRF_ERROR, error_responses
 from api.serializers.inputs import RefreshInput
 from api.serializers.outputs import TokensOutput, tokens, without_tokens
-from api.views.base import PublicView, client_of, read
+from api.views.base import PublicView, client_of, read_body
 
-REFUSED = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked)
+REFRESH_ERRORS = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, RefreshTokenRevoked)
 
 
 class Refresh(PublicView):
@@ -27,14 +27,16 @@ class Refresh(PublicView):
         summary="Swap a refresh token for a new token pair",
         request=RefreshInput,
         responses={200: TokensOutput},
-        extensions=error_responses(RefreshTokenMissing(), *(refused() for refused in REFUSED), FOREIGN, *BODY),
+        extensions=error_responses(
+            RefreshTokenMissing(), *(error_class() for error_class in REFRESH_ERRORS), CSRF_ERROR, *BODY_ERRORS
+        ),
     )
     def post(self, request: Request) -> Response:
         """Answer with the next generation. A spent refresh token ends its session.
 
         Without a token in the body the one in the cookie is taken, and its successor goes there.
         """
-        body = read(RefreshInput, request)
+        body = read_body(RefreshInput, request)
         audience = body.get("audience")
         if refresh_token := body.get("refreshToken"):
             return Response(tokens(rotation.rotate(refresh_token, client_of(request), audience=audience)))
@@ -47,10 +49,10 @@ class Refresh(PublicView):
         csrf.require_csrf_token(request)
         try:
             pair = rotation.rotate(refresh_token, client_of(request), audience=audience)
-        except REFUSED as error:
+        except REFRESH_ERRORS as error:
             # What is in the cookies is of no use any more.
             return cookies.with_cookies_cleared(self.handle_exception(error), request)
         response = Response(without_tokens(tokens(pair)))
         cookies.set_tokens(response, pair)
-        csrf.keep_csrf_cookie(request)
+        csrf.renew_csrf_cookie(request)
         return response

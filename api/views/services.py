@@ -13,16 +13,16 @@ from rest_framework.response import Response
 from accounts.errors import InvalidClient
 from accounts.models import Service
 from accounts.sessions import services
-from api.openapi.refusals import BODY, error_responses
+from api.openapi.error_responses import BODY_ERRORS, error_responses
 from api.serializers.inputs import TokenInput
 from api.serializers.outputs import IntrospectionOutput
-from api.views.base import PublicView, client_of, read
+from api.views.base import PublicView, client_of, read_body
 
-SERVICES: Any = [{"service": []}, {}]
+SERVICE_SECURITY: Any = [{"service": []}, {}]
 """By HTTP Basic, or by what the body says."""
 
 
-class _ServicesView(PublicView):
+class _ServiceView(PublicView):
     """Open to services that prove themselves; refusals are spelled as RFC 6749 section 5.2 does, too."""
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -32,7 +32,7 @@ class _ServicesView(PublicView):
         return response
 
 
-class Introspection(_ServicesView):
+class Introspection(_ServiceView):
     """Tells services whether a token is good at this moment."""
 
     @extend_schema(
@@ -40,17 +40,17 @@ class Introspection(_ServicesView):
         summary="Tell a registered service what a token says, if it is good",
         request=TokenInput,
         responses={200: IntrospectionOutput},
-        auth=SERVICES,
-        extensions=error_responses(InvalidClient(), *BODY),
+        auth=SERVICE_SECURITY,
+        extensions=error_responses(InvalidClient(), *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
         """Tell what the token says, or that it is not active."""
-        body = read(TokenInput, request)
-        service = _service(request, body)
+        body = read_body(TokenInput, request)
+        service = _authenticate_service(request, body)
         return Response(services.introspect(service, body["token"]) or {"active": False})
 
 
-class Revocation(_ServicesView):
+class Revocation(_ServiceView):
     """Lets services end sessions."""
 
     @extend_schema(
@@ -58,17 +58,17 @@ class Revocation(_ServicesView):
         summary="Let a registered service end the session of a token",
         request=TokenInput,
         responses={200: None},
-        auth=SERVICES,
-        extensions=error_responses(InvalidClient(), *BODY),
+        auth=SERVICE_SECURITY,
+        extensions=error_responses(InvalidClient(), *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
         """End the session. A token that is none gets the same answer."""
-        body = read(TokenInput, request)
-        services.revoke(_service(request, body), body["token"], client_of(request))
+        body = read_body(TokenInput, request)
+        services.revoke(_authenticate_service(request, body), body["token"], client_of(request))
         return Response(status=status.HTTP_200_OK)
 
 
-def _service(request: Request, body: dict[str, Any]) -> Service:
+def _authenticate_service(request: Request, body: dict[str, Any]) -> Service:
     """Authenticate the service by HTTP Basic or by the body, not by both (RFC 6749 section 2.3).
 
     Raises InvalidClient.
@@ -77,14 +77,14 @@ def _service(request: Request, body: dict[str, Any]) -> Service:
     in_body = (body.get("client_id", ""), body.get("client_secret", ""))
     if header and any(in_body):
         raise InvalidClient
-    return services.authenticate(*(_basic(header) if header else in_body))
+    return services.authenticate(*(_parse_basic(header) if header else in_body))
 
 
-def _basic(header: str) -> tuple[str, str]:
+def _parse_basic(header: str) -> tuple[str, str]:
     scheme, _, credentials = header.partition(" ")
     try:
-        text = b64decode(credentials.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+        decoded = b64decode(credentials.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
     except (binascii.Error, ValueError):
         raise InvalidClient from None
-    client_id, _, secret = text.partition(":")
+    client_id, _, secret = decoded.partition(":")
     return unquote_plus(client_id), unquote_plus(secret)

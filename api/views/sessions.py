@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from accounts.errors import NotFound
 from accounts.sessions import lifecycle
 from api.authentication import claims_of
-from api.http.pagination import page
-from api.openapi.refusals import CHANGE, TOKEN, error_responses
+from api.http.pagination import paginate
+from api.openapi.error_responses import CHANGE_ERRORS, TOKEN_ERRORS, error_responses
 from api.serializers.inputs import SessionsQuery
 from api.serializers.outputs import SessionOutput, session
 from api.views.base import ProtectedView, client_of, user_of
@@ -24,12 +24,12 @@ class Sessions(ProtectedView):
         summary="List the live sessions, newest first",
         parameters=[SessionsQuery],
         responses={200: SessionOutput(many=True)},
-        extensions=error_responses(*TOKEN),
+        extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
         """List up to 100; where there are more, the header `Link` leads on."""
         current = claims_of(request).session_id
-        found = page(request, SessionsQuery, lifecycle.live_sessions(user_of(request)))
+        found = paginate(request, SessionsQuery, lifecycle.live_sessions(user_of(request)))
         return Response([session(row, current) for row in found.rows], headers=found.headers)
 
 
@@ -46,7 +46,7 @@ class Session(ProtectedView):
             )
         ],
         responses={204: None},
-        extensions=error_responses(*CHANGE, NotFound()),
+        extensions=error_responses(*CHANGE_ERRORS, NotFound()),
     )
     def delete(self, request: Request, session_id: str) -> Response:
         """End it. A session of somebody else is not found."""

@@ -6,10 +6,10 @@ from accounts.errors import EmailUnverified, InvalidCredentials
 from accounts.sessions import lifecycle, rotation
 from accounts.users import credentials
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, FOREIGN, THROTTLED, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CSRF_ERROR, THROTTLED, error_responses
 from api.serializers.inputs import SignInInput
 from api.serializers.outputs import SignInOutput, profile, tokens, without_tokens
-from api.views.base import PublicView, client_of, read
+from api.views.base import PublicView, client_of, read_body
 
 
 class SignIn(PublicView):
@@ -20,23 +20,23 @@ class SignIn(PublicView):
         summary="Sign in by username or e-mail address",
         request=SignInInput,
         responses={200: SignInOutput},
-        extensions=error_responses(InvalidCredentials(), EmailUnverified(), FOREIGN, *BODY, THROTTLED),
+        extensions=error_responses(InvalidCredentials(), EmailUnverified(), CSRF_ERROR, *BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Open a session and hand out its first token pair; with `useCookies` in cookies, not in the body."""
-        body = read(SignInInput, request)
-        in_cookies = body.get("useCookies", False)
-        if in_cookies:
+        body = read_body(SignInInput, request)
+        use_cookies = body.get("useCookies", False)
+        if use_cookies:
             csrf.require_same_origin(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
         pair = lifecycle.start(user, client, audience=body.get("audience"))
-        if not in_cookies:
+        if not use_cookies:
             return Response({**profile(user), **tokens(pair)})
         # The browser drops what it had: nobody is to go on with it, whoever knows it.
-        for former in set(cookies.values(request, cookies.REFRESH)):
-            rotation.end_by_refresh_token(former, client)
+        for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
+            rotation.end_by_refresh_token(previous, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
-        csrf.set_csrf_cookie(request)
+        csrf.rotate_csrf_cookie(request)
         return response

@@ -6,11 +6,11 @@ from rest_framework.response import Response
 
 from accounts.models import EndReason
 from accounts.sessions import lifecycle, rotation
-from api.authentication import claims_of, rides_on_cookie
+from api.authentication import claims_of, is_cookie_authenticated
 from api.http import cookies, csrf
-from api.openapi.refusals import BODY, CHANGE, error_responses
+from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, error_responses
 from api.serializers.inputs import RefreshTokenInput
-from api.views.base import ProtectedView, client_of, read
+from api.views.base import ProtectedView, client_of, read_body
 
 
 class SignOut(ProtectedView):
@@ -26,18 +26,18 @@ class SignOut(ProtectedView):
         summary="End this session",
         request=RefreshTokenInput,
         responses={204: None},
-        extensions=error_responses(*CHANGE, *BODY),
+        extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
         """End the session. Any refresh token gets 204, whatever has become of it.
 
         A token in the body comes first, then an access token in a header, then what rides along in cookies.
         """
-        refresh_token = read(RefreshTokenInput, request).get("refreshToken")
+        refresh_token = read_body(RefreshTokenInput, request).get("refreshToken")
         if refresh_token:
             rotation.end_by_refresh_token(refresh_token, client_of(request))
             return Response(status=status.HTTP_204_NO_CONTENT)
-        from_cookie = cookies.refresh_token_in(request) if rides_on_cookie(request) else None
+        from_cookie = cookies.refresh_token_in(request) if is_cookie_authenticated(request) else None
         if from_cookie:
             csrf.require_csrf_token(request)
             rotation.end_by_refresh_token(from_cookie, client_of(request))
@@ -54,7 +54,7 @@ class SignOutAll(ProtectedView):
         summary="End every session of the user",
         request=None,
         responses={204: None},
-        extensions=error_responses(*CHANGE),
+        extensions=error_responses(*CHANGE_ERRORS),
     )
     def post(self, request: Request) -> Response:
         """End them all, this one included."""

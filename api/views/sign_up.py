@@ -5,10 +5,10 @@ from rest_framework.response import Response
 
 from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
 from accounts.users.registration import register
-from api.openapi.refusals import BODY, THROTTLED, error_responses
+from api.openapi.error_responses import BODY_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import SignUpInput
 from api.serializers.outputs import SignUpOutput, profile
-from api.views.base import PublicView, client_of, read
+from api.views.base import PublicView, client_of, read_body
 
 DEFAULTS = {"fullname": "", "roles": ()}
 
@@ -22,11 +22,11 @@ class SignUp(PublicView):
         request=SignUpInput,
         responses={201: SignUpOutput},
         extensions=error_responses(
-            *BODY, UsernameTaken(), EmailTaken(), RoleUnknown("pilot"), RoleNotAllowed(), THROTTLED
+            *BODY_ERRORS, UsernameTaken(), EmailTaken(), RoleUnknown("pilot"), RoleNotAllowed(), THROTTLED
         ),
     )
     def post(self, request: Request) -> Response:
         """Make an account with the role that everybody has, or with those that sign-up hands out."""
-        user = register(**{**DEFAULTS, **read(SignUpInput, request)}, client=client_of(request))
-        answer = {"message": "User was registered successfully!", **profile(user)}
-        return Response(answer, status.HTTP_201_CREATED)
+        user = register(**{**DEFAULTS, **read_body(SignUpInput, request)}, client=client_of(request))
+        body = {"message": "User was registered successfully!", **profile(user)}
+        return Response(body, status.HTTP_201_CREATED)

@@ -79,7 +79,7 @@ def test_liveness_asks_nothing(api):
 
 def test_a_fault_of_ours_tells_nothing(client, monkeypatch):
     client.raise_request_exception = False
-    monkeypatch.setattr("api.views.content._text", _raising(RuntimeError("secret detail")))
+    monkeypatch.setattr("api.views.content._text_response", _raising(RuntimeError("secret detail")))
 
     answer = client.get("/api/test/all")
 

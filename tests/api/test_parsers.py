@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.models import RefreshToken, User
-from api.http.parsers import LONGEST_BODY
+from api.http.parsers import MAX_BODY_SIZE
 from tests.factories import PASSWORD, make_user
 
 POSTS = ["signup", "signin", "refreshtoken", "signout"]
@@ -114,7 +114,7 @@ def test_the_claimed_charset_is_not_looked_at(api, charset):
 @pytest.mark.parametrize("content_type", [JSON, FORM])
 @pytest.mark.parametrize("name", POSTS)
 def test_a_body_too_large_is_refused(api, assert_refused, name, content_type):
-    assert_refused(post(api, name, b"x" * (LONGEST_BODY + 1), content_type), 413, "payload_too_large")
+    assert_refused(post(api, name, b"x" * (MAX_BODY_SIZE + 1), content_type), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*;q=0", "nonsense", "text/plain"])

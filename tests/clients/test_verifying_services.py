@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
-from api.stateless import COOLDOWN, LONGEST_AGE, MAX_AGE, METADATA, IssuerKeys, IssuerUnavailable
+from api.stateless import COOLDOWN, MAX_AGE, MAX_STALE, METADATA, IssuerKeys, IssuerUnavailable
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.servers import ROOT, Server, environment, free_port, rotate
@@ -333,7 +333,7 @@ class TestStateless:
     def test_keys_that_were_not_seen_for_an_hour_are_believed_no_longer(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)
         issuer.is_there = False
-        self.later(monkeypatch, LONGEST_AGE + 1)
+        self.later(monkeypatch, MAX_STALE + 1)
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)

@@ -87,7 +87,7 @@ def test_a_port_that_is_taken(tmp_path):
 
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert "Address already in use. Allowed: a HOST and PORT that are free here." in last
+    assert "Address already in use. Allowed: a HOST and PORT that are free on this machine." in last
     assert "Traceback" not in done.stderr
 
 

@@ -174,7 +174,7 @@ def test_the_history_is_kept_for_a_set_time(signed_in, clock, auth):
 
 
 def test_a_long_history_comes_in_pages(signed_in, monkeypatch):
-    monkeypatch.setattr(pagination, "PAGE", 2)
+    monkeypatch.setattr(pagination, "PAGE_SIZE", 2)
     for number in range(4):
         signed_in.patch("/api/auth/me", {"fullname": f"Name {number}"}, signed_in.access_token)
     first = signed_in.get(URL, signed_in.access_token)

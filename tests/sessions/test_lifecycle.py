@@ -76,7 +76,7 @@ def test_the_sessions_of_others_are_not_listed(signed_in):
 
 
 def test_a_long_list_comes_in_pages(signed_in, monkeypatch):
-    monkeypatch.setattr(pagination, "PAGE", 2)
+    monkeypatch.setattr(pagination, "PAGE_SIZE", 2)
     username = User.objects.get().username
     newest_first = [id_of(signed_in), *(id_of(SignedIn(username)) for _ in range(4))][::-1]
     found, query = [], ""

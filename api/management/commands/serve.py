@@ -24,8 +24,8 @@ MAX_HEAD_SIZE = 64 * 1024  # bytes of request line and headers
 def _let_starting_workers_terminate() -> None:
     """Make workers terminate on a SIGTERM that arrives while they start.
 
-    A worker is forked with its parent's signal handlers, which do nothing in the worker: the server would wait for it
-    until it kills it. SIGTERM is blocked during the fork, until the worker has the default handler.
+    A worker is forked with its parent's signal handlers, which do nothing in the worker: the server would wait for
+    it until it kills it. SIGTERM is blocked during the fork, until the worker has the default handler.
     """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),

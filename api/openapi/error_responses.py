@@ -20,10 +20,10 @@ from accounts.errors import (
     Unavailable,
 )
 from api.errors import PayloadTooLarge, response_for
-from api.http.parsers import LONGEST_BODY
+from api.http.parsers import MAX_BODY_SIZE
 
 EXTENSION = "x-refusals"
-_SHAPE = {
+_ERROR_SCHEMA = {
     "type": "object",
     "description": "How every refusal looks.",
     "properties": {
@@ -47,7 +47,7 @@ _HEADERS = {
 }
 
 
-class BodyTooLate(APIException):
+class BodyTimeout(APIException):
     """The body did not come in time. `authproject.rsgi` says so, before there is a view."""
 
     status_code = HTTPStatus.REQUEST_TIMEOUT
@@ -55,35 +55,35 @@ class BodyTooLate(APIException):
     default_detail = "The body did not arrive in time."
 
 
-TOKEN = (TokenMissing(), TokenInvalid(), TokenExpired(), TokenRevoked(), TokenStale())
+TOKEN_ERRORS = (TokenMissing(), TokenInvalid(), TokenExpired(), TokenRevoked(), TokenStale())
 """What an endpoint refuses with that needs an access token."""
 
-FOREIGN = CsrfFailed("the page's origin is not allowed.")
+CSRF_ERROR = CsrfFailed("the page's origin is not allowed.")
 
-CHANGE = (*TOKEN, FOREIGN)
+CHANGE_ERRORS = (*TOKEN_ERRORS, CSRF_ERROR)
 """What an endpoint refuses with that needs an access token, and changes something."""
 
-BODY = (
+BODY_ERRORS = (
     InvalidRequest(errors={"username": ["This field is required."]}),
-    BodyTooLate(),
-    PayloadTooLarge(LONGEST_BODY),
+    BodyTimeout(),
+    PayloadTooLarge(MAX_BODY_SIZE),
     UnsupportedMediaType("text/plain"),
 )
 """What an endpoint refuses with that reads a body."""
 
 THROTTLED = Throttled(900)
 
-_ANY = (InvalidRequest(), Unavailable())
+_COMMON_ERRORS = (InvalidRequest(), Unavailable())
 
 
 def error_responses(*samples: Exception) -> dict[str, Any]:
     """Give what `extend_schema` takes as `extensions` for an endpoint that refuses with these."""
-    return {EXTENSION: (*samples, *_ANY)}
+    return {EXTENSION: (*samples, *_COMMON_ERRORS)}
 
 
 def add_error_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Write the responses of each endpoint, as they are rendered, into the OpenAPI document."""
-    result["components"]["schemas"]["Error"] = _SHAPE
+    result["components"]["schemas"]["Error"] = _ERROR_SCHEMA
     for operation in _operations(result):
         responses = operation["responses"]
         for status, rendered in _by_status(operation.pop(EXTENSION, ())).items():
@@ -99,15 +99,17 @@ def _operations(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _by_status(samples: Sequence[Exception]) -> dict[int, list[Response]]:
-    found: dict[int, list[Response]] = defaultdict(list)
+    by_status: dict[int, list[Response]] = defaultdict(list)
     for rendered in filter(None, (response_for(sample) for sample in samples)):
-        found[rendered.status_code].append(rendered)
-    return dict(sorted(found.items()))
+        by_status[rendered.status_code].append(rendered)
+    return dict(sorted(by_status.items()))
 
 
 def _response(rendered: Sequence[Response]) -> dict[str, Any]:
     # Of two with one code the first is the better example.
-    examples = {answer.data["code"]: {"value": answer.data} for answer in reversed(rendered)}
+    examples = {
+        example_response.data["code"]: {"value": example_response.data} for example_response in reversed(rendered)
+    }
     codes = sorted(examples)
     schema = {"allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": codes}}}]}
     return {
@@ -118,7 +120,7 @@ def _response(rendered: Sequence[Response]) -> dict[str, Any]:
 
 
 def _headers(rendered: Sequence[Response]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, described in _HEADERS.items():
-        carrying = [name in answer.headers for answer in rendered]
-        if any(carrying):
-            yield name, {**described, "required": all(carrying)}
+    for name, header in _HEADERS.items():
+        presence = [name in example_response.headers for example_response in rendered]
+        if any(presence):
+            yield name, {**header, "required": all(presence)}
