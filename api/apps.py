@@ -4,10 +4,10 @@ from django.apps import AppConfig
 
 
 class ApiConfig(AppConfig):
-    """The HTTP face of `accounts`."""
+    """The HTTP API of `accounts`."""
 
     name = "api"
 
     def ready(self) -> None:
-        """Have `manage.py check` look at what this app stands on."""
+        """Register the system checks."""
         import_module("api.checks")

@@ -1,4 +1,4 @@
-"""Finds the access token of a request and the user whom it stands for."""
+"""Authenticate a request by its access token: where the token is read from, and what is validated."""
 
 from typing import cast
 
@@ -21,13 +21,14 @@ FORM_FIELD = "access_token"
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """Takes `Authorization: Bearer` (RFC 6750), `x-access-token`, a cookie, and where switched on a form field.
+    """Authenticates by access token: `Authorization: Bearer` (RFC 6750), `x-access-token`, cookie or form field.
 
-    `request.user` is the user, `request.auth` the token's `AccessClaims`; both are None without a token.
+    The form field needs AUTH_FORM_TOKEN. `request.user` is the user and `request.auth` the token's `AccessClaims`;
+    without a token, both are None.
     """
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
-        """Check the token, its session, owner and version.
+        """Validate the token, its session, its owner and its version; return the user and the claims.
 
         Raises InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
         """
@@ -40,14 +41,14 @@ class AccessTokenAuthentication(BaseAuthentication):
         return lifecycle.check(claims), claims
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme for 401 answers."""
+        """Return the challenge for `WWW-Authenticate`."""
         return CHALLENGE
 
 
 def claims_of(request: Request) -> AccessClaims:
-    """Return what the access token of a request says.
+    """Return the claims of the request's access token.
 
-    Raises TokenMissing.
+    Raises TokenMissing if the request has none.
     """
     if request.auth is None:
         raise TokenMissing
@@ -55,18 +56,18 @@ def claims_of(request: Request) -> AccessClaims:
 
 
 def find_access_token(request: Request) -> str | None:
-    """Return the one access token that a request carries.
+    """Return the request's access token, or None.
 
-    Raises InvalidRequest where it carries two different ones, or one header twice.
+    Raises InvalidRequest if the request has two different tokens or repeats a header.
     """
     tokens = {*_explicit_tokens(request), *cookies.access_tokens_in(request)}
     if len(tokens) > 1:
-        raise InvalidRequest("The request carries two different access tokens. Allowed: one.")
+        raise InvalidRequest("The request has two different access tokens. Send one.")
     return tokens.pop() if tokens else None
 
 
 def is_cookie_authenticated(request: Request) -> bool:
-    """Tell whether a browser added the token by itself: no script or client put one there."""
+    """Return whether the token, if any, comes from a cookie, which a browser adds to any page's request."""
     return not _explicit_tokens(request)
 
 
@@ -83,7 +84,7 @@ def _bearer_tokens(header: str) -> list[str]:
     scheme, _, credentials = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return _single_token(credentials, "Authorization")
-    # Joined with another header, or misspelled: either way a token was meant.
+    # A malformed header, or one joined with another: the client meant to send a token, so do not ignore it.
     return _single_token(header, "Authorization") if "bearer" in header.lower() else []
 
 
@@ -92,12 +93,12 @@ def _form_tokens(request: Request) -> list[str]:
         return []
     values = cast("QueryDict", request.data).getlist(FORM_FIELD)
     if len(values) > 1:
-        raise InvalidRequest(f"The field {FORM_FIELD} stands there twice. Allowed: once.")
+        raise InvalidRequest(f"The field {FORM_FIELD} must not be repeated.")
     return [value for value in values if value]
 
 
 def _single_token(value: str, header: str) -> list[str]:
-    """Return the token of a header, if there is one. Servers join a header that comes twice with a comma."""
+    """Return the token of a header as a list of at most one. Servers join repeated headers with a comma."""
     if "," in value:
-        raise InvalidRequest(f"The header {header} stands there twice. Allowed: once.")
+        raise InvalidRequest(f"The header {header} must not be repeated.")
     return [value.strip()] if value.strip() else []

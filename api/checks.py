@@ -1,4 +1,4 @@
-"""What `manage.py check` has to say where a project's settings for REST framework do not fit this app."""
+"""System checks of a project's REST framework settings."""
 
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from api.errors import render_error
 
 @register
 def check_errors(**_: Any) -> list[CheckMessage]:
-    """Look for views that take access tokens and cannot answer that one is refused."""
+    """Check that views which accept access tokens can respond to an invalid one."""
     kinds = cast("list[type]", api_settings.DEFAULT_AUTHENTICATION_CLASSES)
     if (
         any(issubclass(kind, AccessTokenAuthentication) for kind in kinds)
@@ -19,8 +19,8 @@ def check_errors(**_: Any) -> list[CheckMessage]:
     ):
         return [
             Error(
-                "A refused access token would be answered with 500.",
-                hint='REST_FRAMEWORK = {"EXCEPTION_HANDLER": "api.errors.render_error", …}',
+                "An invalid access token would lead to a 500 response.",
+                hint='Set REST_FRAMEWORK = {"EXCEPTION_HANDLER": "api.errors.render_error", …}.',
                 id="api.E001",
             )
         ]

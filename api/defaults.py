@@ -1,12 +1,11 @@
-"""Settings of the libraries that this app stands on, for the settings of whichever project it is part of."""
+"""Settings for the libraries that this app uses, to be imported by a project that embeds it."""
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Token authentication service",
     "DESCRIPTION": (
         "Sign up, sign in, refresh, sign out. Access tokens are JWTs; refresh tokens are opaque.\n\n"
-        "Every refusal is `{message, code}`. What stands at no endpoint below: a path that leads nowhere is `404 "
-        "not_found`, another method `405 method_not_allowed` with `Allow`. Whatever `Accept` says, each endpoint "
-        "answers in its one format."
+        "Every error is `{message, code}`. An unknown path leads to `404 not_found`, an unsupported method to "
+        "`405 method_not_allowed` with `Allow`. Each endpoint has one response format, whatever `Accept` asks for."
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
@@ -18,7 +17,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# But for the page among them, which no other origin reads.
+# Except the documentation page, which other origins need not read.
 CORS_URLS_REGEX = r"^/(api/(?!docs)|\.well-known/)"
 CORS_ALLOW_HEADERS = [
     "accept",
@@ -29,10 +28,10 @@ CORS_ALLOW_HEADERS = [
     "x-requested-with",
 ]
 CORS_EXPOSE_HEADERS = ["link", "retry-after", "www-authenticate"]
-# For tokens in cookies. They are no risk for other origins: these get no CORS headers at all.
+# For tokens in cookies. Origins that are not allowed get no CORS headers at all.
 CORS_ALLOW_CREDENTIALS = True
 
-# Where a password is hashed: the server answers these apart from the others.
+# Paths that hash a password. The server runs these requests in a thread pool of their own.
 PATHS_THAT_HASH = (
     "/api/auth/signin",
     "/api/auth/signup",

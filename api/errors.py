@@ -1,4 +1,4 @@
-"""The one place where a refusal becomes a response: `{message, code}`, and `errors` for validation."""
+"""Convert exceptions to responses: `{message, code}`, with `errors` for validation. No other module does."""
 
 import logging
 import sys
@@ -53,13 +53,12 @@ STATUSES: Mapping[Kind, int] = {
     Kind.THROTTLED: status.HTTP_429_TOO_MANY_REQUESTS,
     Kind.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
-_READ_ONLY_SQLSTATE = (
-    "25006"  # PostgreSQL's word for a database that takes no writes: a copy of the one that does, say
-)
+# read_only_sql_transaction: the database accepts no writes, for example because it is a replica.
+_READ_ONLY_SQLSTATE = "25006"
 CHALLENGE = 'Bearer realm="api"'
 
 _ERRORS_OF_KNOWN_USERS = (RoleRequired, RecentAuthenticationRequired, AccountsNotFound)
-"""Refused is a user who is known by then."""
+"""Errors that are raised after the user is authenticated."""
 
 _SUSPICIOUS = (
     *_ERRORS_OF_KNOWN_USERS,
@@ -70,13 +69,13 @@ _SUSPICIOUS = (
     RoleNotAllowed,
     TokenInvalid,
 )
-"""What no honest client runs into in the normal course of things: who looks for attacks looks for these.
+"""Errors that a correct client does not cause in normal operation. They are recorded as security events.
 
-Limits that are reached are told where they are counted."""
+Exceeded limits are recorded where attempts are counted."""
 
 
 class PayloadTooLarge(APIException):
-    """The body is longer than this endpoint reads."""
+    """The body is too large."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "payload_too_large"
@@ -86,9 +85,9 @@ class PayloadTooLarge(APIException):
 
 
 def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Answer an exception that a view raised, and tell of it where it looks like an attack.
+    """Return the response to an exception of a view, and record it if it may be an attack.
 
-    None for those that are faults of this service.
+    This is REST framework's EXCEPTION_HANDLER. It returns None for unexpected exceptions, which become 500.
     """
     if isinstance(error, _SUSPICIOUS):
         _record_refusal(error, context["request"])
@@ -96,15 +95,15 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
 
 
 def response_for(error: Exception) -> Response | None:
-    """Give what an exception is answered with; None for those that are faults of this service."""
+    """Return the response to an exception, or None if it is unexpected."""
     if _is_database_error(error):
         if type(error) is DatabaseError:
-            # Unlike one that is away it does not come back by itself.
+            # Unlike an unreachable database, a damaged one needs an operator.
             logger.error("The database is damaged: %s", error)
         error = Unavailable()
     if isinstance(error, ImproperlyConfigured):
-        # The folder of keys, in a process that has never seen it whole: the operator is told, and may mend it.
-        logger.error("A request cannot be answered: %s", error)
+        # The key folder is unreadable, and this process has no keys yet. An operator can repair it.
+        logger.error("A request failed because of the configuration: %s", error)
         error = Unavailable()
     if isinstance(error, AuthError):
         return _error_response(error)
@@ -120,19 +119,19 @@ def response_for(error: Exception) -> Response | None:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
-    """Answer what Django refuses before a view is reached: a foreign Host, a malformed request."""
+    """Return the response to requests that Django rejects before a view is called, such as an unknown Host."""
     return _json_error("The request is not valid.", "invalid_request", status.HTTP_400_BAD_REQUEST)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a path that leads nowhere."""
+    """Return the response to an unknown path."""
     if _is_admin_path(request):
         return defaults.page_not_found(request, exception)
-    return _json_error("There is nothing at this path.", "not_found", status.HTTP_404_NOT_FOUND)
+    return _json_error("This path does not exist.", "not_found", status.HTTP_404_NOT_FOUND)
 
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
-    """Answer a method that a page does not have, and say which ones there are (RFC 9110 section 15.5.6)."""
+    """Return the response to a method that a page does not support (RFC 9110 section 15.5.6)."""
     message = f'Method "{method}" not allowed.'
     response = _json_error(message, MethodNotAllowed.default_code, status.HTTP_405_METHOD_NOT_ALLOWED)
     response["Allow"] = ", ".join(allowed)
@@ -140,13 +139,17 @@ def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """Answer a fault outside the API's views: 503 where the database is to blame."""
+    """Return the response to an exception outside the API's views: 503 for database errors, else 500."""
     exception = sys.exc_info()[1]
     if isinstance(exception, Unavailable) or _is_database_error(exception):
         response = _json_error(Unavailable.message, Unavailable.code, status.HTTP_503_SERVICE_UNAVAILABLE)
         response["Retry-After"] = str(Unavailable.retry_after)
         return response
-    return _json_error("Something went wrong here.", "internal_error", status.HTTP_500_INTERNAL_SERVER_ERROR)
+    return _json_error(
+        "Something went wrong on our side. Try again later.",
+        "internal_error",
+        status.HTTP_500_INTERNAL_SERVER_ERROR,
+    )
 
 
 def _record_refusal(error: AuthError, request: Request) -> None:
@@ -156,9 +159,9 @@ def _record_refusal(error: AuthError, request: Request) -> None:
 
 
 def _is_database_error(error: BaseException | None) -> bool:
-    """Tell whether the database is to blame: not reached, damaged, without room, or taking no writes now."""
+    """Return whether the database is unreachable, damaged, full or read-only."""
     if type(error) is DatabaseError:
-        # SQLite's word for a damaged file, and Django's own, without a driver behind it, for a fault of ours.
+        # With a cause: SQLite's error for a damaged file. Without one: Django's error for a bug of ours.
         return error.__cause__ is not None
     if isinstance(error, InternalError):
         return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY_SQLSTATE
@@ -168,7 +171,7 @@ def _is_database_error(error: BaseException | None) -> bool:
 def _error_response(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
-        # The message names the fields as well.
+        # The message contains the field names too.
         renamed = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
         body |= {"message": renamed.message, "errors": renamed.errors}
     if isinstance(error, RecentAuthenticationRequired):
@@ -195,12 +198,12 @@ def _headers(error: AuthError) -> dict[str, str]:
         return {"WWW-Authenticate": 'Basic realm="services"'}
     if isinstance(error, TokenMissing | InvalidCredentials):
         return {"WWW-Authenticate": CHALLENGE}
-    # RFC 6750 section 3.1: the token that was given is of no use.
+    # RFC 6750 section 3.1: the presented token cannot be used.
     return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token", error_description="{error.message}"'}
 
 
 def _camel(name: str) -> str:
-    """Spell a field as the wire does."""
+    """Return a field name in camelCase."""
     first, *others = name.split("_")
     return first + "".join(other.capitalize() for other in others)
 

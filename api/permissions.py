@@ -1,6 +1,6 @@
-"""Who may pass.
+"""Permission classes for this API and for the views of a project that embeds it.
 
-Nothing here or below it imports REST framework's views, which import this where a project's settings name it.
+This module must not import REST framework's views, because they import it if a project's settings name it.
 """
 
 from typing import Any, ClassVar
@@ -15,22 +15,22 @@ from api.authentication import claims_of
 
 
 class SignedIn(BasePermission):
-    """Lets every signed-in user pass."""
+    """Allows signed-in users."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell that the user may pass.
+        """Return True.
 
-        Raises TokenMissing.
+        Raises TokenMissing if nobody is signed in.
         """
         claims_of(request)
         return True
 
 
 class RecentlyAuthenticated(SignedIn):
-    """Lets those pass who gave their password a moment ago, at the sign-in or at a step-up."""
+    """Allows users whose password was checked recently, at sign-in or in a step-up (RFC 9470)."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell that the user may pass.
+        """Return True.
 
         Raises TokenMissing or RecentAuthenticationRequired.
         """
@@ -39,12 +39,15 @@ class RecentlyAuthenticated(SignedIn):
 
 
 class HasRole(SignedIn):
-    """Lets those pass whose token says the role; `ver` vouches that it is still so. Subclasses name it: `role`."""
+    """Allows users with the role that the subclass declares as `role`.
+
+    The role is read from the token. It is current, because a change of roles invalidates the token's `ver`.
+    """
 
     role: ClassVar[str]
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell that the user may pass.
+        """Return True.
 
         Raises TokenMissing or RoleRequired.
         """
@@ -54,12 +57,12 @@ class HasRole(SignedIn):
 
 
 class Moderator(HasRole):
-    """Lets moderators pass."""
+    """Allows moderators."""
 
     role = "moderator"
 
 
 class Admin(HasRole):
-    """Lets admins pass."""
+    """Allows admins."""
 
     role = "admin"

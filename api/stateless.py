@@ -1,12 +1,12 @@
-"""Authentication for other Django projects: verifies this service's access tokens, and has no database of it.
+"""Authentication for other Django projects: verifies this service's access tokens without its database.
 
-A project that has this one on its path adds no app of it, and says whose tokens it takes, and what it is called:
+The project has this repository on its path, adds no app, and configures the issuer and its own name:
 
-    AUTH_SERVICE = {"issuer": "https://auth.example.com", "audience": "orders"}
-    REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["api.stateless.StatelessAuthentication"]}
+AUTH_SERVICE = {"issuer": "https://auth.example.com", "audience": "orders"}
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["api.stateless.StatelessAuthentication"]}
 
-It finds the keys by the issuer's metadata (RFC 8414). A token is good here until it expires, whatever becomes of
-its session: who needs to know sooner asks the issuer (RFC 7662).
+Keys are found through the issuer's metadata (RFC 8414). A token is accepted until it expires, even if its session
+is revoked. To learn of a revocation earlier, introspect the token (RFC 7662).
 """
 
 import json
@@ -34,20 +34,21 @@ logger = logging.getLogger(__name__)
 ALGORITHMS = frozenset({"ES256", "EdDSA", "RS256"})
 METADATA = "/.well-known/oauth-authorization-server"
 MAX_AGE = 30
-"""How long published keys are taken for current, in seconds: a dropped one is refused after as long."""
+"""Seconds after which published keys are fetched again. A dropped key is refused after at most that time."""
 
 COOLDOWN = 5
-"""How long after a look at the published keys an unknown `kid` is no reason to look again, in seconds."""
+"""Seconds between two fetches, however many unknown `kid`s arrive."""
 
 MAX_STALE = 3600
-"""How long keys are taken that cannot be looked up, in seconds: then a dropped one must not be taken any more."""
+"""Seconds for which keys are used while the issuer is unreachable. After that, a dropped key could still be
+accepted."""
 
 _TIMEOUT = 5  # seconds
 _MAX_SIZE = 1024 * 1024  # bytes
 
 
 class IssuerUnavailable(APIException):
-    """The issuer cannot be reached, and its keys were not seen for too long."""
+    """The issuer is unreachable, and its keys are too old to be used."""
 
     status_code = 503
     default_code = "unavailable"
@@ -56,7 +57,7 @@ class IssuerUnavailable(APIException):
 
 @dataclass(frozen=True, slots=True)
 class TokenUser:
-    """Who a token stands for: no row, but what the token says."""
+    """The user of a token, without a database row."""
 
     pk: int
     roles: tuple[str, ...]
@@ -71,7 +72,7 @@ class TokenUser:
 
 @dataclass(frozen=True, slots=True)
 class PublishedKey:
-    """A key as its issuer publishes it."""
+    """A public key of the issuer."""
 
     kid: str
     algorithm: str
@@ -79,24 +80,24 @@ class PublishedKey:
 
 
 class IssuerKeys:
-    """The keys that an issuer publishes, looked up again when they are old or lack one.
+    """The public keys of an issuer, fetched again when they are old or a `kid` is unknown.
 
-    One request looks at a time, and the others go on with what is known. An issuer that is down for a while signs
-    nobody out; one that was not seen for an hour is believed no longer.
+    One request fetches at a time; the others use the keys that are known. If the issuer is unreachable, known keys
+    remain valid for MAX_STALE seconds.
     """
 
     def __init__(self, issuer: str) -> None:
         if not issuer.startswith(("https://", "http://")):
-            raise ImproperlyConfigured(f"AUTH_SERVICE: the issuer is {issuer!r}. Allowed: an https:// address.")
+            raise ImproperlyConfigured(f"AUTH_SERVICE: the issuer is {issuer!r}. Allowed: an https:// URL.")
         self._issuer = issuer
         self._keys: dict[str, PublishedKey] = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._fetch_lock = Lock()
 
     def find(self, kid: str) -> PublishedKey | None:
-        """Return the key of that name.
+        """Return the key with this `kid`, or None.
 
-        Raises IssuerUnavailable where the keys were not seen for too long.
+        Raises IssuerUnavailable if the keys are older than MAX_STALE.
         """
         is_current = time.monotonic() - self._fetched_at <= MAX_AGE
         if not (is_current and kid in self._keys) and self._may_fetch():
@@ -109,7 +110,7 @@ class IssuerKeys:
         return time.monotonic() - self._tried_at > COOLDOWN
 
     def _fetch_once(self) -> None:
-        """Look, unless another request does; where nothing is known yet, wait for it."""
+        """Fetch the keys unless another request does. Wait for that request only if no keys are known yet."""
         is_unknown = self._fetched_at == float("-inf")
         if not self._fetch_lock.acquire(blocking=is_unknown):
             return
@@ -123,35 +124,35 @@ class IssuerKeys:
         try:
             metadata = _fetch(self._issuer + METADATA)
             if metadata["issuer"] != self._issuer:
-                raise ValueError("The metadata is another issuer's.")  # noqa: TRY301  RFC 8414 section 3.3
+                raise ValueError("The metadata belongs to another issuer.")  # noqa: TRY301  RFC 8414 section 3.3
             found = [_read_key(jwk) for jwk in _fetch(metadata["jwks_uri"])["keys"]]
             self._keys = {key.kid: key for key in found if key is not None}
             self._fetched_at = time.monotonic()
-        except Exception as error:  # noqa: BLE001  whatever the other side sends, and the parsers make of it
-            logger.warning("The keys of %s cannot be looked up: %s", self._issuer, type(error).__name__)
+        except Exception as error:  # noqa: BLE001  the response and its parsers can raise anything
+            logger.warning("The keys of %s cannot be fetched: %s", self._issuer, type(error).__name__)
         finally:
             self._tried_at = time.monotonic()
 
 
 def _fetch(url: str) -> Any:
-    """Read a JSON document of bounded length in bounded time.
+    """Fetch a JSON document, with limits on size and time.
 
     Raises ValueError or OSError, among others.
     """
     if not url.startswith(("https://", "http://")):
-        raise ValueError("no address")
+        raise ValueError("not an http:// or https:// URL")
     deadline = time.monotonic() + _TIMEOUT
     content = b""
     with urlopen(url, timeout=_TIMEOUT) as response:  # noqa: S310  the scheme was checked
         while part := response.read1(_MAX_SIZE):
             content += part
             if len(content) > _MAX_SIZE or time.monotonic() > deadline:
-                raise ValueError("too long, or too slow")
+                raise ValueError("the document is too large or too slow")
     return json.loads(content)
 
 
 def _read_key(jwk: Any) -> PublishedKey | None:
-    """Read a published key; None for one that signs no tokens, or of a kind that is not taken."""
+    """Parse a published key; return None if it is not a signing key of a supported algorithm."""
     try:
         key = jwt.PyJWK(jwk)
     except jwt.PyJWTError:
@@ -161,10 +162,13 @@ def _read_key(jwk: Any) -> PublishedKey | None:
 
 
 class StatelessAuthentication(BaseAuthentication):
-    """Takes `Authorization: Bearer` (RFC 6750); sets `request.user`, a `TokenUser`, and `request.auth`."""
+    """Authenticates by `Authorization: Bearer` (RFC 6750).
+
+    `request.user` is a `TokenUser`, `request.auth` the token's `AccessClaims`.
+    """
 
     def authenticate(self, request: Request) -> tuple[TokenUser, AccessClaims] | None:
-        """Check the token by itself.
+        """Verify the token; return the user and the claims.
 
         Raises AuthenticationFailed or IssuerUnavailable.
         """
@@ -181,7 +185,7 @@ class StatelessAuthentication(BaseAuthentication):
         return TokenUser(claims.user_id, claims.roles), claims
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme for 401 answers."""
+        """Return the challenge for `WWW-Authenticate`."""
         return 'Bearer realm="api"'
 
 

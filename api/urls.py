@@ -1,4 +1,7 @@
-"""Paths. Each works with and without its trailing slash, and none redirects: a POST would be lost."""
+"""The API's paths.
+
+Each works with and without a trailing slash and never redirects, because a redirect would lose the body of a POST.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +28,7 @@ def _path(path: str, view: Callable[..., Any], name: str) -> URLPattern:
 
 
 urlpatterns = [
-    # First what is asked for most: Django tries one after the other.
+    # The most frequent paths come first, because Django tries them in order.
     _path("api/auth/refreshtoken", Refresh.as_view(), "refresh"),
     _path("api/auth/refreshToken", Refresh.as_view(), "refresh-as-some-spell-it"),
     _path("api/test/all", content.PublicContent.as_view(), "public-content"),

@@ -1,7 +1,7 @@
-"""Tokens in cookies, for pages that keep none in reach of their scripts (RFC 6265bis section 4.1.3 on prefixes).
+"""Tokens in cookies, for pages whose scripts must not read them (RFC 6265bis section 4.1.3 on prefixes).
 
-`__Host-access` goes with every request to this host, `__Secure-refresh` only to the endpoints that use it up. With
-AUTH_COOKIE_DOMAIN both are shared with the hosts below that domain, for which no cookie may be called `__Host-`.
+Browsers send `__Host-access` with every request to this host, and `__Secure-refresh` to `/api/auth` only. With
+AUTH_COOKIE_DOMAIN, hosts below that domain share both cookies, and the prefix `__Host-` is not allowed.
 """
 
 from datetime import timedelta
@@ -20,12 +20,12 @@ REFRESH_PATH = "/api/auth"
 
 
 def access_name() -> str:
-    """Name the cookie that holds the access token."""
+    """Return the name of the access token's cookie."""
     return "__Secure-access" if auth_settings().cookie_domain else "__Host-access"
 
 
 def set_tokens(response: Response, pair: TokenPair) -> None:
-    """Hand out a token pair as cookies."""
+    """Set both tokens as cookies."""
     set_access_token(response, pair.access)
     response.set_cookie(
         REFRESH_NAME, pair.refresh_token, max_age=pair.refresh_expires_in, path=REFRESH_PATH, **_attributes()
@@ -33,16 +33,17 @@ def set_tokens(response: Response, pair: TokenPair) -> None:
 
 
 def set_access_token(response: Response, access: AccessToken) -> None:
-    """Hand out an access token as a cookie.
+    """Set the access token as a cookie.
 
-    It outlives the token: a browser that dropped it would be told that there is none, and not that it is expired.
+    The cookie outlives the token. Otherwise the browser would drop it, and the response would be `token_missing`
+    instead of `token_expired`.
     """
     lifetime: timedelta = auth_settings().refresh_token_lifetime
     response.set_cookie(access_name(), access.text, max_age=lifetime, path="/", **_attributes())
 
 
 def with_cookies_cleared(response: Response, request: Request) -> Response:
-    """Take both cookies back from a browser that sent one."""
+    """Delete both cookies if the request has one of them; return the response."""
     if not (read_all(request, access_name()) or read_all(request, REFRESH_NAME)):
         return response
     domain = auth_settings().cookie_domain or None
@@ -52,18 +53,18 @@ def with_cookies_cleared(response: Response, request: Request) -> Response:
 
 
 def access_tokens_in(request: Request) -> list[str]:
-    """Find the access tokens that the request's cookies hold: a sister site can have set a second one."""
+    """Return the access tokens in the request's cookies. A sister site may have set a second one."""
     return read_all(request, access_name())
 
 
 def refresh_token_in(request: Request) -> str | None:
-    """Return the refresh token that the request's cookies hold.
+    """Return the refresh token in the request's cookies, or None.
 
-    Raises InvalidRequest where they hold two different ones.
+    Raises InvalidRequest if there are two different ones.
     """
     tokens = set(read_all(request, REFRESH_NAME))
     if len(tokens) > 1:
-        raise InvalidRequest(f"The cookie {REFRESH_NAME} stands there twice. Allowed: once.")
+        raise InvalidRequest(f"The request has two different cookies named {REFRESH_NAME}. Send one.")
     return tokens.pop() if tokens else None
 
 
@@ -77,7 +78,7 @@ def _attributes() -> dict[str, Any]:
 
 
 def read_all(request: Request, name: str) -> list[str]:
-    """Read the Cookie header itself: Django keeps one of several cookies of one name, and does not tell."""
+    """Return all values of the cookie `name`. Django's `request.COOKIES` silently drops all but one."""
     header = request.META.get("HTTP_COOKIE")
     if header is None:
         return []

@@ -1,9 +1,9 @@
-"""Whether a request that rides on a cookie comes from a page that may send it.
+"""Protect requests that are authenticated by a cookie against cross-site request forgery.
 
-A browser adds cookies to what any page has it send. So a request that changes something must come from an allowed
-origin, by `Origin` or, where there is none, by `Sec-Fetch-Site` (Fetch Metadata), and must repeat the value of the
-`csrftoken` cookie in `X-CSRFToken`, which only a page that can read the cookie can. What is no browser sends
-neither of the first two, and is held to the third alone.
+A browser adds cookies to requests of any page. A request that changes something must therefore come from an
+allowed origin, according to `Origin` or, without one, `Sec-Fetch-Site` (Fetch Metadata), and must repeat the value
+of the `csrftoken` cookie in `X-CSRFToken`, which only a page that can read the cookie can do. Clients other than
+browsers send neither of the first two headers; for them, the third check applies alone.
 """
 
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ _TRUSTED_FETCH_SITES = frozenset({"same-origin", "none"})
 
 
 def require_same_origin(request: Request) -> None:
-    """Refuse what a page of another origin sends.
+    """Check that the request comes from an allowed origin.
 
     Raises CsrfFailed.
     """
@@ -36,7 +36,7 @@ def require_same_origin(request: Request) -> None:
 
 
 def require_csrf_token(request: Request) -> None:
-    """Refuse what comes from another origin, or does not repeat the value of the cookie.
+    """Check the origin, and that the request repeats the value of the cookie.
 
     Raises CsrfFailed.
     """
@@ -48,12 +48,12 @@ def require_csrf_token(request: Request) -> None:
 
 
 def rotate_csrf_cookie(request: Request) -> None:
-    """Let the answer set a new `csrftoken` cookie: whoever knew the one from before the sign-in knows nothing."""
+    """Set a new `csrftoken` cookie, so that a value known before the sign-in is useless."""
     rotate_token(request)
 
 
 def renew_csrf_cookie(request: Request) -> None:
-    """Let the answer set the `csrftoken` cookie once more, for as long as the session is used."""
+    """Set the `csrftoken` cookie again, so that it lives as long as the session is used."""
     get_token(request)
 
 

@@ -1,4 +1,4 @@
-"""How the format of an answer is chosen: it is not. Each endpoint has one."""
+"""Content negotiation: each endpoint has one response format."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 
 class FirstRendererNegotiation(DefaultContentNegotiation):
-    """Answers in the view's one format whatever `Accept` says, as clients of an API expect."""
+    """Selects the view's first renderer, whatever `Accept` asks for."""
 
     def select_renderer(
         self,

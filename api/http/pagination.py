@@ -1,4 +1,4 @@
-"""Long lists: a page at a time, each beginning where the one before it ended (RFC 8288 for the way on)."""
+"""Keyset pagination: each page starts where the previous one ended, with a `Link` to the next (RFC 8288)."""
 
 from typing import Any, NamedTuple
 
@@ -10,20 +10,21 @@ PAGE_SIZE = 100
 
 
 class Page(NamedTuple):
-    """The rows of one page, and the headers that say where the next begins."""
+    """The rows of one page, and the response headers that link to the next page."""
 
     rows: list[Any]
     headers: dict[str, str]
 
 
 def paginate(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]) -> Page:
-    """Cut the page that a request asks for out of rows that are ordered by key, newest first.
+    """Return the requested page of `rows`, which are ordered by primary key, newest first.
 
-    `query` reads the key `before` in its type. The link is relative to the request: it repeats no Host header.
+    `query` is the serializer that parses the key `before`. The link is relative, so that it does not repeat the
+    Host header.
 
     Raises rest_framework.exceptions.ValidationError.
     """
-    # As JSON would be read: an empty text is no key, and is not left out either.
+    # A plain dict, because in a QueryDict an empty value would count as missing.
     query_fields = query(data=request.query_params.dict())
     query_fields.is_valid(raise_exception=True)
     if "before" in query_fields.validated_data:

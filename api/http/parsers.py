@@ -1,4 +1,4 @@
-"""What bodies may be: JSON or a form, in UTF-8, of a bounded length. Anything else is a clear refusal."""
+"""Parsers for request bodies: JSON or a form, in UTF-8, of bounded size."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -12,46 +12,46 @@ from accounts.tokens import strict_json
 from api.errors import PayloadTooLarge
 
 MAX_BODY_SIZE = 64 * 1024
-"""In bytes."""
+"""Bytes."""
 
 _MAX_FIELDS = 100
 
 
 class BoundedJSONParser(BaseParser):
-    """Reads JSON (RFC 8259). The charset that a client claims is not looked at: JSON is UTF-8."""
+    """Parses JSON (RFC 8259), always as UTF-8, whatever charset the client names."""
 
     media_type = "application/json"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return the value.
+        """Return the parsed value.
 
         Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         try:
             return strict_json.loads(_read_text(stream, parser_context))
         except ValueError as error:
-            raise ParseError(f"The body is not JSON: {error}") from None
+            raise ParseError(f"The body is not valid JSON: {error}") from None
         except RecursionError:
-            raise ParseError("The body is not JSON that is read here: it is nested too deeply") from None
+            raise ParseError("The body is not valid JSON: it is nested too deeply") from None
 
 
 class BoundedFormParser(BaseParser):
-    """Reads `application/x-www-form-urlencoded`."""
+    """Parses `application/x-www-form-urlencoded`."""
 
     media_type = "application/x-www-form-urlencoded"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> QueryDict:
-        """Return the fields.
+        """Return the parsed fields.
 
         Raises ParseError, PayloadTooLarge or UnsupportedMediaType.
         """
         fields = QueryDict(mutable=True)
         try:
-            # Strictly: a password whose bytes were replaced would be another password.
+            # errors="strict", because replacing bytes would change a password.
             pairs = parse_qsl(
                 _read_text(stream, parser_context),
                 keep_blank_values=True,
@@ -59,7 +59,9 @@ class BoundedFormParser(BaseParser):
                 max_num_fields=_MAX_FIELDS,
             )
         except ValueError as error:
-            raise ParseError(f"The body is not a form in UTF-8 of at most {_MAX_FIELDS} fields: {error}") from None
+            raise ParseError(
+                f"The body is not a valid form in UTF-8 with at most {_MAX_FIELDS} fields: {error}"
+            ) from None
         for name, value in pairs:
             fields.appendlist(name, value)
         return fields

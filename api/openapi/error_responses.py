@@ -1,4 +1,4 @@
-"""How the OpenAPI document tells of refusals: by status, each code that may stand there, and an example of it."""
+"""Error responses in the OpenAPI document: by status, every possible code with an example."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,30 +25,30 @@ from api.http.parsers import MAX_BODY_SIZE
 EXTENSION = "x-refusals"
 _ERROR_SCHEMA = {
     "type": "object",
-    "description": "How every refusal looks.",
+    "description": "An error.",
     "properties": {
-        "message": {"type": "string", "description": "What is wrong, for a person."},
-        "code": {"type": "string", "description": "What is wrong, for a program."},
+        "message": {"type": "string", "description": "What went wrong, for people."},
+        "code": {"type": "string", "description": "What went wrong, for programs."},
         "errors": {
             "type": "object",
-            "description": "What is wrong with each field of the body.",
+            "description": "What is wrong with the fields of the body, by field.",
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
-        "maxAge": {"type": "integer", "description": "For how many seconds an authentication counts as recent."},
-        "error": {"type": "string", "description": "The code once more, where RFC 6749 asks for it."},
-        "error_description": {"type": "string", "description": "The message once more, likewise."},
+        "maxAge": {"type": "integer", "description": "How many seconds an authentication counts as recent."},
+        "error": {"type": "string", "description": "The code again, where RFC 6749 requires it."},
+        "error_description": {"type": "string", "description": "The message again, where RFC 6749 requires it."},
     },
     "required": ["message", "code"],
     "additionalProperties": False,
 }
 _HEADERS = {
     "WWW-Authenticate": {"description": "How to authenticate (RFC 6750).", "schema": {"type": "string"}},
-    "Retry-After": {"description": "In how many seconds to try again.", "schema": {"type": "integer"}},
+    "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
 }
 
 
 class BodyTimeout(APIException):
-    """The body did not come in time. `authproject.rsgi` says so, before there is a view."""
+    """The body did not arrive in time. Raised by `authproject.rsgi`, before a view is called."""
 
     status_code = HTTPStatus.REQUEST_TIMEOUT
     default_code = "invalid_request"
@@ -56,12 +56,12 @@ class BodyTimeout(APIException):
 
 
 TOKEN_ERRORS = (TokenMissing(), TokenInvalid(), TokenExpired(), TokenRevoked(), TokenStale())
-"""What an endpoint refuses with that needs an access token."""
+"""The errors of endpoints that require an access token."""
 
 CSRF_ERROR = CsrfFailed("the page's origin is not allowed.")
 
 CHANGE_ERRORS = (*TOKEN_ERRORS, CSRF_ERROR)
-"""What an endpoint refuses with that needs an access token, and changes something."""
+"""The errors of endpoints that require an access token and change something."""
 
 BODY_ERRORS = (
     InvalidRequest(errors={"username": ["This field is required."]}),
@@ -69,7 +69,7 @@ BODY_ERRORS = (
     PayloadTooLarge(MAX_BODY_SIZE),
     UnsupportedMediaType("text/plain"),
 )
-"""What an endpoint refuses with that reads a body."""
+"""The errors of endpoints that read a body."""
 
 THROTTLED = Throttled(900)
 
@@ -77,12 +77,12 @@ _COMMON_ERRORS = (InvalidRequest(), Unavailable())
 
 
 def error_responses(*samples: Exception) -> dict[str, Any]:
-    """Give what `extend_schema` takes as `extensions` for an endpoint that refuses with these."""
+    """Return the `extensions` argument of `extend_schema` for an endpoint that can raise these errors."""
     return {EXTENSION: (*samples, *_COMMON_ERRORS)}
 
 
 def add_error_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Write the responses of each endpoint, as they are rendered, into the OpenAPI document."""
+    """Add the rendered error responses of each endpoint to the OpenAPI document."""
     result["components"]["schemas"]["Error"] = _ERROR_SCHEMA
     for operation in _operations(result):
         responses = operation["responses"]
@@ -106,7 +106,7 @@ def _by_status(samples: Sequence[Exception]) -> dict[int, list[Response]]:
 
 
 def _response(rendered: Sequence[Response]) -> dict[str, Any]:
-    # Of two with one code the first is the better example.
+    # If two errors have the same code, the first one is the example.
     examples = {
         example_response.data["code"]: {"value": example_response.data} for example_response in reversed(rendered)
     }

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the code: the token schemes, and what texts may hold."""
+"""Generate the OpenAPI document, with the security schemes and the constraints of fields."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,17 +18,17 @@ _generation_lock = Lock()
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is
-    """The headers and the cookie that an access token may come in."""
+    """The security schemes of access tokens: two headers and a cookie."""
 
     target_class = "api.authentication.AccessTokenAuthentication"
     name = ["bearer", "xAccessToken", "cookie"]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        """Ask for one of them."""
+        """Return the schemes as alternatives."""
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
-        """Describe them."""
+        """Return the definitions of the schemes."""
         return [
             {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             {"type": "apiKey", "in": "header", "name": "x-access-token"},
@@ -37,25 +37,25 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 
 
 class TextField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
-    """A text that a database can store: NUL is refused."""
+    """A string without NUL characters, which databases cannot store."""
 
     target_class = "api.serializers.inputs.StringField"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        """Describe it."""
+        """Return the schema of the field."""
         max_length = {} if self.target.max_length is None else {"maxLength": self.target.max_length}
         return {"type": "string", "pattern": r"^[^\x00]*$", **max_length}
 
 
 class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the library is
-    """A password of a length that is taken; what else is asked of it no schema can say."""
+    """A password of an allowed length. A schema cannot express the other rules."""
 
     target_class = "api.serializers.inputs.NewPasswordField"
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        """Describe it."""
+        """Return the schema of the field."""
         field_schema = super().map_serializer_field(auto_schema, direction)
         return {**field_schema, "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
 
@@ -67,17 +67,17 @@ class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        """Describe it."""
+        """Return the schema of the field."""
         return {"type": "string", "enum": list(auth_settings().audience)}
 
 
 def with_example(**value: Any) -> Callable[[type[Any]], type[Any]]:
-    """Give the shape of a body an example."""
+    """Return a decorator that adds an example to a serializer."""
     return extend_schema_serializer(examples=[OpenApiExample("example", value)])
 
 
 def remove_duplicate_paths(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
-    """List each endpoint once, under the path that clients should use."""
+    """Return each endpoint once, under the path that clients should use."""
     return [
         (path.rstrip("/"), regex, method, callback)
         for path, regex, method, callback in endpoints
@@ -87,8 +87,8 @@ def remove_duplicate_paths(endpoints: list[tuple[str, str, str, Any]]) -> list[t
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document: made once, for it is the same for everybody."""
-    # The library loads its extensions with the first document, and fails whoever asks for another meanwhile.
+    """Return the OpenAPI document, generated once per process."""
+    # drf-spectacular loads its extensions with the first document; a simultaneous second call would fail.
     with _generation_lock:
         generate: Callable[..., dict[str, Any]] = SchemaGenerator().get_schema  # type: ignore[no-untyped-call]  # the library is
         return generate(request=None, public=True)

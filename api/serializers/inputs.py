@@ -1,4 +1,7 @@
-"""The shapes of what is read: bodies and queries. The rules are in `accounts`."""
+"""The fields of request bodies and query strings.
+
+Only type and format are checked here; the rules are in `accounts`.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,7 +12,7 @@ from rest_framework.fields import empty
 from accounts.values.identifiers import EMAIL_LENGTH, normalize
 from api.openapi.schema import with_example
 
-REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  examples, and cut short
+REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  truncated examples
 MAIL_TOKEN = "Mq3yq0v8mA7bW…"  # noqa: S105
 ACCESS_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Ij…"  # noqa: S105
 USERNAME = "Letters and digits of any script, and `. _ - +`; at most 150 characters."
@@ -17,15 +20,15 @@ SECRET = "yG1zQ0r7…"  # noqa: S105
 
 
 class StringField(serializers.CharField):
-    """A JSON string, as it is: not trimmed, and no number that is taken for one."""
+    """A string, unchanged: blanks are not trimmed, and numbers are not converted."""
 
-    default_error_messages = {"not_text": "This must be a text."}
+    default_error_messages = {"not_text": "This must be a string."}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"trim_whitespace": False, "allow_blank": True, **options})
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the text.
+        """Return the string.
 
         Raises ValidationError.
         """
@@ -35,10 +38,10 @@ class StringField(serializers.CharField):
 
 
 class NormalizedEmailField(serializers.EmailField):
-    """An e-mail address, in whatever spelling a sign-up takes it."""
+    """An email address in any form that sign-up accepts."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Return it in the spelling that is stored.
+        """Return the normalized address.
 
         Raises ValidationError.
         """
@@ -46,15 +49,15 @@ class NormalizedEmailField(serializers.EmailField):
 
 
 class NewPasswordField(StringField):
-    """A password that is chosen."""
+    """A new password."""
 
 
 class AudienceField(StringField):
-    """The service that an access token is for."""
+    """The service that an access token is for, one of AUTH_AUDIENCE."""
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """True or false: in JSON nothing else that might mean it, in a form the usual words for it."""
+    """A boolean: in JSON, only true and false; in a form, the usual words."""
 
     form_values: ClassVar[Mapping[Any, bool | None]] = {
         **dict.fromkeys(serializers.BooleanField.NULL_VALUES),
@@ -63,12 +66,12 @@ class StrictBooleanField(serializers.BooleanField):
     }
 
     def get_value(self, dictionary: Any) -> Any:
-        """Find it; in a form, by its words."""
+        """Return the raw value; in a form, converted from words."""
         value = super().get_value(dictionary)
         return self.form_values.get(value, value) if hasattr(dictionary, "getlist") else value
 
     def to_internal_value(self, data: Any) -> bool:
-        """Return which one.
+        """Return the boolean.
 
         Raises ValidationError.
         """
@@ -78,12 +81,12 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class StringListField(serializers.ListField):
-    """A list of texts: in a form, one field of the same name for each."""
+    """A list of strings: in a form, a repeated field."""
 
     child = StringField(max_length=40)
 
     def get_value(self, dictionary: Any) -> Any:
-        """Find the list; the indexed names that the framework reads as well are none of ours."""
+        """Return the raw list. Indexed names (`roles[0]`), which REST framework supports in forms, are ignored."""
         if not hasattr(dictionary, "getlist"):
             return super().get_value(dictionary)
         return dictionary.getlist(self.field_name) if self.field_name in dictionary else empty
@@ -91,7 +94,7 @@ class StringListField(serializers.ListField):
 
 @with_example(username="alice", email="alice@example.com", password="correct horse", fullname="Alice A.")  # noqa: S106
 class SignUpInput(serializers.Serializer[Any]):
-    """What a sign-up sends."""
+    """The body of a sign-up."""
 
     username = StringField(help_text=USERNAME)
     email = StringField()
@@ -102,7 +105,7 @@ class SignUpInput(serializers.Serializer[Any]):
 
 @with_example(username="alice", password="correct horse")  # noqa: S106
 class SignInInput(serializers.Serializer[Any]):
-    """What a sign-in sends: a username or an e-mail address, and the password."""
+    """The body of a sign-in. `username` is a username or an email address."""
 
     username = StringField()
     password = StringField(write_only=True)
@@ -112,21 +115,21 @@ class SignInInput(serializers.Serializer[Any]):
 
 @with_example(refreshToken=REFRESH_TOKEN)
 class RefreshTokenInput(serializers.Serializer[Any]):
-    """What a sign-out sends."""
+    """The body of a sign-out."""
 
     refreshToken = StringField(required=False, allow_null=True, write_only=True)  # noqa: N815
 
 
 @with_example(refreshToken=REFRESH_TOKEN)
 class RefreshInput(RefreshTokenInput):
-    """What a refresh sends."""
+    """The body of a refresh."""
 
     audience = AudienceField(required=False, allow_null=True)
 
 
 @with_example(fullname="Alice B.")
 class ProfileInput(serializers.Serializer[Any]):
-    """What of a profile its owner may change. Whatever else stands there is not looked at."""
+    """The profile fields that their owner may change. Other fields are ignored."""
 
     username = StringField(required=False, allow_null=True, help_text=USERNAME)
     email = StringField(required=False, allow_null=True)
@@ -135,14 +138,14 @@ class ProfileInput(serializers.Serializer[Any]):
 
 @with_example(password="correct horse")  # noqa: S106
 class PasswordInput(serializers.Serializer[Any]):
-    """What a step-up sends."""
+    """The body of a step-up."""
 
     password = StringField(write_only=True)
 
 
 @with_example(currentPassword="correct horse", newPassword="battery staple")
 class PasswordChangeInput(serializers.Serializer[Any]):
-    """What a change of password sends."""
+    """The body of a password change."""
 
     currentPassword = StringField(write_only=True)  # noqa: N815
     newPassword = NewPasswordField(write_only=True)  # noqa: N815
@@ -150,7 +153,7 @@ class PasswordChangeInput(serializers.Serializer[Any]):
 
 @with_example(token=MAIL_TOKEN, newPassword="battery staple")
 class PasswordResetConfirmInput(serializers.Serializer[Any]):
-    """What a reset by mail sends in the end."""
+    """The body that completes a password reset."""
 
     token = StringField(write_only=True)
     newPassword = NewPasswordField(write_only=True)  # noqa: N815
@@ -158,21 +161,24 @@ class PasswordResetConfirmInput(serializers.Serializer[Any]):
 
 @with_example(email="alice@example.com")
 class EmailInput(serializers.Serializer[Any]):
-    """What asks for a mail, to reset a password or to verify an address."""
+    """The body of a request for an email: a password reset or a verification link."""
 
     email = NormalizedEmailField(max_length=EMAIL_LENGTH)
 
 
 @with_example(token=MAIL_TOKEN)
 class MailTokenInput(serializers.Serializer[Any]):
-    """What verifies an e-mail address."""
+    """The body that verifies an email address."""
 
     token = StringField(write_only=True)
 
 
 @with_example(token=ACCESS_TOKEN, client_id="orders", client_secret=SECRET)
 class TokenInput(serializers.Serializer[Any]):
-    """What a service asks about, and may prove itself with (RFC 7662 section 2.1, RFC 6749 section 2.3.1)."""
+    """The body of introspection and revocation (RFC 7662 section 2.1), with optional client credentials.
+
+    The credentials follow RFC 6749 section 2.3.1.
+    """
 
     token = StringField(write_only=True)
     token_type_hint = StringField(required=False)
@@ -181,12 +187,12 @@ class TokenInput(serializers.Serializer[Any]):
 
 
 class SessionsQuery(serializers.Serializer[Any]):
-    """Where a page of sessions begins."""
+    """The query string of a page of sessions."""
 
     before = serializers.UUIDField(required=False)
 
 
 class ActivityQuery(serializers.Serializer[Any]):
-    """Where a page of the history begins."""
+    """The query string of a page of the history."""
 
     before = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)

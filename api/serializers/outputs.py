@@ -1,4 +1,4 @@
-"""The shapes of what is answered, and how it is spelled on the wire."""
+"""The fields of responses, and functions that serialize domain objects to them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ _MOMENT = "2026-01-31T12:00:00Z"
 
 
 class ProfileOutput(serializers.Serializer[Any]):
-    """How a user is shown."""
+    """A user."""
 
     id = serializers.IntegerField()
     username = serializers.CharField()
@@ -40,7 +40,7 @@ class ProfileOutput(serializers.Serializer[Any]):
 
 @with_example(**_PROFILE, emailVerified=True, createdAt=_MOMENT)
 class OwnProfileOutput(ProfileOutput):
-    """How a user is shown to itself."""
+    """The signed-in user."""
 
     emailVerified = serializers.BooleanField()  # noqa: N815
     createdAt = serializers.DateTimeField()  # noqa: N815
@@ -48,14 +48,14 @@ class OwnProfileOutput(ProfileOutput):
 
 @with_example(message="User was registered successfully!", **_PROFILE)
 class SignUpOutput(ProfileOutput):
-    """What a sign-up is answered."""
+    """The response to a sign-up."""
 
     message = serializers.CharField()
 
 
 @with_example(**_ACCESS)
 class AccessTokenOutput(serializers.Serializer[Any]):
-    """An access token, which is not there where it comes as a cookie; the span is in seconds."""
+    """An access token and its lifetime in seconds. The token is missing if it is set as a cookie."""
 
     accessToken = serializers.CharField(required=False)  # noqa: N815
     tokenType = serializers.CharField()  # noqa: N815
@@ -64,7 +64,7 @@ class AccessTokenOutput(serializers.Serializer[Any]):
 
 @with_example(**_TOKENS)
 class TokensOutput(AccessTokenOutput):
-    """A token pair, as an access token; the span is in seconds."""
+    """A token pair and the lifetimes in seconds. The tokens are missing if they are set as cookies."""
 
     refreshToken = serializers.CharField(required=False)  # noqa: N815
     refreshExpiresIn = serializers.IntegerField()  # noqa: N815
@@ -72,11 +72,11 @@ class TokensOutput(AccessTokenOutput):
 
 @with_example(**_PROFILE, **_TOKENS)
 class SignInOutput(ProfileOutput, TokensOutput):
-    """What a sign-in is answered."""
+    """The response to a sign-in."""
 
 
 class OriginOutput(serializers.Serializer[Any]):
-    """Where something came from, as far as that is known."""
+    """Where a request came from, as far as known."""
 
     ipAddress = serializers.IPAddressField(allow_null=True)  # noqa: N815
     device = serializers.CharField()
@@ -85,7 +85,7 @@ class OriginOutput(serializers.Serializer[Any]):
 
 @with_example(**_ORIGIN, id=_SESSION_ID, createdAt=_MOMENT, lastUsedAt=_MOMENT, expiresAt=_MOMENT, current=True)
 class SessionOutput(OriginOutput):
-    """How a session is shown to its owner; `current` tells which one asks."""
+    """A session. `current` is true for the session that sends the request."""
 
     id = serializers.UUIDField()
     createdAt = serializers.DateTimeField()  # noqa: N815
@@ -105,7 +105,7 @@ class SessionOutput(OriginOutput):
     details={},
 )
 class ActivityOutput(OriginOutput):
-    """How a thing that happened to an account is shown to its owner."""
+    """An entry of the security history."""
 
     id = serializers.IntegerField()
     createdAt = serializers.DateTimeField()  # noqa: N815
@@ -133,7 +133,7 @@ class ActivityOutput(OriginOutput):
     auth_time=1769860800,
 )
 class IntrospectionOutput(serializers.Serializer[Any]):
-    """What a service is told of a token (RFC 7662 section 2.2): of one that is not good only that."""
+    """The response to an introspection (RFC 7662 section 2.2). For an inactive token, only `active`."""
 
     active = serializers.BooleanField()
     iss = serializers.CharField(required=False)
@@ -182,7 +182,7 @@ class MetadataOutput(serializers.Serializer[Any]):
 
 
 def profile(user: User) -> dict[str, Any]:
-    """Spell a user as `ProfileOutput`."""
+    """Serialize a user as `ProfileOutput`."""
     return {
         "id": user.pk,
         "username": user.username,
@@ -193,17 +193,17 @@ def profile(user: User) -> dict[str, Any]:
 
 
 def own_profile(user: User) -> dict[str, Any]:
-    """Spell a user as `OwnProfileOutput`."""
+    """Serialize a user as `OwnProfileOutput`."""
     return {**profile(user), "emailVerified": user.is_email_verified, "createdAt": user.created_at}
 
 
 def access_token(access: AccessToken) -> dict[str, Any]:
-    """Spell an access token as `AccessTokenOutput`."""
+    """Serialize an access token as `AccessTokenOutput`."""
     return {"accessToken": access.text, "tokenType": "Bearer", "expiresIn": access.expires_in}
 
 
 def tokens(pair: TokenPair) -> dict[str, Any]:
-    """Spell a token pair as `TokensOutput`."""
+    """Serialize a token pair as `TokensOutput`."""
     return {
         **access_token(pair.access),
         "refreshToken": pair.refresh_token,
@@ -212,12 +212,12 @@ def tokens(pair: TokenPair) -> dict[str, Any]:
 
 
 def without_tokens(fields: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what goes into cookies."""
+    """Return the fields without the tokens, which are set as cookies."""
     return {name: value for name, value in fields.items() if name not in {"accessToken", "refreshToken"}}
 
 
 def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
-    """Spell a session as `SessionOutput`."""
+    """Serialize a session as `SessionOutput`."""
     return {
         "id": row.pk,
         "createdAt": row.created_at,
@@ -231,7 +231,7 @@ def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
 
 
 def activity(entry: Activity) -> dict[str, Any]:
-    """Spell a thing that happened as `ActivityOutput`; where an administrator sat is not told."""
+    """Serialize a history entry as `ActivityOutput`, without an administrator's address and device."""
     is_shown = not entry.is_by_administrator
     return {
         "id": entry.pk,
@@ -248,5 +248,5 @@ def activity(entry: Activity) -> dict[str, Any]:
 
 
 def format_roles(names: Sequence[str]) -> list[str]:
-    """Spell roles as the front ends know them: ROLE_USER."""
+    """Return role names in the form that front ends expect: ROLE_USER."""
     return [f"ROLE_{name.upper()}" for name in names]

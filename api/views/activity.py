@@ -1,3 +1,5 @@
+"""The security history of the signed-in user."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,7 +14,7 @@ from api.views.base import ProtectedView
 
 
 class ActivityList(ProtectedView):
-    """Shows what happened to a user's account."""
+    """The user's security history."""
 
     @extend_schema(
         operation_id="activity",
@@ -22,7 +24,7 @@ class ActivityList(ProtectedView):
         extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
-        """List up to 100; where there are more, the header `Link` leads on."""
+        """Return up to 100 entries. The `Link` header leads to the next page."""
         history = Activity.objects.filter(user=claims_of(request).user_id).order_by("-pk")
         found = paginate(request, ActivityQuery, history)
         return Response([activity(entry) for entry in found.rows], headers=found.headers)

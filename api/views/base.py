@@ -1,4 +1,4 @@
-"""What the views have in common: who may call them, and that no cache keeps their answers."""
+"""Base classes of the views, and functions that read a request."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -24,35 +24,35 @@ from api.permissions import SignedIn
 
 
 class ProtectedView(APIView):
-    """Needs an access token. Its answers are for the one who asked."""
+    """A view that requires an access token. No cache may store its responses."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (AccessTokenAuthentication,)
     permission_classes: Sequence[type[BasePermission]] = (SignedIn,)
     parser_classes = (BoundedJSONParser, BoundedFormParser)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     content_negotiation_class = FirstRendererNegotiation
-    # OPTIONS is for CORS preflights, which the middleware answers.
+    # OPTIONS is used for CORS preflights, which the middleware handles.
     http_method_names: Sequence[str] = ("get", "head", "post", "patch", "delete")
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """Keep answers out of caches, which know nothing of `x-access-token`.
+        """Forbid caching, because caches do not know `x-access-token`.
 
-        Without `Allow`: to put it together for answers that need none takes a tenth of a cheap request.
+        `Allow` is left out: computing it for every response cost a tenth of a protected request.
         """
         return {"Cache-Control": "no-store"}
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse a method, and say which ones there are (RFC 9110 section 15.5.6)."""
+        """Raise MethodNotAllowed, with the supported methods in `Allow` (RFC 9110 section 15.5.6)."""
         self.headers["Allow"] = ", ".join(self.allowed_methods)
         raise MethodNotAllowed(request.method or "")
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        """Answer refusals as the contract says."""
+        """Return this API's handler, whatever the project's settings say."""
         return render_error
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer a refusal in JSON and keep it out of caches, also where the view's own answers are otherwise."""
+        """Return the error response: always JSON, never cached, whatever the view's own responses are."""
         self.headers |= self.default_response_headers
         response = super().handle_exception(exc)
         self.request.accepted_renderer = JSONRenderer()
@@ -61,14 +61,14 @@ class ProtectedView(APIView):
 
 
 class PublicView(ProtectedView):
-    """Open to anyone; an access token that rides along is not looked at."""
+    """A view for anyone. It ignores access tokens, so that an expired one does no harm."""
 
     authentication_classes = ()
     permission_classes = ()
 
 
 def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the fields of a body; those that are missing or null are not among them.
+    """Validate the body; return its fields without those that are missing or null.
 
     Raises rest_framework.exceptions.ValidationError.
     """
@@ -77,16 +77,17 @@ def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, 
 
 
 def user_of(request: Request) -> User:
-    """Return who is signed in."""
+    """Return the signed-in user."""
     return cast("User", request.user)
 
 
 def client_of(request: Request) -> Client:
-    """Tell who is at the other end."""
+    """Return the client that sent the request."""
     return Client.from_environ(request.META)
 
 
 @cache
 def _cached_serializer(serializer: type[Serializer[Any]]) -> Serializer[Any]:
-    # A new one copies all its fields, which takes longer than to read a body; reading leaves nothing in them.
+    # Creating a serializer copies all its fields, which takes longer than validating a body. Validation keeps no
+    # state.
     return serializer()

@@ -1,4 +1,4 @@
-"""Endpoints to try access with: their content is their name."""
+"""Protected test endpoints: one for anyone, and one each for users, moderators and admins."""
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -18,11 +18,11 @@ def _text_response(content: str) -> HttpResponse:
 
 
 class PublicContent(PublicView):
-    """For anyone."""
+    """Public content."""
 
     @extend_schema(
         operation_id="publicContent",
-        summary="Read what is for anyone",
+        summary="Read public content",
         responses=TEXT_RESPONSE,
         extensions=error_responses(),
     )
@@ -32,46 +32,46 @@ class PublicContent(PublicView):
 
 
 class UserContent(ProtectedView):
-    """For any signed-in user."""
+    """Content for signed-in users."""
 
     @extend_schema(
         operation_id="userContent",
-        summary="Read what is for signed-in users",
+        summary="Read content for signed-in users",
         responses=TEXT_RESPONSE,
         extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> HttpResponse:
-        """Return the users' content."""
+        """Return the content for users."""
         return _text_response("User Content.")
 
 
 class ModeratorContent(ProtectedView):
-    """For moderators."""
+    """Content for moderators."""
 
     permission_classes = (Moderator,)
 
     @extend_schema(
         operation_id="moderatorContent",
-        summary="Read what is for moderators",
+        summary="Read content for moderators",
         responses=TEXT_RESPONSE,
         extensions=error_responses(*TOKEN_ERRORS, RoleRequired("moderator")),
     )
     def get(self, request: Request) -> HttpResponse:
-        """Return the moderators' content."""
+        """Return the content for moderators."""
         return _text_response("Moderator Content.")
 
 
 class AdminContent(ProtectedView):
-    """For admins."""
+    """Content for admins."""
 
     permission_classes = (Admin,)
 
     @extend_schema(
         operation_id="adminContent",
-        summary="Read what is for admins",
+        summary="Read content for admins",
         responses=TEXT_RESPONSE,
         extensions=error_responses(*TOKEN_ERRORS, RoleRequired("admin")),
     )
     def get(self, request: Request) -> HttpResponse:
-        """Return the admins' content."""
+        """Return the content for admins."""
         return _text_response("Admin Content.")

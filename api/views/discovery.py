@@ -1,4 +1,4 @@
-"""What the service says of itself: its public keys, its schema, its health."""
+"""Discovery for other services: the public keys and the issuer's metadata."""
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
@@ -17,11 +17,11 @@ METADATA_MAX_AGE = 3600  # seconds
 
 
 class KeySet(PublicView):
-    """The public keys, for services that verify access tokens."""
+    """The public keys for services that verify access tokens."""
 
     @extend_schema(
         operation_id="keys",
-        summary="Publish the keys that access tokens are verified with",
+        summary="Get the public keys",
         responses=KeySetOutput,
         extensions=error_responses(),
     )
@@ -32,11 +32,11 @@ class KeySet(PublicView):
 
 
 class Metadata(PublicView):
-    """What a verifier that knows the issuer alone needs to find the rest."""
+    """The issuer's metadata, for services that know only the issuer's URL."""
 
     @extend_schema(
         operation_id="metadata",
-        summary="Say where the rest is found",
+        summary="Get the issuer's metadata",
         responses=MetadataOutput,
         extensions=error_responses(),
     )
@@ -55,7 +55,7 @@ class Metadata(PublicView):
             "revocation_endpoint_auth_methods_supported": methods,
             "service_documentation": base + reverse("docs"),
         }
-        # People sign in by this API, not by an OAuth flow. What is supported of those would be empty lists, which
-        # section 3.2 wants left out.
+        # Users sign in through this API, not through an OAuth flow. The lists of supported flows would be empty,
+        # and section 3.2 forbids empty lists.
         self.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
         return Response(metadata)

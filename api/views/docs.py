@@ -1,3 +1,5 @@
+"""The OpenAPI document and its interactive page."""
+
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -16,12 +18,15 @@ class Schema(PublicView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        """Return it."""
+        """Return the OpenAPI document."""
         return Response(schema.document())
 
 
 class Docs(PublicView, SpectacularSwaggerSplitView):
-    """The page of the OpenAPI document; it loads nothing from elsewhere, and runs no script but from files."""
+    """The interactive page of the OpenAPI document.
+
+    It loads nothing from other hosts and has no inline scripts.
+    """
 
     renderer_classes = [TemplateHTMLRenderer]
-    template_name = "api/docs.html"  # the library's own does not say in which language it is
+    template_name = "api/docs.html"  # drf-spectacular's own template has no lang attribute

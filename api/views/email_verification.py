@@ -1,3 +1,5 @@
+"""Verification of email addresses."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -10,32 +12,35 @@ from api.views.base import PublicView, client_of, read_body
 
 
 class EmailVerify(PublicView):
-    """Verifies e-mail addresses."""
+    """Verifies an email address."""
 
     @extend_schema(
         operation_id="verifyEmail",
-        summary="Verify an e-mail address with a mailed token",
+        summary="Verify an email address with an emailed token",
         request=MailTokenInput,
         responses={204: None},
         extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Take the address for verified."""
+        """Mark the address as verified."""
         email_verification.verify(read_body(MailTokenInput, request)["token"], client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class EmailVerifyResend(PublicView):
-    """Mails the link once more."""
+    """Sends another verification email."""
 
     @extend_schema(
         operation_id="resendVerification",
-        summary="Ask for another verification mail",
+        summary="Request another verification email",
         request=EmailInput,
         responses={202: None},
         extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Mail a link, if anyone has the address and has not verified it. The answer is the same if not."""
+        """Email a link if an account has the address and has not verified it.
+
+        The response is the same otherwise.
+        """
         email_verification.request_link(read_body(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)

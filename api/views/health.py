@@ -1,3 +1,5 @@
+"""Liveness and readiness probes."""
+
 from django.db import connection
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -9,20 +11,23 @@ from api.views.base import PublicView
 
 
 class Liveness(PublicView):
-    """Whether this process answers at all."""
+    """Whether this process responds."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        """Answer, asking nothing else."""
+        """Respond without using the database or the cache."""
         return Response({"status": "ok"})
 
 
 class Readiness(PublicView):
-    """Whether what this process stands on can be reached."""
+    """Whether the database and the cache are reachable."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        """Ask the database and the cache."""
+        """Query the database and the cache.
+
+        Raises Unavailable.
+        """
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         if not counters().check():

@@ -1,4 +1,4 @@
-"""The pages of this service for people. They call the API as any front end does; a team may serve its own."""
+"""HTML pages: the start page, and the pages that emailed links lead to. They use the API like any front end."""
 
 from typing import Any
 
@@ -16,13 +16,14 @@ _CONTENT_POLICY = (
 
 
 class _Page(TemplateView):
-    """A page without a referrer, in no cache: its address may hold a token, if only in the fragment."""
+    """A page that is not cached and sends no referrer, because its URL may contain a token in the fragment."""
 
     http_method_names = ["get", "head"]
 
     @classmethod
     def as_view(cls, **options: Any) -> Any:
-        # There is nothing here to forge, and who sends a POST is to hear that there is none: not of CSRF, in HTML.
+        # Pages accept no POST. Without the exemption, Django would respond with an HTML page about CSRF instead of
+        # 405.
         return csrf_exempt(super().as_view(**options))
 
     def get(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
@@ -33,26 +34,26 @@ class _Page(TemplateView):
         return response
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """Refuse a method as the API does."""
+        """Return 405 as the API does."""
         return method_not_allowed(request.method or "", [name.upper() for name in self.http_method_names])
 
 
 class StartPage(_Page):
-    """On which a person tries all of it."""
+    """The page on which a person can try the service."""
 
     template_name = "api/start.html"
 
     def dispatch(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
-        """Answer as at any path that leads nowhere, where the page is switched off.
+        """Handle the request.
 
-        Raises Http404.
+        Raises Http404 if AUTH_START_PAGE is off.
         """
         if not auth_settings().start_page:
             raise Http404
         return super().dispatch(request, *args, **options)
 
     def get_context_data(self, **options: Any) -> dict[str, Any]:
-        """Tell the page what it explains."""
+        """Return the settings that the page explains."""
         service_settings = auth_settings()
         return super().get_context_data(
             grace=int(service_settings.refresh_token_grace.total_seconds()),
@@ -62,12 +63,12 @@ class StartPage(_Page):
 
 
 class ResetPasswordPage(_Page):
-    """Takes a new password."""
+    """The page that completes a password reset."""
 
     template_name = "api/reset_password.html"
 
 
 class VerifyEmailPage(_Page):
-    """Verifies an address, once its reader presses the button: scanners of mail follow links, too."""
+    """The page that verifies an email address after a click on a button, because mail scanners follow links."""
 
     template_name = "api/verify_email.html"

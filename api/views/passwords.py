@@ -1,3 +1,5 @@
+"""Password change and password reset."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -12,7 +14,7 @@ from api.views.base import ProtectedView, PublicView, client_of, read_body
 
 
 class PasswordChange(ProtectedView):
-    """Changes the own password."""
+    """Changes the user's password."""
 
     @extend_schema(
         operation_id="changePassword",
@@ -22,7 +24,7 @@ class PasswordChange(ProtectedView):
         extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Change it and end every other session; the next refresh of this one brings a current access token."""
+        """Change the password and end every other session. This session continues with its next refresh."""
         body, claims = read_body(PasswordChangeInput, request), claims_of(request)
         passwords.change(
             claims.user_id, claims.session_id, body["currentPassword"], body["newPassword"], client_of(request)
@@ -31,27 +33,27 @@ class PasswordChange(ProtectedView):
 
 
 class PasswordReset(PublicView):
-    """Begins a reset by mail."""
+    """Starts a password reset by email."""
 
     @extend_schema(
         operation_id="resetPassword",
-        summary="Ask for a mail that resets the password",
+        summary="Request a password reset by email",
         request=EmailInput,
         responses={202: None},
         extensions=error_responses(*BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Mail a link, if anyone has the address. The answer is the same if nobody has."""
+        """Email a link if an account has the address. The response is the same otherwise."""
         passwords.request_reset(read_body(EmailInput, request)["email"], client_of(request))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
 class PasswordResetConfirm(PublicView):
-    """Ends a reset by mail."""
+    """Completes a password reset by email."""
 
     @extend_schema(
         operation_id="confirmPasswordReset",
-        summary="Choose a new password with a mailed token",
+        summary="Set a new password with an emailed token",
         request=PasswordResetConfirmInput,
         responses={204: None},
         extensions=error_responses(*BODY_ERRORS, THROTTLED),

@@ -1,3 +1,5 @@
+"""The profile of the signed-in user."""
+
 from typing import Any
 
 from django.utils import timezone
@@ -21,10 +23,10 @@ STEP_UP_ERROR = RecentAuthenticationRequired(300)
 
 
 class Me(ProtectedView):
-    """The own account."""
+    """The signed-in user's account."""
 
     def get_permissions(self) -> list[Any]:
-        """Ask for a recent authentication before the account is deleted."""
+        """Require a recent authentication for deleting the account."""
         if self.request.method == "DELETE":
             return [RecentlyAuthenticated()]
         return list(super().get_permissions())
@@ -36,12 +38,12 @@ class Me(ProtectedView):
         extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
-        """Show the own profile."""
+        """Return the profile of the signed-in user."""
         return Response(own_profile(user_of(request)))
 
     @extend_schema(
         operation_id="changeMe",
-        summary="Change full name, username or e-mail address",
+        summary="Change full name, username or email address",
         request=ProfileInput,
         responses={200: OwnProfileOutput},
         extensions=error_responses(
@@ -49,7 +51,7 @@ class Me(ProtectedView):
         ),
     )
     def patch(self, request: Request) -> Response:
-        """Change what is given; username and e-mail address need a recent authentication."""
+        """Change the given fields. Username and email address require a recent authentication."""
         user, wanted = user_of(request), read_body(ProfileInput, request)
         if profile.IDENTIFYING.intersection(profile.changes(user, wanted)):
             access_tokens.require_recent_authentication(claims_of(request), at=timezone.now())
@@ -63,6 +65,6 @@ class Me(ProtectedView):
         extensions=error_responses(*CHANGE_ERRORS, STEP_UP_ERROR),
     )
     def delete(self, request: Request) -> Response:
-        """Delete the account with all its sessions and its history; needs a recent authentication."""
+        """Delete the account with its sessions and history. Requires a recent authentication."""
         deletion.delete(user_of(request), client_of(request))
         return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

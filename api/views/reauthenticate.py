@@ -1,3 +1,5 @@
+"""Step-up: confirm the password again (RFC 9470)."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,17 +16,17 @@ from api.views.base import ProtectedView, client_of, read_body
 
 
 class Reauthenticate(ProtectedView):
-    """Asks for the password once more, before something sensitive (RFC 9470, step-up)."""
+    """Confirms the password before a sensitive action (step-up, RFC 9470)."""
 
     @extend_schema(
         operation_id="reauthenticate",
-        summary="Confirm the password, for a fresh auth_time",
+        summary="Confirm the password to renew auth_time",
         request=PasswordInput,
         responses={200: AccessTokenOutput},
         extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Hand out an access token with a fresh `auth_time`."""
+        """Return an access token with a new `auth_time`."""
         password = read_body(PasswordInput, request)["password"]
         claims, client = claims_of(request), client_of(request)
         user = credentials.confirm(claims.user_id, password, client)

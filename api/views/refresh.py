@@ -1,3 +1,5 @@
+"""Refresh: exchange a refresh token for the next token pair."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,11 +22,11 @@ REFRESH_ERRORS = (RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenReused, 
 
 
 class Refresh(PublicView):
-    """Keeps sessions going."""
+    """Issues a new token pair for a refresh token."""
 
     @extend_schema(
         operation_id="refresh",
-        summary="Swap a refresh token for a new token pair",
+        summary="Exchange a refresh token for a new token pair",
         request=RefreshInput,
         responses={200: TokensOutput},
         extensions=error_responses(
@@ -32,9 +34,9 @@ class Refresh(PublicView):
         ),
     )
     def post(self, request: Request) -> Response:
-        """Answer with the next generation. A spent refresh token ends its session.
+        """Return the next token pair. A refresh token that was already used ends its session.
 
-        Without a token in the body the one in the cookie is taken, and its successor goes there.
+        If the body has no refresh token, the one in the cookie is used, and the new tokens are set as cookies.
         """
         body = read_body(RefreshInput, request)
         audience = body.get("audience")
@@ -50,7 +52,7 @@ class Refresh(PublicView):
         try:
             pair = rotation.rotate(refresh_token, client_of(request), audience=audience)
         except REFRESH_ERRORS as error:
-            # What is in the cookies is of no use any more.
+            # The cookies are useless now.
             return cookies.with_cookies_cleared(self.handle_exception(error), request)
         response = Response(without_tokens(tokens(pair)))
         cookies.set_tokens(response, pair)

@@ -1,4 +1,4 @@
-"""What registered services ask: introspection (RFC 7662) and revocation (RFC 7009)."""
+"""Endpoints for registered services: token introspection (RFC 7662) and revocation (RFC 7009)."""
 
 import binascii
 from base64 import b64decode
@@ -19,57 +19,57 @@ from api.serializers.outputs import IntrospectionOutput
 from api.views.base import PublicView, client_of, read_body
 
 SERVICE_SECURITY: Any = [{"service": []}, {}]
-"""By HTTP Basic, or by what the body says."""
+"""HTTP Basic, or credentials in the body."""
 
 
 class _ServiceView(PublicView):
-    """Open to services that prove themselves; refusals are spelled as RFC 6749 section 5.2 does, too."""
+    """A view for registered services. Errors have the names of RFC 6749 section 5.2 as well."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Add the names that OAuth has for what was refused."""
+        """Add `error` and `error_description` to the error response."""
         response = super().handle_exception(exc)
         response.data |= {"error": response.data["code"], "error_description": response.data["message"]}
         return response
 
 
 class Introspection(_ServiceView):
-    """Tells services whether a token is good at this moment."""
+    """Reports whether a token is active."""
 
     @extend_schema(
         operation_id="introspect",
-        summary="Tell a registered service what a token says, if it is good",
+        summary="Introspect a token",
         request=TokenInput,
         responses={200: IntrospectionOutput},
         auth=SERVICE_SECURITY,
         extensions=error_responses(InvalidClient(), *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
-        """Tell what the token says, or that it is not active."""
+        """Return the token's claims, or that it is not active."""
         body = read_body(TokenInput, request)
         service = _authenticate_service(request, body)
         return Response(services.introspect(service, body["token"]) or {"active": False})
 
 
 class Revocation(_ServiceView):
-    """Lets services end sessions."""
+    """Ends the session of a token."""
 
     @extend_schema(
         operation_id="revoke",
-        summary="Let a registered service end the session of a token",
+        summary="Revoke a token",
         request=TokenInput,
         responses={200: None},
         auth=SERVICE_SECURITY,
         extensions=error_responses(InvalidClient(), *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
-        """End the session. A token that is none gets the same answer."""
+        """End the session of the token. An invalid token gets the same response."""
         body = read_body(TokenInput, request)
         services.revoke(_authenticate_service(request, body), body["token"], client_of(request))
         return Response(status=status.HTTP_200_OK)
 
 
 def _authenticate_service(request: Request, body: dict[str, Any]) -> Service:
-    """Authenticate the service by HTTP Basic or by the body, not by both (RFC 6749 section 2.3).
+    """Authenticate the service with HTTP Basic or with the body, but not with both (RFC 6749 section 2.3).
 
     Raises InvalidClient.
     """

@@ -1,3 +1,5 @@
+"""The sessions of the signed-in user."""
+
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -17,7 +19,7 @@ from api.views.base import ProtectedView, client_of, user_of
 
 
 class Sessions(ProtectedView):
-    """Shows where a user is signed in."""
+    """The user's sessions."""
 
     @extend_schema(
         operation_id="sessions",
@@ -27,14 +29,14 @@ class Sessions(ProtectedView):
         extensions=error_responses(*TOKEN_ERRORS),
     )
     def get(self, request: Request) -> Response:
-        """List up to 100; where there are more, the header `Link` leads on."""
+        """Return up to 100 sessions. The `Link` header leads to the next page."""
         current = claims_of(request).session_id
         found = paginate(request, SessionsQuery, lifecycle.live_sessions(user_of(request)))
         return Response([session(row, current) for row in found.rows], headers=found.headers)
 
 
 class Session(ProtectedView):
-    """Ends one session."""
+    """One of the user's sessions."""
 
     @extend_schema(
         operation_id="endSession",
@@ -42,13 +44,16 @@ class Session(ProtectedView):
         request=None,
         parameters=[
             OpenApiParameter(
-                "session_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="As `GET` tells it."
+                "session_id",
+                OpenApiTypes.UUID,
+                OpenApiParameter.PATH,
+                description="The `id` from the list of sessions.",
             )
         ],
         responses={204: None},
         extensions=error_responses(*CHANGE_ERRORS, NotFound()),
     )
     def delete(self, request: Request, session_id: str) -> Response:
-        """End it. A session of somebody else is not found."""
+        """End the session. Sessions of other users are not found."""
         lifecycle.end_own(claims_of(request).user_id, UUID(session_id), client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

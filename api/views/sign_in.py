@@ -1,3 +1,5 @@
+"""Sign-in with a password."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,17 +15,17 @@ from api.views.base import PublicView, client_of, read_body
 
 
 class SignIn(PublicView):
-    """Opens sessions."""
+    """Starts a session."""
 
     @extend_schema(
         operation_id="signIn",
-        summary="Sign in by username or e-mail address",
+        summary="Sign in with a username or email address",
         request=SignInInput,
         responses={200: SignInOutput},
         extensions=error_responses(InvalidCredentials(), EmailUnverified(), CSRF_ERROR, *BODY_ERRORS, THROTTLED),
     )
     def post(self, request: Request) -> Response:
-        """Open a session and hand out its first token pair; with `useCookies` in cookies, not in the body."""
+        """Start a session and return its first token pair, or set it as cookies with `useCookies`."""
         body = read_body(SignInInput, request)
         use_cookies = body.get("useCookies", False)
         if use_cookies:
@@ -33,7 +35,7 @@ class SignIn(PublicView):
         pair = lifecycle.start(user, client, audience=body.get("audience"))
         if not use_cookies:
             return Response({**profile(user), **tokens(pair)})
-        # The browser drops what it had: nobody is to go on with it, whoever knows it.
+        # The new cookies replace those of the browser's previous session. End it, so that no one can use it.
         for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
             rotation.end_by_refresh_token(previous, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})

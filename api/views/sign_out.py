@@ -1,3 +1,5 @@
+"""Sign-out, on one device or everywhere."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.permissions import AllowAny
@@ -14,12 +16,12 @@ from api.views.base import ProtectedView, client_of, read_body
 
 
 class SignOut(ProtectedView):
-    """Ends the session of a refresh token or, without one, of the access token."""
+    """Ends the session of the refresh token or, without one, of the access token."""
 
     permission_classes = (AllowAny,)
 
     def perform_authentication(self, request: Request) -> None:
-        """Wait: where there is a refresh token, an access token that rides along is not looked at."""
+        """Do nothing yet: with a refresh token, an access token in the same request is ignored."""
 
     @extend_schema(
         operation_id="signOut",
@@ -29,9 +31,9 @@ class SignOut(ProtectedView):
         extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS),
     )
     def post(self, request: Request) -> Response:
-        """End the session. Any refresh token gets 204, whatever has become of it.
+        """End the session. Any refresh token gets 204, whatever its state.
 
-        A token in the body comes first, then an access token in a header, then what rides along in cookies.
+        A refresh token in the body takes precedence over an access token in a header, and that over cookies.
         """
         refresh_token = read_body(RefreshTokenInput, request).get("refreshToken")
         if refresh_token:
@@ -57,6 +59,6 @@ class SignOutAll(ProtectedView):
         extensions=error_responses(*CHANGE_ERRORS),
     )
     def post(self, request: Request) -> Response:
-        """End them all, this one included."""
+        """End all sessions, including this one."""
         lifecycle.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
         return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -1,3 +1,5 @@
+"""Sign-up."""
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -14,11 +16,11 @@ DEFAULTS = {"fullname": "", "roles": ()}
 
 
 class SignUp(PublicView):
-    """Makes accounts."""
+    """Creates an account."""
 
     @extend_schema(
         operation_id="signUp",
-        summary="Make an account",
+        summary="Create an account",
         request=SignUpInput,
         responses={201: SignUpOutput},
         extensions=error_responses(
@@ -26,7 +28,7 @@ class SignUp(PublicView):
         ),
     )
     def post(self, request: Request) -> Response:
-        """Make an account with the role that everybody has, or with those that sign-up hands out."""
+        """Create an account with the default role, or with the requested roles that AUTH_SIGNUP_ROLES allows."""
         user = register(**{**DEFAULTS, **read_body(SignUpInput, request)}, client=client_of(request))
         body = {"message": "User was registered successfully!", **profile(user)}
         return Response(body, status.HTTP_201_CREATED)

@@ -221,7 +221,7 @@ def test_a_number_that_is_too_long_is_told_without_a_word_about_what_reads_it(ap
     answer = post(api, "signin", b'{"username": ' + b"9" * 5000 + b', "password": "x"}')
 
     assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["message"] == "The body is not JSON: a number is too long"
+    assert answer.json()["message"] == "The body is not valid JSON: a number is too long"
 
 
 @pytest.mark.parametrize("before", ["1e400", "9" * 5000, "-1", "0", "0x1", "NaN", "%00", str(2**63)])
