@@ -16,15 +16,15 @@ _BACKEND = "accounts.admin.backends.CredentialsBackend"
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
     """Look at the settings that `accounts.defaults` has, and at those that everything here takes for granted."""
-    return [*_time(), *_transactions(), *_admin()]
+    return [*_check_time_zone(), *_check_transactions(), *_check_admin()]
 
 
-def _time() -> Iterator[CheckMessage]:
+def _check_time_zone() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
         yield Error("USE_TZ is off.", hint="Moments here have a time zone: USE_TZ = True.", id="accounts.E001")
 
 
-def _transactions() -> Iterator[CheckMessage]:
+def _check_transactions() -> Iterator[CheckMessage]:
     names = [name for name, database in settings.DATABASES.items() if database.get("ATOMIC_REQUESTS")]
     if names:
         yield Error(
@@ -34,7 +34,7 @@ def _transactions() -> Iterator[CheckMessage]:
         )
 
 
-def _admin() -> Iterator[CheckMessage]:
+def _check_admin() -> Iterator[CheckMessage]:
     if not apps.is_installed("django.contrib.admin"):
         return
     if _BACKEND not in settings.AUTHENTICATION_BACKENDS:

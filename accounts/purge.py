@@ -18,7 +18,7 @@ KNOWN_DEVICE_LIFETIME = timedelta(days=365)
 UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
 # What another purge is at is left to it. An array is filled once; the query of an IN may be run again for each
 # row, and finds others each time, for it skips the locked: a batch without a bound.
-_WITHIN = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
+_KEY_CONDITIONS = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
 
 
 def expired_sessions(retain: timedelta) -> RefreshTokenQuerySet:
@@ -58,22 +58,22 @@ def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
     """Delete rows that nothing refers to, a batch in each transaction; yield how many each one deleted."""
     try:
-        statement, parameters = _deletion(rows, batch_size)
+        statement, parameters = _delete_statement(rows, batch_size)
     except EmptyResultSet:  # no database need be asked: a filter of the admin that lets nothing through, say
         return
     while deleted := _delete_batch(statement, parameters):
         yield deleted
 
 
-def _deletion(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequence[Any]]:
+def _delete_statement(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequence[Any]]:
     # Written out once: Django puts it together anew each time, and has a transaction begin and end around it.
     batch, parameters = rows.order_by().values("pk")[:batch_size].query.sql_with_params()
     table, key = rows.model._meta.db_table, rows.model._meta.pk.column
-    within = _WITHIN.get(connection.vendor, "IN ({})").format(batch)
-    return f"DELETE FROM {table} WHERE {key} {within}", parameters  # noqa: S608  the names are ours
+    key_condition = _KEY_CONDITIONS.get(connection.vendor, "IN ({})").format(batch)
+    return f"DELETE FROM {table} WHERE {key} {key_condition}", parameters  # noqa: S608  the names are ours
 
 
-def _connect_anew_where_lost(_: RetryCallState) -> None:
+def _reconnect_if_lost(_: RetryCallState) -> None:
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
 
@@ -83,7 +83,7 @@ def _connect_anew_where_lost(_: RetryCallState) -> None:
 @retry(
     retry=retry_if_exception_type(OperationalError),
     stop=stop_after_attempt(6),
-    before_sleep=_connect_anew_where_lost,
+    before_sleep=_reconnect_if_lost,
     reraise=True,
 )
 def _delete_batch(statement: str, parameters: Sequence[Any]) -> int:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to_user
 from accounts.history import events
 from accounts.history.events import DESCRIPTIONS
 from accounts.models import Activity, ActivityQuerySet
@@ -44,7 +44,7 @@ class SinceFilter(admin.SimpleListFilter):
 
     title = "time"
     parameter_name = "since"
-    spans: ClassVar = {"day": timedelta(days=1), "week": timedelta(days=7)}
+    periods: ClassVar = {"day": timedelta(days=1), "week": timedelta(days=7)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer spans."""
@@ -52,27 +52,27 @@ class SinceFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep what happened in the span chosen."""
-        span = self.spans.get(self.value() or "")
-        return queryset if span is None else cast("ActivityQuerySet", queryset).since(timezone.now() - span)
+        period = self.periods.get(self.value() or "")
+        return queryset if period is None else cast("ActivityQuerySet", queryset).since(timezone.now() - period)
 
 
 @admin.register(Activity)
 class ActivityAdmin(ByUserAdmin):
     """What happened to accounts, and who did it."""
 
-    list_display = ("at", "user_link", "what", "details", "address", "device", "administrator", "session")
+    list_display = ("at", "user_link", "description", "details", "address", "device", "administrator", "session")
     list_display_links = None
     list_filter = (ActivityUserFilter, EventFilter, SinceFilter)
     list_select_related = ("user",)
-    by_user = ActivityUserFilter
+    user_filter = ActivityUserFilter
 
     @admin.display(description="user")
     def user_link(self, entry: Activity) -> str:
         """Lead to the user."""
-        return link_to(entry.user_id, entry.user.username)
+        return link_to_user(entry.user_id, entry.user.username)
 
     @admin.display(description="event")
-    def what(self, entry: Activity) -> str:
+    def description(self, entry: Activity) -> str:
         """Say what happened."""
         return events.describe(entry)
 
@@ -86,7 +86,7 @@ class ActivityAdmin(ByUserAdmin):
         """Lead to who did it, where that was an administrator."""
         if entry.by is None:
             return ""
-        return link_to(entry.by, str(entry.by))
+        return link_to_user(entry.by, str(entry.by))
 
     @admin.display(description="session")
     def session(self, entry: Activity) -> str:

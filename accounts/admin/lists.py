@@ -13,8 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from accounts.admin.dashboard import HIGHEST as MOST_ROWS
-from accounts.admin.dashboard import counted
+from accounts.admin.dashboard import MAX_COUNT, bounded_count
 
 _CSRF_FIELD = "csrfmiddlewaretoken"
 
@@ -24,25 +23,25 @@ _Action = Callable[[Any, HttpRequest, Any], HttpResponse | None]
 def requires_confirmation(question: str) -> Callable[[_Action], _Action]:
     """Have an action say to how many rows it is about to be done, and do it once that is confirmed."""
 
-    def decorate(act: _Action) -> _Action:
-        @wraps(act)
-        def ask(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def decorator(action: _Action) -> _Action:
+        @wraps(action)
+        def wrapper(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
             if "confirmed" in request.POST:
-                return act(self, request, queryset)
-            title = self.get_actions(request)[act.__name__][2]
-            number = counted(queryset)
+                return action(self, request, queryset)
+            title = self.get_actions(request)[action.__name__][2]
+            number = bounded_count(queryset)
             noun = self.opts.verbose_name if number == "1" else self.opts.verbose_name_plural
             chosen = f"{number} {noun}"
             return confirmation_page(request, title, chosen, question, back=request.get_full_path())
 
-        return ask
+        return wrapper
 
-    return decorate
+    return decorator
 
 
-def count_in_words(count: int, one: str, more: str, *names: object) -> str:
+def pluralize(count: int, singular: str, plural: str, *names: object) -> str:
     """Say what was done to how many: `one` for one of them, else `more`."""
-    return (one if count == 1 else more).format(count, *names)
+    return (singular if count == 1 else plural).format(count, *names)
 
 
 def confirmation_page(
@@ -66,9 +65,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the 
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, or MOST_ROWS if there are more."""
+        """How many rows there are, or MAX_COUNT if there are more."""
         rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin passes nothing else
-        return rows.order_by()[:MOST_ROWS].count()
+        return rows.order_by()[:MAX_COUNT].count()
 
 
 class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the checker only

@@ -26,21 +26,21 @@ class ServiceAdmin(BoundedAdmin):
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:  # noqa: FBT001
         """Store it; draw a secret for a new one."""
         if not change:
-            obj.shown_secret = services.new_secret(obj)  # type: ignore[attr-defined]  # for `response_add`
+            obj.new_secret = services.new_secret(obj)  # type: ignore[attr-defined]  # for `response_add`
         super().save_model(request, obj, form, change)
 
     def response_add(
         self, request: HttpRequest, obj: Service, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the secret, which is nowhere to be read afterwards."""
-        return self._show(request, obj, obj.shown_secret)  # type: ignore[attr-defined]
+        return self._render_secret(request, obj, obj.new_secret)  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the button's target."""
-        draw = self.admin_site.admin_view(require_POST(self.draw_secret))
-        return [path("<int:service_id>/secret/", draw, name="accounts_service_secret"), *super().get_urls()]
+        view = self.admin_site.admin_view(require_POST(self.generate_secret))
+        return [path("<int:service_id>/secret/", view, name="accounts_service_secret"), *super().get_urls()]
 
-    def draw_secret(self, request: HttpRequest, service_id: int) -> HttpResponse:
+    def generate_secret(self, request: HttpRequest, service_id: int) -> HttpResponse:
         """Draw another secret for the service whose page the button is on, and show it."""
         service = get_object_or_404(Service, pk=service_id)
         if not self.has_change_permission(request, service):
@@ -48,9 +48,9 @@ class ServiceAdmin(BoundedAdmin):
         secret = services.new_secret(service)
         service.save(update_fields=["secret_digest"])
         self.log_change(request, service, "Drew a new secret.")
-        return self._show(request, service, secret)
+        return self._render_secret(request, service, secret)
 
-    def _show(self, request: HttpRequest, service: Service, secret: str) -> HttpResponse:
+    def _render_secret(self, request: HttpRequest, service: Service, secret: str) -> HttpResponse:
         """Answer with the secret itself: a message would wait for the next page in a cookie or the database."""
         context = {**self.admin_site.each_context(request), "service": service, "secret": secret}
         return TemplateResponse(request, "admin/accounts/service/secret.html", context)

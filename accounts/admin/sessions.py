@@ -14,16 +14,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts import purge
-from accounts.admin.lists import count_in_words, requires_confirmation
-from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
+from accounts.admin.lists import pluralize, requires_confirmation
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to_user
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 from accounts.sessions import lifecycle
 from accounts.values import devices
 from accounts.values.clients import Client
 
-_MOST_OWNERS = 100
-_MOST_LOGGED = 1000  # in the admin's own log; the log of events and the owners' histories have them all
-_BATCH = 1000
+_MAX_OWNERS = 100
+_MAX_LOG_ENTRIES = 1000  # in the admin's own log; the log of events and the owners' histories have them all
+_BATCH_SIZE = 1000
 
 
 class SessionOwnerFilter(UserFilter):
@@ -91,14 +91,14 @@ class SessionAdmin(ByUserAdmin):
     list_display_links = ("short_id",)
     list_filter = (SessionOwnerFilter, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)
-    by_user = SessionOwnerFilter
+    user_filter = SessionOwnerFilter
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
     actions = ("revoke_selected", "purge_selected")
     fields = (
         "uuid",
         "owner_link",
-        "state_in_words",
+        "state_explanation",
         "created_at",
         "last_used_at",
         "expires_at",
@@ -119,7 +119,7 @@ class SessionAdmin(ByUserAdmin):
     @admin.display(description="owner")
     def owner_link(self, session: RefreshToken) -> str:
         """Lead to the owner."""
-        return link_to(session.owner_id, session.owner.username)
+        return link_to_user(session.owner_id, session.owner.username)
 
     @admin.display(description="state")
     def state(self, session: RefreshToken) -> str:
@@ -130,7 +130,7 @@ class SessionAdmin(ByUserAdmin):
         return f"{state.label}: {session.end_reason_label}"
 
     @admin.display(description="state")
-    def state_in_words(self, session: RefreshToken) -> str:
+    def state_explanation(self, session: RefreshToken) -> str:
         """Say what the session is now, and what that means."""
         state = session.state(timezone.now())
         if state is SessionState.ENDED:
@@ -151,10 +151,10 @@ class SessionAdmin(ByUserAdmin):
     def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """End them now."""
         client = Client.from_environ(request.META)
-        for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
+        for session in queryset.filter(ended_at=None)[:_MAX_LOG_ENTRIES]:
             self.log_change(request, session, "Revoked.")
         count = lifecycle.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
-        were = count_in_words(count, "{} session was", "{} sessions were")
+        were = pluralize(count, "{} session was", "{} sessions were")
         self.message_user(request, f"{were} revoked; what else was chosen was over already.", messages.SUCCESS)
 
     @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
@@ -164,8 +164,8 @@ class SessionAdmin(ByUserAdmin):
     def purge_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
         """Delete them."""
         expired = queryset.expired(timezone.now())
-        count = sum(purge.delete_in_batches(expired, _BATCH))
-        were = count_in_words(count, "{} expired session was", "{} expired sessions were")
+        count = sum(purge.delete_in_batches(expired, _BATCH_SIZE))
+        were = pluralize(count, "{} expired session was", "{} expired sessions were")
         self.message_user(request, f"{were} deleted.", messages.SUCCESS)
 
     def get_search_results(
@@ -178,20 +178,20 @@ class SessionAdmin(ByUserAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if session_id := _uuid(term):
+        if session_id := _parse_uuid(term):
             return queryset.filter(pk=session_id), False
-        if address := _address(term):
+        if address := _parse_ip_address(term):
             return queryset.filter(address=address), False
-        owners = list(User.objects.get_queryset().with_prefix(term).values_list("pk", flat=True)[:_MOST_OWNERS])
+        owners = list(User.objects.get_queryset().with_prefix(term).values_list("pk", flat=True)[:_MAX_OWNERS])
         return queryset.filter(owner_id__in=owners), False
 
     def get_urls(self) -> list[URLPattern]:
         """Add the button's target."""
-        revoke = self.admin_site.admin_view(require_POST(self.revoke_one))
-        own = [path("<uuid:session_id>/revoke/", revoke, name="accounts_refreshtoken_revoke")]
-        return [*own, *super().get_urls()]
+        revoke = self.admin_site.admin_view(require_POST(self.revoke_session))
+        urls = [path("<uuid:session_id>/revoke/", revoke, name="accounts_refreshtoken_revoke")]
+        return [*urls, *super().get_urls()]
 
-    def revoke_one(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+    def revoke_session(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
         """End the session whose page the button is on."""
         session = get_object_or_404(RefreshToken.objects.select_related("owner"), pk=session_id)
         if not self.has_change_permission(request, session):
@@ -225,14 +225,14 @@ class SessionAdmin(ByUserAdmin):
         return False
 
 
-def _uuid(text: str) -> UUID | None:
+def _parse_uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
 
 
-def _address(text: str) -> str | None:
+def _parse_ip_address(text: str) -> str | None:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

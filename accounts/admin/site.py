@@ -13,7 +13,7 @@ from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts.admin.dashboard import figures
+from accounts.admin.dashboard import figures_for
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
 from accounts.history.events import MAX_HISTORY_ENTRIES_PER_DAY, Event, record
 from accounts.users import credentials, passwords
@@ -97,7 +97,7 @@ class AuthAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show what there is, and how many sessions and events."""
         context = {
-            "figures": figures(request.user),
+            "figures": figures_for(request.user),
             "max_per_day": MAX_HISTORY_ENTRIES_PER_DAY,
             **(extra_context or {}),
         }
@@ -112,16 +112,16 @@ class AuthAdminSite(AdminSite):
 
         Raises django.core.exceptions.BadRequest.
         """
-        page = super().admin_view(view, cacheable)
+        protected_view = super().admin_view(view, cacheable)
 
-        @wraps(page)
-        def guarded(request: HttpRequest, *args: Any, **options: Any) -> Any:
+        @wraps(protected_view)
+        def wrapper(request: HttpRequest, *args: Any, **options: Any) -> Any:
             queries = (request.GET.urlencode(), request.POST.urlencode(), quote(request.path_info))
             if any("%00" in query for query in queries):
                 raise BadRequest("NUL is not allowed.")
-            return page(request, *args, **options)
+            return protected_view(request, *args, **options)
 
-        return guarded
+        return wrapper
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show and take the form for one's own password."""

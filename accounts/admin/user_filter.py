@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 from accounts.admin.lists import BoundedAdmin
 from accounts.models import User
 
-_LONGEST_ID = 18  # digits, which any database takes for a bigint
+_MAX_ID_DIGITS = 18  # digits, which any database takes for a bigint
 
 
-class _Completing(AutocompleteSelect):
+class _UserSelect(AutocompleteSelect):
     """Says what it means while nobody is chosen, which is all that a screen reader has for a name."""
 
     def build_attrs(self, *args: Any, **options: Any) -> dict[str, Any]:
@@ -35,8 +35,8 @@ class UserFilter(admin.SimpleListFilter):
         self.parameter_name = f"{self.column}__id__exact"
         super().__init__(request, params, model, model_admin)
         self.admin_site = model_admin.admin_site
-        self.reference = model._meta.get_field(self.column)
-        self.kept = [
+        self.foreign_key = model._meta.get_field(self.column)
+        self.other_parameters = [
             (name, value) for name, value in request.GET.items() if name not in {self.parameter_name, "p"}
         ]
 
@@ -53,7 +53,7 @@ class UserFilter(admin.SimpleListFilter):
         chosen = super().value()
         if not chosen:
             return None
-        is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) <= _LONGEST_ID
+        is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) <= _MAX_ID_DIGITS
         return chosen if is_id else "0"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -62,7 +62,7 @@ class UserFilter(admin.SimpleListFilter):
 
     def widget(self) -> SafeString:
         """Render the field that completes a name."""
-        widget = _Completing(self.reference, self.admin_site)
+        widget = _UserSelect(self.foreign_key, self.admin_site)
         field = forms.ModelChoiceField(User.objects.all(), widget=widget)
         rendered: SafeString = field.widget.render(self.parameter_name, self.value())
         return rendered
@@ -71,17 +71,17 @@ class UserFilter(admin.SimpleListFilter):
 class ByUserAdmin(BoundedAdmin):
     """A list that is filtered by user, with what completes a user's name."""
 
-    by_user: ClassVar[type[UserFilter]]
+    user_filter: ClassVar[type[UserFilter]]
 
     change_list_template = "admin/accounts/by_user.html"
 
     @property
     def media(self) -> forms.Media:
         """Bring it."""
-        reference = self.model._meta.get_field(self.by_user.column)
-        return super().media + AutocompleteSelect(reference, self.admin_site).media
+        foreign_key = self.model._meta.get_field(self.user_filter.column)
+        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media
 
 
-def link_to(user_id: int, text: str) -> str:
+def link_to_user(user_id: int, text: str) -> str:
     """Lead to a user."""
     return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from accounts.admin.lists import BoundedAdmin, confirmation_page, count_in_words, requires_confirmation
+from accounts.admin.lists import BoundedAdmin, confirmation_page, pluralize, requires_confirmation
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.errors import EmailTaken, UsernameTaken
 from accounts.history.events import Event, record
@@ -26,9 +26,11 @@ from accounts.users import activation, deletion, email_verification, passwords, 
 from accounts.users.name_rules import NAMES
 from accounts.values.clients import Client
 
-RIGHTS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
-_RESET = "The password is taken away, all sessions end now, and a link to choose a new one is mailed, for each."
-_REVOCATION = "All sessions end now, for each: who uses them has to sign in again, on every device."
+PRIVILEGE_FIELDS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
+_RESET_CONSEQUENCES = (
+    "The password is taken away, all sessions end now, and a link to choose a new one is mailed, for each."
+)
+_REVOCATION_CONSEQUENCES = "All sessions end now, for each: who uses them has to sign in again, on every device."
 
 
 @admin.register(User)
@@ -84,16 +86,16 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Keep whoever is no superuser from giving rights, to others or to themselves."""
-        rights = () if request.user.is_superuser else RIGHTS
+        rights = () if request.user.is_superuser else PRIVILEGE_FIELDS
         return (*self.readonly_fields, *rights)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Keep whoever is no superuser from accounts with more rights, their passwords above all."""
-        return super().has_change_permission(request, obj) and not _is_above(obj, request)
+        return super().has_change_permission(request, obj) and not _has_more_privileges(obj, request)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Keep whoever is no superuser from deleting accounts with more rights."""
-        return super().has_delete_permission(request, obj) and not _is_above(obj, request)
+        return super().has_delete_permission(request, obj) and not _has_more_privileges(obj, request)
 
     def get_search_results(
         self,
@@ -103,32 +105,36 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     ) -> tuple[QuerySet[User], bool]:
         """Search by what an index answers; the fields of other models that choose an owner search so too."""
         term = search_term.strip()
-        found = cast("UserQuerySet", queryset)
-        return (found.with_prefix(term) if term else found), False
+        users = cast("UserQuerySet", queryset)
+        return (users.with_prefix(term) if term else users), False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: what others change meanwhile stays."""
-        client = Client.from_environ(request.META)
-        if not change:
-            obj.email_verified_at = timezone.now()  # the administrator vouches for the address
-            super().save_model(request, obj, form, change)
-            record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
+        if change:
+            self._save_changes(request, obj, form)
             return
-        names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
-        stored = User.objects.filter(pk=obj.pk).first()
+        obj.email_verified_at = timezone.now()  # the administrator vouches for the address
+        super().save_model(request, obj, form, change)
+        client = Client.from_environ(request.META)
+        record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)
+
+    def _save_changes(self, request: HttpRequest, user: User, form: Any) -> None:
+        stored = User.objects.filter(pk=user.pk).first()
         if stored is None:
             self.message_user(request, "The user has been deleted in the meantime.", messages.ERROR)
             return
+        client = Client.from_environ(request.META)
+        names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
         try:
             profile.replace(stored, names, client, by=request.user.pk)
         except (UsernameTaken, EmailTaken) as error:
             # Somebody took the name since the form was checked.
             self.message_user(request, error.message, messages.ERROR)
         columns = {field.name for field in User._meta.concrete_fields} - NAMES
-        obj.save(update_fields=columns.intersection(form.changed_data))
+        user.save(update_fields=columns.intersection(form.changed_data))
         if "is_active" in form.changed_data:
-            act = activation.activate if obj.is_active else activation.deactivate
-            act(obj, client, by=request.user.pk)
+            change_state = activation.activate if user.is_active else activation.deactivate
+            change_state(user, client, by=request.user.pk)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         """Change the roles where roles are changed; a new user gets the role that everybody has."""
@@ -169,31 +175,31 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         """Refuse them from now on, and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
         one, more = "{} user is deactivated", "{} users are deactivated"
-        self.message_user(request, f"{count_in_words(count, one, more)}; no session goes on.", messages.SUCCESS)
+        self.message_user(request, f"{pluralize(count, one, more)}; no session goes on.", messages.SUCCESS)
 
     @admin.action(description="Activate the selected users", permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Let them sign in again."""
         count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
-        who = count_in_words(count, "{} user", "{} users")
+        who = pluralize(count, "{} user", "{} users")
         self.message_user(request, f"{who} may sign in again.", messages.SUCCESS)
 
     @admin.action(description="Force a password reset of the selected users", permissions=["change"])
-    @requires_confirmation(_RESET)
+    @requires_confirmation(_RESET_CONSEQUENCES)
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
         active = queryset.filter(is_active=True)
         count = self._change_each(request, active, passwords.force_reset, "Forced a password reset.")
-        have = count_in_words(count, "{} user has", "{} users have")
+        have = pluralize(count, "{} user has", "{} users have")
         self.message_user(request, f"{have} no password now, and a mail to choose one.", messages.SUCCESS)
 
     @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
-    @requires_confirmation(_REVOCATION)
+    @requires_confirmation(_REVOCATION_CONSEQUENCES)
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End them now."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
         self.message_user(
-            request, f"The sessions of {count_in_words(count, '{} user', '{} users')} are over.", messages.SUCCESS
+            request, f"The sessions of {pluralize(count, '{} user', '{} users')} are over.", messages.SUCCESS
         )
 
     @admin.action(description="Take the addresses of the selected users for verified", permissions=["change"])
@@ -203,68 +209,72 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         count = self._change_each(
             request, unverified, email_verification.mark_verified, "Vouched for the e-mail address."
         )
-        are = count_in_words(count, "The address of {} user is", "The addresses of {} users are")
+        are = pluralize(count, "The address of {} user is", "The addresses of {} users are")
         self.message_user(request, f"{are} verified now.", messages.SUCCESS)
 
     def _change_each(
-        self, request: HttpRequest, users: QuerySet[User], act: Callable[..., object], what: str
+        self, request: HttpRequest, users: QuerySet[User], change: Callable[..., object], log_message: str
     ) -> int:
         """Do something to each user whom the administrator may change, and log it; return to how many."""
         client = Client.from_environ(request.META)
         allowed = [user for user in users.iterator() if self.has_change_permission(request, user)]
         for user in allowed:
-            act(user, client, by=request.user.pk)
-            self.log_change(request, user, what)
+            change(user, client, by=request.user.pk)
+            self.log_change(request, user, log_message)
         return len(allowed)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the buttons' targets."""
         view = self.admin_site.admin_view
-        own = [
+        urls = [
             path("<int:user_id>/revoke/", view(require_POST(self.revoke_all)), name="accounts_user_revoke"),
             path("<int:user_id>/reset/", view(require_POST(self.force_reset)), name="accounts_user_reset"),
         ]
-        return [*own, *super().get_urls()]
+        return [*urls, *super().get_urls()]
 
     def revoke_all(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """End every session of the user whose page the button is on."""
-        user = self._changeable(request, user_id)
+        user = self._get_changeable_user(request, user_id)
         if "confirmed" not in request.POST:
-            return confirmation_page(request, "Revoke all sessions", user, _REVOCATION, back=_page_of(user))
+            return confirmation_page(
+                request, "Revoke all sessions", user, _REVOCATION_CONSEQUENCES, back=_change_page_url(user)
+            )
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
-        were = count_in_words(count, "{} session of {} was", "{} sessions of {} were", user)
+        were = pluralize(count, "{} session of {} was", "{} sessions of {} were", user)
         self.message_user(request, f"{were} revoked.", messages.SUCCESS)
-        return HttpResponseRedirect(_page_of(user))
+        return HttpResponseRedirect(_change_page_url(user))
 
     def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """Take the password of the user whose page the button is on, and mail a link to choose a new one."""
-        user = self._changeable(request, user_id)
+        user = self._get_changeable_user(request, user_id)
         if not user.is_active:
             self.message_user(request, f"{user} is deactivated and would get no mail.", messages.ERROR)
-            return HttpResponseRedirect(_page_of(user))
+            return HttpResponseRedirect(_change_page_url(user))
         if "confirmed" not in request.POST:
-            return confirmation_page(request, "Force a password reset", user, _RESET, back=_page_of(user))
+            return confirmation_page(
+                request, "Force a password reset", user, _RESET_CONSEQUENCES, back=_change_page_url(user)
+            )
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
         self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)
-        return HttpResponseRedirect(_page_of(user))
+        return HttpResponseRedirect(_change_page_url(user))
 
-    def _changeable(self, request: HttpRequest, user_id: int) -> User:
+    def _get_changeable_user(self, request: HttpRequest, user_id: int) -> User:
         user = get_object_or_404(User, pk=user_id)
         if not self.has_change_permission(request, user):
             raise PermissionDenied
         return user
 
 
-def _is_above(user: User | None, request: HttpRequest) -> bool:
+def _has_more_privileges(user: User | None, request: HttpRequest) -> bool:
     """Tell whether an account has rights that the administrator cannot give, and would get with its password."""
     if user is None or request.user.is_superuser or user.pk == request.user.pk:
         return False
     return user.is_superuser or user.is_staff or user.roles.exclude(pk=DEFAULT_ROLE).exists()
 
 
-def _page_of(user: User) -> str:
+def _change_page_url(user: User) -> str:
     return reverse("admin:accounts_user_change", args=[user.pk])
 
 

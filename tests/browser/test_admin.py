@@ -24,10 +24,10 @@ def server(served):
 
 @pytest.fixture
 def page(chromium):
-    opened = chromium.new_page()
-    opened.set_default_timeout(15000)
-    yield opened
-    opened.close()
+    tab = chromium.new_page()
+    tab.set_default_timeout(15000)
+    yield tab
+    tab.close()
 
 
 def sign_in(page):
@@ -36,7 +36,7 @@ def sign_in(page):
     page.click("[type=submit]")
 
 
-def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server, page):
+def test_an_administrator_finds_and_revokes_live_sessions_by_clicking(server, page):
     page.goto(f"http://localhost:{server.port}/admin/")
     sign_in(page)
     assert page.inner_text("#figures tr:has-text('Live') td") == "2"
@@ -53,7 +53,7 @@ def test_an_administrator_finds_and_revokes_live_sessions_by_clicks_alone(server
     assert page.inner_text("#figures tr:has-text('Live') td") == "0"
 
 
-def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page):
+def test_a_button_on_a_user_s_page_can_be_canceled(server, page):
     page.goto(f"http://localhost:{server.port}/admin/accounts/user/?q=alice")
     sign_in(page)
     page.click("#result_list th a")
@@ -69,25 +69,27 @@ def test_a_button_on_a_user_s_page_asks_and_takes_no_for_an_answer(server, page)
     assert "1 session of alice was revoked." in page.inner_text(".messagelist")
 
 
-def are_apart(page):
-    heading, buttons = (page.locator(one).first.bounding_box() for one in ("#content h2", ".object-tools"))
+def heading_is_above_buttons(page):
+    heading, buttons = (
+        page.locator(selector).first.bounding_box() for selector in ("#content h2", ".object-tools")
+    )
     return heading["y"] + heading["height"] <= buttons["y"]
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_the_buttons_of_a_page_lie_upon_no_name_of_any_length(server, page, width):
+def test_buttons_do_not_overlap_a_long_name(server, page, width):
     name = "someone-whose-parents-could-not-agree"
     server.sign_in(name)
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"http://localhost:{server.port}/admin/accounts/refreshtoken/?q={name}")
     sign_in(page)
     page.click("#result_list th a")
-    assert are_apart(page)
+    assert heading_is_above_buttons(page)
     page.click(f".object-tools a:text-is('{name}')")
-    assert are_apart(page)
+    assert heading_is_above_buttons(page)
 
 
-def test_the_filter_by_user_says_what_it_is_while_nobody_is_chosen(server, page):
+def test_the_user_filter_has_an_accessible_name(server, page):
     page.goto(f"http://localhost:{server.port}/admin/accounts/refreshtoken/")
     sign_in(page)
 

@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
 
-TRIES = 3
+MAX_ATTEMPTS = 3
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *, username: str, **_: Any) -> None:
         """Ask for the password twice, and store it."""
         user = find_user(username)
-        for _try in range(TRIES):
+        for _attempt in range(MAX_ATTEMPTS):
             password = getpass("New password: ")
             problem = self._problem(password, user)
             if problem is None:

@@ -19,9 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the users, or all of them."""
-        whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("username", nargs="*", default=[], help="a username or an e-mail address")
-        whose.add_argument("--everyone", action="store_true", help="end every session that there is")
+        owners = parser.add_mutually_exclusive_group(required=True)
+        owners.add_argument("username", nargs="*", default=[], help="a username or an e-mail address")
+        owners.add_argument("--everyone", action="store_true", help="end every session that there is")
 
     def handle(self, *, username: list[str], everyone: bool, **_: Any) -> None:
         """End them."""

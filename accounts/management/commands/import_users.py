@@ -13,7 +13,7 @@ from accounts.users import importing
 from accounts.users.importing import ImportedAccount
 from accounts.users.roles import refuse_unknown
 
-BATCH = 500
+BATCH_SIZE = 500
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--group",
             action="append",
-            type=_group,
+            type=_parse_group,
             default=[],
             metavar="NAME=ROLE",
             help="the role that a group is here, nothing for none; a group called as a role is that role",
@@ -44,25 +44,25 @@ class Command(BaseCommand):
             refuse_unknown(role for role in groups.values() if role)
         except RoleUnknown as error:
             raise CommandError(str(error)) from None
-        here = refused = 0
-        with _opened(file) as stream:
-            for account in importing.import_accounts(_entries(stream), groups, batch_size=BATCH):
-                self.stdout.write(_line(account))
-                here += account.user is not None
+        present = refused = 0
+        with _open(file) as stream:
+            for account in importing.import_accounts(_read_entries(stream), groups, batch_size=BATCH_SIZE):
+                self.stdout.write(_format_result(account))
+                present += account.user is not None
                 refused += account.user is None
         if refused:
-            raise CommandError(f'{here} accounts are here. {refused} were refused: "refused" says why.')
-        self.stderr.write(f"{here} accounts are here.")
+            raise CommandError(f'{present} accounts are here. {refused} were refused: "refused" says why.')
+        self.stderr.write(f"{present} accounts are here.")
 
 
-def _group(text: str) -> tuple[str, str]:
+def _parse_group(text: str) -> tuple[str, str]:
     name, equals, role = text.rpartition("=")
     if not (name and equals):
         raise ArgumentTypeError(f"{text!r} is not of the form NAME=ROLE")
     return name, role
 
 
-def _opened(file: str) -> Any:
+def _open(file: str) -> Any:
     if file == "-":
         return nullcontext(sys.stdin)
     try:
@@ -71,19 +71,19 @@ def _opened(file: str) -> Any:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _entries(stream: IO[str]) -> Iterator[Any]:
+def _read_entries(stream: IO[str]) -> Iterator[Any]:
     """Read one JSON list, or a JSON value a line."""
     for number, line in enumerate(stream, 1):
         is_list = number == 1 and line.lstrip().startswith("[")
         try:
-            found = json.loads(line + stream.read()) if is_list else [json.loads(line)] if line.strip() else []
+            values = json.loads(line + stream.read()) if is_list else [json.loads(line)] if line.strip() else []
         except (ValueError, RecursionError):
             where = "The file" if is_list else f"Line {number}"
             raise CommandError(f"{where} is no JSON. What came before it may be here; run it again.") from None
-        yield from found
+        yield from values
 
 
-def _line(account: ImportedAccount) -> str:
-    said = {"pk": account.key, "username": account.username}
-    said |= {"id": account.user.pk} if account.user else {"refused": account.refusal}
-    return json.dumps({**said, **({"note": account.note} if account.note else {})})
+def _format_result(account: ImportedAccount) -> str:
+    result = {"pk": account.key, "username": account.username}
+    result |= {"id": account.user.pk} if account.user else {"refused": account.refusal}
+    return json.dumps({**result, **({"note": account.note} if account.note else {})})

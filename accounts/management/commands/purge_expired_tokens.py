@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from accounts import purge
 
-LARGEST_BATCH = 10_000
+MAX_BATCH_SIZE = 10_000
 
 
 class Command(BaseCommand):
@@ -25,13 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="count the sessions, delete nothing")
         parser.add_argument(
             "--batch-size",
-            type=_batch_size,
+            type=_parse_batch_size,
             default=1000,
-            help=f"how many rows one transaction deletes, from 1 to {LARGEST_BATCH} (default: 1000)",
+            help=f"how many rows one transaction deletes, from 1 to {MAX_BATCH_SIZE} (default: 1000)",
         )
         parser.add_argument(
             "--retain",
-            type=_days,
+            type=_parse_days,
             default=timedelta(),
             metavar="DAYS",
             help="keep sessions for so many days after they expired (default: 0)",
@@ -57,15 +57,15 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(counts)} were deleted.")
 
 
-def _batch_size(text: str) -> int:
-    return _number(text, 1, LARGEST_BATCH)
+def _parse_batch_size(text: str) -> int:
+    return _parse_integer(text, 1, MAX_BATCH_SIZE)
 
 
-def _days(text: str) -> timedelta:
-    return timedelta(days=_number(text, 0, 36500))
+def _parse_days(text: str) -> timedelta:
+    return timedelta(days=_parse_integer(text, 0, 36500))
 
 
-def _number(text: str, lowest: int, highest: int) -> int:
+def _parse_integer(text: str, lowest: int, highest: int) -> int:
     if not (text.isascii() and text.isdecimal() and lowest <= int(text) <= highest):
         raise ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
     return int(text)

@@ -37,20 +37,24 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         now = time.time()
         for slot in schedule.slots:
-            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_words(slot, schedule, now)}")
+            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_describe(slot, schedule, now)}")
 
 
-def _words(slot: Slot, schedule: Schedule, now: float) -> str:
+def _describe(slot: Slot, schedule: Schedule, now: float) -> str:
     if slot.is_scheduled_at(now):
-        return f"published; signs from {_moment(slot.signs_from)}"
+        return f"published; signs from {_format_time(slot.signs_from)}"
     if slot == schedule.signing(now):
-        return "signs" if slot.verifies_until is None else f"signs until the next one does; {_verifies(slot)}"
-    return "published; the next to sign" if slot.signs_from is None else _verifies(slot)
+        return (
+            "signs"
+            if slot.verifies_until is None
+            else f"signs until the next one does; {_verification_period(slot)}"
+        )
+    return "published; the next to sign" if slot.signs_from is None else _verification_period(slot)
 
 
-def _verifies(slot: Slot) -> str:
-    return f"verifies until {_moment(slot.verifies_until)}"
+def _verification_period(slot: Slot) -> str:
+    return f"verifies until {_format_time(slot.verifies_until)}"
 
 
-def _moment(seconds: int | None) -> str:
+def _format_time(seconds: int | None) -> str:
     return "further notice" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
