@@ -1,7 +1,7 @@
-"""What the admin's first page tells: how many sessions there are, and what the last day brought.
+"""The counts on the admin's first page: current sessions, and the security events of the last 24 hours.
 
-Each figure is counted no further than a person reads it, from an index, so that the page comes as fast with ten
-million sessions as with ten.
+Every count reads an index and stops at `MAX_COUNT`, so that the page loads as fast with ten million sessions as
+with ten.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ from accounts.history.events import Event
 from accounts.models import Activity, RefreshToken, SessionState, User
 
 MAX_COUNT = 1000
-"""Figures go up to here; what is beyond is "1000+"."""
+"""The number at which counting stops. A larger result is shown as "1000+"."""
 
-_MAX_ROWS_READ = 10_000
+_MAX_ROWS_READ = 10_000  # unexpired sessions that are read to count the live ones
 
 LAST_DAY_LABELS = {
     Event.SIGN_IN_SUCCEEDED: "Sign-ins",
     Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-ins from a new device",
     Event.SIGN_IN_FAILED: "Failed sign-ins",
-    Event.SIGN_IN_LOCKED_OUT: "Sign-ins refused after too many failures",
-    Event.SESSION_REUSED: "Used refresh tokens that came back (a theft, or a faulty client)",
+    Event.SIGN_IN_LOCKED_OUT: "Sign-ins blocked after too many failures",
+    Event.SESSION_REUSED: "Reused refresh tokens (stolen tokens, or a faulty client)",
 }
 
 
 class Figure(NamedTuple):
-    """A number, in words, and the list of what was counted."""
+    """A labeled count, with the URL of the list of counted rows."""
 
     label: str
     number: str
@@ -39,17 +39,17 @@ class Figure(NamedTuple):
 
 
 def figures_for(viewer: User | AnonymousUser) -> dict[str, list[Figure]]:
-    """Count what an administrator may look at, by heading."""
+    """Return the counts that the user may view, grouped by heading."""
     by_heading: dict[str, list[Figure]] = {}
     if viewer.has_perm("accounts.view_refreshtoken"):
-        by_heading["Sessions now"] = list(_session_figures(timezone.now()))
+        by_heading["Sessions"] = list(_session_figures(timezone.now()))
     if viewer.has_perm("accounts.view_activity"):
-        by_heading["The last 24 hours"] = list(_last_day_figures(timezone.now()))
+        by_heading["Last 24 hours"] = list(_last_day_figures(timezone.now()))
     return by_heading
 
 
 def bounded_count(rows: QuerySet[Any]) -> str:
-    """Count rows as far as MAX_COUNT."""
+    """Return the number of rows as text, or "1000+" if there are more than MAX_COUNT."""
     number = rows.order_by()[: MAX_COUNT + 1].count()
     return f"{MAX_COUNT}+" if number > MAX_COUNT else str(number)
 
@@ -58,11 +58,15 @@ def _session_figures(now: datetime) -> Iterator[Figure]:
     url = reverse("admin:accounts_refreshtoken_changelist")
     yield Figure("Live", _count_live_sessions(now), f"{url}?state={SessionState.LIVE}")
     expired = RefreshToken.objects.expired(now).filter(ended_at=None)
-    yield Figure("Expired, and not purged yet", bounded_count(expired), f"{url}?state={SessionState.EXPIRED}")
+    yield Figure("Expired, not yet purged", bounded_count(expired), f"{url}?state={SessionState.EXPIRED}")
 
 
 def _count_live_sessions(now: datetime) -> str:
-    """Count live sessions among so many of those that have time left: all of them may have been revoked."""
+    """Return the number of live sessions, with a "+" if not every unexpired session was read.
+
+    At most _MAX_ROWS_READ sessions are read: if most unexpired sessions have been revoked, a search for MAX_COUNT
+    live ones would read all of them.
+    """
     candidates = (
         RefreshToken.objects.expiring_today_or_later(now).order_by("expires_on").values("pk")[:_MAX_ROWS_READ]
     )

@@ -1,4 +1,4 @@
-"""Users in the admin. What changes here takes the same way as everywhere else, and bites as fast."""
+"""Users in the admin. Changes go through `accounts.users`, so that they take effect immediately."""
 
 import copy
 from collections.abc import Callable
@@ -27,15 +27,17 @@ from accounts.users.name_rules import NAMES
 from accounts.values.clients import Client
 
 PRIVILEGE_FIELDS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
+"""The fields that only superusers can edit."""
+
 _RESET_CONSEQUENCES = (
-    "The password is taken away, all sessions end now, and a link to choose a new one is mailed, for each."
+    "This removes the current password, ends every session now, and emails a link to choose a new password."
 )
-_REVOCATION_CONSEQUENCES = "All sessions end now, for each: who uses them has to sign in again, on every device."
+_REVOCATION_CONSEQUENCES = "Every session ends now. Signing in again is required on every device."
 
 
 @admin.register(User)
 class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  # generic for the checker only
-    """Users with their roles, and a way to their sessions."""
+    """Manages users and their roles, and links to their sessions."""
 
     add_form = UserAddForm
     form = UserEditForm
@@ -52,7 +54,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     )
     list_filter = ("is_active", "is_staff", "is_superuser", "roles")
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
-    search_help_text = "The beginning of a username or an e-mail address"
+    search_help_text = "Search by the start of a username or email address."
     filter_horizontal = ("roles", "groups", "user_permissions")
     readonly_fields = ("password_state", "email_verified_at", "created_at", "last_login")
     actions = (
@@ -64,8 +66,8 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     )
     fieldsets = (
         (None, {"fields": ("username", "email", "email_verified_at", "fullname", "password_state")}),
-        ("Access to the API", {"fields": ("is_active", "roles")}),
-        ("Access to this site", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("API access", {"fields": ("is_active", "roles")}),
+        ("Admin access", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = (
@@ -74,27 +76,31 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
     @admin.display(description="sessions")
     def sessions_link(self, user: User) -> str:
-        """Lead to the user's sessions."""
+        """Return a link to the user's sessions."""
         url = reverse("admin:accounts_refreshtoken_changelist")
         return format_html('<a href="{}?owner__id__exact={}">sessions</a>', url, user.pk)
 
     @admin.display(description="password")
     def password_state(self, user: User) -> str:
-        """Say whether there is a password, and lead to where it is changed."""
-        state = "set" if user.has_usable_password() else "none: the user cannot sign in"
-        return format_html('{} (<a href="../password/">change it</a>)', state)
+        """Return whether the user has a password, with a link to change it."""
+        state = "Set" if user.has_usable_password() else "Not set, so the user cannot sign in"
+        return format_html('{} (<a href="../password/">change password</a>)', state)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Keep whoever is no superuser from giving rights, to others or to themselves."""
-        rights = () if request.user.is_superuser else PRIVILEGE_FIELDS
-        return (*self.readonly_fields, *rights)
+        """Return the read-only fields. Only superusers can grant privileges, even to themselves."""
+        privileges = () if request.user.is_superuser else PRIVILEGE_FIELDS
+        return (*self.readonly_fields, *privileges)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Keep whoever is no superuser from accounts with more rights, their passwords above all."""
+        """Return whether the administrator may change the user.
+
+        Only superusers may change accounts that have privileges: to set the password of an account is enough to
+        sign in to it.
+        """
         return super().has_change_permission(request, obj) and not _has_more_privileges(obj, request)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Keep whoever is no superuser from deleting accounts with more rights."""
+        """Return whether the administrator may delete the user, under the same rule as for changes."""
         return super().has_delete_permission(request, obj) and not _has_more_privileges(obj, request)
 
     def get_search_results(
@@ -103,13 +109,19 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         queryset: QuerySet[User],
         search_term: str,
     ) -> tuple[QuerySet[User], bool]:
-        """Search by what an index answers; the fields of other models that choose an owner search so too."""
+        """Search by prefix of the username or email address, which are indexed.
+
+        The user filter of other lists searches with this method too.
+        """
         term = search_term.strip()
         users = cast("UserQuerySet", queryset)
         return (users.with_prefix(term) if term else users), False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Write what the form changed and nothing else: what others change meanwhile stays."""
+        """Create the user, or save only the fields that the form changed.
+
+        Saving the whole row would revert what was changed elsewhere since the page was opened.
+        """
         if change:
             self._save_changes(request, obj, form)
             return
@@ -121,14 +133,14 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
     def _save_changes(self, request: HttpRequest, user: User, form: Any) -> None:
         stored = User.objects.filter(pk=user.pk).first()
         if stored is None:
-            self.message_user(request, "The user has been deleted in the meantime.", messages.ERROR)
+            self.message_user(request, "The user was deleted in the meantime. Nothing was saved.", messages.ERROR)
             return
         client = Client.from_environ(request.META)
         names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
         try:
             profile.replace(stored, names, client, by=request.user.pk)
         except (UsernameTaken, EmailTaken) as error:
-            # Somebody took the name since the form was checked.
+            # Another account took the name after the form was validated.
             self.message_user(request, error.message, messages.ERROR)
         columns = {field.name for field in User._meta.concrete_fields} - NAMES
         user.save(update_fields=columns.intersection(form.changed_data))
@@ -137,7 +149,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             change_state(user, client, by=request.user.pk)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
-        """Change the roles where roles are changed; a new user gets the role that everybody has."""
+        """Save the roles with the same function as the API, and grant a new user the default role."""
         if not change:
             form.instance.roles.add(DEFAULT_ROLE)
         names = [role.name for role in form.cleaned_data.pop("roles", ())]
@@ -146,13 +158,13 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
             roles.replace(form.instance, names, Client.from_environ(request.META), by=request.user.pk)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """Delete the user with all sessions."""
+        """Delete the user with all sessions and the history."""
         deletion.delete(obj, Client.from_environ(request.META), by=request.user.pk)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[Any], list[Any]]:
-        """Count what goes with a user, where Django would list every session and every event."""
+        """Return the number of related rows. Django would list every session and every event on the page."""
         users = [user.pk for user in objs]
         counts = {
             "users": len(users),
@@ -164,58 +176,70 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return [str(user) for user in objs], counts, missing, []
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        """Show and take the password form, which has to know who changes it."""
+        """Return the password page, or process its form.
+
+        The form needs the request, to record which administrator changed the password.
+        """
         bound = copy.copy(self)
         bound.change_password_form = partial(PasswordForm, request=request)
         return super(UserAdmin, bound).user_change_password(request, id, form_url)
 
-    @admin.action(description="Deactivate the selected users", permissions=["change"])
-    @requires_confirmation("They cannot sign in any more, and their sessions end now.")
+    @admin.action(description="Deactivate selected users", permissions=["change"])
+    @requires_confirmation("Deactivate {}", "Deactivated users cannot sign in, and all their sessions end now.")
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Refuse them from now on, and end their sessions."""
+        """Deactivate the selected users and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
-        one, more = "{} user is deactivated", "{} users are deactivated"
-        self.message_user(request, f"{pluralize(count, one, more)}; no session goes on.", messages.SUCCESS)
+        deactivated = pluralize(count, "{} user was deactivated", "{} users were deactivated")
+        self.message_user(request, f"{deactivated}. All sessions ended.", messages.SUCCESS)
 
-    @admin.action(description="Activate the selected users", permissions=["change"])
+    @admin.action(description="Activate selected users", permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Let them sign in again."""
+        """Activate the selected users, who can then sign in again."""
         count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
-        who = pluralize(count, "{} user", "{} users")
-        self.message_user(request, f"{who} may sign in again.", messages.SUCCESS)
+        message = pluralize(
+            count, "{} user was activated and can sign in again.", "{} users were activated and can sign in again."
+        )
+        self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Force a password reset of the selected users", permissions=["change"])
-    @requires_confirmation(_RESET_CONSEQUENCES)
+    @admin.action(description="Force a password reset for selected users", permissions=["change"])
+    @requires_confirmation(
+        "Force a password reset for {}", f"{_RESET_CONSEQUENCES} Deactivated users are skipped."
+    )
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Take their passwords away, end their sessions, and mail each a link to choose a new password."""
+        """Remove the passwords of the selected active users, end their sessions, and email them a reset link."""
         active = queryset.filter(is_active=True)
         count = self._change_each(request, active, passwords.force_reset, "Forced a password reset.")
-        have = pluralize(count, "{} user has", "{} users have")
-        self.message_user(request, f"{have} no password now, and a mail to choose one.", messages.SUCCESS)
-
-    @admin.action(description="Revoke all sessions of the selected users", permissions=["change"])
-    @requires_confirmation(_REVOCATION_CONSEQUENCES)
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """End them now."""
-        count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
-        self.message_user(
-            request, f"The sessions of {pluralize(count, '{} user', '{} users')} are over.", messages.SUCCESS
+        message = pluralize(
+            count,
+            "Forced a password reset for {} user, who gets an email with a link.",
+            "Forced a password reset for {} users, who get an email with a link.",
         )
+        self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Take the addresses of the selected users for verified", permissions=["change"])
+    @admin.action(description="Revoke all sessions of selected users", permissions=["change"])
+    @requires_confirmation("Revoke all sessions of {}", _REVOCATION_CONSEQUENCES)
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Revoke every session of the selected users."""
+        count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
+        users = pluralize(count, "{} user", "{} users")
+        self.message_user(request, f"All sessions of {users} were revoked.", messages.SUCCESS)
+
+    @admin.action(description="Mark email addresses of selected users as verified", permissions=["change"])
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Vouch for them."""
+        """Mark the email addresses of the selected users as verified."""
         unverified = queryset.filter(email_verified_at=None)
         count = self._change_each(
-            request, unverified, email_verification.mark_verified, "Vouched for the e-mail address."
+            request, unverified, email_verification.mark_verified, "Marked the email address as verified."
         )
-        are = pluralize(count, "The address of {} user is", "The addresses of {} users are")
-        self.message_user(request, f"{are} verified now.", messages.SUCCESS)
+        message = pluralize(
+            count, "{} email address was marked as verified.", "{} email addresses were marked as verified."
+        )
+        self.message_user(request, message, messages.SUCCESS)
 
     def _change_each(
         self, request: HttpRequest, users: QuerySet[User], change: Callable[..., object], log_message: str
     ) -> int:
-        """Do something to each user whom the administrator may change, and log it; return to how many."""
+        """Apply and log a change for each user whom the administrator may change, and return their number."""
         client = Client.from_environ(request.META)
         allowed = [user for user in users.iterator() if self.has_change_permission(request, user)]
         for user in allowed:
@@ -224,7 +248,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return len(allowed)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the buttons' targets."""
+        """Return the URLs, including those that the buttons on a user's page post to."""
         view = self.admin_site.admin_view
         urls = [
             path("<int:user_id>/revoke/", view(require_POST(self.revoke_all)), name="accounts_user_revoke"),
@@ -233,31 +257,36 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
         return [*urls, *super().get_urls()]
 
     def revoke_all(self, request: HttpRequest, user_id: int) -> HttpResponse:
-        """End every session of the user whose page the button is on."""
+        """Revoke every session of a user after confirmation, and return to the user's page."""
         user = self._get_changeable_user(request, user_id)
         if "confirmed" not in request.POST:
             return confirmation_page(
-                request, "Revoke all sessions", user, _REVOCATION_CONSEQUENCES, back=_change_page_url(user)
+                request, f"Revoke all sessions of {user}", _REVOCATION_CONSEQUENCES, back=_change_page_url(user)
             )
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
-        were = pluralize(count, "{} session of {} was", "{} sessions of {} were", user)
-        self.message_user(request, f"{were} revoked.", messages.SUCCESS)
+        message = pluralize(count, "{} session of {} was revoked.", "{} sessions of {} were revoked.", user)
+        self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(_change_page_url(user))
 
     def force_reset(self, request: HttpRequest, user_id: int) -> HttpResponse:
-        """Take the password of the user whose page the button is on, and mail a link to choose a new one."""
+        """Remove a user's password after confirmation, email a reset link, and return to the user's page."""
         user = self._get_changeable_user(request, user_id)
         if not user.is_active:
-            self.message_user(request, f"{user} is deactivated and would get no mail.", messages.ERROR)
+            self.message_user(
+                request,
+                f"The user {user} is deactivated and gets no email. Activate the user first.",
+                messages.ERROR,
+            )
             return HttpResponseRedirect(_change_page_url(user))
         if "confirmed" not in request.POST:
             return confirmation_page(
-                request, "Force a password reset", user, _RESET_CONSEQUENCES, back=_change_page_url(user)
+                request, f"Force a password reset for {user}", _RESET_CONSEQUENCES, back=_change_page_url(user)
             )
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
-        self.message_user(request, f"{user} has no password now, and a mail to choose one.", messages.SUCCESS)
+        message = f"Forced a password reset for {user}, who gets an email with a link."
+        self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(_change_page_url(user))
 
     def _get_changeable_user(self, request: HttpRequest, user_id: int) -> User:
@@ -268,7 +297,7 @@ class UserAdmin(BoundedAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  
 
 
 def _has_more_privileges(user: User | None, request: HttpRequest) -> bool:
-    """Tell whether an account has rights that the administrator cannot give, and would get with its password."""
+    """Return whether an account has privileges that the administrator lacks but would gain with its password."""
     if user is None or request.user.is_superuser or user.pk == request.user.pk:
         return False
     return user.is_superuser or user.is_staff or user.roles.exclude(pk=DEFAULT_ROLE).exists()

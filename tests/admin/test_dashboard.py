@@ -1,4 +1,4 @@
-"""The admin as a tool: figures that lead to lists, ways there and back, and a question before much is done at once."""
+"""The admin's first page, the links between pages, and the confirmation of bulk actions."""
 
 import re
 from datetime import timedelta
@@ -22,11 +22,11 @@ SESSIONS, HISTORY, USERS = (f"/admin/accounts/{name}/" for name in ("refreshtoke
 
 @pytest.fixture(autouse=True)
 def _frozen_clock(clock):
-    """Keep the time from moving."""
+    """Stop the clock."""
 
 
 def figures(site):
-    """What the first page shows: label, number and where it leads."""
+    """Return the counts on the first page: the number and the URL by label."""
     page = site.get("/admin/").content.decode()
     rows = re.findall(r'<th scope="row"><a href="([^"]+)">([^<]+)</a></th><td>([^<]+)</td>', page)
     return {label: (count, url.replace("&amp;", "&")) for url, label, count in rows}
@@ -53,9 +53,9 @@ def test_the_first_page_counts_sessions_and_links_to_them(site):
 
     displayed = figures(site)
 
-    assert (displayed["Live"][0], displayed["Expired, and not purged yet"][0]) == ("1", "1")
+    assert (displayed["Live"][0], displayed["Expired, not yet purged"][0]) == ("1", "1")
     assert [session.pk for session in listed_rows(site, displayed["Live"][1])] == [live]
-    assert [session.pk for session in listed_rows(site, displayed["Expired, and not purged yet"][1])] == [expired]
+    assert [session.pk for session in listed_rows(site, displayed["Expired, not yet purged"][1])] == [expired]
 
 
 def test_a_session_whose_owner_is_deactivated_is_not_counted_as_live(site):
@@ -109,13 +109,11 @@ def test_a_user_without_view_permission_sees_no_counts():
     assert "Failed sign-ins" in figures(browser)
 
 
-@pytest.mark.skipif(not ON_POSTGRESQL, reason="plans are PostgreSQL's")
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="reads PostgreSQL's query plans")
 def test_every_count_uses_an_index(administrator):
     for event in (Event.SIGN_IN_SUCCEEDED, Event.SESSION_REUSED):
         make_entries(event, 10)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         for rows in dashboard.figures_for(administrator).values():
             list(rows)
 
@@ -149,11 +147,11 @@ def test_a_session_s_page_explains_its_state(site):
     def displayed():
         return site.get(f"{SESSIONS}{session_id}/change/").content.decode()
 
-    assert "Live: its access token is honoured" in displayed()
+    assert "Live: its access token is accepted" in displayed()
     row.update(expires_at=past)
-    assert "Expired: it was not refreshed in time" in displayed()
+    assert "Expired: not refreshed in time" in displayed()
     row.update(expires_at=past, session_expires_at=past)
-    assert "Expired: it reached the longest life" in displayed()
+    assert "Expired: maximum lifetime reached" in displayed()
     row.end(EndReason.REUSED, at=timezone.now())
     assert "Revoked: a used refresh token came back." in displayed()
     row.update(ended_at=None, end_reason="", owner=make_user("gone", is_active=False))
@@ -162,13 +160,16 @@ def test_a_session_s_page_explains_its_state(site):
 
 
 SELECTIONS = [
-    (SESSIONS, "revoke_selected"), (SESSIONS, "purge_selected"),
-    (USERS, "deactivate_selected"), (USERS, "force_reset_selected"), (USERS, "revoke_selected"),
-]  # fmt: skip
+    (SESSIONS, "revoke_selected", "Revoke 2 sessions"),
+    (SESSIONS, "purge_selected", "Purge expired sessions (2 sessions selected)"),
+    (USERS, "deactivate_selected", "Deactivate 1 user"),
+    (USERS, "force_reset_selected", "Force a password reset for 1 user"),
+    (USERS, "revoke_selected", "Revoke all sessions of 1 user"),
+]
 
 
-@pytest.mark.parametrize(("path", "action"), SELECTIONS)
-def test_no_action_runs_before_it_is_confirmed(site, path, action, mailoutbox):
+@pytest.mark.parametrize(("path", "action", "title"), SELECTIONS)
+def test_no_action_runs_before_it_is_confirmed(site, path, action, title, mailoutbox):
     user = make_user("alice")
     signed_in = SignedIn("alice")
     RefreshToken.objects.create(**_expired(user))
@@ -178,14 +179,14 @@ def test_no_action_runs_before_it_is_confirmed(site, path, action, mailoutbox):
     page = site.post(path, form)
 
     assert page.status_code == 200
-    assert f"Chosen: {len(selected)} " in page.content.decode()
+    assert f'name="confirmed" value="{title}"' in page.content.decode()
     assert signed_in.content().status_code == 200
     assert RefreshToken.objects.count() == 2
     assert not mailoutbox
 
     hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.content.decode())
     form_again = {name: [value for other, value in hidden if other == name] for name, _ in hidden}
-    result_page = site.post(path, {**form_again, "confirmed": "Yes, do it"}, follow=True)
+    result_page = site.post(path, {**form_again, "confirmed": title}, follow=True)
 
     assert 'class="success"' in result_page.content.decode()
     assert (
@@ -209,7 +210,7 @@ def test_the_confirmation_counts_a_selection_across_pages(site, monkeypatch):
     ids = [SignedIn("alice").claims.session_id for _ in range(3)]
     form = {"action": "revoke_selected", "select_across": "1", "_selected_action": [str(ids[0])]}
 
-    assert "Chosen: 2+ sessions." in site.post(SESSIONS, form).content.decode()
-    result_page = site.post(SESSIONS, {**form, "confirmed": "Yes, do it"}, follow=True)
+    assert 'value="Revoke 2+ sessions"' in site.post(SESSIONS, form).content.decode()
+    result_page = site.post(SESSIONS, {**form, "confirmed": "Revoke 2+ sessions"}, follow=True)
 
     assert "3 sessions were revoked" in result_page.content.decode()

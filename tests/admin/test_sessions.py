@@ -1,4 +1,4 @@
-"""The Django admin: sessions are found, shown, revoked and purged; nothing secret is on any page."""
+"""Sessions and users in the Django admin: search, filters, revocation, purging, editing, and secrecy of its pages."""
 
 import re
 from datetime import timedelta
@@ -17,12 +17,12 @@ from tests.factories import PASSWORD, make_user
 
 SESSIONS = "/admin/accounts/refreshtoken/"
 USERS = "/admin/accounts/user/"
-CONFIRMED = {"confirmed": "Yes, do it"}
+CONFIRMED = {"confirmed": "yes"}
 
 
 @pytest.fixture(autouse=True)
 def _frozen_clock(clock):
-    """Keep the time from moving."""
+    """Stop the clock."""
 
 
 def listed_ids(site, query=""):
@@ -37,7 +37,7 @@ def session_id(signed_in):
 
 @pytest.fixture
 def session_states():
-    """One session in each state, and why."""
+    """Create one session in each state, and return their ids by state and end reason."""
     make_user("alice")
     live, signed_out, reused, expired, deactivated = (SignedIn("alice") for _ in range(5))
     signed_out.post("/api/auth/signout", token=signed_out.access_token)
@@ -261,15 +261,23 @@ def test_a_user_s_page_links_to_the_sessions_and_revokes_them_all(site):
 
 
 @pytest.mark.parametrize(
-    ("button", "message"), [("revoke", "1 session of alice was revoked."), ("reset", " has no password now")]
+    ("button", "title", "message"),
+    [
+        ("revoke", "Revoke all sessions of alice", "1 session of alice was revoked."),
+        (
+            "reset",
+            "Force a password reset for alice",
+            "Forced a password reset for alice, who gets an email with a link.",
+        ),
+    ],
 )
-def test_the_buttons_on_a_user_s_page_ask_for_confirmation(site, button, message):
+def test_the_buttons_on_a_user_s_page_ask_for_confirmation(site, button, title, message):
     signed_in = SignedIn(make_user("alice").username)
     page = f"{USERS}{signed_in.claims.user_id}/"
 
     confirmation = site.post(f"{page}{button}/").content.decode()
 
-    assert "Chosen: alice." in confirmation
+    assert f'name="confirmed" value="{title}"' in confirmation
     assert f'href="{page}change/"' in confirmation
     assert signed_in.content().status_code == 200
     assert not LogEntry.objects.exists()
@@ -315,7 +323,7 @@ def test_a_user_renamed_in_the_admin_signs_in_only_with_the_new_name(site, api):
 
 
 def unchanged_form(site, user):
-    """Return the user's page as a browser would send it back unchanged."""
+    """Return the form data that a browser submits from the user's page if nothing is changed."""
     page = site.get(f"{USERS}{user.pk}/change/").content.decode()
     fields = re.findall(r'<input type="(?:text|email|hidden|checkbox)" name="([^"]+)"([^>]*)>', page)
     form = {}

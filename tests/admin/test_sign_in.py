@@ -1,4 +1,4 @@
-"""Signing in to the Django admin: what the cookie is worth, and what the database knows of it."""
+"""Signing in to the Django admin: the session cookie, its lifetime, and what the database stores of it."""
 
 from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client

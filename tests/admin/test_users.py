@@ -1,4 +1,4 @@
-"""What administrators do to accounts, and what they see of an account's history."""
+"""Changes to accounts in the admin, the privileges they require, and the security history."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -16,7 +16,7 @@ HISTORY = "/admin/accounts/activity/"
 
 @pytest.fixture(autouse=True)
 def _frozen_clock(clock):
-    """Keep the time from moving."""
+    """Stop the clock."""
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def alice():
 
 
 def run_action(site, action, *users):
-    form = {"confirmed": "Yes, do it", "action": action, "_selected_action": [user.pk for user in users]}
+    form = {"confirmed": "yes", "action": action, "_selected_action": [user.pk for user in users]}
     response = site.post(USERS, form)
     assert response.status_code == 302
 
@@ -129,7 +129,7 @@ def test_a_user_created_in_the_admin_has_a_verified_email_address(site):
 
 @pytest.fixture
 def clerk():
-    """Somebody who may change users and see their history, and is no superuser."""
+    """Return the browser of a staff user who may change users and view their history, but is not a superuser."""
     user = make_user("clerk", is_staff=True)
     user.user_permissions.set(
         Permission.objects.filter(codename__in=["change_user", "view_user", "view_activity"])
@@ -234,7 +234,7 @@ def test_the_history_page_runs_a_bounded_number_of_queries(site, alice, django_a
     "privileges", [{"is_superuser": True}, {"is_staff": True}, {"roles": ("user", "moderator")}]
 )
 def test_a_staff_user_cannot_change_an_account_with_more_privileges(clerk, privileges, mailoutbox):
-    """With its password, or at its new address, the clerk would have these rights."""
+    """With the password or a new email address of such an account, a staff user would gain its privileges."""
     User.objects.get(username="clerk").user_permissions.add(Permission.objects.get(codename="delete_user"))
     target = make_user("target", **privileges)
     before = User.objects.values().get(pk=target.pk)
@@ -255,14 +255,14 @@ def test_an_administrator_marks_an_email_address_as_verified(site, alice, admini
 
     assert User.objects.get(pk=alice.pk).is_email_verified
     assert Activity.objects.get(event="email:verified").by == administrator.pk
-    assert LogEntry.objects.get().get_change_message() == "Vouched for the e-mail address."
+    assert LogEntry.objects.get().get_change_message() == "Marked the email address as verified."
 
 
 def test_a_forced_reset_of_a_deactivated_user_is_rejected(site, mailoutbox):
     user = make_user("bob", is_active=False)
     page = site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}, follow=True)
 
-    assert b"would get no mail" in page.content
+    assert b"The user bob is deactivated and gets no email. Activate the user first." in page.content
     assert User.objects.get(pk=user.pk).has_usable_password()
     assert not LogEntry.objects.exists()
 
