@@ -1,4 +1,4 @@
-"""What operators do on the command line."""
+"""The management commands for roles, activation, superusers and purging."""
 
 from datetime import timedelta
 from io import StringIO
@@ -30,7 +30,7 @@ def test_roles_are_granted_and_revoked():
 
     assert "admin, moderator, user" in run("grantrole", "ALICE", "moderator", "admin")
     assert user.role_names == ("admin", "moderator", "user")
-    assert run("revokerole", "alice@example.com", "moderator", "user") == "alice has now: admin.\n"
+    assert run("revokerole", "alice@example.com", "moderator", "user") == "Roles of alice: admin.\n"
     assert user.role_names == ("admin",)
 
 
@@ -58,16 +58,16 @@ def test_an_unknown_role_is_rejected_with_a_list_of_known_roles(command):
     [("grantrole", "x", "user"), ("revokerole", "x", "user"), ("deactivateuser", "x"), ("activateuser", "x")],
 )
 def test_an_unknown_user_is_rejected(command):
-    with pytest.raises(CommandError, match="No user is called 'x'"):
+    with pytest.raises(CommandError, match="User 'x' does not exist"):
         run(*command)
 
 
 def test_a_deactivated_user_can_sign_in_only_after_activation(api):
     make_user("alice")
 
-    assert "is deactivated" in run("deactivateuser", "alice")
+    assert "Deactivated alice" in run("deactivateuser", "alice")
     assert api.sign_in("alice").status_code == 401
-    assert "may sign in again" in run("activateuser", "alice")
+    assert "can sign in again" in run("activateuser", "alice")
     assert api.sign_in("alice").status_code == 200
 
 
@@ -89,11 +89,11 @@ def test_createsuperuser_rejects_a_taken_username(monkeypatch):
 
 
 class TestPurge:
-    """purge_expired_tokens."""
+    """The command purge_expired_tokens."""
 
     @pytest.fixture(autouse=True)
     def _sessions(self, clock):
-        """Three sessions that expired two, one and no days ago; one live; one revoked that has not expired."""
+        """Create sessions that expired two days, one day and just now, a live one, and a revoked one that has not expired."""
         user = make_user("alice")
         for _ in range(3):
             SignedIn("alice")
@@ -103,7 +103,7 @@ class TestPurge:
         assert user.sessions.count() == 5
 
     def test_only_expired_sessions_are_deleted(self):
-        assert run("purge_expired_tokens").startswith("3 expired sessions, ")
+        assert run("purge_expired_tokens").startswith("Deleted 3 expired sessions, ")
 
         assert set(RefreshToken.objects.values_list("pk", flat=True)) == {
             self.live.claims.session_id,
@@ -141,7 +141,7 @@ class TestPurge:
             return execute(sql, params, many, context)
 
         with connection.execute_wrapper(locked_twice):
-            assert run("purge_expired_tokens").startswith("3 expired sessions, ")
+            assert run("purge_expired_tokens").startswith("Deleted 3 expired sessions, ")
         assert errors == []
 
     @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -160,7 +160,7 @@ class TestPurge:
         assert KnownOrigin.objects.count() == 2
 
         clock.advance(days=5)
-        assert "2 networks and devices that were known for a year" in run("purge_expired_tokens")
+        assert "2 networks and devices not seen for a year" in run("purge_expired_tokens")
 
     @pytest.mark.parametrize(
         "arguments", [("--batch-size", "0"), ("--batch-size", "x"), ("--batch-size", "10001"), ("--retain", "-1")]
@@ -175,7 +175,7 @@ class TestPurge:
         clock.advance(minutes=16)
         attempts.count_for_address(Client("192.0.2.2", ""))
 
-        assert "1 counters whose window is over" in run("purge_expired_tokens")
+        assert "1 expired counters of failed attempts" in run("purge_expired_tokens")
         assert GuessCount.objects.count() == 1
 
 

@@ -1,4 +1,4 @@
-"""manage.py endsessions, and how many sessions are ended at once."""
+"""The command endsessions, and the batches in which it ends sessions."""
 
 from io import StringIO
 
@@ -24,7 +24,7 @@ def signed_in_users():
 
 
 def test_only_the_named_users_are_signed_out(signed_in_users):
-    assert run("ALICE", "bob@example.com") == "2 sessions are over.\n"
+    assert run("ALICE", "bob@example.com") == "Ended 2 session(s).\n"
 
     assert {name: user.content().status_code for name, user in signed_in_users.items()} == {
         "alice": 401, "bob": 401, "carol": 200,
@@ -33,8 +33,8 @@ def test_only_the_named_users_are_signed_out(signed_in_users):
 
 
 def test_everyone_signs_out_all_users(signed_in_users):
-    assert run("--everyone") == "3 sessions are over.\n"
-    assert run("--everyone") == "0 sessions are over.\n"
+    assert run("--everyone") == "Ended 3 session(s).\n"
+    assert run("--everyone") == "Ended 0 session(s).\n"
 
     assert {user.content().status_code for user in signed_in_users.values()} == {401}
 
