@@ -11,7 +11,7 @@ from accounts.values.clients import NO_CLIENT
 class Command(RoleCommand):
     """The command `grantrole`."""
 
-    help = "Grants roles to a user. The user's next request requires a token refresh, after which the roles take effect."
+    help = "Grants roles to a user. The user's next request requires a token refresh, which adds the roles."
 
     def change(self, user: User, names: Sequence[str]) -> None:
         """Grant the roles."""
