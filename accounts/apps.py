@@ -1,3 +1,5 @@
+"""The app's configuration, which runs when Django starts."""
+
 from importlib import import_module
 
 from django.apps import AppConfig, apps
@@ -9,14 +11,14 @@ ADMIN_MODULES = ("activity", "services", "sessions", "users")
 
 
 class AccountsConfig(AppConfig):
-    """Users, roles, sessions and tokens."""
+    """The app with users, roles, sessions and tokens."""
 
     name = "accounts"
 
     def ready(self) -> None:
-        """Load the settings, the system checks and, where the admin is installed, its pages.
+        """Validate the settings, and register the system checks and, if the admin is installed, its pages.
 
-        Raises django.core.exceptions.ImproperlyConfigured for a wrong setting.
+        Raises django.core.exceptions.ImproperlyConfigured for an invalid setting.
         """
         import_module("accounts.checks")
         auth_settings()

@@ -1,4 +1,4 @@
-"""What `manage.py check` has to say where a project's settings do not fit this app."""
+"""System checks: report project settings that break this app."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,37 +15,38 @@ _BACKEND = "accounts.admin.backends.CredentialsBackend"
 
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
-    """Look at the settings that `accounts.defaults` has, and at those that everything here takes for granted."""
-    return [*_time(), *_transactions(), *_admin()]
+    """Check the settings in `accounts.defaults`, and those that the app relies on."""
+    return [*_check_time_zone(), *_check_transactions(), *_check_admin()]
 
 
-def _time() -> Iterator[CheckMessage]:
+def _check_time_zone() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
-        yield Error("USE_TZ is off.", hint="Moments here have a time zone: USE_TZ = True.", id="accounts.E001")
+        hint = "Set USE_TZ = True: this app stores times with a time zone."
+        yield Error("USE_TZ is off.", hint=hint, id="accounts.E001")
 
 
-def _transactions() -> Iterator[CheckMessage]:
+def _check_transactions() -> Iterator[CheckMessage]:
     names = [name for name, database in settings.DATABASES.items() if database.get("ATOMIC_REQUESTS")]
     if names:
         yield Error(
             f"ATOMIC_REQUESTS is on for {', '.join(names)}.",
-            hint="A refusal that leaves a mark, such as a counted guess, would be undone with its request.",
+            hint="Set it to False: a rejected request would roll back what it records, such as a failed sign-in.",
             id="accounts.E002",
         )
 
 
-def _admin() -> Iterator[CheckMessage]:
+def _check_admin() -> Iterator[CheckMessage]:
     if not apps.is_installed("django.contrib.admin"):
         return
     if _BACKEND not in settings.AUTHENTICATION_BACKENDS:
         yield Warning(
-            "The admin lets people guess passwords without limit.",
-            hint=f'AUTHENTICATION_BACKENDS = ["{_BACKEND}"], as in accounts.defaults.',
+            "The admin does not limit failed sign-ins.",
+            hint=f'Set AUTHENTICATION_BACKENDS = ["{_BACKEND}"], as in accounts.defaults.',
             id="accounts.W001",
         )
     elif not isinstance(site, AuthAdminSite):
         yield Error(
-            "The admin's form for signing in cannot tell of too many guesses.",
-            hint='In INSTALLED_APPS, "authproject.apps.AuthAdminConfig" stands for "django.contrib.admin".',
+            "The admin's sign-in form cannot show that the limit on failed sign-ins is reached.",
+            hint='In INSTALLED_APPS, replace "django.contrib.admin" with "authproject.apps.AuthAdminConfig".',
             id="accounts.E003",
         )

@@ -1,4 +1,4 @@
-"""Deletes what has expired, in bounded batches, beside a running service."""
+"""Deletes expired rows in bounded batches, while the service is running."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,24 +16,26 @@ from accounts.values.clients import NO_CLIENT
 
 KNOWN_DEVICE_LIFETIME = timedelta(days=365)
 UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
-# What another purge is at is left to it. An array is filled once; the query of an IN may be run again for each
-# row, and finds others each time, for it skips the locked: a batch without a bound.
-_WITHIN = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
+
+# SKIP LOCKED leaves the rows that another purge is deleting to that purge. PostgreSQL evaluates an array once, but
+# may evaluate the subquery of an IN again for each row. Each evaluation would skip the rows locked before and
+# return others, so that the batch would be unbounded.
+_KEY_CONDITIONS = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
 
 
 def expired_sessions(retain: timedelta) -> RefreshTokenQuerySet:
-    """Find the sessions that expired at least `retain` ago. None of them can come back to life."""
+    """Return the sessions that expired at least `retain` ago. An expired session never becomes valid again."""
     cutoff: datetime = timezone.now() - retain
     return RefreshToken.objects.expired(cutoff)
 
 
 def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
-    """Find, with words for each, what else is past its time."""
+    """Return the other rows to delete, by a description for the command's output."""
     now: datetime = timezone.now()
     return {
-        "counters whose window is over": GuessCount.objects.filter(resets_at__lte=now.timestamp()),
-        # The next sign-in from one keeps it anew.
-        "networks and devices that were known for a year": KnownOrigin.objects.filter(
+        "expired counters of failed attempts": GuessCount.objects.filter(resets_at__lte=now.timestamp()),
+        # A sign-in from a known network or device renews its `since`.
+        "networks and devices not seen for a year": KnownOrigin.objects.filter(
             since__lte=now - KNOWN_DEVICE_LIFETIME
         ),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
@@ -41,14 +43,14 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
 
 
 def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
-    """Delete the accounts that had to be verified before a first sign-in, and were not; decoys are among them.
+    """Delete the accounts that had to be verified before the first sign-in and were not, including decoy accounts.
 
-    Each batch is a transaction of its own; yields how many each one deleted.
+    Each batch is a separate transaction. Yields the number of accounts that each batch deleted.
     """
     abandoned = User.objects.get_queryset().filter(pending_since__lte=timezone.now() - UNVERIFIED_SIGN_UP_LIFETIME)
     while batch := list(abandoned.values_list("pk", flat=True)[:batch_size]):
         with transaction.atomic():
-            # The condition once more, under a lock: one may have been verified since it was read.
+            # Checked again under a lock, because an account may have been verified since it was selected.
             users = list(abandoned.filter(pk__in=batch).select_for_update())
             for user in users:
                 deletion.delete(user, NO_CLIENT)
@@ -56,34 +58,37 @@ def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:
-    """Delete rows that nothing refers to, a batch in each transaction; yield how many each one deleted."""
+    """Delete rows, one batch per transaction, and yield the number of rows that each batch deleted.
+
+    No foreign key may refer to the rows: they are deleted in plain SQL, without Django's cascade.
+    """
     try:
-        statement, parameters = _deletion(rows, batch_size)
-    except EmptyResultSet:  # no database need be asked: a filter of the admin that lets nothing through, say
+        statement, parameters = _delete_statement(rows, batch_size)
+    except EmptyResultSet:  # a filter that matches no row, for example in the admin
         return
     while deleted := _delete_batch(statement, parameters):
         yield deleted
 
 
-def _deletion(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequence[Any]]:
-    # Written out once: Django puts it together anew each time, and has a transaction begin and end around it.
+def _delete_statement(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequence[Any]]:
+    # One statement for all batches: the ORM would compile it for each batch, and open a transaction for each.
     batch, parameters = rows.order_by().values("pk")[:batch_size].query.sql_with_params()
     table, key = rows.model._meta.db_table, rows.model._meta.pk.column
-    within = _WITHIN.get(connection.vendor, "IN ({})").format(batch)
-    return f"DELETE FROM {table} WHERE {key} {within}", parameters  # noqa: S608  the names are ours
+    key_condition = _KEY_CONDITIONS.get(connection.vendor, "IN ({})").format(batch)
+    return f"DELETE FROM {table} WHERE {key} {key_condition}", parameters  # noqa: S608  the names are ours
 
 
-def _connect_anew_where_lost(_: RetryCallState) -> None:
+def _reconnect_if_lost(_: RetryCallState) -> None:
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
 
 
-# Where a service writes without a pause, SQLite's lock is free for moments only: whoever waits may miss them all.
-# And PostgreSQL may have been restarted between two batches.
+# A batch is retried for two reasons. While the service writes continuously, SQLite's lock is free only for
+# moments, and a waiting purge may miss all of them. And PostgreSQL may have been restarted between two batches.
 @retry(
     retry=retry_if_exception_type(OperationalError),
     stop=stop_after_attempt(6),
-    before_sleep=_connect_anew_where_lost,
+    before_sleep=_reconnect_if_lost,
     reraise=True,
 )
 def _delete_batch(statement: str, parameters: Sequence[Any]) -> int:

@@ -1,6 +1,10 @@
-"""The Django admin: what operators see and do in the browser.
+"""The Django admin, where operators manage users, sessions and services.
 
-`site` is the admin site, `backends` its password check, `session_store` its browser sessions; the other modules
-register one model each. `accounts.apps` imports those when the admin is installed. Every change of an account or a
-session goes through `accounts.users` or `accounts.sessions`: no rule is decided here.
+`site` is the admin site, and `dashboard` counts sessions and events for its first page. `backends` checks
+passwords, and `session_store` stores the browser sessions. `activity`, `services`, `sessions` and `users` register
+one model each; `accounts.apps` imports them if the admin is installed. They build on `lists`, `user_filter`,
+`user_actions` and `user_forms`.
+
+This package contains no rules of its own: every change to an account or a session goes through `accounts.users` or
+`accounts.sessions`.
 """

@@ -1,4 +1,4 @@
-"""The security history in the admin: read, by user; nobody edits it."""
+"""The security history in the admin: a read-only list of events, filtered by user, event and time."""
 
 from datetime import timedelta
 from typing import Any, ClassVar, cast
@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to_user
 from accounts.history import events
 from accounts.history.events import DESCRIPTIONS
 from accounts.models import Activity, ActivityQuerySet
@@ -18,92 +18,92 @@ from accounts.values import devices
 
 
 class ActivityUserFilter(UserFilter):
-    """The history of one user."""
+    """Filters events by the user they belong to."""
 
     title = "user"
     column = "user"
 
 
 class EventFilter(admin.SimpleListFilter):
-    """One kind of event."""
+    """Filters events by type."""
 
     title = "event"
     parameter_name = "event"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer what a history keeps."""
+        """Return the event types that a history stores."""
         return list(DESCRIPTIONS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the events chosen."""
+        """Filter to the chosen event type."""
         return queryset.filter(event=self.value()) if self.value() else queryset
 
 
 class SinceFilter(admin.SimpleListFilter):
-    """What happened lately."""
+    """Filters events to the past 24 hours or 7 days."""
 
     title = "time"
     parameter_name = "since"
-    spans: ClassVar = {"day": timedelta(days=1), "week": timedelta(days=7)}
+    periods: ClassVar = {"day": timedelta(days=1), "week": timedelta(days=7)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer spans."""
-        return [("day", "the last 24 hours"), ("week", "the last 7 days")]
+        """Return the available periods."""
+        return [("day", "Past 24 hours"), ("week", "Past 7 days")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep what happened in the span chosen."""
-        span = self.spans.get(self.value() or "")
-        return queryset if span is None else cast("ActivityQuerySet", queryset).since(timezone.now() - span)
+        """Filter to events within the chosen period."""
+        period = self.periods.get(self.value() or "")
+        return queryset if period is None else cast("ActivityQuerySet", queryset).since(timezone.now() - period)
 
 
 @admin.register(Activity)
 class ActivityAdmin(ByUserAdmin):
-    """What happened to accounts, and who did it."""
+    """Lists security events with the user, the origin and the administrator who caused them."""
 
-    list_display = ("at", "user_link", "what", "details", "address", "device", "administrator", "session")
+    list_display = ("at", "user_link", "description", "details", "address", "device", "administrator", "session")
     list_display_links = None
     list_filter = (ActivityUserFilter, EventFilter, SinceFilter)
     list_select_related = ("user",)
-    by_user = ActivityUserFilter
+    user_filter = ActivityUserFilter
 
     @admin.display(description="user")
     def user_link(self, entry: Activity) -> str:
-        """Lead to the user."""
-        return link_to(entry.user_id, entry.user.username)
+        """Return a link to the user."""
+        return link_to_user(entry.user_id, entry.user.username)
 
     @admin.display(description="event")
-    def what(self, entry: Activity) -> str:
-        """Say what happened."""
+    def description(self, entry: Activity) -> str:
+        """Return the description of the event type."""
         return events.describe(entry)
 
     @admin.display(description="device")
     def device(self, entry: Activity) -> str:
-        """Show the browser or app and the system; nothing for what is done on the command line."""
+        """Return the browser or app and the system, or an empty string for a management command."""
         return devices.describe(entry.user_agent) if entry.address else ""
 
-    @admin.display(description="by administrator")
+    @admin.display(description="administrator")
     def administrator(self, entry: Activity) -> str:
-        """Lead to who did it, where that was an administrator."""
+        """Return a link to the administrator who caused the event, if any."""
         if entry.by is None:
             return ""
-        return link_to(entry.by, str(entry.by))
+        return link_to_user(entry.by, str(entry.by))
 
     @admin.display(description="session")
     def session(self, entry: Activity) -> str:
-        """Lead to the session."""
+        """Return a link to the session, if the event belongs to one."""
         if entry.session_id is None:
             return ""
         url = reverse("admin:accounts_refreshtoken_change", args=[entry.session_id])
         return format_html('<a href="{}">…{}</a>', url, str(entry.session_id)[-12:])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Tell that nothing is added by hand."""
+        """Return False: only the service itself adds events."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Activity | None = None) -> bool:
-        """Tell that nothing is changed."""
+        """Return False: a history that could be edited would prove nothing."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Activity | None = None) -> bool:
-        """Tell that nothing is deleted before its time, except with its user."""
+        """Return False: events are deleted by the purge, or together with their user."""
         return False

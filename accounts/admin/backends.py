@@ -1,4 +1,4 @@
-"""Signs people into the Django admin by the same rule, and under the same limits, as the API."""
+"""Authentication for the Django admin, with the same password check and rate limits as the API."""
 
 from typing import Any
 
@@ -11,14 +11,15 @@ from accounts.values.clients import NO_CLIENT, Client
 
 
 class CredentialsBackend(ModelBackend):
-    """Django's permissions, with this service's way to check a password."""
+    """An authentication backend that checks passwords as the API does, and permissions as Django does."""
 
     def authenticate(
         self, request: Any, username: str | None = None, password: str | None = None, **_: Any
     ) -> User | None:
-        """Return the user, or None.
+        """Return the user, or None if the username or the password is wrong.
 
-        Raises accounts.errors.Throttled or EmailUnverified.
+        Raises accounts.errors.Throttled after too many failed attempts, and EmailUnverified if the user has to
+        verify the email address first.
         """
         if username is None or password is None:
             return None

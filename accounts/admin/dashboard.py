@@ -1,7 +1,7 @@
-"""What the admin's first page tells: how many sessions there are, and what the last day brought.
+"""The counts on the admin's first page: current sessions, and the security events of the last 24 hours.
 
-Each figure is counted no further than a person reads it, from an index, so that the page comes as fast with ten
-million sessions as with ten.
+Every count reads an index and stops at `MAX_COUNT`, so that the page loads as fast with ten million sessions as
+with ten.
 """
 
 from collections.abc import Iterator
@@ -16,61 +16,67 @@ from django.utils import timezone
 from accounts.history.events import Event
 from accounts.models import Activity, RefreshToken, SessionState, User
 
-HIGHEST = 1000
-"""Figures go up to here; what is beyond is "1000+"."""
+MAX_COUNT = 1000
+"""The number at which counting stops. A larger result is shown as "1000+"."""
 
-_MOST_READ = 10_000
+_MAX_ROWS_READ = 10_000  # unexpired sessions that are read to count the live ones
 
-OF_LAST_DAY = {
+LAST_DAY_LABELS = {
     Event.SIGN_IN_SUCCEEDED: "Sign-ins",
     Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-ins from a new device",
     Event.SIGN_IN_FAILED: "Failed sign-ins",
-    Event.SIGN_IN_LOCKED_OUT: "Sign-ins refused after too many failures",
-    Event.SESSION_REUSED: "Used refresh tokens that came back (a theft, or a faulty client)",
+    Event.SIGN_IN_LOCKED_OUT: "Sign-ins blocked after too many failures",
+    Event.SESSION_REUSED: "Reused refresh tokens (stolen tokens, or a faulty client)",
 }
 
 
 class Figure(NamedTuple):
-    """A number, in words, and the list of what was counted."""
+    """A labeled count, with the URL of the list of counted rows."""
 
     label: str
     number: str
     url: str
 
 
-def figures(viewer: User | AnonymousUser) -> dict[str, list[Figure]]:
-    """Count what an administrator may look at, by heading."""
-    found: dict[str, list[Figure]] = {}
+def figures_for(viewer: User | AnonymousUser) -> dict[str, list[Figure]]:
+    """Return the counts that the user may view, grouped by heading."""
+    by_heading: dict[str, list[Figure]] = {}
     if viewer.has_perm("accounts.view_refreshtoken"):
-        found["Sessions now"] = list(_of_sessions(timezone.now()))
+        by_heading["Sessions"] = list(_session_figures(timezone.now()))
     if viewer.has_perm("accounts.view_activity"):
-        found["The last 24 hours"] = list(_of_last_day(timezone.now()))
-    return found
+        by_heading["Last 24 hours"] = list(_last_day_figures(timezone.now()))
+    return by_heading
 
 
-def counted(rows: QuerySet[Any]) -> str:
-    """Count rows as far as HIGHEST."""
-    number = rows.order_by()[: HIGHEST + 1].count()
-    return f"{HIGHEST}+" if number > HIGHEST else str(number)
+def bounded_count(rows: QuerySet[Any]) -> str:
+    """Return the number of rows as text, or "1000+" if there are more than MAX_COUNT."""
+    number = rows.order_by()[: MAX_COUNT + 1].count()
+    return f"{MAX_COUNT}+" if number > MAX_COUNT else str(number)
 
 
-def _of_sessions(now: datetime) -> Iterator[Figure]:
+def _session_figures(now: datetime) -> Iterator[Figure]:
     url = reverse("admin:accounts_refreshtoken_changelist")
-    yield Figure("Live", _live(now), f"{url}?state={SessionState.LIVE}")
+    yield Figure("Live", _count_live_sessions(now), f"{url}?state={SessionState.LIVE}")
     expired = RefreshToken.objects.expired(now).filter(ended_at=None)
-    yield Figure("Expired, and not purged yet", counted(expired), f"{url}?state={SessionState.EXPIRED}")
+    yield Figure("Expired, not yet purged", bounded_count(expired), f"{url}?state={SessionState.EXPIRED}")
 
 
-def _live(now: datetime) -> str:
-    """Count live sessions among so many of those that have time left: all of them may have been revoked."""
-    read = RefreshToken.objects.expiring_today_or_later(now).order_by("expires_on").values("pk")[:_MOST_READ]
-    number = counted(RefreshToken.objects.filter(pk__in=read).live(now).with_valid_owner())
-    is_all = number.endswith("+") or read.count() < _MOST_READ
-    return number if is_all else f"{number}+"
+def _count_live_sessions(now: datetime) -> str:
+    """Return the number of live sessions, with a "+" if not every unexpired session was read.
+
+    At most _MAX_ROWS_READ sessions are read: if most unexpired sessions have been revoked, a search for MAX_COUNT
+    live ones would read all of them.
+    """
+    candidates = (
+        RefreshToken.objects.expiring_today_or_later(now).order_by("expires_on").values("pk")[:_MAX_ROWS_READ]
+    )
+    number = bounded_count(RefreshToken.objects.filter(pk__in=candidates).live(now).with_valid_owner())
+    has_read_all = number.endswith("+") or candidates.count() < _MAX_ROWS_READ
+    return number if has_read_all else f"{number}+"
 
 
-def _of_last_day(now: datetime) -> Iterator[Figure]:
+def _last_day_figures(now: datetime) -> Iterator[Figure]:
     url = reverse("admin:accounts_activity_changelist")
-    today = Activity.objects.since(now - timedelta(days=1))
-    for event, label in OF_LAST_DAY.items():
-        yield Figure(label, counted(today.filter(event=event)), f"{url}?since=day&event={event}")
+    recent = Activity.objects.since(now - timedelta(days=1))
+    for event, label in LAST_DAY_LABELS.items():
+        yield Figure(label, bounded_count(recent.filter(event=event)), f"{url}?since=day&event={event}")

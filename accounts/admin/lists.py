@@ -1,4 +1,4 @@
-"""Lists that stay usable at any number of rows."""
+"""The base of all lists in the admin: bounded counts, indexed sorting, and actions that ask for confirmation."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -13,48 +13,51 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from accounts.admin.dashboard import HIGHEST as MOST_ROWS
-from accounts.admin.dashboard import counted
+from accounts.admin.dashboard import MAX_COUNT, bounded_count
 
 _CSRF_FIELD = "csrfmiddlewaretoken"
 
 _Action = Callable[[Any, HttpRequest, Any], HttpResponse | None]
 
 
-def requires_confirmation(question: str) -> Callable[[_Action], _Action]:
-    """Have an action say to how many rows it is about to be done, and do it once that is confirmed."""
+def requires_confirmation(title: str, consequences: str) -> Callable[[_Action], _Action]:
+    """Return a decorator that shows a confirmation page before it runs an admin action.
 
-    def decorate(act: _Action) -> _Action:
-        @wraps(act)
-        def ask(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    `title` says what the action does; its `{}` is replaced by the number and name of the selected rows, as in
+    "Revoke 12 sessions". `consequences` explains the effects in full sentences.
+    """
+
+    def decorator(action: _Action) -> _Action:
+        @wraps(action)
+        def wrapper(self: "BoundedAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
             if "confirmed" in request.POST:
-                return act(self, request, queryset)
-            title = self.get_actions(request)[act.__name__][2]
-            number = counted(queryset)
+                return action(self, request, queryset)
+            number = bounded_count(queryset)
             noun = self.opts.verbose_name if number == "1" else self.opts.verbose_name_plural
-            chosen = f"{number} {noun}"
-            return confirmation_page(request, title, chosen, question, back=request.get_full_path())
+            selection = f"{number} {noun}"
+            return confirmation_page(request, title.format(selection), consequences, back=request.get_full_path())
 
-        return ask
+        return wrapper
 
-    return decorate
-
-
-def count_in_words(count: int, one: str, more: str, *names: object) -> str:
-    """Say what was done to how many: `one` for one of them, else `more`."""
-    return (one if count == 1 else more).format(count, *names)
+    return decorator
 
 
-def confirmation_page(
-    request: HttpRequest, title: str, chosen: object, question: str, *, back: str
-) -> HttpResponse:
-    """Ask whether something is really to be done to what was chosen; a yes posts the same form, `confirmed`."""
+def pluralize(count: int, singular: str, plural: str, *names: object) -> str:
+    """Return the singular or plural template, filled with the count and the names."""
+    return (singular if count == 1 else plural).format(count, *names)
+
+
+def confirmation_page(request: HttpRequest, title: str, consequences: str, *, back: str) -> HttpResponse:
+    """Return a page that asks for confirmation.
+
+    Its form repeats the request with an additional field `confirmed`. `title` is also the label of the button, and
+    `back` is the URL to return to without a change.
+    """
     context = {
         **admin.site.each_context(request),
         "title": title,
         "subtitle": None,
-        "chosen": chosen,
-        "question": question,
+        "consequences": consequences,
         "back": back,
         "form": [(name, values) for name, values in request.POST.lists() if name != _CSRF_FIELD],
     }
@@ -62,17 +65,20 @@ def confirmation_page(
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the checker only
-    """Counts no further than a person pages. Who looks for more filters or searches."""
+    """A paginator that stops counting at MAX_COUNT rows. Filters and the search find the rows beyond."""
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, or MOST_ROWS if there are more."""
+        """Return the number of rows, or MAX_COUNT if there are more."""
         rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin passes nothing else
-        return rows.order_by()[:MOST_ROWS].count()
+        return rows.order_by()[:MAX_COUNT].count()
 
 
 class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the checker only
-    """Counts no whole table, sorts by the primary key alone, deletes one at a time."""
+    """An admin list that stays fast with any number of rows.
+
+    It counts at most MAX_COUNT rows, sorts by the primary key only, and deletes rows one at a time.
+    """
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -86,17 +92,20 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
         css: ClassVar[dict[str, Sequence[str]]] = {"all": ["accounts/admin.css"]}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the list, or run an action on a selection; refuse a selection or query that names nothing.
+        """Return the list, or run an action on the selected rows.
 
-        Raises django.core.exceptions.BadRequest.
+        Raises django.core.exceptions.BadRequest if a value in the query or the selection is invalid.
         """
         try:
             return super().changelist_view(request, extra_context)
         except (ValueError, OverflowError, ValidationError, DataError) as error:
-            raise BadRequest(f"The query or the selection is not valid: {type(error).__name__}") from None
+            raise BadRequest(f"Invalid query or selection: {type(error).__name__}") from None
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow what the filters ask for: other lookups are slow, or fail, or tell what is not shown."""
+        """Return whether one of the list's filters uses the lookup.
+
+        Other lookups may scan the table, raise an exception, or disclose columns that the admin does not show.
+        """
         if lookup in {getattr(entry, "parameter_name", None) for entry in self.list_filter}:
             return True
         field, _, condition = lookup.partition("__")
@@ -105,7 +114,10 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
         return field in names | columns and condition in {"exact", "id__exact", "name__exact", "isnull"}
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out Django's bulk deletion, which loads all that is selected and all that hangs on it."""
+        """Return the actions, without Django's bulk deletion.
+
+        It loads every selected row with all related rows into memory.
+        """
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions

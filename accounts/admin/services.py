@@ -1,4 +1,4 @@
-"""Registered services in the admin. A secret is shown once, when it is drawn."""
+"""Registered services in the admin. A secret is shown once, right after it is generated."""
 
 from typing import Any
 
@@ -17,40 +17,43 @@ from accounts.sessions import services
 
 @admin.register(Service)
 class ServiceAdmin(BoundedAdmin):
-    """Services that may ask about tokens."""
+    """Manages the services that may introspect and revoke tokens."""
 
     list_display = ("client_id", "audience", "is_active", "created_at")
     fields = ("client_id", "audience", "is_active", "created_at")
     readonly_fields = ("created_at",)
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Store it; draw a secret for a new one."""
+        """Save the service, and generate a secret for a new one."""
         if not change:
-            obj.shown_secret = services.new_secret(obj)  # type: ignore[attr-defined]  # for `response_add`
+            obj.new_secret = services.new_secret(obj)  # type: ignore[attr-defined]  # for `response_add`
         super().save_model(request, obj, form, change)
 
     def response_add(
         self, request: HttpRequest, obj: Service, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the secret, which is nowhere to be read afterwards."""
-        return self._show(request, obj, obj.shown_secret)  # type: ignore[attr-defined]
+        """Show the new secret. Only its digest is stored, so it cannot be shown again."""
+        return self._render_secret(request, obj, obj.new_secret)  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the button's target."""
-        draw = self.admin_site.admin_view(require_POST(self.draw_secret))
-        return [path("<int:service_id>/secret/", draw, name="accounts_service_secret"), *super().get_urls()]
+        """Return the URLs, including the one that the button for a new secret posts to."""
+        view = self.admin_site.admin_view(require_POST(self.generate_secret))
+        return [path("<int:service_id>/secret/", view, name="accounts_service_secret"), *super().get_urls()]
 
-    def draw_secret(self, request: HttpRequest, service_id: int) -> HttpResponse:
-        """Draw another secret for the service whose page the button is on, and show it."""
+    def generate_secret(self, request: HttpRequest, service_id: int) -> HttpResponse:
+        """Replace the secret of a service, and show the new one."""
         service = get_object_or_404(Service, pk=service_id)
         if not self.has_change_permission(request, service):
             raise PermissionDenied
         secret = services.new_secret(service)
         service.save(update_fields=["secret_digest"])
-        self.log_change(request, service, "Drew a new secret.")
-        return self._show(request, service, secret)
+        self.log_change(request, service, "Generated a new secret.")
+        return self._render_secret(request, service, secret)
 
-    def _show(self, request: HttpRequest, service: Service, secret: str) -> HttpResponse:
-        """Answer with the secret itself: a message would wait for the next page in a cookie or the database."""
+    def _render_secret(self, request: HttpRequest, service: Service, secret: str) -> HttpResponse:
+        """Return a page that contains the secret.
+
+        A message on the next page would store the secret in a cookie or the database in between.
+        """
         context = {**self.admin_site.each_context(request), "service": service, "secret": secret}
         return TemplateResponse(request, "admin/accounts/service/secret.html", context)

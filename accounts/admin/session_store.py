@@ -1,6 +1,7 @@
-"""Where the Django admin's sign-ins are kept: Django's own table, which knows of each cookie only the digest.
+"""The session store of the Django admin, which stores digests of session keys instead of the keys.
 
-With a row's key whoever reads the database, or a backup of it, would be an administrator.
+Django stores the key itself, which is also the value of the cookie: anyone who reads the database or a backup of
+it could act as an administrator.
 """
 
 import hashlib
@@ -10,14 +11,17 @@ from typing import Any
 from django.contrib.sessions.backends import db
 from django.utils import timezone
 
-_DIGEST_LENGTH = 40  # of 64 digits, for that is what the column holds: 160 bits, about as many as a key has
+_DIGEST_LENGTH = 40  # hex digits, the size of the column: 160 bits, about as many as a key has
 
 
 class SessionStore(db.SessionStore):
-    """Finds sessions by the digests of their keys; for what is no key the database is not asked."""
+    """A database session store that looks sessions up by the digest of the key."""
 
     def load(self) -> dict[str, Any]:
-        """Read the session; one that is over or was never begun is empty, and its cookie is taken back."""
+        """Return the session's content.
+
+        For an expired or unknown session, the content is empty and the key is dropped, which deletes the cookie.
+        """
         rows = self.model.objects.filter(session_key=_digest(self.session_key or ""))
         row = rows.filter(expire_date__gt=timezone.now()).first()
         if row is None:
@@ -27,22 +31,23 @@ class SessionStore(db.SessionStore):
         return content
 
     def exists(self, session_key: str) -> bool:
-        """Tell whether there is a session with that key."""
+        """Return whether a session with this key exists."""
         return super().exists(_digest(session_key))
 
     def create_model_instance(self, data: Any) -> Any:
-        """Make the row that is stored."""
+        """Return the row to store, with the digest in place of the key."""
         row = super().create_model_instance(data)
         row.session_key = _digest(row.session_key)
         return row
 
     def delete(self, session_key: str | None = None) -> None:
-        """Delete a session, this one unless another is named."""
+        """Delete the session with this key, by default the current one."""
         key = session_key or self.session_key
         if key is not None:
             super().delete(_digest(key))
 
     def _validate_session_key(self, key: str | None) -> bool:
+        # A malformed key is rejected without a query.
         return re.fullmatch(r"[a-z0-9]{32}", key or "") is not None
 
 

@@ -1,4 +1,4 @@
-"""Sessions in the admin: find them, see their state, revoke them."""
+"""Sessions in the admin: find, view, revoke and purge them."""
 
 import ipaddress
 from typing import Any
@@ -14,37 +14,37 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts import purge
-from accounts.admin.lists import count_in_words, requires_confirmation
-from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to
+from accounts.admin.lists import pluralize, requires_confirmation
+from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to_user
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionState, User
 from accounts.sessions import lifecycle
 from accounts.values import devices
 from accounts.values.clients import Client
 
-_MOST_OWNERS = 100
-_MOST_LOGGED = 1000  # in the admin's own log; the log of events and the owners' histories have them all
-_BATCH = 1000
+_MAX_OWNERS = 100  # whose sessions a search by name returns
+_MAX_LOG_ENTRIES = 1000  # per action in the admin's log; the event log and the owners' histories are complete
+_BATCH_SIZE = 1000
 
 
 class SessionOwnerFilter(UserFilter):
-    """The sessions of one user."""
+    """Filters sessions by owner."""
 
     title = "owner"
     column = "owner"
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Live, expired or revoked."""
+    """Filters sessions by state: live, expired or revoked."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the states."""
+        """Return the states."""
         return [(state.value, str(state.label)) for state in SessionState]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep the sessions in the state chosen."""
+        """Filter to sessions in the chosen state."""
         now = timezone.now()
         if self.value() == SessionState.LIVE:
             return queryset.expiring_today_or_later(now).live(now).with_valid_owner()
@@ -56,27 +56,31 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class EndReasonFilter(admin.SimpleListFilter):
-    """Why sessions were revoked."""
+    """Filters revoked sessions by the reason for their end."""
 
-    title = "reason for the end"
+    title = "end reason"
     parameter_name = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the reasons."""
+        """Return the end reasons."""
         return [(reason.value, str(reason.label)) for reason in EndReason]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep the sessions that ended for the reason chosen; naming the end as well lets an index answer."""
+        """Filter to sessions that ended for the chosen reason.
+
+        The condition on `ended_at` makes the query match a partial index.
+        """
         if not self.value():
             return queryset
         if request.GET.get(StateFilter.parameter_name, SessionState.ENDED) != SessionState.ENDED:
-            return queryset.none()  # no planner sees that, and reads all that ended
+            # Only ended sessions have an end reason. The planner does not know that and would read all of them.
+            return queryset.none()
         return queryset.filter(ended_at__isnull=False, end_reason=self.value())
 
 
 @admin.register(RefreshToken)
 class SessionAdmin(ByUserAdmin):
-    """Sessions are made by signing in; here they are read, revoked and purged."""
+    """Lists sessions, and revokes and purges them. Sessions are created by signing in, never in the admin."""
 
     list_display = (
         "short_id",
@@ -91,14 +95,14 @@ class SessionAdmin(ByUserAdmin):
     list_display_links = ("short_id",)
     list_filter = (SessionOwnerFilter, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)
-    by_user = SessionOwnerFilter
+    user_filter = SessionOwnerFilter
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
-    search_help_text = "A session's id, an IP address, or the beginning of the owner's username or e-mail address"
+    search_help_text = "Search by session ID, IP address, or the start of the owner's username or email address."
     actions = ("revoke_selected", "purge_selected")
     fields = (
         "uuid",
         "owner_link",
-        "state_in_words",
+        "state_explanation",
         "created_at",
         "last_used_at",
         "expires_at",
@@ -113,60 +117,64 @@ class SessionAdmin(ByUserAdmin):
 
     @admin.display(description="session")
     def short_id(self, session: RefreshToken) -> str:
-        """Show the end of the id, which tells sessions apart (the beginning is the time)."""
+        """Return the end of the id. The beginning is a timestamp, which sessions started together share."""
         return f"…{str(session.uuid)[-12:]}"
 
     @admin.display(description="owner")
     def owner_link(self, session: RefreshToken) -> str:
-        """Lead to the owner."""
-        return link_to(session.owner_id, session.owner.username)
+        """Return a link to the owner."""
+        return link_to_user(session.owner_id, session.owner.username)
 
     @admin.display(description="state")
     def state(self, session: RefreshToken) -> str:
-        """Say what the session is now, and why it is over."""
+        """Return the state of the session, with the reason if it has ended."""
         state = session.state(timezone.now())
         if state is not SessionState.ENDED:
             return str(state.label)
         return f"{state.label}: {session.end_reason_label}"
 
     @admin.display(description="state")
-    def state_in_words(self, session: RefreshToken) -> str:
-        """Say what the session is now, and what that means."""
+    def state_explanation(self, session: RefreshToken) -> str:
+        """Return the state of the session in full sentences, with its consequences."""
         state = session.state(timezone.now())
         if state is SessionState.ENDED:
-            return f"Revoked: {session.end_reason_label}. Its tokens are refused."
+            return f"Revoked: {session.end_reason_label}. Its tokens are rejected."
         if state is SessionState.LIVE:
-            return "Live: its access token is honoured, and its refresh token gets another one."
+            return "Live: its access token is accepted, and its refresh token can be exchanged for a new one."
         if session.expires_at < session.session_expires_at:
-            return "Expired: it was not refreshed in time. Its tokens are refused; the next purge deletes it."
-        return "Expired: it reached the longest life that a session has. The next purge deletes it."
+            return "Expired: not refreshed in time. Its tokens are rejected, and the next purge deletes it."
+        return "Expired: maximum lifetime reached. Its tokens are rejected, and the next purge deletes it."
 
     @admin.display(description="device")
     def device(self, session: RefreshToken) -> str:
-        """Show the browser or app and the system, as far as the device told."""
+        """Return the browser or app and the system, as far as the user agent identifies them."""
         return devices.describe(session.user_agent)
 
-    @admin.action(description="Revoke the selected sessions", permissions=["change"])
-    @requires_confirmation("Those of them that are not over end now: who uses them has to sign in again.")
+    @admin.action(description="Revoke selected sessions", permissions=["change"])
+    @requires_confirmation(
+        "Revoke {}",
+        "The sessions end now, and their users have to sign in again. Sessions that have ended stay as they are.",
+    )
     def revoke_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
-        """End them now."""
+        """Revoke every selected session that has not ended yet."""
         client = Client.from_environ(request.META)
-        for session in queryset.filter(ended_at=None)[:_MOST_LOGGED]:
+        for session in queryset.filter(ended_at=None)[:_MAX_LOG_ENTRIES]:
             self.log_change(request, session, "Revoked.")
         count = lifecycle.end_many(queryset, EndReason.REVOKED, client, by=request.user.pk)
-        were = count_in_words(count, "{} session was", "{} sessions were")
-        self.message_user(request, f"{were} revoked; what else was chosen was over already.", messages.SUCCESS)
+        message = pluralize(count, "{} session was revoked.", "{} sessions were revoked.")
+        self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Purge those of the selected sessions that have expired", permissions=["delete"])
+    @admin.action(description="Purge selected sessions that have expired", permissions=["delete"])
     @requires_confirmation(
-        "Those of them that have expired are deleted; whoever looks for them later finds nothing."
+        "Purge expired sessions ({} selected)",
+        "Selected sessions that have expired are deleted permanently. The others stay as they are.",
     )
     def purge_selected(self, request: HttpRequest, queryset: RefreshTokenQuerySet) -> None:
-        """Delete them."""
+        """Delete every selected session that has expired."""
         expired = queryset.expired(timezone.now())
-        count = sum(purge.delete_in_batches(expired, _BATCH))
-        were = count_in_words(count, "{} expired session was", "{} expired sessions were")
-        self.message_user(request, f"{were} deleted.", messages.SUCCESS)
+        count = sum(purge.delete_in_batches(expired, _BATCH_SIZE))
+        message = pluralize(count, "{} expired session was deleted.", "{} expired sessions were deleted.")
+        self.message_user(request, message, messages.SUCCESS)
 
     def get_search_results(
         self,
@@ -174,25 +182,25 @@ class SessionAdmin(ByUserAdmin):
         queryset: QuerySet[RefreshToken],
         search_term: str,
     ) -> tuple[QuerySet[RefreshToken], bool]:
-        """Search by what an index answers."""
+        """Search by session id, IP address, or prefix of the owner's username or email address, all indexed."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        if session_id := _uuid(term):
+        if session_id := _parse_uuid(term):
             return queryset.filter(pk=session_id), False
-        if address := _address(term):
+        if address := _parse_ip_address(term):
             return queryset.filter(address=address), False
-        owners = list(User.objects.get_queryset().with_prefix(term).values_list("pk", flat=True)[:_MOST_OWNERS])
+        owners = list(User.objects.get_queryset().with_prefix(term).values_list("pk", flat=True)[:_MAX_OWNERS])
         return queryset.filter(owner_id__in=owners), False
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the button's target."""
-        revoke = self.admin_site.admin_view(require_POST(self.revoke_one))
-        own = [path("<uuid:session_id>/revoke/", revoke, name="accounts_refreshtoken_revoke")]
-        return [*own, *super().get_urls()]
+        """Return the URLs, including the one that the revoke button posts to."""
+        revoke = self.admin_site.admin_view(require_POST(self.revoke_session))
+        urls = [path("<uuid:session_id>/revoke/", revoke, name="accounts_refreshtoken_revoke")]
+        return [*urls, *super().get_urls()]
 
-    def revoke_one(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
-        """End the session whose page the button is on."""
+    def revoke_session(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+        """Revoke one session, and return to its page."""
         session = get_object_or_404(RefreshToken.objects.select_related("owner"), pk=session_id)
         if not self.has_change_permission(request, session):
             raise PermissionDenied
@@ -201,11 +209,11 @@ class SessionAdmin(ByUserAdmin):
             self.log_change(request, session, "Revoked.")
             self.message_user(request, "The session was revoked.", messages.SUCCESS)
         else:
-            self.message_user(request, "The session was over already.", messages.WARNING)
+            self.message_user(request, "The session had already ended.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:accounts_refreshtoken_change", args=[session_id]))
 
     def delete_model(self, request: HttpRequest, obj: RefreshToken) -> None:
-        """Delete the row, which ends the session, and tell of it."""
+        """Revoke the session, so that its end is recorded, and delete its row."""
         lifecycle.end(obj.pk, EndReason.REVOKED, Client.from_environ(request.META), by=request.user.pk)
         super().delete_model(request, obj)
 
@@ -216,23 +224,23 @@ class SessionAdmin(ByUserAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show the page without the buttons that would save nothing."""
+        """Return the page without save buttons, because every field is read-only."""
         context = {"show_save": False, "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Tell that sessions are not made here."""
+        """Return False: sessions are created by signing in."""
         return False
 
 
-def _uuid(text: str) -> UUID | None:
+def _parse_uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
 
 
-def _address(text: str) -> str | None:
+def _parse_ip_address(text: str) -> str | None:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The admin site: the same limits on guessing as in the API, and the same consequences of a new password."""
+"""The admin site, with the same rate limits on passwords as the API, and the same effects of a new password."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,7 @@ from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts.admin.dashboard import figures
+from accounts.admin.dashboard import figures_for
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
 from accounts.history.events import MAX_HISTORY_ENTRIES_PER_DAY, Event, record
 from accounts.users import credentials, passwords
@@ -21,12 +21,13 @@ from accounts.values.clients import NO_CLIENT, Client
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Says so when there were too many attempts."""
+    """The admin's sign-in form, which reports rate limits and unverified email addresses as form errors."""
 
     def clean(self) -> dict[str, Any]:
-        """Check the password.
+        """Authenticate the user.
 
-        Raises ValidationError.
+        Raises ValidationError if the credentials are wrong, the rate limit is reached or the email address is not
+        verified.
         """
         try:
             return super().clean()
@@ -34,9 +35,9 @@ class SignInForm(AdminAuthenticationForm):
             raise ValidationError(error.message, code=error.code) from None
 
     def confirm_login_allowed(self, user: Any) -> None:
-        """Refuse who is no administrator, and tell of who is.
+        """Record the sign-in.
 
-        Raises ValidationError.
+        Raises ValidationError if the user is not staff; that is recorded as a failed sign-in.
         """
         client = Client.from_environ(self.request.META) if self.request else NO_CLIENT
         try:
@@ -48,16 +49,20 @@ class SignInForm(AdminAuthenticationForm):
 
 
 class OwnPasswordForm(AdminPasswordChangeForm):
-    """Counts wrong old passwords like failed sign-ins: whoever finds an open browser must not guess on."""
+    """The form for one's own password.
+
+    A wrong old password counts as a failed sign-in. Without that limit, anyone with access to an unlocked browser
+    could guess the password.
+    """
 
     def __init__(self, *args: Any, client: Client, **options: Any) -> None:
         self.client = client
         super().__init__(*args, **options)
 
     def clean_old_password(self) -> str:
-        """Check the old password.
+        """Return the old password.
 
-        Raises ValidationError.
+        Raises ValidationError if it is wrong or the rate limit is reached.
         """
         old_password: str = self.cleaned_data["old_password"]
         try:
@@ -70,23 +75,23 @@ class OwnPasswordForm(AdminPasswordChangeForm):
 
 
 class OwnPasswordView(PasswordChangeView):
-    """Changes the administrator's own password."""
+    """The page on which administrators change their own password."""
 
     form_class = OwnPasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        """Tell the form who is at the other end."""
+        """Return the form's arguments, including the client for the rate limit."""
         return {**super().get_form_kwargs(), "client": Client.from_environ(self.request.META)}
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Store it; this browser stays signed in to the site, every session of the API ends."""
+        """Store the password, which ends every API session. This browser stays signed in to the admin."""
         passwords.set_password(form.user, form.cleaned_data["new_password1"], form.client, by=form.user.pk)
         update_session_auth_hash(self.request, form.user)
         return HttpResponseRedirect(self.get_success_url())
 
 
 class AuthAdminSite(AdminSite):
-    """Django's admin site under this service's name and rules."""
+    """The admin site of this service."""
 
     site_header = "Token authentication"
     site_title = "Token authentication"
@@ -95,9 +100,9 @@ class AuthAdminSite(AdminSite):
     index_template = "admin/accounts/index.html"
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show what there is, and how many sessions and events."""
+        """Return the first page, with counts of sessions and events."""
         context = {
-            "figures": figures(request.user),
+            "figures": figures_for(request.user),
             "max_per_day": MAX_HISTORY_ENTRIES_PER_DAY,
             **(extra_context or {}),
         }
@@ -108,23 +113,23 @@ class AuthAdminSite(AdminSite):
         view: Callable[..., Any],
         cacheable: bool = False,  # noqa: FBT001, FBT002  Django's signature
     ) -> Any:
-        """Keep NUL from every page: PostgreSQL has no place for it.
+        """Wrap a view so that it rejects NUL characters, which PostgreSQL cannot store or compare.
 
-        Raises django.core.exceptions.BadRequest.
+        The view raises django.core.exceptions.BadRequest for them.
         """
-        page = super().admin_view(view, cacheable)
+        protected_view = super().admin_view(view, cacheable)
 
-        @wraps(page)
-        def guarded(request: HttpRequest, *args: Any, **options: Any) -> Any:
+        @wraps(protected_view)
+        def wrapper(request: HttpRequest, *args: Any, **options: Any) -> Any:
             queries = (request.GET.urlencode(), request.POST.urlencode(), quote(request.path_info))
             if any("%00" in query for query in queries):
-                raise BadRequest("NUL is not allowed.")
-            return page(request, *args, **options)
+                raise BadRequest("NUL characters are not allowed.")
+            return protected_view(request, *args, **options)
 
-        return guarded
+        return wrapper
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show and take the form for one's own password."""
+        """Return the page for one's own password, or process its form."""
         view = OwnPasswordView.as_view(
             success_url=reverse("admin:password_change_done", current_app=self.name),
             extra_context={**self.each_context(request), **(extra_context or {})},

@@ -1,4 +1,4 @@
-"""A filter by user that asks for a few names at a time, where Django's own would list every user."""
+"""A list filter by user that completes names. Django's own filter would list every user on the page."""
 
 from typing import Any, ClassVar
 
@@ -14,19 +14,22 @@ from django.utils.safestring import SafeString
 from accounts.admin.lists import BoundedAdmin
 from accounts.models import User
 
-_LONGEST_ID = 18  # digits, which any database takes for a bigint
+_MAX_ID_DIGITS = 18  # any number of that length fits into a bigint
 
 
-class _Completing(AutocompleteSelect):
-    """Says what it means while nobody is chosen, which is all that a screen reader has for a name."""
+class _UserSelect(AutocompleteSelect):
+    """A select with a placeholder. It is the accessible name of the select while no user is chosen."""
 
     def build_attrs(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """Add it."""
-        return {**super().build_attrs(*args, **options), "data-placeholder": "anyone"}
+        """Return the attributes, including the placeholder."""
+        return {**super().build_attrs(*args, **options), "data-placeholder": "Any user"}
 
 
 class UserFilter(admin.SimpleListFilter):
-    """Chooses one user by the beginning of the username or e-mail address; `column` refers to the user."""
+    """Filters a list by user, whose name is completed while it is typed.
+
+    `column` is the name of the foreign key to the user.
+    """
 
     column: ClassVar[str]
     template = "admin/accounts/user_filter.html"
@@ -35,53 +38,56 @@ class UserFilter(admin.SimpleListFilter):
         self.parameter_name = f"{self.column}__id__exact"
         super().__init__(request, params, model, model_admin)
         self.admin_site = model_admin.admin_site
-        self.reference = model._meta.get_field(self.column)
-        self.kept = [
+        self.foreign_key = model._meta.get_field(self.column)
+        self.other_parameters = [
             (name, value) for name, value in request.GET.items() if name not in {self.parameter_name, "p"}
         ]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer none: the widget asks for them."""
+        """Return no choices: the widget loads them when the user types."""
         return []
 
     def has_output(self) -> bool:
-        """Tell that the filter is shown although it offers nothing by itself."""
+        """Return True, because Django hides a filter that has no choices."""
         return True
 
     def value(self) -> str | None:
-        """Return the id chosen; 0, which nobody has, where it is none."""
+        """Return the id of the chosen user, or None if none is chosen.
+
+        For an invalid id it returns "0", which matches no user.
+        """
         chosen = super().value()
         if not chosen:
             return None
-        is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) <= _LONGEST_ID
+        is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) <= _MAX_ID_DIGITS
         return chosen if is_id else "0"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the rows of the user chosen."""
+        """Filter to the rows of the chosen user."""
         return queryset if self.value() is None else queryset.filter(**{f"{self.column}_id": self.value()})
 
     def widget(self) -> SafeString:
-        """Render the field that completes a name."""
-        widget = _Completing(self.reference, self.admin_site)
+        """Return the rendered select."""
+        widget = _UserSelect(self.foreign_key, self.admin_site)
         field = forms.ModelChoiceField(User.objects.all(), widget=widget)
         rendered: SafeString = field.widget.render(self.parameter_name, self.value())
         return rendered
 
 
 class ByUserAdmin(BoundedAdmin):
-    """A list that is filtered by user, with what completes a user's name."""
+    """A list with a filter by user."""
 
-    by_user: ClassVar[type[UserFilter]]
+    user_filter: ClassVar[type[UserFilter]]
 
     change_list_template = "admin/accounts/by_user.html"
 
     @property
     def media(self) -> forms.Media:
-        """Bring it."""
-        reference = self.model._meta.get_field(self.by_user.column)
-        return super().media + AutocompleteSelect(reference, self.admin_site).media
+        """Return the scripts and styles, including those of the user filter."""
+        foreign_key = self.model._meta.get_field(self.user_filter.column)
+        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media
 
 
-def link_to(user_id: int, text: str) -> str:
-    """Lead to a user."""
+def link_to_user(user_id: int, text: str) -> str:
+    """Return a link to a user's page in the admin."""
     return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)

@@ -1,4 +1,4 @@
-"""The forms for users in the admin."""
+"""The forms that create users, edit users and set their passwords in the admin."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ from accounts.values.identifiers import normalize
 
 
 class NormalizedNames:
-    """Brings names into the form that is stored before the model's rules are held against them."""
+    """Normalizes the username and the email address of a form before the model validates them."""
 
     cleaned_data: dict[str, Any]
 
     def clean_username(self) -> str:
-        """Return the username as it is stored; the model knows whether somebody has it."""
+        """Return the normalized username. The model checks whether it is taken."""
         return normalize(self.cleaned_data["username"])
 
     def clean_email(self) -> str:
-        """Return the e-mail address as it is stored."""
+        """Return the normalized email address."""
         return normalize(self.cleaned_data["email"])
 
 
 class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Makes a user."""
+    """Creates a user."""
 
     class Meta:
         model = User
@@ -35,15 +35,16 @@ class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-
 
 
 class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Edits what an administrator may; of the password, not even the beginning of its hash is shown.
+    """Edits a user. Unlike Django's form, it shows no part of the password hash.
 
-    The form carries what it showed, so that a change is what the administrator changed: what somebody else,
-    or a command, has changed since the page was opened stays.
+    The form submits the initial value of each field along with the new one, so that `changed_data` contains only
+    what the administrator changed. Saving it does not revert what was changed elsewhere since the page was opened.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Who sends the form without having opened the page means what it says.
+        # A form that this page did not render, for example one sent by a script, has no initial values: its fields
+        # are compared with the stored values instead.
         shows_initial = not self.is_bound or "initial-username" in self.data
         for field in self.fields.values():
             field.show_hidden_initial = shows_initial
@@ -64,14 +65,14 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only
-    """Sets a password the way that ends the user's sessions."""
+    """Sets a user's password, which ends the user's sessions."""
 
     def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
         self.request = request
         super().__init__(*args, **options)
 
     def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
-        """Store it, or take the password away where that was chosen."""
+        """Store the new password, or remove the password if password-based sign-in was disabled."""
         is_usable = self.cleaned_data.get("set_usable_password", True)
         password = self.cleaned_data["password1"] if is_usable else None
         client = Client.from_environ(self.request.META)

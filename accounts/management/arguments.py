@@ -1,4 +1,4 @@
-"""What commands that act on a user have in common."""
+"""Finds the user that a command is called for."""
 
 from django.core.management.base import CommandError
 
@@ -6,11 +6,11 @@ from accounts.models import User
 
 
 def find_user(identifier: str) -> User:
-    """Return the user whom a username or an e-mail address names.
+    """Return the user with a username or email address.
 
-    Raises CommandError.
+    Raises CommandError if there is none.
     """
     user = User.objects.identified_by(identifier).first()
     if user is None:
-        raise CommandError(f"No user is called {identifier!r}.")
+        raise CommandError(f"User {identifier!r} does not exist.")
     return user

@@ -1,4 +1,4 @@
-"""What granting and taking roles have in common."""
+"""The base of the commands `grantrole` and `revokerole`."""
 
 from abc import abstractmethod
 from argparse import ArgumentParser
@@ -13,26 +13,26 @@ from accounts.models import Role, User
 
 
 class RoleCommand(BaseCommand):
-    """Changes the roles of one user."""
+    """A command that changes the roles of one user, and prints the roles after the change."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a user and role names."""
-        parser.add_argument("username", help="a username or an e-mail address")
-        parser.add_argument("role", nargs="+", help="user, moderator, admin, or another role that exists")
+        """Add the arguments: the user, and one or more roles."""
+        parser.add_argument("username", help="username or email address of the user")
+        parser.add_argument("role", nargs="+", help="user, moderator, admin, or another existing role")
 
     def handle(self, *, username: str, role: list[str], **_: Any) -> None:
-        """Change them, and say what the user has now."""
+        """Change the roles, and print those that the user has now."""
         user = find_user(username)
         try:
             self.change(user, role)
         except RoleUnknown as error:
             names = Role.objects.order_by("name").values_list("name", flat=True)
-            raise CommandError(f"{error} Roles are: {', '.join(names)}.") from None
-        self.stdout.write(f"{user.username} has now: {', '.join(user.role_names) or 'no role'}.")
+            raise CommandError(f"{error} Existing roles: {', '.join(names)}.") from None
+        self.stdout.write(f"Roles of {user.username}: {', '.join(user.role_names) or 'none'}.")
 
     @abstractmethod
     def change(self, user: User, names: Sequence[str]) -> None:
-        """Do what the command is for.
+        """Change the roles of the user.
 
-        Raises RoleUnknown.
+        Raises RoleUnknown if a role does not exist.
         """

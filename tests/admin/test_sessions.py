@@ -1,4 +1,4 @@
-"""The Django admin: sessions are found, shown, revoked and purged; nothing secret is on any page."""
+"""Sessions and users in the Django admin: search, filters, revocation, purging, editing, and secrecy of its pages."""
 
 import re
 from datetime import timedelta
@@ -10,50 +10,50 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from accounts.admin.lists import MOST_ROWS
+from accounts.admin.lists import MAX_COUNT
 from accounts.models import EndReason, RefreshToken, User
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
 SESSIONS = "/admin/accounts/refreshtoken/"
 USERS = "/admin/accounts/user/"
-CONFIRMED = {"confirmed": "Yes, do it"}
+CONFIRMED = {"confirmed": "yes"}
 
 
 @pytest.fixture(autouse=True)
-def _still(clock):
-    """Keep the time from moving."""
+def _frozen_clock(clock):
+    """Stop the clock."""
 
 
-def listed(site, query=""):
+def listed_ids(site, query=""):
     page = site.get(f"{SESSIONS}{query}")
     assert page.status_code == 200
     return {session.pk for session in page.context["cl"].result_list}
 
 
-def session_of(signed_in):
+def session_id(signed_in):
     return signed_in.claims.session_id
 
 
 @pytest.fixture
-def states():
-    """One session in each state, and why."""
+def session_states():
+    """Create one session in each state, and return their ids by state and end reason."""
     make_user("alice")
-    live, signed_out, reused, expired, switched_off = (SignedIn("alice") for _ in range(5))
+    live, signed_out, reused, expired, deactivated = (SignedIn("alice") for _ in range(5))
     signed_out.post("/api/auth/signout", token=signed_out.access_token)
-    RefreshToken.objects.filter(pk=session_of(reused)).end(EndReason.REUSED, at=timezone.now())
-    RefreshToken.objects.filter(pk=session_of(expired)).update(expires_at=timezone.now() - timedelta(seconds=1))
-    RefreshToken.objects.filter(pk=session_of(switched_off)).update(owner=make_user("gone", is_active=False))
+    RefreshToken.objects.filter(pk=session_id(reused)).end(EndReason.REUSED, at=timezone.now())
+    RefreshToken.objects.filter(pk=session_id(expired)).update(expires_at=timezone.now() - timedelta(seconds=1))
+    RefreshToken.objects.filter(pk=session_id(deactivated)).update(owner=make_user("gone", is_active=False))
     return {
-        "live": session_of(live),
-        "signed out": session_of(signed_out),
-        "reused": session_of(reused),
-        "expired": session_of(expired),
-        "owner deactivated": session_of(switched_off),
+        "live": session_id(live),
+        "signed out": session_id(signed_out),
+        "reused": session_id(reused),
+        "expired": session_id(expired),
+        "owner deactivated": session_id(deactivated),
     }
 
 
-def test_the_list_tells_each_session_s_state_and_why(site, states):
+def test_the_list_shows_each_session_s_state_and_end_reason(site, session_states):
     page = site.get(SESSIONS).content.decode()
 
     for words in (
@@ -66,32 +66,32 @@ def test_the_list_tells_each_session_s_state_and_why(site, states):
         assert words in page
 
 
-def test_sessions_are_filtered_by_state(site, states):
-    assert listed(site, "?state=live") == {states["live"]}
-    assert listed(site, "?state=expired") == {states["expired"]}
-    assert listed(site, "?state=ended") == {states["signed out"], states["reused"]}
+def test_sessions_are_filtered_by_state(site, session_states):
+    assert listed_ids(site, "?state=live") == {session_states["live"]}
+    assert listed_ids(site, "?state=expired") == {session_states["expired"]}
+    assert listed_ids(site, "?state=ended") == {session_states["signed out"], session_states["reused"]}
 
 
-def test_sessions_are_filtered_by_the_reason_for_their_end(site, states):
-    assert listed(site, "?reason=reused") == {states["reused"]}
-    assert listed(site, "?reason=reused&state=ended") == {states["reused"]}
+def test_sessions_are_filtered_by_end_reason(site, session_states):
+    assert listed_ids(site, "?reason=reused") == {session_states["reused"]}
+    assert listed_ids(site, "?reason=reused&state=ended") == {session_states["reused"]}
 
 
-def test_no_session_that_was_not_ended_has_a_reason_for_it(site, states):
+def test_a_live_or_expired_session_has_no_end_reason(site, session_states):
     for state in ("live", "expired"):
-        assert listed(site, f"?reason=reused&state={state}") == set()
+        assert listed_ids(site, f"?reason=reused&state={state}") == set()
 
 
 def test_sessions_are_found_by_owner_address_and_id(site):
     make_user("alice"), make_user("bob")
     alice, bob = SignedIn("alice", REMOTE_ADDR="192.0.2.7"), SignedIn("bob")
 
-    assert listed(site, "?q=ALI") == {session_of(alice)}
-    assert listed(site, "?q=bob@example") == {session_of(bob)}
-    assert listed(site, "?q=192.0.2.7") == {session_of(alice)}
-    assert listed(site, f"?q={session_of(bob)}") == {session_of(bob)}
-    assert listed(site, "?q=nobody") == set()
-    assert listed(site, f"?owner__id__exact={User.objects.get(username='bob').pk}") == {session_of(bob)}
+    assert listed_ids(site, "?q=ALI") == {session_id(alice)}
+    assert listed_ids(site, "?q=bob@example") == {session_id(bob)}
+    assert listed_ids(site, "?q=192.0.2.7") == {session_id(alice)}
+    assert listed_ids(site, f"?q={session_id(bob)}") == {session_id(bob)}
+    assert listed_ids(site, "?q=nobody") == set()
+    assert listed_ids(site, f"?owner__id__exact={User.objects.get(username='bob').pk}") == {session_id(bob)}
 
 
 @pytest.mark.parametrize(
@@ -108,37 +108,38 @@ def test_sessions_are_found_by_owner_address_and_id(site):
         "?_facets=True",
     ],
 )
-def test_strange_queries_are_no_fault(site, query):
+def test_malformed_queries_cause_no_server_error(site, query):
     assert site.get(f"{SESSIONS}{query}").status_code in (200, 302, 400)
     assert site.get(f"{USERS}{query}").status_code in (200, 302, 400)
 
 
-def test_the_owner_is_chosen_from_a_few_names_at_a_time(site):
+def test_the_owner_filter_completes_names_instead_of_listing_all_users(site):
     alice, bob = make_user("alice"), make_user("bob")
     SignedIn("alice"), SignedIn("bob")
     page = site.get(SESSIONS).content.decode()
     assert "admin-autocomplete" in page
-    assert len(listed(site, "?owner__id__exact=")) == 2
+    assert len(listed_ids(site, "?owner__id__exact=")) == 2
     assert f'<option value="{alice.pk}"' not in page
     assert (
         f'<option value="{bob.pk}" selected>bob</option>'
         in site.get(f"{SESSIONS}?owner__id__exact={bob.pk}").content.decode()
     )
 
-    asked = {"term": "ALI", "app_label": "accounts", "model_name": "refreshtoken", "field_name": "owner"}
-    assert [found["text"] for found in site.get("/admin/autocomplete/", asked).json()["results"]] == ["alice"]
+    parameters = {"term": "ALI", "app_label": "accounts", "model_name": "refreshtoken", "field_name": "owner"}
+    results = site.get("/admin/autocomplete/", parameters).json()["results"]
+    assert [found["text"] for found in results] == ["alice"]
 
 
 @pytest.mark.parametrize("owner", ["x", "-1", "9" * 30, "1.5", "١"])
-def test_an_owner_that_is_none_has_no_sessions(site, owner):
+def test_an_invalid_owner_id_matches_no_session(site, owner):
     SignedIn(make_user().username)
 
-    assert listed(site, f"?owner__id__exact={owner}") == set()
+    assert listed_ids(site, f"?owner__id__exact={owner}") == set()
 
 
-def test_a_session_s_page_shows_it_and_changes_nothing(site):
+def test_a_session_s_page_is_read_only(site):
     signed_in = SignedIn(make_user("alice").username, HTTP_USER_AGENT="Firefox <b>")
-    page = site.get(f"{SESSIONS}{session_of(signed_in)}/change/").content.decode()
+    page = site.get(f"{SESSIONS}{session_id(signed_in)}/change/").content.decode()
 
     assert "alice" in page
     assert "Firefox &lt;b&gt;" in page
@@ -146,7 +147,7 @@ def test_a_session_s_page_shows_it_and_changes_nothing(site):
     assert "Revoke this session" in page
 
 
-def test_nothing_secret_is_on_any_page(site):
+def test_no_page_contains_a_secret(site):
     user = make_user("alice")
     signed_in = SignedIn("alice")
     session = RefreshToken.objects.get()
@@ -176,21 +177,21 @@ def test_nothing_secret_is_on_any_page(site):
         assert not [secret for secret in secrets if secret in page.content.decode()], path
 
 
-def test_revoking_one_session_is_logged_with_who_did_it(site, administrator, events, assert_refused):
+def test_revoking_a_session_is_logged_with_the_administrator(site, administrator, events, assert_refused):
     signed_in = SignedIn(make_user("alice").username)
 
-    answer = site.post(f"{SESSIONS}{session_of(signed_in)}/revoke/", follow=True)
+    response = site.post(f"{SESSIONS}{session_id(signed_in)}/revoke/", follow=True)
 
-    assert b"The session was revoked." in answer.content
-    assert b"Revoke this session" not in answer.content
+    assert b"The session was revoked." in response.content
+    assert b"Revoke this session" not in response.content
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert LogEntry.objects.get().user == administrator
     assert [line["by"] for line in events() if line["event"] == "session:ended"] == [administrator.pk]
 
 
-def test_revoking_needs_a_post_and_a_permission(site, client):
+def test_revoking_requires_post_and_permission(site, client):
     signed_in = SignedIn(make_user("alice").username)
-    paths = [f"{SESSIONS}{session_of(signed_in)}/revoke/", f"{USERS}{signed_in.claims.user_id}/revoke/"]
+    paths = [f"{SESSIONS}{session_id(signed_in)}/revoke/", f"{USERS}{signed_in.claims.user_id}/revoke/"]
     clerk = make_user("clerk", is_staff=True)
     client.force_login(clerk)
 
@@ -205,78 +206,91 @@ def test_revoking_needs_a_post_and_a_permission(site, client):
 @pytest.mark.parametrize(
     "path", [f"{SESSIONS}00000000-0000-0000-0000-000000000000/revoke/", f"{USERS}99999/revoke/"]
 )
-def test_revoking_what_is_not_there_is_not_found(site, path):
+def test_revoking_an_unknown_session_or_user_is_not_found(site, path):
     assert site.post(path).status_code == 404
 
 
-def test_revoking_a_selection_ends_those_that_are_live(site, states):
-    everything = {
+def test_revoking_a_selection_skips_sessions_that_have_already_ended(site, session_states):
+    form = {
         **CONFIRMED,
         "action": "revoke_selected",
-        "_selected_action": [str(pk) for pk in states.values()],
+        "_selected_action": [str(pk) for pk in session_states.values()],
     }
 
-    answer = site.post(SESSIONS, everything, follow=True)
+    response = site.post(SESSIONS, form, follow=True)
 
-    assert b"3 sessions were revoked" in answer.content
+    assert b"3 sessions were revoked" in response.content
     assert not RefreshToken.objects.filter(ended_at=None).exists()
-    assert RefreshToken.objects.get(pk=states["reused"]).end_reason == EndReason.REUSED
+    assert RefreshToken.objects.get(pk=session_states["reused"]).end_reason == EndReason.REUSED
 
 
-def test_purging_a_selection_deletes_those_that_have_expired(site, states):
-    everything = {**CONFIRMED, "action": "purge_selected", "_selected_action": [str(pk) for pk in states.values()]}
+def test_purging_a_selection_deletes_only_expired_sessions(site, session_states):
+    form = {
+        **CONFIRMED,
+        "action": "purge_selected",
+        "_selected_action": [str(pk) for pk in session_states.values()],
+    }
 
-    answer = site.post(SESSIONS, everything, follow=True)
+    response = site.post(SESSIONS, form, follow=True)
 
-    assert b"1 expired session was deleted" in answer.content
-    assert set(RefreshToken.objects.values_list("pk", flat=True)) == set(states.values()) - {states["expired"]}
+    assert b"1 expired session was deleted" in response.content
+    remaining = set(RefreshToken.objects.values_list("pk", flat=True))
+    assert remaining == set(session_states.values()) - {session_states["expired"]}
 
 
 @pytest.mark.parametrize("query", ["?q=nobody", "?state=live&reason=signed_out", "?state=live", "?state=ended"])
-def test_purging_under_a_filter_that_lets_nothing_through_is_no_fault(site, states, query):
-    form = {**CONFIRMED, "action": "purge_selected", "_selected_action": [str(states["expired"])]}
+def test_purging_an_empty_filtered_selection_deletes_nothing(site, session_states, query):
+    form = {**CONFIRMED, "action": "purge_selected", "_selected_action": [str(session_states["expired"])]}
 
     for selection in (form, {**form, "select_across": "1"}):
-        answer = site.post(SESSIONS + query, selection, follow=True)
-        assert b"0 expired sessions were deleted" in answer.content
-    assert RefreshToken.objects.count() == len(states)
+        response = site.post(SESSIONS + query, selection, follow=True)
+        assert b"0 expired sessions were deleted" in response.content
+    assert RefreshToken.objects.count() == len(session_states)
 
 
-def test_a_user_s_page_leads_to_the_sessions_and_revokes_them_all(site):
+def test_a_user_s_page_links_to_the_sessions_and_revokes_them_all(site):
     user = make_user("alice")
     sessions = [SignedIn("alice") for _ in range(3)]
     page = site.get(f"{USERS}{user.pk}/change/").content.decode()
     assert f"{SESSIONS}?owner__id__exact={user.pk}" in page
 
-    answer = site.post(f"{USERS}{user.pk}/revoke/", CONFIRMED, follow=True)
+    response = site.post(f"{USERS}{user.pk}/revoke/", CONFIRMED, follow=True)
 
-    assert b"3 sessions of alice were revoked." in answer.content
+    assert b"3 sessions of alice were revoked." in response.content
     assert {session.content().status_code for session in sessions} == {401}
 
 
 @pytest.mark.parametrize(
-    ("button", "done"), [("revoke", "1 session of alice was revoked."), ("reset", " has no password now")]
+    ("button", "title", "message"),
+    [
+        ("revoke", "Revoke all sessions of alice", "1 session of alice was revoked."),
+        (
+            "reset",
+            "Force a password reset for alice",
+            "Forced a password reset for alice, who gets an email with a link.",
+        ),
+    ],
 )
-def test_a_user_s_buttons_ask_first(site, button, done):
+def test_the_buttons_on_a_user_s_page_ask_for_confirmation(site, button, title, message):
     signed_in = SignedIn(make_user("alice").username)
     page = f"{USERS}{signed_in.claims.user_id}/"
 
-    asked = site.post(f"{page}{button}/").content.decode()
+    confirmation = site.post(f"{page}{button}/").content.decode()
 
-    assert "Chosen: alice." in asked
-    assert f'href="{page}change/"' in asked
+    assert f'name="confirmed" value="{title}"' in confirmation
+    assert f'href="{page}change/"' in confirmation
     assert signed_in.content().status_code == 200
     assert not LogEntry.objects.exists()
 
-    assert done in site.post(f"{page}{button}/", CONFIRMED, follow=True).content.decode()
+    assert message in site.post(f"{page}{button}/", CONFIRMED, follow=True).content.decode()
     assert signed_in.content().status_code == 401
 
 
-def test_sessions_are_not_made_in_the_admin(site):
+def test_sessions_cannot_be_created_in_the_admin(site):
     assert site.get(f"{SESSIONS}add/").status_code == 403
 
 
-def test_a_user_is_made_in_the_admin(site, api):
+def test_a_user_created_in_the_admin_can_sign_in(site, api):
     form = {
         "username": " Bøb ", "email": "Bob@example.com", "fullname": "",
         "usable_password": "true", "password1": "a good password 1", "password2": "a good password 1",
@@ -287,17 +301,17 @@ def test_a_user_is_made_in_the_admin(site, api):
 
 
 @pytest.mark.parametrize(("username", "email"), [("ALICE", "x@example.com"), ("x", "Alice@Example.com")])
-def test_a_name_that_is_taken_in_another_spelling_is_refused_on_the_form(site, username, email):
+def test_a_name_that_differs_from_a_taken_one_only_by_case_is_rejected(site, username, email):
     make_user("alice")
     form = {"username": username, "email": email, "password1": "a good one 1", "password2": "a good one 1"}
 
-    answer = site.post(f"{USERS}add/", {**form, "usable_password": "true"})
+    response = site.post(f"{USERS}add/", {**form, "usable_password": "true"})
 
-    assert answer.status_code == 200
-    assert b"Another account has this" in answer.content
+    assert response.status_code == 200
+    assert b"Another account has this" in response.content
 
 
-def test_a_user_is_renamed_in_the_admin(site, api):
+def test_a_user_renamed_in_the_admin_signs_in_only_with_the_new_name(site, api):
     user = make_user("alice")
     form = {"username": "Alicia", "email": "alicia@example.com", "is_active": "on", "roles": ["user"]}
 
@@ -308,8 +322,8 @@ def test_a_user_is_renamed_in_the_admin(site, api):
     assert api.sign_up("alice", email="alice@example.com").status_code == 201
 
 
-def opened(site, user):
-    """Return the user's page as a browser would send it back unchanged."""
+def unchanged_form(site, user):
+    """Return the form data that a browser submits from the user's page if nothing is changed."""
     page = site.get(f"{USERS}{user.pk}/change/").content.decode()
     fields = re.findall(r'<input type="(?:text|email|hidden|checkbox)" name="([^"]+)"([^>]*)>', page)
     form = {}
@@ -324,9 +338,9 @@ def opened(site, user):
     return form
 
 
-def test_saving_a_page_undoes_nothing_that_was_changed_since_it_was_opened(site):
+def test_saving_a_page_preserves_changes_made_since_it_was_opened(site):
     user = make_user("alice")
-    form = opened(site, user) | {"fullname": "Alice A."}
+    form = unchanged_form(site, user) | {"fullname": "Alice A."}
     call_command("deactivateuser", "alice")
     call_command("grantrole", "alice", "moderator")
     User.objects.filter(pk=user.pk).update(email="new@example.com", email_key="new@example.com")
@@ -338,28 +352,28 @@ def test_saving_a_page_undoes_nothing_that_was_changed_since_it_was_opened(site)
     assert user.role_names == ("moderator", "user")
 
 
-def test_names_are_held_against_the_rules_as_they_would_be_stored(site):
+def test_names_are_validated_in_their_normalized_form(site):
     form = {"email": "x@example.com", "password1": "a good one 1", "password2": "a good one 1"}
     for username in ("⑴x", "ﷺ", "ﷺ" * 150):
-        answer = site.post(f"{USERS}add/", {**form, "username": username, "usable_password": "true"})
-        assert answer.status_code == 200
-        assert answer.context["errors"]
+        response = site.post(f"{USERS}add/", {**form, "username": username, "usable_password": "true"})
+        assert response.status_code == 200
+        assert response.context["errors"]
     assert User.objects.count() == 1
 
 
-def test_who_may_edit_users_gives_no_rights_and_leaves_superusers_alone(client, administrator):
+def test_a_staff_user_who_may_edit_users_cannot_grant_privileges_or_edit_superusers(client, administrator):
     clerk = make_user("clerk", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="change_user"))
     client.force_login(clerk)
     form = {"username": "clerk", "email": "clerk@example.com", "is_active": "on"}
 
-    rights = {"is_staff": "on", "is_superuser": "on", "roles": ["admin"]}
-    assert client.post(f"{USERS}{clerk.pk}/change/", form | rights).status_code == 302
+    privileges = {"is_staff": "on", "is_superuser": "on", "roles": ["admin"]}
+    assert client.post(f"{USERS}{clerk.pk}/change/", form | privileges).status_code == 302
     clerk = User.objects.get(pk=clerk.pk)
     assert (clerk.is_staff, clerk.is_superuser, clerk.role_names) == (True, False, ("user",))
 
-    taken = {"password1": "another good one", "password2": "another good one"}
-    assert client.post(f"{USERS}{administrator.pk}/password/", taken).status_code == 403
+    passwords = {"password1": "another good one", "password2": "another good one"}
+    assert client.post(f"{USERS}{administrator.pk}/password/", passwords).status_code == 403
     assert client.post(f"{USERS}{administrator.pk}/revoke/", CONFIRMED).status_code == 403
     assert User.objects.get(pk=administrator.pk).check_password(PASSWORD)
 
@@ -374,7 +388,7 @@ def test_who_may_edit_users_gives_no_rights_and_leaves_superusers_alone(client, 
         ("/admin/login/", {"username": "\0", "password": "x"}),
     ],
 )
-def test_strange_selections_are_no_fault(site, path, form):
+def test_malformed_selections_cause_no_server_error(site, path, form):
     assert site.post(path, form).status_code in (200, 302, 400)
 
 
@@ -390,11 +404,11 @@ def test_strange_selections_are_no_fault(site, path, form):
         "/admin/r/4/%00/",
     ],
 )
-def test_strange_addresses_are_no_fault(site, path):
+def test_malformed_urls_cause_no_server_error(site, path):
     assert site.get(path).status_code in (200, 302, 400, 404)
 
 
-def test_a_strange_session_cookie_is_no_session(client):
+def test_a_malformed_session_cookie_is_treated_as_signed_out(client):
     client.cookies["sessionid"] = "aaaaaaaaaa\0"
 
     assert client.get("/admin/").status_code == 302
@@ -412,18 +426,18 @@ def test_selected_users_are_deactivated_and_activated(site, api):
     assert api.sign_in("alice").status_code == 200
 
 
-def test_whoever_may_not_edit_sessions_may_still_look(client):
+def test_view_permission_shows_a_session_without_the_revoke_button(client):
     clerk = make_user("clerk", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_refreshtoken"))
     client.force_login(clerk)
-    session_id = session_of(SignedIn("clerk"))
+    session = session_id(SignedIn("clerk"))
 
-    page = client.get(f"{SESSIONS}{session_id}/change/")
+    page = client.get(f"{SESSIONS}{session}/change/")
     assert page.status_code == 200
     assert b"Revoke this session" not in page.content
 
 
-def test_the_list_counts_no_further_than_a_person_pages(site, django_assert_max_num_queries):
+def test_the_list_stops_counting_rows_at_the_maximum(site, django_assert_max_num_queries):
     owner = make_user("alice")
     now = timezone.now()
     RefreshToken.objects.bulk_create(
@@ -431,25 +445,25 @@ def test_the_list_counts_no_further_than_a_person_pages(site, django_assert_max_
             owner=owner, owner_stamp=owner.security_stamp, created_at=now, authenticated_at=now, last_used_at=now,
             expires_at=now + timedelta(days=1), session_expires_at=now + timedelta(days=1), secret_digest=b"",
         )
-        for _ in range(MOST_ROWS + 50)
+        for _ in range(MAX_COUNT + 50)
     )  # fmt: skip
 
     with django_assert_max_num_queries(6) as queries:
         page = site.get(SESSIONS)
 
-    assert page.context["cl"].result_count == MOST_ROWS
+    assert page.context["cl"].result_count == MAX_COUNT
     counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
     assert counts
-    assert all(f"LIMIT {MOST_ROWS}" in count for count in counts)
+    assert all(f"LIMIT {MAX_COUNT}" in count for count in counts)
 
 
-def test_an_administrator_signs_in_with_an_e_mail_address_too(administrator):
+def test_an_administrator_can_sign_in_with_an_email_address(administrator):
     browser = Client()
 
     assert browser.post("/admin/login/", {"username": "root@example.com", "password": PASSWORD}).status_code == 302
 
 
-def test_a_browser_keeps_no_cookie_of_the_admin_but_the_session_and_the_csrf_token(site):
+def test_the_admin_sets_only_the_session_and_csrf_cookies(site):
     user = make_user("alice")
     site.post(f"/admin/accounts/user/{user.pk}/revoke/", CONFIRMED)
 

@@ -1,4 +1,4 @@
-"""Signing in to the Django admin: what the cookie is worth, and what the database knows of it."""
+"""Signing in to the Django admin: the session cookie, its lifetime, and what the database stores of it."""
 
 from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client
@@ -6,7 +6,7 @@ from django.test import Client
 from tests.factories import PASSWORD
 
 
-def test_what_the_database_knows_of_a_sign_in_signs_nobody_in(site):
+def test_a_stored_session_key_does_not_work_as_a_cookie(site):
     key = site.cookies["sessionid"].value
     row = DjangoSession.objects.get()
     assert key not in row.session_key
@@ -18,7 +18,7 @@ def test_what_the_database_knows_of_a_sign_in_signs_nobody_in(site):
         assert thief.get("/admin/").status_code == 302
 
 
-def test_signing_out_of_the_admin_leaves_nothing_that_signs_in(site):
+def test_signing_out_of_the_admin_deletes_the_session(site):
     key = site.cookies["sessionid"].value
 
     site.post("/admin/logout/")
@@ -28,7 +28,7 @@ def test_signing_out_of_the_admin_leaves_nothing_that_signs_in(site):
     assert site.get("/admin/").status_code == 302
 
 
-def test_a_sign_in_to_the_admin_draws_a_new_key(administrator):
+def test_each_admin_sign_in_creates_a_new_session_key(administrator):
     browser = Client()
     credentials = {"username": administrator.username, "password": PASSWORD}
     browser.post("/admin/login/", credentials)
@@ -40,7 +40,7 @@ def test_a_sign_in_to_the_admin_draws_a_new_key(administrator):
     assert DjangoSession.objects.count() == 1
 
 
-def test_an_administrator_signs_in_once_a_working_day(administrator, clock):
+def test_an_admin_session_expires_after_12_hours(administrator, clock):
     browser = Client()
     browser.post("/admin/login/", {"username": administrator.username, "password": PASSWORD})
     assert browser.cookies["sessionid"]["httponly"]

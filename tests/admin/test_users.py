@@ -1,4 +1,4 @@
-"""What administrators do to accounts, and what they see of an account's history."""
+"""Changes to accounts in the admin, the privileges they require, and the security history."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -15,8 +15,8 @@ HISTORY = "/admin/accounts/activity/"
 
 
 @pytest.fixture(autouse=True)
-def _still(clock):
-    """Keep the time from moving."""
+def _frozen_clock(clock):
+    """Stop the clock."""
 
 
 @pytest.fixture
@@ -24,22 +24,22 @@ def alice():
     return make_user("alice")
 
 
-def act(site, action, *users):
-    chosen = {"confirmed": "Yes, do it", "action": action, "_selected_action": [user.pk for user in users]}
-    answer = site.post(USERS, chosen)
-    assert answer.status_code == 302
+def run_action(site, action, *users):
+    form = {"confirmed": "yes", "action": action, "_selected_action": [user.pk for user in users]}
+    response = site.post(USERS, form)
+    assert response.status_code == 302
 
 
-def force_by_button(site, user):
+def force_reset_by_button(site, user):
     assert site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}).status_code == 302
 
 
-def force_by_action(site, user):
-    act(site, "force_reset_selected", user)
+def force_reset_by_action(site, user):
+    run_action(site, "force_reset_selected", user)
 
 
-@pytest.mark.parametrize("force", [force_by_button, force_by_action])
-def test_a_forced_reset_ends_sessions_takes_the_password_and_mails_a_link(
+@pytest.mark.parametrize("force", [force_reset_by_button, force_reset_by_action])
+def test_a_forced_reset_removes_the_password_ends_sessions_and_emails_a_link(
     site, alice, mailoutbox, mailed_token, assert_refused, force
 ):
     signed_in = SignedIn("alice")
@@ -55,17 +55,17 @@ def test_a_forced_reset_ends_sessions_takes_the_password_and_mails_a_link(
     assert signed_in.sign_in("alice", "another good one").status_code == 200
 
 
-def test_deactivated_users_are_not_mailed_by_a_forced_reset(site, mailoutbox):
-    act(site, "force_reset_selected", make_user("bob", is_active=False))
+def test_a_forced_reset_sends_no_email_to_deactivated_users(site, mailoutbox):
+    run_action(site, "force_reset_selected", make_user("bob", is_active=False))
 
     assert mailoutbox == []
 
 
-DEEDS = [
-    (force_by_button, "password:reset_forced", "Forced a password reset."),
-    (force_by_action, "password:reset_forced", "Forced a password reset."),
-    (lambda site, user: act(site, "deactivate_selected", user), "user:deactivated", "Deactivated."),
-    (lambda site, user: act(site, "revoke_selected", user), "session:all_ended", "Revoked all sessions."),
+CHANGES = [
+    (force_reset_by_button, "password:reset_forced", "Forced a password reset."),
+    (force_reset_by_action, "password:reset_forced", "Forced a password reset."),
+    (lambda site, user: run_action(site, "deactivate_selected", user), "user:deactivated", "Deactivated."),
+    (lambda site, user: run_action(site, "revoke_selected", user), "session:all_ended", "Revoked all sessions."),
     (
         lambda site, user: site.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}),
         "session:all_ended",
@@ -78,29 +78,34 @@ DEEDS = [
 ]
 
 
-@pytest.mark.parametrize(("deed", "event", "words"), DEEDS, ids=[f"{row[1]} {row[2]}" for row in DEEDS])
-def test_each_deed_is_logged_with_who_did_it(site, administrator, alice, events, deed, event, words):
+@pytest.mark.parametrize(
+    ("change", "event", "log_message"), CHANGES, ids=[f"{row[1]} {row[2]}" for row in CHANGES]
+)
+def test_each_change_is_logged_with_the_administrator(
+    site, administrator, alice, events, change, event, log_message
+):
     SignedIn("alice")
 
-    deed(site, alice)
+    change(site, alice)
 
-    entry = LogEntry.objects.get()
-    assert (entry.user_id, entry.object_id, entry.get_change_message()) == (administrator.pk, str(alice.pk), words)
-    kept = Activity.objects.get(event=event)
-    assert (kept.user_id, kept.by) == (alice.pk, administrator.pk)
+    logged = LogEntry.objects.get()
+    assert (logged.user_id, logged.object_id) == (administrator.pk, str(alice.pk))
+    assert logged.get_change_message() == log_message
+    entry = Activity.objects.get(event=event)
+    assert (entry.user_id, entry.by) == (alice.pk, administrator.pk)
     assert [line["by"] for line in events() if line["event"] == event] == [administrator.pk]
 
 
-def test_activating_is_logged(site, alice):
+def test_activating_a_user_is_logged(site, alice):
     User.objects.update(is_active=True)
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    act(site, "activate_selected", alice)
+    run_action(site, "activate_selected", alice)
 
     assert LogEntry.objects.get().get_change_message() == "Activated."
     assert Api().sign_in("alice").status_code == 200
 
 
-def test_an_address_changed_in_the_admin_is_told_to_the_old_one(site, alice, mailoutbox):
+def test_changing_an_email_address_notifies_the_old_address(site, alice, mailoutbox):
     User.objects.filter(pk=alice.pk).update(email_verified_at="2020-01-01T00:00:00Z")
     edit(site, alice, email="new@example.com")
 
@@ -112,7 +117,7 @@ def test_an_address_changed_in_the_admin_is_told_to_the_old_one(site, alice, mai
     assert not User.objects.get(pk=alice.pk).is_email_verified
 
 
-def test_a_user_made_in_the_admin_is_verified(site):
+def test_a_user_created_in_the_admin_has_a_verified_email_address(site):
     form = {
         "username": "bob", "email": "bob@example.com", "fullname": "", "usable_password": "true",
         "password1": "a good password 1", "password2": "a good password 1",
@@ -124,7 +129,7 @@ def test_a_user_made_in_the_admin_is_verified(site):
 
 @pytest.fixture
 def clerk():
-    """Somebody who may change users and see their history, and is no superuser."""
+    """Return the browser of a staff user who may change users and view their history, but is not a superuser."""
     user = make_user("clerk", is_staff=True)
     user.user_permissions.set(
         Permission.objects.filter(codename__in=["change_user", "view_user", "view_activity"])
@@ -134,71 +139,71 @@ def clerk():
     return browser
 
 
-def test_who_is_no_superuser_does_nothing_to_one(clerk, administrator, mailoutbox):
+def test_a_staff_user_cannot_change_a_superuser(clerk, administrator, mailoutbox):
     before = User.objects.values().get(pk=administrator.pk)
 
     assert clerk.post(f"{USERS}{administrator.pk}/reset/", {"confirmed": "yes"}).status_code == 403
     for action in ("force_reset_selected", "deactivate_selected", "revoke_selected"):
-        act(clerk, action, administrator)
+        run_action(clerk, action, administrator)
 
     assert User.objects.values().get(pk=administrator.pk) == before
     assert mailoutbox == []
     assert not LogEntry.objects.exists()
 
 
-def test_who_is_no_superuser_resets_others(clerk, alice, mailoutbox):
+def test_a_staff_user_can_reset_an_ordinary_user(clerk, alice, mailoutbox):
     assert clerk.post(f"{USERS}{alice.pk}/reset/", {"confirmed": "yes"}).status_code == 302
     assert len(mailoutbox) == 1
 
 
 @pytest.mark.parametrize("path", ["reset", "revoke"])
-def test_buttons_take_no_get_no_stranger_and_no_unknown_user(site, alice, path):
+def test_the_buttons_reject_get_requests_anonymous_requests_and_unknown_users(site, alice, path):
     assert site.get(f"{USERS}{alice.pk}/{path}/").status_code == 405
     assert site.post(f"{USERS}9999/{path}/").status_code == 404
     assert Client().post(f"{USERS}{alice.pk}/{path}/").status_code == 302
     assert not LogEntry.objects.exists()
 
 
-def test_a_user_s_page_leads_to_the_history_which_tells_what_happened(site, alice, administrator):
+def test_a_user_s_page_links_to_the_user_s_history(site, alice, administrator):
     SignedIn("alice", REMOTE_ADDR="192.0.2.7", HTTP_USER_AGENT="curl/8")
     SignedIn(make_user("bob").username)
-    force_by_button(site, alice)
+    force_reset_by_button(site, alice)
     page = site.get(f"{USERS}{alice.pk}/change/").content.decode()
     address = f"{HISTORY}?user__id__exact={alice.pk}"
     assert address in page
 
     page = site.get(address).content.decode()
 
-    for words in (
+    for text in (
         "Signed in",
         "192.0.2.7",
         "curl",
         "Password reset by an administrator",
         f">{administrator.pk}</a>",
     ):
-        assert words in page
+        assert text in page
     assert ">bob</a>" not in page
     assert ">bob</a>" in site.get(HISTORY).content.decode()
 
 
-def test_the_history_is_filtered_by_event(site, alice):
+def test_the_history_of_one_user_is_filtered_by_event(site, alice):
     SignedIn("alice")
-    force_by_button(site, alice)
+    force_reset_by_button(site, alice)
     page = site.get(f"{HISTORY}?user__id__exact={alice.pk}&event=password:reset_forced")
 
     assert [entry.event for entry in page.context["cl"].result_list] == ["password:reset_forced"]
 
 
-def test_it_is_filtered_by_event_whosever_it_is(site, alice):
+def test_the_history_of_all_users_is_filtered_by_event(site, alice):
     SignedIn("alice")
     SignedIn(make_user("bob").username)
-    force_by_button(site, alice)
+    force_reset_by_button(site, alice)
     page = site.get(f"{HISTORY}?event=sign_in:succeeded")
 
     assert {entry.user.username for entry in page.context["cl"].result_list} == {"alice", "bob"}
 
 
-def test_nobody_edits_the_history(site, alice):
+def test_the_history_is_read_only(site, alice):
     SignedIn("alice")
     entry = Activity.objects.first()
 
@@ -213,11 +218,11 @@ def test_nobody_edits_the_history(site, alice):
     "query",
     ["?q=%00", "?event=nonsense", "?user__id__exact=x", "?user__id__exact=%00", "?p=99999999", "?o=1.2", "?e=1"],
 )
-def test_strange_queries_are_no_fault(site, query):
+def test_malformed_queries_cause_no_server_error(site, query):
     assert site.get(f"{HISTORY}{query}").status_code in (200, 302, 400)
 
 
-def test_the_pages_ask_a_bounded_number_of_queries(site, alice, django_assert_max_num_queries):
+def test_the_history_page_runs_a_bounded_number_of_queries(site, alice, django_assert_max_num_queries):
     for _ in range(20):
         SignedIn("alice")
 
@@ -225,11 +230,13 @@ def test_the_pages_ask_a_bounded_number_of_queries(site, alice, django_assert_ma
         assert site.get(HISTORY).status_code == 200
 
 
-@pytest.mark.parametrize("above", [{"is_superuser": True}, {"is_staff": True}, {"roles": ("user", "moderator")}])
-def test_who_is_no_superuser_touches_no_account_with_more_rights(clerk, above, mailoutbox):
-    """With its password, or at its new address, the clerk would have these rights."""
+@pytest.mark.parametrize(
+    "privileges", [{"is_superuser": True}, {"is_staff": True}, {"roles": ("user", "moderator")}]
+)
+def test_a_staff_user_cannot_change_an_account_with_more_privileges(clerk, privileges, mailoutbox):
+    """With the password or a new email address of such an account, a staff user would gain its privileges."""
     User.objects.get(username="clerk").user_permissions.add(Permission.objects.get(codename="delete_user"))
-    target = make_user("target", **above)
+    target = make_user("target", **privileges)
     before = User.objects.values().get(pk=target.pk)
     new = {"password1": "another good one", "password2": "another good one", "usable_password": "true"}
 
@@ -237,25 +244,25 @@ def test_who_is_no_superuser_touches_no_account_with_more_rights(clerk, above, m
         ("password", new), ("reset", {"confirmed": "yes"}), ("revoke", {"confirmed": "yes"}), ("delete", {"post": "yes"}), ("change", {"email": "x@x.example"}),
     ):  # fmt: skip
         assert clerk.post(f"{USERS}{target.pk}/{path}/", form).status_code == 403, path
-    act(clerk, "force_reset_selected", target)
+    run_action(clerk, "force_reset_selected", target)
 
     assert User.objects.values().get(pk=target.pk) == before
     assert mailoutbox == []
 
 
-def test_an_address_is_vouched_for(site, alice, administrator):
-    act(site, "verify_selected", alice)
+def test_an_administrator_marks_an_email_address_as_verified(site, alice, administrator):
+    run_action(site, "verify_selected", alice)
 
     assert User.objects.get(pk=alice.pk).is_email_verified
     assert Activity.objects.get(event="email:verified").by == administrator.pk
-    assert LogEntry.objects.get().get_change_message() == "Vouched for the e-mail address."
+    assert LogEntry.objects.get().get_change_message() == "Marked the email address as verified."
 
 
-def test_a_deactivated_user_keeps_the_password_for_no_mail_would_come(site, mailoutbox):
+def test_a_forced_reset_of_a_deactivated_user_is_rejected(site, mailoutbox):
     user = make_user("bob", is_active=False)
     page = site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}, follow=True)
 
-    assert b"would get no mail" in page.content
+    assert b"The user bob is deactivated and gets no email. Activate the user first." in page.content
     assert User.objects.get(pk=user.pk).has_usable_password()
     assert not LogEntry.objects.exists()
 
@@ -265,20 +272,20 @@ def test_a_deactivated_user_keeps_the_password_for_no_mail_would_come(site, mail
     ["refreshtoken/?secret_digest__gt=a", "refreshtoken/?user_agent__regex=(", "user/?fullname__regex=(",
      "user/?security_stamp__gt=1", "user/?password__startswith=a", "activity/?details__contains=x"],
 )  # fmt: skip
-def test_lists_are_filtered_by_their_filters_alone(site, alice, query):
+def test_lists_reject_lookups_that_no_filter_offers(site, alice, query):
     SignedIn("alice")
 
     assert site.get(f"/admin/accounts/{query}").status_code == 400
 
 
 @pytest.mark.parametrize("query", ["?is_active__exact=1", "?is_staff__exact=0", "?roles__name__exact=user"])
-def test_users_are_filtered_by_their_filters(site, alice, query):
+def test_users_are_filtered_by_status_and_role(site, alice, query):
     page = site.get(f"{USERS}{query}")
 
     assert alice in page.context["cl"].result_list
 
 
-def test_a_user_deleted_while_its_page_is_saved_is_no_fault(site, alice, monkeypatch):
+def test_saving_a_user_who_was_just_deleted_causes_no_server_error(site, alice, monkeypatch):
     from accounts.admin.users import UserAdmin  # noqa: PLC0415
 
     save_model = UserAdmin.save_model

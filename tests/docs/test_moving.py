@@ -138,7 +138,7 @@ def test_who_breaks_a_rule_is_told_and_all_others_are_here(moved):
     ran, told = moved
 
     assert ran.returncode == 1
-    assert "3 accounts are here. 1 were refused" in ran.stderr
+    assert "3 account(s) imported or already present, 1 refused" in ran.stderr
     assert "no blanks, no @" in told["carol@home"]["refused"]
     assert {name for name, line in told.items() if "id" in line} == {"alice", "bob", "root"}
     assert told["root"]["note"] == "was staff there, and is not here"
@@ -266,7 +266,9 @@ def test_what_breaks_a_rule_is_refused_with_the_reason_and_the_others_are_not(tm
     assert reason in told[0]["refused"]
     assert told[1]["id"] == User.objects.get(username="bob").pk
     assert User.objects.count() == 1
-    assert ending == '1 accounts are here. 1 were refused: "refused" says why.'
+    assert ending == (
+        '1 account(s) imported or already present, 1 refused. See "refused" in the output for the reasons.'
+    )
     assert "plain text" not in str(told)
 
 
@@ -300,7 +302,7 @@ def test_an_account_that_is_here_is_left_as_it_is(tmp_path):
     told, ending = bring(tmp_path, user(1, "alice", first_name="Alice there", groups=[["admin"]]))
 
     assert told == [{"pk": 1, "username": "alice", "id": alice.pk}]
-    assert ending == "1 accounts are here.\n"
+    assert ending == "1 account(s) imported or already present.\n"
     alice.refresh_from_db()
     assert (alice.fullname, alice.role_names) == ("Alice here", ("moderator",))
 
@@ -333,7 +335,7 @@ def test_a_file_that_is_cut_off_says_where_and_is_gone_on_with(tmp_path):
     path = tmp_path / "cut"
     path.write_text(json.dumps(user(1, "alice")) + '\n{"model": "auth')
 
-    with pytest.raises(CommandError, match=r"^Line 2 is no JSON"):
+    with pytest.raises(CommandError, match=r"^Line 2 is not valid JSON"):
         call_command("import_users", str(path))
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("import_users", str(tmp_path / "none"))

@@ -394,9 +394,9 @@ def test_it_tells_what_every_key_does(folder, clock):
     told = run().splitlines()
 
     assert [line.partition(": ")[2].split(" 20")[0] for line in told] == [
-        "signs until the next one does; verifies until",
-        "published; signs from",
-        "published; the next to sign",
+        "signs until the next key takes over, verifies until",
+        "published, signs from",
+        "published, signs next",
     ]
 
 

@@ -318,7 +318,7 @@ class TestAdmin:
 
         assert orders.ask(INTROSPECT, "x", secret).status_code == 200
         assert orders.ask(INTROSPECT, "x").status_code == 401
-        assert LogEntry.objects.get().get_change_message() == "Drew a new secret."
+        assert LogEntry.objects.get().get_change_message() == "Generated a new secret."
 
     def test_editing_a_service_keeps_its_secret(self, site, orders):
         form = {"client_id": "orders", "audience": "stock", "is_active": "on"}

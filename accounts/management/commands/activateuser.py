@@ -1,3 +1,5 @@
+"""Activates a deactivated user."""
+
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,16 +11,16 @@ from accounts.values.clients import NO_CLIENT
 
 
 class Command(BaseCommand):
-    """Activate a user."""
+    """The command `activateuser`."""
 
-    help = "Lets a deactivated user sign in again. Sessions that ended stay ended."
+    help = "Activates a deactivated user, who can then sign in again. Sessions that have ended are not restored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a user."""
-        parser.add_argument("username", help="a username or an e-mail address")
+        """Add the user argument."""
+        parser.add_argument("username", help="username or email address of the user")
 
     def handle(self, *, username: str, **_: Any) -> None:
         """Activate the user."""
         user = find_user(username)
         activation.activate(user, NO_CLIENT)
-        self.stdout.write(f"{user.username} may sign in again.")
+        self.stdout.write(f"Activated {user.username}, who can sign in again.")

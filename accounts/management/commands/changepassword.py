@@ -1,3 +1,5 @@
+"""Changes a user's password and ends all of the user's sessions."""
+
 from argparse import ArgumentParser
 from getpass import getpass
 from typing import Any
@@ -11,34 +13,37 @@ from accounts.models import User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
 
-TRIES = 3
+MAX_ATTEMPTS = 3
 
 
 class Command(BaseCommand):
-    """Change a user's password, in place of Django's command, which writes the whole row back."""
+    """The command `changepassword`.
 
-    help = "Changes a user's password and ends every session of the user."
+    It replaces Django's command, which saves the whole row of the user and would revert simultaneous changes.
+    """
+
+    help = "Changes a user's password and ends all of the user's sessions."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a user."""
-        parser.add_argument("username", help="a username or an e-mail address")
+        """Add the user argument."""
+        parser.add_argument("username", help="username or email address of the user")
 
     def handle(self, *, username: str, **_: Any) -> None:
-        """Ask for the password twice, and store it."""
+        """Prompt for the password twice, and store it."""
         user = find_user(username)
-        for _try in range(TRIES):
+        for _attempt in range(MAX_ATTEMPTS):
             password = getpass("New password: ")
             problem = self._problem(password, user)
             if problem is None:
                 passwords.set_password(user, password, NO_CLIENT)
-                self.stdout.write(f"The password of {user.username} is changed, and every session is over.")
+                self.stdout.write(f"Changed the password of {user.username} and ended all sessions of the user.")
                 return
             self.stderr.write(problem)
-        raise CommandError("The password was not changed.")
+        raise CommandError(f"The password was not changed after {MAX_ATTEMPTS} attempts.")
 
     def _problem(self, password: str, user: User) -> str | None:
         try:
             validate_password(password, user)
         except ValidationError as error:
             return " ".join(error.messages)
-        return None if getpass("The same again: ") == password else "The two are not the same."
+        return None if getpass("New password (again): ") == password else "The passwords do not match."

@@ -1,3 +1,5 @@
+"""Deactivates a user and ends all of the user's sessions."""
+
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,16 +11,16 @@ from accounts.values.clients import NO_CLIENT
 
 
 class Command(BaseCommand):
-    """Deactivate a user."""
+    """The command `deactivateuser`."""
 
-    help = "Refuses a user from now on and ends every session of the user for good."
+    help = "Deactivates a user, who can no longer sign in, and ends all of the user's sessions permanently."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a user."""
-        parser.add_argument("username", help="a username or an e-mail address")
+        """Add the user argument."""
+        parser.add_argument("username", help="username or email address of the user")
 
     def handle(self, *, username: str, **_: Any) -> None:
         """Deactivate the user."""
         user = find_user(username)
         activation.deactivate(user, NO_CLIENT)
-        self.stdout.write(f"{user.username} is deactivated, and every session is over.")
+        self.stdout.write(f"Deactivated {user.username} and ended all sessions of the user.")

@@ -1,3 +1,5 @@
+"""Ends all sessions of some users, or of every user."""
+
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,23 +12,23 @@ from accounts.values.clients import NO_CLIENT
 
 
 class Command(BaseCommand):
-    """End sessions."""
+    """The command `endsessions`."""
 
     help = (
-        "Ends every session of the named users, or of everyone: they have to sign in again. The tokens that they "
-        "hold are refused with the next request. Safe to interrupt, and to run again."
+        "Ends all sessions of the given users, or of every user, who then have to sign in again. Their access "
+        "tokens are rejected from the next request on. Safe to interrupt and to run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the users, or all of them."""
-        whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("username", nargs="*", default=[], help="a username or an e-mail address")
-        whose.add_argument("--everyone", action="store_true", help="end every session that there is")
+        """Add the arguments: users, or --everyone."""
+        owners = parser.add_mutually_exclusive_group(required=True)
+        owners.add_argument("username", nargs="*", default=[], help="username or email address of the user")
+        owners.add_argument("--everyone", action="store_true", help="end the sessions of all users")
 
     def handle(self, *, username: list[str], everyone: bool, **_: Any) -> None:
-        """End them."""
+        """End the sessions, and print their number."""
         selected = RefreshToken.objects.all()
         if not everyone:
             selected = selected.filter(owner__in=[find_user(name) for name in username])
         count = lifecycle.end_many(selected, EndReason.REVOKED, NO_CLIENT)
-        self.stdout.write(f"{count} sessions are over.")
+        self.stdout.write(f"Ended {count} session(s).")

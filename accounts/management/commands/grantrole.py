@@ -1,3 +1,5 @@
+"""Grants roles to a user."""
+
 from collections.abc import Sequence
 
 from accounts.management.role_command import RoleCommand
@@ -7,10 +9,10 @@ from accounts.values.clients import NO_CLIENT
 
 
 class Command(RoleCommand):
-    """Grant roles."""
+    """The command `grantrole`."""
 
-    help = "Grants roles to a user. The user's next request is asked to refresh its token, which brings them."
+    help = "Grants roles to a user. The user's next request requires a token refresh, which adds the roles."
 
     def change(self, user: User, names: Sequence[str]) -> None:
-        """Grant them."""
+        """Grant the roles."""
         roles.grant(user, names, NO_CLIENT)

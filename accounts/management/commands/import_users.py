@@ -1,3 +1,5 @@
+"""Imports accounts with their password hashes from another Django project."""
+
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -13,56 +15,58 @@ from accounts.users import importing
 from accounts.users.importing import ImportedAccount
 from accounts.users.roles import refuse_unknown
 
-BATCH = 500
+BATCH_SIZE = 500
 
 
 class Command(BaseCommand):
-    """Bring accounts along from another Django project."""
+    """The command `import_users`."""
 
     help = (
-        "Makes accounts of what `manage.py dumpdata auth.user --natural-foreign --format jsonl` wrote in another "
-        "project. Says of each, in a line of JSON, which id it has here or why it was refused. Accounts that are "
-        "here already are left as they are: safe to interrupt, and to run again."
+        "Imports accounts with their password hashes from another Django project. The file is the output of its "
+        "`manage.py dumpdata auth.user --natural-foreign --format jsonl`. Prints one line of JSON per account, "
+        "with the new id or the reason why the account was refused. Existing accounts are not changed. "
+        "Safe to interrupt and to run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a file, and what the groups are here."""
-        parser.add_argument("file", help="what dumpdata wrote, as JSON or JSONL; - for standard input")
+        """Add the arguments: the file, and the roles that replace groups."""
+        parser.add_argument("file", help="output of dumpdata, as JSON or JSONL; - for standard input")
         parser.add_argument(
             "--group",
             action="append",
-            type=_group,
+            type=_parse_group,
             default=[],
             metavar="NAME=ROLE",
-            help="the role that a group is here, nothing for none; a group called as a role is that role",
+            help="role for the members of a group, or nothing for none; a group named like a role gets that role",
         )
 
     def handle(self, *, file: str, group: list[tuple[str, str]], **_: Any) -> None:
-        """Bring them along, and say what became of each."""
+        """Import the accounts, and print the result for each."""
         groups = dict(group)
         try:
             refuse_unknown(role for role in groups.values() if role)
         except RoleUnknown as error:
             raise CommandError(str(error)) from None
-        here = refused = 0
-        with _opened(file) as stream:
-            for account in importing.import_accounts(_entries(stream), groups, batch_size=BATCH):
-                self.stdout.write(_line(account))
-                here += account.user is not None
+        present = refused = 0
+        with _open(file) as stream:
+            for account in importing.import_accounts(_read_entries(stream), groups, batch_size=BATCH_SIZE):
+                self.stdout.write(_format_result(account))
+                present += account.user is not None
                 refused += account.user is None
+        summary = f"{present} account(s) imported or already present"
         if refused:
-            raise CommandError(f'{here} accounts are here. {refused} were refused: "refused" says why.')
-        self.stderr.write(f"{here} accounts are here.")
+            raise CommandError(f'{summary}, {refused} refused. See "refused" in the output for the reasons.')
+        self.stderr.write(f"{summary}.")
 
 
-def _group(text: str) -> tuple[str, str]:
+def _parse_group(text: str) -> tuple[str, str]:
     name, equals, role = text.rpartition("=")
     if not (name and equals):
-        raise ArgumentTypeError(f"{text!r} is not of the form NAME=ROLE")
+        raise ArgumentTypeError(f"{text!r} does not have the form NAME=ROLE")
     return name, role
 
 
-def _opened(file: str) -> Any:
+def _open(file: str) -> Any:
     if file == "-":
         return nullcontext(sys.stdin)
     try:
@@ -71,19 +75,20 @@ def _opened(file: str) -> Any:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _entries(stream: IO[str]) -> Iterator[Any]:
-    """Read one JSON list, or a JSON value a line."""
+def _read_entries(stream: IO[str]) -> Iterator[Any]:
+    """Yield the entries of a file that contains one JSON list, or one JSON value per line."""
     for number, line in enumerate(stream, 1):
         is_list = number == 1 and line.lstrip().startswith("[")
         try:
-            found = json.loads(line + stream.read()) if is_list else [json.loads(line)] if line.strip() else []
+            values = json.loads(line + stream.read()) if is_list else [json.loads(line)] if line.strip() else []
         except (ValueError, RecursionError):
             where = "The file" if is_list else f"Line {number}"
-            raise CommandError(f"{where} is no JSON. What came before it may be here; run it again.") from None
-        yield from found
+            message = f"{where} is not valid JSON. Correct it and run the command again: imported accounts remain."
+            raise CommandError(message) from None
+        yield from values
 
 
-def _line(account: ImportedAccount) -> str:
-    said = {"pk": account.key, "username": account.username}
-    said |= {"id": account.user.pk} if account.user else {"refused": account.refusal}
-    return json.dumps({**said, **({"note": account.note} if account.note else {})})
+def _format_result(account: ImportedAccount) -> str:
+    result = {"pk": account.key, "username": account.username}
+    result |= {"id": account.user.pk} if account.user else {"refused": account.refusal}
+    return json.dumps({**result, **({"note": account.note} if account.note else {})})

@@ -1,3 +1,5 @@
+"""Revokes roles from a user."""
+
 from collections.abc import Sequence
 
 from accounts.management.role_command import RoleCommand
@@ -7,10 +9,10 @@ from accounts.values.clients import NO_CLIENT
 
 
 class Command(RoleCommand):
-    """Take roles."""
+    """The command `revokerole`."""
 
-    help = "Takes roles from a user. They are gone with the next request of the user."
+    help = "Revokes roles from a user. This takes effect with the user's next request."
 
     def change(self, user: User, names: Sequence[str]) -> None:
-        """Take them."""
+        """Revoke the roles."""
         roles.revoke(user, names, NO_CLIENT)

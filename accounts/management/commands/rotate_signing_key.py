@@ -1,3 +1,5 @@
+"""Rotates the signing key, or drops a compromised one."""
+
 import time
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -13,44 +15,50 @@ from accounts.keys.schedule import Schedule, Slot
 
 
 class Command(BaseCommand):
-    """Rotate the signing key."""
+    """The command `rotate_signing_key`."""
 
     help = (
-        "Lets the next signing key sign, and publishes another one. No request fails, and nothing is restarted: "
-        "every process reads the new schedule with its next request. Tokens of the key before stay good until "
-        "they expire. Safe to interrupt and to run again."
+        "Schedules the next key to sign, and publishes a new next key. No request fails and no restart is "
+        "needed: every process reads the new schedule on its next request. Tokens signed with the previous key "
+        "remain valid until they expire. Safe to interrupt and to run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take another algorithm, or the key that is to be dropped."""
+        """Add the options: another algorithm, or a key to drop."""
         choice = parser.add_mutually_exclusive_group()
-        choice.add_argument("--algorithm", choices=ALGORITHMS, help="move the service to another algorithm")
+        choice.add_argument("--algorithm", choices=ALGORITHMS, help="sign with another algorithm from now on")
         choice.add_argument(
-            "--drop", metavar="KID", help="drop a compromised key at once: its tokens fail with the next request"
+            "--drop",
+            metavar="KID",
+            help="remove a compromised key immediately: its tokens are rejected from the next request on",
         )
 
     def handle(self, *, algorithm: str | None, drop: str | None, **_: Any) -> None:
-        """Do it, and show what every key does from now on."""
+        """Rotate or drop a key, and print the status of every key."""
         try:
             schedule = key_rotation.drop(drop) if drop else key_rotation.rotate(algorithm)
         except (ImproperlyConfigured, KeyUnknown) as error:
             raise CommandError(str(error)) from None
         now = time.time()
         for slot in schedule.slots:
-            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_words(slot, schedule, now)}")
+            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_describe(slot, schedule, now)}")
 
 
-def _words(slot: Slot, schedule: Schedule, now: float) -> str:
+def _describe(slot: Slot, schedule: Schedule, now: float) -> str:
     if slot.is_scheduled_at(now):
-        return f"published; signs from {_moment(slot.signs_from)}"
+        return f"published, signs from {_format_time(slot.signs_from)}"
     if slot == schedule.signing(now):
-        return "signs" if slot.verifies_until is None else f"signs until the next one does; {_verifies(slot)}"
-    return "published; the next to sign" if slot.signs_from is None else _verifies(slot)
+        return (
+            "signs"
+            if slot.verifies_until is None
+            else f"signs until the next key takes over, {_verification_period(slot)}"
+        )
+    return "published, signs next" if slot.signs_from is None else _verification_period(slot)
 
 
-def _verifies(slot: Slot) -> str:
-    return f"verifies until {_moment(slot.verifies_until)}"
+def _verification_period(slot: Slot) -> str:
+    return f"verifies until {_format_time(slot.verifies_until)}"
 
 
-def _moment(seconds: int | None) -> str:
+def _format_time(seconds: int | None) -> str:
     return "further notice" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
