@@ -74,7 +74,7 @@ def _jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _keys_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know at once that the folder of keys has changed: between two lines of a test no moment passes."""
-    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0)
+    monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0)
 
 
 @pytest.fixture

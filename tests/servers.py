@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from accounts.keys.schedule import RING
+from accounts.keys.schedule import RING_FILE
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 
@@ -172,7 +172,7 @@ def environment(folder, django_db_blocker, **settings):
 
 def rotate(server, *arguments):
     """Rotate the keys of a server; that the next one was published long ago its schedule is made to say."""
-    path = Path(server.environment["AUTH_KEYS_DIR"]) / RING
+    path = Path(server.environment["AUTH_KEYS_DIR"]) / RING_FILE
     schedule = json.loads(path.read_text())
     for slot in schedule["keys"]:
         slot["published_at"] -= 3600

@@ -22,17 +22,17 @@ logger = logging.getLogger("accounts.background")
 
 
 class BackgroundQueue:
-    """A queue of jobs, and the threads that work it off; `length` is how many jobs may wait.
+    """A queue of jobs, and the threads that work it off; `capacity` is how many jobs may wait.
 
     A job begins at a random moment of the next `delay` seconds: what the work takes from the requests that are
     answered meanwhile tells nobody which one it came from.
     """
 
-    def __init__(self, name: str, *, threads: int, length: int, delay: float) -> None:
+    def __init__(self, name: str, *, threads: int, capacity: int, delay: float) -> None:
         self._name = name
         self._threads = threads
         self._delay = delay
-        self._places = BoundedSemaphore(length)
+        self._free_places = BoundedSemaphore(capacity)
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Run a job later: once the transaction that the caller is in, if any, is committed."""
@@ -44,26 +44,26 @@ class BackgroundQueue:
         return ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
 
     def _enqueue(self, job: Callable[[], object]) -> None:
-        if not self._places.acquire(blocking=False):
+        if not self._free_places.acquire(blocking=False):
             logger.error("The queue is full: a job is dropped.", extra={"lane": self._name})
             return
-        begins_at = time.monotonic() + SystemRandom().uniform(0, self._delay)
-        self._pool.submit(self._run, job, begins_at)
+        starts_at = time.monotonic() + SystemRandom().uniform(0, self._delay)
+        self._pool.submit(self._run, job, starts_at)
 
-    def _run(self, job: Callable[[], object], begins_at: float) -> None:
+    def _run(self, job: Callable[[], object], starts_at: float) -> None:
         try:
-            time.sleep(max(0, begins_at - time.monotonic()))
+            time.sleep(max(0, starts_at - time.monotonic()))
             close_old_connections()
             job()
         except Exception as error:  # noqa: BLE001  nobody waits for the job who could be told
             # Without the error's own words, which may hold addresses.
             where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-            told = {"lane": self._name, "error": type(error).__name__, "where": where}
-            logger.error("A job failed.", extra=told)  # noqa: TRY400
+            fields = {"lane": self._name, "error": type(error).__name__, "where": where}
+            logger.error("A job failed.", extra=fields)  # noqa: TRY400
         finally:
             connection.close()
-            self._places.release()
+            self._free_places.release()
 
 
-MAIL = BackgroundQueue("mail", threads=4, length=1000, delay=1)
-HISTORY = BackgroundQueue("history", threads=1, length=1000, delay=0)
+MAIL = BackgroundQueue("mail", threads=4, capacity=1000, delay=1)
+HISTORY = BackgroundQueue("history", threads=1, capacity=1000, delay=0)

@@ -93,7 +93,7 @@ MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
 }
 
 # Kept behind the answer, which then takes as long as for a name that nobody has.
-_UNMEASURABLE = frozenset({Event.SIGN_IN_FAILED, Event.SIGN_IN_LOCKED_OUT})
+_RECORDED_IN_BACKGROUND = frozenset({Event.SIGN_IN_FAILED, Event.SIGN_IN_LOCKED_OUT})
 
 
 def describe(entry: Activity) -> str:
@@ -118,7 +118,7 @@ def record(
     """
     entry = _entry(event, client, user_id, session_id, by, details)
     _log(entry)
-    if event in _UNMEASURABLE:
+    if event in _RECORDED_IN_BACKGROUND:
         keep = entry.keep if user_id is not None else entry.simulate_save
         background.HISTORY.after_commit(keep, max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
     elif event in DESCRIPTIONS and user_id is not None:

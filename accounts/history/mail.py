@@ -29,9 +29,9 @@ from accounts.values import devices
 
 logger = logging.getLogger("accounts.mail")
 
-_TRIES = 4
-_PERMANENT = 500
-_FIRST_PAUSE, _LONGEST_PAUSE = 2, 30  # seconds
+_MAX_ATTEMPTS = 4
+_PERMANENT_ERROR = 500
+_MIN_RETRY_DELAY, _MAX_RETRY_DELAY = 2, 30  # seconds
 
 
 class MailTemplate(StrEnum):
@@ -50,12 +50,12 @@ class MailTemplate(StrEnum):
 
 def notify_owner(template: MailTemplate, entry: Activity) -> None:
     """Mail an account's owner, later, what happened to it."""
-    background.MAIL.after_commit(_tell, template, entry)
+    background.MAIL.after_commit(_notify, template, entry)
 
 
 def notify_former_address(template: MailTemplate, user: User, entry: Activity) -> None:
     """Mail the address that an account had until now, later, what happened to it."""
-    background.MAIL.after_commit(_tell_at, template, user, entry)
+    background.MAIL.after_commit(_notify_address, template, user, entry)
 
 
 def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
@@ -66,12 +66,12 @@ def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
 
     Raises OSError.
     """
-    _hand_over(_written(template, to, **_link(page, token)))
+    _deliver(_render(template, to, **_link(page, token)))
 
 
 def render_without_sending(template: MailTemplate, page: str) -> None:
     """Do all that it takes to mail a link but the sending: nobody shall measure that there is no one to mail."""
-    _written(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
+    _render(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
 
 
 def send(template: MailTemplate, to: str, **context: Any) -> None:
@@ -79,58 +79,58 @@ def send(template: MailTemplate, to: str, **context: Any) -> None:
 
     Raises OSError (of which smtplib's errors are) where it did not take it after all.
     """
-    _hand_over(_written(template, to, **context))
+    _deliver(_render(template, to, **context))
 
 
 def _link(page: str, token: str) -> dict[str, Any]:
-    own = auth_settings()
-    base = own.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
-    minutes = math.ceil(own.mail_token_lifetime.total_seconds() / 60)
+    service_settings = auth_settings()
+    base = service_settings.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    minutes = math.ceil(service_settings.mail_token_lifetime.total_seconds() / 60)
     return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
 
 
-def _written(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:
+def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:
     text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
-    framed = {"subject": subject, "text": body.strip(), **context}
+    frame_context = {"subject": subject, "text": body.strip(), **context}
     message = EmailMultiAlternatives(
         subject,
-        render_to_string("accounts/mail/frame.txt", framed).strip() + "\n",
+        render_to_string("accounts/mail/frame.txt", frame_context).strip() + "\n",
         to=[to],
         # RFC 3834: no holiday notices in answer to these.
         headers={"Auto-Submitted": "auto-generated"},
     )
-    message.attach_alternative(render_to_string("accounts/mail/frame.html", framed), "text/html")
+    message.attach_alternative(render_to_string("accounts/mail/frame.html", frame_context), "text/html")
     return message
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Tell whether another try may help: not where the server has refused for good (RFC 5321 section 4.2.1)."""
     if isinstance(error, SMTPRecipientsRefused):
-        return all(code < _PERMANENT for code, _ in error.recipients.values())
+        return all(code < _PERMANENT_ERROR for code, _ in error.recipients.values())
     if isinstance(error, SMTPResponseException):
-        return error.smtp_code < _PERMANENT
+        return error.smtp_code < _PERMANENT_ERROR
     return isinstance(error, OSError)
 
 
-def _tell_of_try(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     # Without the error's own words, which hold addresses.
     error = state.outcome.exception() if state.outcome else None
     logger.warning("A mail did not go out; it is tried again.", extra={"error": type(error).__name__})
 
 
 @retry(
-    retry=retry_if_exception(_may_pass),
-    stop=stop_after_attempt(_TRIES),
-    wait=wait_exponential(min=_FIRST_PAUSE, max=_LONGEST_PAUSE),
-    before_sleep=_tell_of_try,
+    retry=retry_if_exception(_is_transient),
+    stop=stop_after_attempt(_MAX_ATTEMPTS),
+    wait=wait_exponential(min=_MIN_RETRY_DELAY, max=_MAX_RETRY_DELAY),
+    before_sleep=_log_retry,
     reraise=True,
 )
-def _hand_over(message: EmailMultiAlternatives) -> None:
+def _deliver(message: EmailMultiAlternatives) -> None:
     message.send()
 
 
-def _origin_of(entry: Activity) -> dict[str, Any]:
+def _origin_context(entry: Activity) -> dict[str, Any]:
     """Give the words for when and where something happened; of an administrator no address is told.
 
     A command has no device: to name it an unknown one would frighten people.
@@ -142,12 +142,12 @@ def _origin_of(entry: Activity) -> dict[str, Any]:
     return {"at": entry.at, "address": entry.address, "device": devices.describe_common(entry.user_agent)}
 
 
-def _tell(template: MailTemplate, entry: Activity) -> None:
+def _notify(template: MailTemplate, entry: Activity) -> None:
     user = User.objects.filter(pk=entry.user_id).first()
     if user is not None:
-        _tell_at(template, user, entry)
+        _notify_address(template, user, entry)
 
 
-def _tell_at(template: MailTemplate, user: User, entry: Activity) -> None:
+def _notify_address(template: MailTemplate, user: User, entry: Activity) -> None:
     if user.is_email_verified or attempts.allow_mail_to_unverified(user.email_key):
-        send(template, user.email, **_origin_of(entry), **entry.details)
+        send(template, user.email, **_origin_context(entry), **entry.details)

@@ -19,15 +19,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import auth_settings
 from accounts.keys import rotation as key_rotation
-from accounts.keys.schedule import RING, Schedule
+from accounts.keys.schedule import RING_FILE, Schedule
 from accounts.keys.signing_keys import SigningKey
 
 logger = logging.getLogger("accounts.key_ring")
 
 monotonic = time.monotonic
 
-_UNSETTLED = 2  # seconds in which two changes may bear one time stamp
-_RETRY = 1  # seconds
+_MTIME_RESOLUTION = 2  # seconds in which two changes may bear one time stamp
+_RETRY_INTERVAL = 1  # seconds
 
 Stamp = tuple[int, ...]
 
@@ -44,7 +44,7 @@ class KeyRing:
         return {"keys": [dict(key.jwk) for key in self.verifying.values() if key.jwk is not None]}
 
 
-class _InForce(NamedTuple):
+class _ActiveRing(NamedTuple):
     """The ring that follows from a schedule, and from when until when; a clock may be set back."""
 
     ring: KeyRing
@@ -53,18 +53,18 @@ class _InForce(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedFolder:
     """What a process knows of a folder: as of which stamp, and what follows from it now."""
 
     schedule: Schedule
     keys: Mapping[str, SigningKey]
     stamp: Stamp
     check_again_at: float
-    in_force: _InForce
-    looked_at: float = float("-inf")
+    active: _ActiveRing
+    checked_at: float = float("-inf")
 
 
-_known: dict[tuple[Path, str], _Known] = {}
+_cache: dict[tuple[Path, str], _CachedFolder] = {}
 
 
 def key_ring() -> KeyRing:
@@ -75,36 +75,36 @@ def key_ring() -> KeyRing:
     settings = auth_settings()
     folder, algorithm = settings.keys_dir, settings.algorithm
     now = time.time()
-    known = _known.get((folder, algorithm))
-    if known is None:
-        _make_where_missing(folder, algorithm)
-        known = _known[folder, algorithm] = _read(folder, algorithm)
-    elif (look := monotonic()) - known.looked_at >= key_rotation.LOOK_EVERY:
-        if known.stamp != _stamp(folder) or known.check_again_at <= now:
-            known = _known[folder, algorithm] = _read_again(known, folder, algorithm, now)
-        known.looked_at = look
-    if not known.in_force.since <= now < known.in_force.until:
-        known.in_force = _at(known.schedule, known.keys, now)
-    return known.in_force.ring
+    cached = _cache.get((folder, algorithm))
+    if cached is None:
+        _create_if_missing(folder, algorithm)
+        cached = _cache[folder, algorithm] = _load(folder, algorithm)
+    elif (now_monotonic := monotonic()) - cached.checked_at >= key_rotation.RELOAD_INTERVAL:
+        if cached.stamp != _stamp(folder) or cached.check_again_at <= now:
+            cached = _cache[folder, algorithm] = _reload(cached, folder, algorithm, now)
+        cached.checked_at = now_monotonic
+    if not cached.active.since <= now < cached.active.until:
+        cached.active = _ring_at(cached.schedule, cached.keys, now)
+    return cached.active.ring
 
 
-def _read(folder: Path, algorithm: str) -> _Known:
-    stamp, schedule, keys = _whole(folder, algorithm)
+def _load(folder: Path, algorithm: str) -> _CachedFolder:
+    stamp, schedule, keys = _load_consistent(folder, algorithm)
     now = time.time()  # after the reading: what is written there may be a moment old
-    in_force = _at(schedule, keys, now)
-    is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _UNSETTLED
-    return _Known(schedule, keys, stamp, float("inf") if is_settled else now, in_force)
+    active = _ring_at(schedule, keys, now)
+    is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _MTIME_RESOLUTION
+    return _CachedFolder(schedule, keys, stamp, float("inf") if is_settled else now, active)
 
 
-def _make_where_missing(folder: Path, algorithm: str) -> None:
+def _create_if_missing(folder: Path, algorithm: str) -> None:
     """Make keys at a first start, and for another algorithm than that of mounted ones."""
-    _, schedule, _ = _whole(folder, algorithm)
+    _, schedule, _ = _load_consistent(folder, algorithm)
     signing = schedule.signing(time.time())
-    if signing is None or (signing.algorithm != algorithm and not (folder / RING).exists()):
-        key_rotation.start(folder, algorithm)
+    if signing is None or (signing.algorithm != algorithm and not (folder / RING_FILE).exists()):
+        key_rotation.create_first_keys(folder, algorithm)
 
 
-def _whole(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, SigningKey]]:
+def _load_consistent(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, SigningKey]]:
     """Read the folder as it is at one moment: a file that a rotation deletes meanwhile is no fault."""
     while True:
         stamp = _stamp(folder)
@@ -115,58 +115,60 @@ def _whole(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, 
                 raise
 
 
-def _read_again(known: _Known, folder: Path, algorithm: str, now: float) -> _Known:
+def _reload(cached: _CachedFolder, folder: Path, algorithm: str, now: float) -> _CachedFolder:
     """Read what has changed. What cannot be used changes nothing, but for keys that the schedule names no more."""
     try:
-        found = _read(folder, algorithm)
-        _refuse_other_keys(folder, found, known)
+        reloaded = _load(folder, algorithm)
+        _check_same_folder(folder, reloaded, cached)
     except ImproperlyConfigured as error:
         logger.error("The keys have changed and cannot be used; the ones from before stay in force. %s", error)  # noqa: TRY400  the message says it all
-        known.schedule = _still_named(known, folder)
-        known.in_force = _at(known.schedule, known.keys, now)
-        known.stamp, known.check_again_at = _stamp(folder), now + _RETRY
-        return known
-    return found
+        cached.schedule = _apply_known_keys(cached, folder)
+        cached.active = _ring_at(cached.schedule, cached.keys, now)
+        cached.stamp, cached.check_again_at = _stamp(folder), now + _RETRY_INTERVAL
+        return cached
+    return reloaded
 
 
-def _refuse_other_keys(folder: Path, found: _Known, known: _Known) -> None:
+def _check_same_folder(folder: Path, reloaded: _CachedFolder, cached: _CachedFolder) -> None:
     """Raise ImproperlyConfigured for a folder that is not the one it was: a volume that is not mounted, say."""
-    if not (folder / RING).exists() and not set(found.keys) & set(known.keys):
+    if not (folder / RING_FILE).exists() and not set(reloaded.keys) & set(cached.keys):
         raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {folder} has none of its keys any more.")
 
 
-def _still_named(known: _Known, folder: Path) -> Schedule:
+def _apply_known_keys(cached: _CachedFolder, folder: Path) -> Schedule:
     """Follow a sound schedule as far as its keys are known: a dropped one is refused, whatever else is faulty."""
     try:
-        schedule = Schedule.read_ring(folder)
+        schedule = Schedule.load_ring(folder)
     except ImproperlyConfigured:
-        return known.schedule
+        return cached.schedule
     if schedule is None:
-        return known.schedule
-    followed = schedule.without(*(slot.kid for slot in schedule.slots if slot.kid not in known.keys))
-    return followed if followed.signing(time.time()) else known.schedule
+        return cached.schedule
+    restricted = schedule.without(*(entry.kid for entry in schedule.entries if entry.kid not in cached.keys))
+    return restricted if restricted.signing(time.time()) else cached.schedule
 
 
-def _at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> _InForce:
+def _ring_at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> _ActiveRing:
     """Give the ring at a moment, and when it changes next."""
     signing = schedule.signing(now)
     if signing is None:
         raise ImproperlyConfigured("AUTH_KEYS_DIR: no key signs. Allowed: a schedule in which one does.")
-    verifying = {slot.kid: keys[slot.kid] for slot in schedule.slots if slot.verifies_at(now)}
-    moments = [moment for slot in schedule.slots for moment in (slot.signs_from, slot.verifies_until) if moment]
+    verifying = {entry.kid: keys[entry.kid] for entry in schedule.entries if entry.verifies_at(now)}
+    moments = [
+        moment for entry in schedule.entries for moment in (entry.signs_from, entry.verifies_until) if moment
+    ]
     changes_at = min((moment for moment in moments if moment > now), default=float("inf"))
-    return _InForce(KeyRing(keys[signing.kid], verifying), now, changes_at)
+    return _ActiveRing(KeyRing(keys[signing.kid], verifying), now, changes_at)
 
 
 def _stamp(folder: Path) -> Stamp:
     """Give what tells one state of the folder from another: times of change, and which file the schedule is."""
     # Asked of each request: to join two paths takes longer than to look at the file.
-    return (*_stat(str(folder)), *_stat(f"{folder}/{RING}"))
+    return (*_stat(str(folder)), *_stat(f"{folder}/{RING_FILE}"))
 
 
 def _stat(path: str) -> Stamp:
     try:
-        found = os.stat(path)  # noqa: PTH116
+        reloaded = os.stat(path)  # noqa: PTH116
     except OSError:
         return (0, 0)
-    return (found.st_mtime_ns, found.st_ino)
+    return (reloaded.st_mtime_ns, reloaded.st_ino)

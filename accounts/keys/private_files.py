@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 
-def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+def read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
     """Return the bytes kept at `path`; on the first call ever, make and keep them.
 
     Any number of processes may call it at once for the same path: exactly one result of `make` is kept,
@@ -22,7 +22,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _write(draft, make())
+        _write(draft, create())
         # Unlike a rename, a link never replaces what another process has kept in the meantime.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)

@@ -22,29 +22,31 @@ from accounts.conf import auth_settings
 from accounts.history.events import Event, record
 from accounts.keys import signing_keys
 from accounts.keys.private_files import open_private, read_or_create, replace_file
-from accounts.keys.schedule import RING, SUFFIXES, Schedule, Slot, key_files
+from accounts.keys.schedule import RING_FILE, SUFFIXES, Schedule, ScheduleEntry, key_files
 from accounts.values.clients import NO_CLIENT
 
 JWKS_MAX_AGE = 30
 """How long a verifier may keep the published keys, in seconds."""
 
-PUBLISHED_BEFORE_SIGNING = 60
+PUBLISH_LEAD_TIME = 60
 """How long a key is published before it signs, in seconds: by then every copy of the JWKS is replaced."""
 
-LOOK_EVERY = 0.02
+RELOAD_INTERVAL = 0.02
 """How long a process goes on with the keys that it knows before it looks whether they have changed, in seconds."""
 
-_MARGIN = 60  # seconds that a key verifies beyond the life of its last token, for machines whose clocks differ
-_BEHIND = 60  # seconds that a machine's clock may be behind
-_DRAFT = re.compile(r"\..+\.[0-9a-f]{16}")
-_OWN_NAME = re.compile(r"[A-Za-z0-9_-]{43}")
+_VERIFY_MARGIN = (
+    60  # seconds that a key verifies beyond the life of its last token, for machines whose clocks differ
+)
+_CLOCK_TOLERANCE = 60  # seconds that a machine's clock may be behind
+_DRAFT_NAME = re.compile(r"\..+\.[0-9a-f]{16}")
+_GENERATED_NAME = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class KeyUnknown(Exception):
     """No key of the schedule has this `kid`; the message names those that there are."""
 
 
-def start(folder: Path, algorithm: str) -> None:
+def create_first_keys(folder: Path, algorithm: str) -> None:
     """Make a first key, which signs at once, and the next one; where others have done so meanwhile, do nothing.
 
     Raises ImproperlyConfigured where they cannot be kept.
@@ -54,27 +56,27 @@ def start(folder: Path, algorithm: str) -> None:
         schedule, _ = Schedule.read(folder, algorithm)
         signing = schedule.signing(now)
         if signing is None or signing.algorithm != algorithm:
-            _write(folder, _taking_over(schedule, algorithm, folder, now, 0))
+            _save(folder, _activate_next_key(schedule, algorithm, folder, now, 0))
 
 
-def follow_setting(folder: Path, algorithm: str) -> None:
+def apply_algorithm_setting(folder: Path, algorithm: str) -> None:
     """Let a key of the configured algorithm sign from now on, if the setting has changed since the last start.
 
     A change by `rotate`, which the setting knows nothing of, stays.
 
     Raises ImproperlyConfigured.
     """
-    schedule = Schedule.read_ring(folder)
+    schedule = Schedule.load_ring(folder)
     if schedule is None or schedule.algorithm == algorithm:
         return  # without a lock: a folder that nothing is to be changed in may be there for reading alone
     with _locked(folder):
         now = int(time.time())
         schedule, _ = Schedule.read(folder, algorithm)
         signing = schedule.signing(now)
-        moved = [slot for slot in schedule.slots if slot == signing or slot.is_scheduled_at(now)]
-        if not any(slot.algorithm == algorithm for slot in moved):
-            schedule = _taking_over(schedule, algorithm, folder, now, 0)
-        _write(folder, replace(schedule, algorithm=algorithm))
+        candidates = [entry for entry in schedule.entries if entry == signing or entry.is_scheduled_at(now)]
+        if not any(entry.algorithm == algorithm for entry in candidates):
+            schedule = _activate_next_key(schedule, algorithm, folder, now, 0)
+        _save(folder, replace(schedule, algorithm=algorithm))
 
 
 def rotate(algorithm: str | None = None) -> Schedule:
@@ -87,19 +89,19 @@ def rotate(algorithm: str | None = None) -> Schedule:
     settings = auth_settings()
     with _locked(settings.keys_dir):
         now = int(time.time())
-        schedule = _still_verifying(settings.keys_dir, settings.algorithm, now)
+        schedule = _load_unexpired(settings.keys_dir, settings.algorithm, now)
         signing = schedule.signing(now)
-        under_way = [slot for slot in schedule.slots if slot.is_scheduled_at(now)]
-        latest = under_way[-1] if under_way else signing
-        wanted = algorithm or (latest.algorithm if latest else settings.algorithm)
-        if not any(slot.algorithm == wanted for slot in under_way):
-            schedule = schedule.without(*(slot.kid for slot in under_way))
-            delay = PUBLISHED_BEFORE_SIGNING if signing else 0
-            schedule = _taking_over(schedule, wanted, settings.keys_dir, now, delay)
-            _write(settings.keys_dir, schedule)
-            record(Event.KEY_ROTATED, client=NO_CLIENT, algorithm=wanted)
+        in_progress = [entry for entry in schedule.entries if entry.is_scheduled_at(now)]
+        latest = in_progress[-1] if in_progress else signing
+        target_algorithm = algorithm or (latest.algorithm if latest else settings.algorithm)
+        if not any(entry.algorithm == target_algorithm for entry in in_progress):
+            schedule = schedule.without(*(entry.kid for entry in in_progress))
+            delay = PUBLISH_LEAD_TIME if signing else 0
+            schedule = _activate_next_key(schedule, target_algorithm, settings.keys_dir, now, delay)
+            _save(settings.keys_dir, schedule)
+            record(Event.KEY_ROTATED, client=NO_CLIENT, algorithm=target_algorithm)
         else:
-            _write(settings.keys_dir, schedule)
+            _save(settings.keys_dir, schedule)
         return schedule
 
 
@@ -114,63 +116,63 @@ def drop(kid: str) -> Schedule:
     with _locked(settings.keys_dir):
         now = int(time.time())
         # Of a folder with a schedule no key is read: a damaged one stands in nobody's way.
-        schedule = Schedule.read_ring(settings.keys_dir) or Schedule.read(settings.keys_dir, settings.algorithm)[0]
-        dropped, files = schedule.slot(kid), _files_with(kid, settings.keys_dir)
+        schedule = Schedule.load_ring(settings.keys_dir) or Schedule.read(settings.keys_dir, settings.algorithm)[0]
+        dropped, files = schedule.entry(kid), _files_containing(kid, settings.keys_dir)
         if dropped is None and not files:
-            known = ", ".join(slot.kid for slot in schedule.slots)
+            known = ", ".join(entry.kid for entry in schedule.entries)
             raise KeyUnknown(f"No key is called {kid!r}. Keys are: {known}.")
         if dropped is not None:
-            schedule = _replaced(schedule, dropped, settings.keys_dir, now)
+            schedule = _replace_dropped(schedule, dropped, settings.keys_dir, now)
             files = [*files, dropped.file]
-        _write(settings.keys_dir, schedule, *files)
+        _save(settings.keys_dir, schedule, *files)
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
-    time.sleep(LOOK_EVERY)
+    time.sleep(RELOAD_INTERVAL)
     return schedule
 
 
-def _replaced(schedule: Schedule, dropped: Slot, folder: Path, now: int) -> Schedule:
+def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, now: int) -> Schedule:
     """Leave a key out, and let another one do what it did."""
     was_signing = schedule.signing(now) == dropped
     schedule = schedule.without(dropped.kid)
     if was_signing:
-        return _taking_over(schedule, dropped.algorithm, folder, now, 0)
+        return _activate_next_key(schedule, dropped.algorithm, folder, now, 0)
     if dropped.is_scheduled_at(now):
-        return _taking_over(schedule, dropped.algorithm, folder, now, PUBLISHED_BEFORE_SIGNING)
-    return _with_next(schedule, folder, _signing_algorithm(schedule, now), now)
+        return _activate_next_key(schedule, dropped.algorithm, folder, now, PUBLISH_LEAD_TIME)
+    return _ensure_next_key(schedule, folder, _signing_algorithm(schedule, now), now)
 
 
-def _files_with(kid: str, folder: Path) -> list[str]:
+def _files_containing(kid: str, folder: Path) -> list[str]:
     """Find the files that hold a key: one that is mounted may be there twice, or left from a drop cut short."""
-    found = []
+    names = []
     for path in key_files(folder):
         with contextlib.suppress(ImproperlyConfigured):
-            if signing_keys.read(path).kid == kid:
-                found.append(path.name)
-    return found
+            if signing_keys.load(path).kid == kid:
+                names.append(path.name)
+    return names
 
 
-def _taking_over(schedule: Schedule, algorithm: str, folder: Path, now: int, published_for: int) -> Schedule:
+def _activate_next_key(schedule: Schedule, algorithm: str, folder: Path, now: int, lead_time: int) -> Schedule:
     """Let the next key of an algorithm sign once it has been published for so many seconds; publish another one.
 
     Those that sign until then verify for as long as their last token is good.
     """
-    schedule = _with_next(schedule, folder, algorithm, now)
-    chosen = next(slot for slot in schedule.slots if slot.signs_from is None)
+    schedule = _ensure_next_key(schedule, folder, algorithm, now)
+    next_key = next(entry for entry in schedule.entries if entry.signs_from is None)
     signing = schedule.signing(now)
     current = signing if signing and signing.signs_at(now) else None
-    signs_from = max(now, chosen.published_at + published_for)
+    signs_from = max(now, next_key.published_at + lead_time)
     lifetime: timedelta = auth_settings().access_token_lifetime
-    until = signs_from + int(lifetime.total_seconds()) + _MARGIN
-    if not published_for:
+    until = signs_from + int(lifetime.total_seconds()) + _VERIFY_MARGIN
+    if not lead_time:
         # In the past, so that machines whose clocks are behind agree that it signs.
-        signs_from = max(now - _BEHIND, (current and current.signs_from) or 0)
+        signs_from = max(now - _CLOCK_TOLERANCE, (current and current.signs_from) or 0)
     retired = [
-        replace(slot, verifies_until=until)
-        for slot in schedule.slots
-        if slot == current or (slot.signs_at(now) and slot.verifies_until is None)
+        replace(entry, verifies_until=until)
+        for entry in schedule.entries
+        if entry == current or (entry.signs_at(now) and entry.verifies_until is None)
     ]
-    schedule = schedule.changed(*retired, replace(chosen, signs_from=signs_from))
-    return _with_next(schedule, folder, algorithm, now)
+    schedule = schedule.with_entries(*retired, replace(next_key, signs_from=signs_from))
+    return _ensure_next_key(schedule, folder, algorithm, now)
 
 
 def _signing_algorithm(schedule: Schedule, now: int) -> str:
@@ -178,40 +180,44 @@ def _signing_algorithm(schedule: Schedule, now: int) -> str:
     return signing.algorithm if signing else auth_settings().algorithm
 
 
-def _with_next(schedule: Schedule, folder: Path, algorithm: str, now: int) -> Schedule:
+def _ensure_next_key(schedule: Schedule, folder: Path, algorithm: str, now: int) -> Schedule:
     """Have one next key, of an algorithm: make it where there is none, leave those of another algorithm out."""
-    waiting = [slot for slot in schedule.slots if slot.signs_from is None]
-    schedule = schedule.without(*(slot.kid for slot in waiting if slot.algorithm != algorithm))
-    if any(slot.algorithm == algorithm for slot in waiting):
+    waiting = [entry for entry in schedule.entries if entry.signs_from is None]
+    schedule = schedule.without(*(entry.kid for entry in waiting if entry.algorithm != algorithm))
+    if any(entry.algorithm == algorithm for entry in waiting):
         return schedule
-    content = signing_keys.make(algorithm)
-    suffix = signing_keys.suffix_of(algorithm)
+    content = signing_keys.generate(algorithm)
+    suffix = signing_keys.file_suffix(algorithm)
     key = signing_keys.parse(content, folder / f"new{suffix}")
     path = folder / f"{key.kid}{suffix}"
     try:
         read_or_create(path, lambda: content)
     except OSError as error:
-        raise _cannot_keep(folder, error) from None
-    return schedule.changed(Slot(key.kid, path.name, algorithm, published_at=now))
+        raise _write_error(folder, error) from None
+    return schedule.with_entries(ScheduleEntry(key.kid, path.name, algorithm, published_at=now))
 
 
-def _still_verifying(folder: Path, algorithm: str, now: int) -> Schedule:
+def _load_unexpired(folder: Path, algorithm: str, now: int) -> Schedule:
     schedule, _ = Schedule.read(folder, algorithm)
-    return schedule.without(*(slot.kid for slot in schedule.slots if not slot.verifies_at(now)))
+    return schedule.without(*(entry.kid for entry in schedule.entries if not entry.verifies_at(now)))
 
 
-def _write(folder: Path, schedule: Schedule, *dropped: str) -> None:
+def _save(folder: Path, schedule: Schedule, *dropped: str) -> None:
     """Keep the schedule; then delete the files that were dropped, and those of ours that it does not name."""
-    named = {slot.file for slot in schedule.slots}
+    scheduled_files = {entry.file for entry in schedule.entries}
     try:
-        replace_file(folder / RING, schedule.spell())
+        replace_file(folder / RING_FILE, schedule.serialize())
         for path in folder.iterdir():
-            is_own = path.suffix in SUFFIXES and _OWN_NAME.fullmatch(path.stem)
+            is_generated = path.suffix in SUFFIXES and _GENERATED_NAME.fullmatch(path.stem)
             # Nobody else writes while the folder is locked: a draft is left from who was killed.
-            if path.name in dropped or _DRAFT.fullmatch(path.name) or (is_own and path.name not in named):
+            if (
+                path.name in dropped
+                or _DRAFT_NAME.fullmatch(path.name)
+                or (is_generated and path.name not in scheduled_files)
+            ):
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot_keep(folder, error) from None
+        raise _write_error(folder, error) from None
 
 
 @contextmanager
@@ -221,13 +227,13 @@ def _locked(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = open_private(folder / ".lock")
     except OSError as error:
-        raise _cannot_keep(folder, error) from None
+        raise _write_error(folder, error) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _cannot_keep(folder: Path, error: OSError) -> ImproperlyConfigured:
+def _write_error(folder: Path, error: OSError) -> ImproperlyConfigured:
     return ImproperlyConfigured(
         f"AUTH_KEYS_DIR: nothing can be kept in {folder}: {error.strerror}. Allowed: a folder that this process "
         "may write to; where keys are mounted, change them where they come from."

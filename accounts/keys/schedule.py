@@ -22,14 +22,14 @@ from accounts.conf import ALGORITHMS
 from accounts.keys import signing_keys
 from accounts.keys.signing_keys import SigningKey
 
-RING = "ring.json"
+RING_FILE = "ring.json"
 SUFFIXES = (".pem", ".secret")
 
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ScheduleEntry:
     """A key's place in the schedule; moments are in seconds since the epoch."""
 
     kid: str
@@ -40,7 +40,7 @@ class Slot:
     verifies_until: int | None = None
 
     @property
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether it is what this module writes: no file elsewhere, and moments that are numbers or none."""
         is_here = re.fullmatch(r"[\w.-]+", self.file, re.ASCII) and Path(self.file).suffix in SUFFIXES
         moments = (self.signs_from, self.verifies_until)
@@ -49,7 +49,7 @@ class Slot:
         )
         return bool(is_here) and has_moments and self.algorithm in ALGORITHMS
 
-    def signs_at_all(self) -> bool:
+    def is_current_or_future_signer(self) -> bool:
         """Tell whether there is a moment from which it signs, and none from which it is gone."""
         return self.signs_from is not None and self.verifies_until is None
 
@@ -71,7 +71,7 @@ class Schedule:
     """The keys of a folder. `algorithm` is what the setting was when the schedule was last brought in line."""
 
     algorithm: str
-    slots: tuple[Slot, ...] = ()
+    entries: tuple[ScheduleEntry, ...] = ()
 
     @classmethod
     def read(cls, folder: Path, algorithm: str) -> tuple[Self, dict[str, SigningKey]]:
@@ -79,83 +79,89 @@ class Schedule:
 
         Raises ImproperlyConfigured where a file cannot be used.
         """
-        schedule = cls.read_ring(folder)
+        schedule = cls.load_ring(folder)
         if schedule is None:
             return cls._derive(folder, algorithm)
-        return schedule, {slot.kid: _read_slot(slot, folder) for slot in schedule.slots}
+        return schedule, {entry.kid: _load_key(entry, folder) for entry in schedule.entries}
 
     @classmethod
-    def read_ring(cls, folder: Path) -> Self | None:
+    def load_ring(cls, folder: Path) -> Self | None:
         """Read `ring.json` and none of the keys; None where there is none.
 
         Raises ImproperlyConfigured.
         """
         try:
-            content = (folder / RING).read_bytes()
+            content = (folder / RING_FILE).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unreadable(folder / RING, error) from None
+            raise _unreadable(folder / RING_FILE, error) from None
         return cls._parse(content, folder)
 
-    def spell(self) -> bytes:
+    def serialize(self) -> bytes:
         """Give the content of `ring.json`."""
-        keys_ = [asdict(slot) for slot in self.slots]
-        return json.dumps({"version": _VERSION, "algorithm": self.algorithm, "keys": keys_}, indent=2).encode()
+        serialized_entries = [asdict(entry) for entry in self.entries]
+        return json.dumps(
+            {"version": _VERSION, "algorithm": self.algorithm, "keys": serialized_entries}, indent=2
+        ).encode()
 
-    def signing(self, now: float) -> Slot | None:
+    def signing(self, now: float) -> ScheduleEntry | None:
         """Return the one that signs."""
-        due = [slot for slot in reversed(self.slots) if slot.signs_at(now)]
+        due = [entry for entry in reversed(self.entries) if entry.signs_at(now)]
         if due:
             # Of two that began in one second the one that was made later.
-            return max(due, key=lambda slot: slot.signs_from or 0)
+            return max(due, key=lambda entry: entry.signs_from or 0)
         # On a machine whose clock is behind, the first whose time will come.
-        return min(filter(Slot.signs_at_all, self.slots), key=lambda slot: slot.signs_from or 0, default=None)
+        return min(
+            filter(ScheduleEntry.is_current_or_future_signer, self.entries),
+            key=lambda entry: entry.signs_from or 0,
+            default=None,
+        )
 
-    def slot(self, kid: str) -> Slot | None:
+    def entry(self, kid: str) -> ScheduleEntry | None:
         """Return a key's place."""
-        return next((slot for slot in self.slots if slot.kid == kid), None)
+        return next((entry for entry in self.entries if entry.kid == kid), None)
 
-    def changed(self, *changed: Slot) -> Self:
+    def with_entries(self, *with_entries: ScheduleEntry) -> Self:
         """Put slots in the place of those with the same key, or at the end."""
-        by_kid = {slot.kid: slot for slot in self.slots} | {slot.kid: slot for slot in changed}
-        return replace(self, slots=tuple(by_kid.values()))
+        by_kid = {entry.kid: entry for entry in self.entries} | {entry.kid: entry for entry in with_entries}
+        return replace(self, entries=tuple(by_kid.values()))
 
     def without(self, *kids: str) -> Self:
         """Leave keys out."""
-        return replace(self, slots=tuple(slot for slot in self.slots if slot.kid not in kids))
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.kid not in kids))
 
-    def _is_sound(self) -> bool:
-        has_signing = any(slot.signs_from is not None for slot in self.slots)
-        has_each_once = len({slot.kid for slot in self.slots}) == len(self.slots)
-        return has_signing and has_each_once and all(slot.is_sound for slot in self.slots)
+    def _is_valid(self) -> bool:
+        has_signing = any(entry.signs_from is not None for entry in self.entries)
+        has_each_once = len({entry.kid for entry in self.entries}) == len(self.entries)
+        return has_signing and has_each_once and all(entry.is_valid for entry in self.entries)
 
     @classmethod
     def _parse(cls, content: bytes, folder: Path) -> Self:
         try:
             read = json.loads(content)
-            schedule = cls(str(read["algorithm"]), tuple(Slot(**slot) for slot in read["keys"]))
-            is_sound = read["version"] == _VERSION and schedule._is_sound()
+            schedule = cls(str(read["algorithm"]), tuple(ScheduleEntry(**entry) for entry in read["keys"]))
+            is_valid = read["version"] == _VERSION and schedule._is_valid()
         except (ValueError, TypeError, KeyError, RecursionError):
-            is_sound = False
-        if not is_sound:
+            is_valid = False
+        if not is_valid:
             raise ImproperlyConfigured(
-                f"AUTH_KEYS_DIR: {folder / RING} is damaged. Restore it, or remove it: then all keys verify, and "
-                "the last by name signs."
+                f"AUTH_KEYS_DIR: {folder / RING_FILE} is damaged. Restore it, or remove it: then all keys verify, "
+                "and the last by name signs."
             )
         return schedule
 
     @classmethod
     def _derive(cls, folder: Path, algorithm: str) -> tuple[Self, dict[str, SigningKey]]:
         paths = key_files(folder)
-        found = {path: signing_keys.read(path) for path in paths}
-        slots = []
-        for place, (path, key) in enumerate(found.items()):
+        keys_by_path = {path: signing_keys.load(path) for path in paths}
+        entries = []
+        for place, (path, key) in enumerate(keys_by_path.items()):
             # The last one of the algorithm wins; those of another algorithm only where there is none.
             signs_from = place if key.algorithm == algorithm else -1
             is_next = path.name.startswith("next")
-            slots.append(Slot(key.kid, path.name, key.algorithm, 0, None if is_next else signs_from))
-        return cls(algorithm, tuple(slots)), {key.kid: key for key in found.values()}
+            entries.append(ScheduleEntry(key.kid, path.name, key.algorithm, 0, None if is_next else signs_from))
+        return cls(algorithm, tuple(entries)), {key.kid: key for key in keys_by_path.values()}
 
 
 def key_files(folder: Path) -> Sequence[Path]:
@@ -172,11 +178,11 @@ def _unreadable(path: Path, error: OSError) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} cannot be read: {error.strerror}.")
 
 
-def _read_slot(slot: Slot, folder: Path) -> SigningKey:
-    key = signing_keys.read(folder / slot.file)
-    if (key.kid, key.algorithm) != (slot.kid, slot.algorithm):
+def _load_key(entry: ScheduleEntry, folder: Path) -> SigningKey:
+    key = signing_keys.load(folder / entry.file)
+    if (key.kid, key.algorithm) != (entry.kid, entry.algorithm):
         raise ImproperlyConfigured(
-            f"AUTH_KEYS_DIR: {folder / slot.file} holds the {key.algorithm} key {key.kid}, and {RING} says that "
-            f"it holds the {slot.algorithm} key {slot.kid}. Put the right file there."
+            f"AUTH_KEYS_DIR: {folder / entry.file} holds the {key.algorithm} key {key.kid}, and {RING_FILE} says "
+            f"that it holds the {entry.algorithm} key {entry.kid}. Put the right file there."
         )
     return key

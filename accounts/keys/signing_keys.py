@@ -28,7 +28,7 @@ from jwt.exceptions import InvalidKeyError
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 _RSA_BITS = 3072  # of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
-_LEAST_RSA_BITS = 2048  # of keys from elsewhere (RFC 7518 section 3.3)
+_MIN_RSA_BITS = 2048  # of keys from elsewhere (RFC 7518 section 3.3)
 _SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as the hash
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _ALLOWED = (
@@ -55,8 +55,8 @@ class SigningKey:
 class _Asymmetric(NamedTuple):
     """How a key of one algorithm is made and recognised."""
 
-    make: Callable[[], PrivateKey]
-    fits: Callable[[Any], bool]
+    generate: Callable[[], PrivateKey]
+    matches: Callable[[Any], bool]
 
 
 _ASYMMETRIC: Mapping[str, _Asymmetric] = {
@@ -69,31 +69,31 @@ _ASYMMETRIC: Mapping[str, _Asymmetric] = {
     ),
     "RS256": _Asymmetric(
         lambda: rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
-        lambda key: isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _LEAST_RSA_BITS,
+        lambda key: isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS,
     ),
 }
 
 
-def suffix_of(algorithm: str) -> str:
+def file_suffix(algorithm: str) -> str:
     """Give the ending of the files that keys of an algorithm are kept in."""
     return ".pem" if algorithm in _ASYMMETRIC else ".secret"
 
 
-def make(algorithm: str) -> bytes:
+def generate(algorithm: str) -> bytes:
     """Make a key; return what is kept of it in its file. Its `kid` begins with no hyphen, as options do."""
     while True:
-        content = _make(algorithm)
-        if not parse(content, Path(f"new{suffix_of(algorithm)}")).kid.startswith("-"):
+        content = _generate(algorithm)
+        if not parse(content, Path(f"new{file_suffix(algorithm)}")).kid.startswith("-"):
             return content
 
 
-def _make(algorithm: str) -> bytes:
+def _generate(algorithm: str) -> bytes:
     if algorithm not in _ASYMMETRIC:
         return secrets.token_urlsafe(_SECRET_BYTES).encode()
-    return _ASYMMETRIC[algorithm].make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return _ASYMMETRIC[algorithm].generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def read(path: Path) -> SigningKey:
+def load(path: Path) -> SigningKey:
     """Read a key from its file.
 
     Raises ImproperlyConfigured, naming the file and what is allowed.
@@ -120,7 +120,7 @@ def parse(content: bytes, path: Path) -> SigningKey:
             f"Allowed: {_ALLOWED}."
         ) from None
     for algorithm, rule in _ASYMMETRIC.items():
-        if rule.fits(private_key):
+        if rule.matches(private_key):
             return _from_private(private_key, algorithm)  # type: ignore[arg-type]  # `fits` has told
     raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short or of the wrong kind. Allowed: {_ALLOWED}.")
 

@@ -205,7 +205,7 @@ def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
     path = tmp_path / "file"
     path.touch()
 
-    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set, and .* cannot be read or written"):
+    with pytest.raises(ImproperlyConfigured, match=r"SECRET_KEY is not set, and .* cannot be read or written"):
         load_or_create_secret("SECRET_KEY", path / "secret_key")
 
 

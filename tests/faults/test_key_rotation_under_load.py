@@ -60,8 +60,8 @@ def visitors(server):
 def signing(server):
     folder = Path(server.environment["AUTH_KEYS_DIR"])
     schedule, _ = Schedule.read(folder, "ES256")
-    newest = max((slot for slot in schedule.slots if slot.signs_from), key=lambda slot: slot.signs_from)
-    return newest.kid, [slot.kid for slot in schedule.slots if slot.signs_from is None]
+    newest = max((entry for entry in schedule.entries if entry.signs_from), key=lambda entry: entry.signs_from)
+    return newest.kid, [entry.kid for entry in schedule.entries if entry.signs_from is None]
 
 
 def test_no_request_fails_while_keys_rotate_move_and_are_dropped(server, visitors):

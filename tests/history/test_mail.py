@@ -26,7 +26,7 @@ CONTEXT = {
 def lane(monkeypatch):
     """A lane as it is outside of the tests."""
     monkeypatch.setattr(BackgroundQueue, "after_commit", AFTER_COMMIT)
-    made = BackgroundQueue("test", threads=1, length=2, delay=0)
+    made = BackgroundQueue("test", threads=1, capacity=2, delay=0)
     yield made
     made._pool.shutdown()
 
@@ -138,7 +138,7 @@ def test_every_letter_is_translated(letter, mailoutbox):
 def failing(monkeypatch, settings):
     """A mail server that fails so often, and the pauses between the tries."""
     pauses = []
-    monkeypatch.setattr(mail._hand_over.retry, "sleep", pauses.append)
+    monkeypatch.setattr(mail._deliver.retry, "sleep", pauses.append)
     tries = []
 
     def fail(times, error):

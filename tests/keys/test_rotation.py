@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from accounts.conf import ALGORITHMS
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
-from accounts.keys.rotation import JWKS_MAX_AGE, PUBLISHED_BEFORE_SIGNING
-from accounts.keys.schedule import RING
+from accounts.keys.rotation import JWKS_MAX_AGE, PUBLISH_LEAD_TIME
+from accounts.keys.schedule import RING_FILE
 from tests.conftest import SignedIn
 from tests.factories import make_user
 from tests.keys.test_signing_keys import forget, key_files, mount, p256
@@ -43,7 +43,7 @@ def kid_of(token):
 
 def test_the_key_that_was_published_before_signs(folder, clock, api):
     _, following = published(api)
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+    clock.advance(seconds=PUBLISH_LEAD_TIME)
 
     run()
 
@@ -58,7 +58,7 @@ def test_a_key_signs_no_sooner_than_every_copy_of_the_jwks_is_replaced(folder, c
     clock.advance(seconds=JWKS_MAX_AGE)
     assert key_ring().signing.kid == first
 
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING - JWKS_MAX_AGE)
+    clock.advance(seconds=PUBLISH_LEAD_TIME - JWKS_MAX_AGE)
     assert key_ring().signing.kid == following
 
 
@@ -74,7 +74,7 @@ def test_another_next_key_is_published_with_the_rotation(folder, api):
 def test_old_tokens_stay_good_until_they_expire(folder, clock, assert_refused):
     signed_in = SignedIn(make_user().username)
     run()
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING - 1)
+    clock.advance(seconds=PUBLISH_LEAD_TIME - 1)
     late = SignedIn(make_user().username)
     assert kid_of(late.access_token) == kid_of(signed_in.access_token)
 
@@ -88,7 +88,7 @@ def test_old_tokens_stay_good_until_they_expire(folder, clock, assert_refused):
 def test_a_retired_key_is_published_until_then_and_deleted_afterwards(folder, clock, api):
     first, following = published(api)
     run()
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING + 900)
+    clock.advance(seconds=PUBLISH_LEAD_TIME + 900)
     assert first in published(api)
 
     clock.advance(seconds=61)
@@ -102,7 +102,7 @@ def test_a_retired_key_is_published_until_then_and_deleted_afterwards(folder, cl
 def test_to_run_it_again_changes_nothing_while_it_is_under_way(folder, clock):
     first = run()
 
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING - 1)
+    clock.advance(seconds=PUBLISH_LEAD_TIME - 1)
 
     assert run() == first
 
@@ -111,7 +111,7 @@ def test_to_run_it_again_afterwards_rotates_again(folder, clock):
     signing = [key_ring().signing.kid]
     for _ in range(5):
         run()
-        clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+        clock.advance(seconds=PUBLISH_LEAD_TIME)
         signing.append(key_ring().signing.kid)
 
     assert len(set(signing)) == 6
@@ -158,7 +158,7 @@ def test_a_running_service_moves_to_another_algorithm(folder, clock, api, algori
 
     assert key_ring().signing.algorithm == "ES256"
     assert signed_in.content().status_code == 200
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+    clock.advance(seconds=PUBLISH_LEAD_TIME)
     moved = SignedIn(make_user().username)
     assert jwt.get_unverified_header(moved.access_token)["alg"] == algorithm
     assert moved.content().status_code == signed_in.content().status_code == 200
@@ -167,11 +167,11 @@ def test_a_running_service_moves_to_another_algorithm(folder, clock, api, algori
 
 def test_the_algorithm_stays_with_the_next_rotation_and_the_next_start(folder, clock):
     run("--algorithm", "EdDSA")
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+    clock.advance(seconds=PUBLISH_LEAD_TIME)
     run()
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+    clock.advance(seconds=PUBLISH_LEAD_TIME)
     forget()
-    key_rotation.follow_setting(folder, "ES256")
+    key_rotation.apply_algorithm_setting(folder, "ES256")
 
     assert key_ring().signing.algorithm == "EdDSA"
 
@@ -181,7 +181,7 @@ def test_a_move_takes_the_place_of_a_rotation_under_way(folder, clock):
     run()
     clock.advance(seconds=30)
     run("--algorithm", "EdDSA")
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING - 1)
+    clock.advance(seconds=PUBLISH_LEAD_TIME - 1)
     late = SignedIn(make_user().username)
     assert kid_of(late.access_token) == kid_of(signed_in.access_token)
 
@@ -231,14 +231,14 @@ def test_a_plain_rotation_leaves_a_move_under_way_to_its_course(folder, clock):
 @pytest.mark.parametrize("seconds", [1, 61, 122])
 def test_a_setting_that_follows_a_move_changes_nothing_but_the_setting(folder, clock, seconds):
     run("--algorithm", "EdDSA")
-    clock.advance(seconds=PUBLISHED_BEFORE_SIGNING + 1 if seconds > 1 else 0)
+    clock.advance(seconds=PUBLISH_LEAD_TIME + 1 if seconds > 1 else 0)
     if seconds > 61:
         run()
-    before = json.loads((folder / RING).read_text())
+    before = json.loads((folder / RING_FILE).read_text())
 
-    key_rotation.follow_setting(folder, "EdDSA")
+    key_rotation.apply_algorithm_setting(folder, "EdDSA")
 
-    assert json.loads((folder / RING).read_text()) == {**before, "algorithm": "EdDSA"}
+    assert json.loads((folder / RING_FILE).read_text()) == {**before, "algorithm": "EdDSA"}
 
 
 def test_a_folder_for_reading_alone_is_served_from(folder, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_folder_for_reading_alone_is_served_from(folder, monkeypatch):
     monkeypatch.setattr(key_rotation, "open_private", None)
     forget()
 
-    key_rotation.follow_setting(folder, "ES256")
+    key_rotation.apply_algorithm_setting(folder, "ES256")
 
     assert key_ring().signing
 
@@ -259,7 +259,7 @@ def test_a_machine_whose_clock_is_behind_agrees_at_once_on_what_signs_after_a_dr
     forget()
 
     assert key_ring().signing.kid == following
-    assert len(json.loads((folder / RING).read_text())["keys"]) == 2
+    assert len(json.loads((folder / RING_FILE).read_text())["keys"]) == 2
 
 
 def test_what_the_killed_have_left_is_deleted(folder):
@@ -347,7 +347,7 @@ class TestDrop:
 
     def test_a_retired_key_does_not_sign_again(self, folder, clock, api):
         run()
-        clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+        clock.advance(seconds=PUBLISH_LEAD_TIME)
         retired, signing, following = published(api)
         run("--drop", signing)
 
@@ -360,7 +360,7 @@ class TestDrop:
         run("--drop", first)
         assert key_ring().signing.kid not in {first, scheduled}
 
-        clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+        clock.advance(seconds=PUBLISH_LEAD_TIME)
 
         assert key_ring().signing.kid == scheduled
 
@@ -370,7 +370,7 @@ class TestDrop:
         run("--drop", scheduled)
         _, *others = published(api)
 
-        clock.advance(seconds=PUBLISHED_BEFORE_SIGNING - 1)
+        clock.advance(seconds=PUBLISH_LEAD_TIME - 1)
         assert key_ring().signing.kid == first
         clock.advance(seconds=1)
         assert key_ring().signing.kid in others
@@ -414,7 +414,7 @@ def test_rotations_at_once_are_one(folder):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: key_rotation.rotate(), range(8)))
 
-    assert len(json.loads((folder / RING).read_text())["keys"]) == 3
+    assert len(json.loads((folder / RING_FILE).read_text())["keys"]) == 3
 
 
 def test_rotations_are_told(folder, events):
@@ -449,7 +449,7 @@ def test_a_process_that_only_reads_never_sees_a_half_done_rotation(clock, folder
 
         readers = [pool.submit(read) for _ in range(3)]
         for _ in range(30):
-            clock.advance(seconds=PUBLISHED_BEFORE_SIGNING)
+            clock.advance(seconds=PUBLISH_LEAD_TIME)
             key_rotation.rotate()
             key_rotation.drop(key_ring().signing.kid)
         stop.set()

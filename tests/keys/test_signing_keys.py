@@ -24,7 +24,7 @@ from accounts.keys import rotation as key_rotation
 from accounts.keys import signing_keys
 from accounts.keys.key_ring import key_ring
 from accounts.keys.private_files import read_or_create
-from accounts.keys.schedule import RING
+from accounts.keys.schedule import RING_FILE
 from accounts.keys.signing_keys import thumbprint
 from tests.conftest import SignedIn
 from tests.factories import make_user
@@ -50,7 +50,7 @@ def key_files(folder):
 
 def forget():
     """Know nothing, as a process that has just started."""
-    ring_module._known.clear()
+    ring_module._cache.clear()
 
 
 def mount(folder, **files):
@@ -78,10 +78,10 @@ def test_the_owner_alone_can_read_them(folder):
 
 def test_a_start_that_takes_longer_than_a_second_is_no_fault(auth, tmp_path, clock, monkeypatch):
     auth(keys_dir=tmp_path / "keys")
-    make = signing_keys.make
-    monkeypatch.setattr(signing_keys, "make", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
-    start = key_rotation.start
-    monkeypatch.setattr(key_rotation, "start", lambda *arguments: (clock.advance(seconds=2), start(*arguments)))
+    make = signing_keys.generate
+    monkeypatch.setattr(signing_keys, "generate", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
+    start = key_rotation.create_first_keys
+    monkeypatch.setattr(key_rotation, "create_first_keys", lambda *arguments: (clock.advance(seconds=2), start(*arguments)))
 
     assert key_ring().signing
 
@@ -95,7 +95,7 @@ def test_the_keys_are_kept(folder):
 
 def test_processes_that_start_together_agree(folder):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: key_rotation.start(folder, "ES256"), range(8)))
+        list(pool.map(lambda _: key_rotation.create_first_keys(folder, "ES256"), range(8)))
 
     assert len(key_files(folder)) == 2
     assert key_ring().signing.kid
@@ -106,15 +106,15 @@ def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
 
     ring = key_ring()
 
-    assert ring.signing == signing_keys.read(folder / "b.pem")
+    assert ring.signing == signing_keys.load(folder / "b.pem")
     assert len(ring.verifying) == 2
-    assert not (folder / RING).exists()
+    assert not (folder / RING_FILE).exists()
 
 
 def test_of_mounted_keys_of_several_algorithms_one_of_the_configured_signs(folder):
-    mount(folder, a=p256(), b=signing_keys.make("EdDSA"))
+    mount(folder, a=p256(), b=signing_keys.generate("EdDSA"))
 
-    assert key_ring().signing == signing_keys.read(folder / "a.pem")
+    assert key_ring().signing == signing_keys.load(folder / "a.pem")
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
@@ -129,7 +129,7 @@ def test_no_kid_looks_like_an_option_of_a_command(algorithm, monkeypatch):
         return replace(key, kid=kid if len(made) > 3 else f"-{kid}")
 
     monkeypatch.setattr(signing_keys, "parse", with_a_hyphen_at_first)
-    signing_keys.make(algorithm)
+    signing_keys.generate(algorithm)
 
     assert len(made) == 4
 
@@ -139,7 +139,7 @@ def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):
 
     ring = key_ring()
 
-    assert ring.signing == signing_keys.read(folder / "a.pem")
+    assert ring.signing == signing_keys.load(folder / "a.pem")
     assert len(ring.jwks()["keys"]) == 2
 
 
@@ -158,7 +158,7 @@ def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, auth):
     ring = key_ring()
 
     assert ring.signing.algorithm == "EdDSA"
-    assert signing_keys.read(folder / "a.pem").kid in ring.verifying
+    assert signing_keys.load(folder / "a.pem").kid in ring.verifying
 
 
 def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
@@ -166,7 +166,7 @@ def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
     auth(algorithm="EdDSA", keys_dir=folder)
     assert key_ring().signing == old
 
-    key_rotation.follow_setting(folder, "EdDSA")
+    key_rotation.apply_algorithm_setting(folder, "EdDSA")
 
     ring = key_ring()
     assert ring.signing.algorithm == "EdDSA"
@@ -176,11 +176,11 @@ def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
 def test_a_setting_that_has_not_changed_changes_nothing(folder):
     key_ring()
     key_rotation.rotate("EdDSA")
-    before = (folder / RING).read_bytes()
+    before = (folder / RING_FILE).read_bytes()
 
-    key_rotation.follow_setting(folder, "ES256")
+    key_rotation.apply_algorithm_setting(folder, "ES256")
 
-    assert (folder / RING).read_bytes() == before
+    assert (folder / RING_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -219,24 +219,24 @@ def test_a_secret_that_is_too_short_is_named(folder, auth, secret):
 
 
 def damaged(folder):
-    (folder / RING).write_bytes(b'{"version": 1, "keys"')
+    (folder / RING_FILE).write_bytes(b'{"version": 1, "keys"')
 
 
 def of_another_version(folder):
-    (folder / RING).write_bytes(b'{"version": 2, "algorithm": "ES256", "keys": []}')
+    (folder / RING_FILE).write_bytes(b'{"version": 2, "algorithm": "ES256", "keys": []}')
 
 
 def without_keys(folder):
-    (folder / RING).write_bytes(b"[]")
+    (folder / RING_FILE).write_bytes(b"[]")
 
 
 def naming_a_file_elsewhere(folder):
-    (folder / RING).write_text((folder / RING).read_text().replace('"file": "', '"file": "../'))
+    (folder / RING_FILE).write_text((folder / RING_FILE).read_text().replace('"file": "', '"file": "../'))
 
 
 def with_a_moment_that_is_none(folder):
-    (folder / RING).write_text(
-        (folder / RING).read_text().replace('"verifies_until": null', '"verifies_until": "x"')
+    (folder / RING_FILE).write_text(
+        (folder / RING_FILE).read_text().replace('"verifies_until": null', '"verifies_until": "x"')
     )
 
 
@@ -317,19 +317,19 @@ def test_nothing_is_rotated_in_a_faulty_folder(folder, fault, words):
 def test_a_process_looks_at_the_folder_once_in_a_while(folder, monkeypatch):
     moment = 1000.0
     monkeypatch.setattr(ring_module, "monotonic", lambda: moment)
-    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0.25)
+    monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0.25)
     ring = key_ring()
-    (folder / RING).rename(folder / "aside")
+    (folder / RING_FILE).rename(folder / "aside")
     looks = []
-    monkeypatch.setattr(ring_module, "_read_again", lambda known, *_: looks.append(moment) or known)
+    monkeypatch.setattr(ring_module, "_reload", lambda known, *_: looks.append(moment) or known)
 
-    for later, looked_at in [(0.25, [1000.25]), (0.125, [1000.25]), (0.125, [1000.25, 1000.5])]:
+    for later, checked_at in [(0.25, [1000.25]), (0.125, [1000.25]), (0.125, [1000.25, 1000.5])]:
         moment += later
-        assert (key_ring(), looks) == (ring, looked_at)
+        assert (key_ring(), looks) == (ring, checked_at)
 
 
 def test_a_drop_returns_when_no_process_can_still_think_the_key_good(folder, monkeypatch):
-    monkeypatch.setattr(key_rotation, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0.1)
     dropped = key_ring().signing.kid
     assert dropped in key_ring().verifying
 
@@ -350,7 +350,7 @@ def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder
 
     assert signed_in.content().status_code == 200
     assert "The keys have changed and cannot be used" in caplog.text
-    assert not folder.exists() or not (folder / RING).exists()
+    assert not folder.exists() or not (folder / RING_FILE).exists()
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name("kept").rename(folder)
@@ -360,7 +360,7 @@ def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder
 def test_a_schedule_in_which_none_signs_is_damaged_and_deletes_nothing(folder):
     key_ring()
     before = key_files(folder)
-    (folder / RING).write_bytes(b'{"version": 1, "algorithm": "ES256", "keys": []}')
+    (folder / RING_FILE).write_bytes(b'{"version": 1, "algorithm": "ES256", "keys": []}')
     forget()
 
     with pytest.raises(ImproperlyConfigured, match="damaged"):
@@ -374,9 +374,9 @@ def test_a_schedule_in_which_none_signs_is_damaged_and_deletes_nothing(folder):
 )
 def test_a_schedule_with_a_strange_entry_is_damaged(folder, name, value):
     key_ring()
-    schedule = json.loads((folder / RING).read_text())
+    schedule = json.loads((folder / RING_FILE).read_text())
     schedule["keys"][0][name] = value
-    (folder / RING).write_text(json.dumps(schedule))
+    (folder / RING_FILE).write_text(json.dumps(schedule))
     forget()
 
     with pytest.raises(ImproperlyConfigured, match="damaged"):
@@ -460,7 +460,7 @@ def test_the_jwks_is_what_a_verifier_needs_the_next_key_included(api, signed_in)
 def test_the_jwks_is_kept_no_longer_than_the_next_key_waits(api):
     seconds = int(api.get("/.well-known/jwks.json")["Cache-Control"].removeprefix("public, max-age="))
 
-    assert 0 < seconds < key_rotation.PUBLISHED_BEFORE_SIGNING
+    assert 0 < seconds < key_rotation.PUBLISH_LEAD_TIME
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -482,4 +482,4 @@ def test_a_secret_on_disk_is_written_once(tmp_path):
 
 
 def test_a_new_rsa_key_has_128_bits_of_security(tmp_path):
-    assert signing_keys.parse(signing_keys.make("RS256"), tmp_path / "new.pem").public_key.key_size == 3072
+    assert signing_keys.parse(signing_keys.generate("RS256"), tmp_path / "new.pem").public_key.key_size == 3072

@@ -103,7 +103,7 @@ def test_as_many_queries_are_made_before_the_answer(api, alice, monkeypatch, dja
 
 def test_behind_the_answer_as_much_is_done_but_the_sending(api, alice, monkeypatch, mailoutbox):
     written = []
-    write = mail._written
+    write = mail._render
     monkeypatch.setattr(
         mail, "_written", lambda *arguments, **context: written.append(1) or write(*arguments, **context)
     )

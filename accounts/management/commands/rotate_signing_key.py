@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.conf import ALGORITHMS
 from accounts.keys import rotation as key_rotation
 from accounts.keys.rotation import KeyUnknown
-from accounts.keys.schedule import Schedule, Slot
+from accounts.keys.schedule import Schedule, ScheduleEntry
 
 
 class Command(BaseCommand):
@@ -40,24 +40,24 @@ class Command(BaseCommand):
         except (ImproperlyConfigured, KeyUnknown) as error:
             raise CommandError(str(error)) from None
         now = time.time()
-        for slot in schedule.slots:
-            self.stdout.write(f"{slot.kid} {slot.algorithm}: {_describe(slot, schedule, now)}")
+        for entry in schedule.entries:
+            self.stdout.write(f"{entry.kid} {entry.algorithm}: {_describe(entry, schedule, now)}")
 
 
-def _describe(slot: Slot, schedule: Schedule, now: float) -> str:
-    if slot.is_scheduled_at(now):
-        return f"published, signs from {_format_time(slot.signs_from)}"
-    if slot == schedule.signing(now):
+def _describe(entry: ScheduleEntry, schedule: Schedule, now: float) -> str:
+    if entry.is_scheduled_at(now):
+        return f"published, signs from {_format_time(entry.signs_from)}"
+    if entry == schedule.signing(now):
         return (
             "signs"
-            if slot.verifies_until is None
-            else f"signs until the next key takes over, {_verification_period(slot)}"
+            if entry.verifies_until is None
+            else f"signs until the next key takes over, {_verification_period(entry)}"
         )
-    return "published, signs next" if slot.signs_from is None else _verification_period(slot)
+    return "published, signs next" if entry.signs_from is None else _verification_period(entry)
 
 
-def _verification_period(slot: Slot) -> str:
-    return f"verifies until {_format_time(slot.verifies_until)}"
+def _verification_period(entry: ScheduleEntry) -> str:
+    return f"verifies until {_format_time(entry.verifies_until)}"
 
 
 def _format_time(seconds: int | None) -> str:

@@ -14,7 +14,7 @@ from granian.server import Server
 
 from accounts.conf import auth_settings
 from accounts.keys.key_ring import key_ring
-from accounts.keys.rotation import follow_setting
+from accounts.keys.rotation import apply_algorithm_setting
 
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
 HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
@@ -47,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, **_: Any) -> None:
         """Check the settings and keys that every worker needs, then serve."""
         own = auth_settings()
-        follow_setting(own.keys_dir, own.algorithm)
+        apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
         _let_starting_workers_terminate()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
