@@ -17,7 +17,9 @@ class Client(NamedTuple):
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> Self:
         """Read a CGI or WSGI environment (RFC 3875 section 4.1): REMOTE_ADDR and HTTP_USER_AGENT."""
-        return cls(_address(environ.get("REMOTE_ADDR")), _user_agent(environ.get("HTTP_USER_AGENT")))
+        return cls(
+            _parse_ip_address(environ.get("REMOTE_ADDR")), _clean_user_agent(environ.get("HTTP_USER_AGENT"))
+        )
 
     @property
     def network(self) -> str:
@@ -29,10 +31,10 @@ class Client(NamedTuple):
         """The surroundings of the address, in which a provider gives one household now this address, now that."""
         return self._network(16, 32)
 
-    def _network(self, prefix: int, prefix_v6: int) -> str:
+    def _network(self, ipv4_prefix: int, ipv6_prefix: int) -> str:
         if self.address is None:
             return "unknown"
-        length = prefix_v6 if ":" in self.address else prefix
+        length = ipv6_prefix if ":" in self.address else ipv4_prefix
         return str(ipaddress.ip_network((self.address, length), strict=False))
 
 
@@ -40,7 +42,7 @@ NO_CLIENT = Client(None, "")
 """For what is done on the command line."""
 
 
-def _address(text: str | None) -> str | None:
+def _parse_ip_address(text: str | None) -> str | None:
     try:
         address = ipaddress.ip_address(text or "")
     except ValueError:
@@ -51,6 +53,6 @@ def _address(text: str | None) -> str | None:
     return str(address)
 
 
-def _user_agent(text: str | None) -> str:
+def _clean_user_agent(text: str | None) -> str:
     printable = (char for char in text or "" if unicodedata.category(char)[0] != "C")
     return "".join(printable)[:USER_AGENT_LENGTH]

@@ -16,8 +16,8 @@ _WELL_KNOWN_SYSTEMS = frozenset({
     "Windows", "macOS", "Linux", "Ubuntu", "Debian", "Fedora", "Android", "iOS", "iPadOS", "Chrome OS", "FreeBSD",
 })  # fmt: skip
 
-_LONGEST = 60  # characters
-_OTHER_NAMES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
+_MAX_LENGTH = 60  # characters
+_ALIASES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
 
 
 def describe(user_agent: str) -> str:
@@ -26,33 +26,33 @@ def describe(user_agent: str) -> str:
     The words come from a header that anyone can write. They are bounded, and hold no dot, colon or slash, so that
     no mail or page makes a link of them.
     """
-    browser, system = _parts(user_agent)
-    return _joined(browser, system)
+    browser, system = _parse(user_agent)
+    return _join(browser, system)
 
 
 def describe_common(user_agent: str) -> str:
     """Name the browser or app and the system where they are well-known, so that nobody chooses the words."""
-    browser, system = _parts(user_agent)
-    return _joined(
+    browser, system = _parse(user_agent)
+    return _join(
         browser if browser in _WELL_KNOWN_BROWSERS else "", system if system in _WELL_KNOWN_SYSTEMS else ""
     )
 
 
-def _parts(user_agent: str) -> tuple[str, str]:
-    found = parse(user_agent)
-    browser = _plain(found.user_agent.family) if found.user_agent else _first_word(user_agent)
-    return browser, _plain(found.os.family) if found.os else ""
+def _parse(user_agent: str) -> tuple[str, str]:
+    parsed = parse(user_agent)
+    browser = _display_name(parsed.user_agent.family) if parsed.user_agent else _first_word(user_agent)
+    return browser, _display_name(parsed.os.family) if parsed.os else ""
 
 
-def _joined(browser: str, system: str) -> str:
-    return " on ".join(filter(None, (browser, system)))[:_LONGEST] or UNKNOWN
+def _join(browser: str, system: str) -> str:
+    return " on ".join(filter(None, (browser, system)))[:_MAX_LENGTH] or UNKNOWN
 
 
 def _first_word(user_agent: str) -> str:
-    return _plain(re.split(r"[/\s(]", user_agent.strip(), maxsplit=1)[0])
+    return _display_name(re.split(r"[/\s(]", user_agent.strip(), maxsplit=1)[0])
 
 
-def _plain(name: str) -> str:
-    known = _OTHER_NAMES.get(name, name)
+def _display_name(name: str) -> str:
+    known = _ALIASES.get(name, name)
     words = re.sub(r"[^\w()+-]|\bMobile\b", " ", known)
     return " ".join(words.split())

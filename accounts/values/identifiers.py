@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
 _PUNCTUATION = frozenset("._-+")
-_LONGEST_INPUT = 3 * EMAIL_LENGTH
+_MAX_INPUT_LENGTH = 3 * EMAIL_LENGTH
 # Default_Ignorable_Code_Point of the Unicode Character Database, as far as these are letters and marks:
 # nobody sees them, so two names could look the same.
 _INVISIBLE_RANGES = (
@@ -28,7 +28,7 @@ def normalize(text: str) -> str:
 
     What is too long to be a name is left as it is: normalising takes time that grows with its square.
     """
-    if len(text) > _LONGEST_INPUT:
+    if len(text) > _MAX_INPUT_LENGTH:
         return text
     return unicodedata.normalize("NFKC", text).strip()
 
@@ -38,7 +38,7 @@ def comparison_key(text: str) -> str:
 
     This is the compatibility caseless match of the Unicode Standard (section 3.13, D147), in its composed form.
     """
-    if len(text) > _LONGEST_INPUT:
+    if len(text) > _MAX_INPUT_LENGTH:
         return text
     folded = unicodedata.normalize("NFD", normalize(text)).casefold()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", folded).casefold())
@@ -72,14 +72,14 @@ def validate_username(text: str) -> None:
 
     Raises django.core.exceptions.ValidationError.
     """
-    kinds = [unicodedata.category(char)[0] for char in text]
+    major_categories = [unicodedata.category(char)[0] for char in text]
     if not all(
-        char in _PUNCTUATION or (kind in "LMN" and char not in _INVISIBLE)
-        for char, kind in zip(text, kinds, strict=True)
+        char in _PUNCTUATION or (major in "LMN" and char not in _INVISIBLE)
+        for char, major in zip(text, major_categories, strict=True)
     ):
         raise ValidationError(
             "A username consists of letters, digits and the characters . _ - + (no blanks, no @).",
             code="username_characters",
         )
-    if text and not {"L", "N"}.intersection(kinds):
+    if text and not {"L", "N"}.intersection(major_categories):
         raise ValidationError("A username has at least one letter or digit.", code="username_blank")
