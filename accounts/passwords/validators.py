@@ -19,9 +19,9 @@ MAX_PASSWORD_LENGTH = 128
 COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
 """Words that stand for a password or a role wherever people sign in."""
 
-_SHORTEST_WORD = 4  # below, words are parts of too many others
-_FEWEST_OTHERS = 3  # characters beside common words; the commonest of those passwords are in Django's list
-_STAND_INS = str.maketrans("013457@$!", "oieastasi")
+_MIN_WORD_LENGTH = 4  # below, words are parts of too many others
+_MIN_OTHER_CHARACTERS = 3  # characters beside common words; the commonest of those passwords are in Django's list
+_LETTERS_FOR_DIGITS = str.maketrans("013457@$!", "oieastasi")
 _DIGEST_LENGTH = 40
 
 
@@ -52,19 +52,19 @@ class ContextWordsValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where too little is left."""
-        settings, plain = auth_settings(), _plain(password[:MAX_PASSWORD_LENGTH])
-        without_names = _without(service_names(settings), plain)
-        without_any = _without(common_words(settings), without_names)
-        if without_names != plain and len(without_names) < MIN_PASSWORD_LENGTH:
+        settings, folded = auth_settings(), _fold(password[:MAX_PASSWORD_LENGTH])
+        without_names = _remove_words(service_names(settings), folded)
+        without_any = _remove_words(common_words(settings), without_names)
+        if without_names != folded and len(without_names) < MIN_PASSWORD_LENGTH:
             raise ValidationError(
                 f"This password is easily guessed here. Without the names of this service it must contain at "
                 f"least {MIN_PASSWORD_LENGTH} characters.",
                 code="password_of_context_words",
             )
-        if without_any != plain and len(without_any) < _FEWEST_OTHERS:
+        if without_any != folded and len(without_any) < _MIN_OTHER_CHARACTERS:
             raise ValidationError(
                 f"This password is easily guessed here. Beside words like password, admin and user it must "
-                f"contain at least {_FEWEST_OTHERS} characters.",
+                f"contain at least {_MIN_OTHER_CHARACTERS} characters.",
                 code="password_of_context_words",
             )
 
@@ -82,12 +82,12 @@ class BreachedPasswordValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError where it is listed, ImproperlyConfigured where the list cannot be read."""
-        name = auth_settings().breached_passwords
-        if not name or len(password) > MAX_PASSWORD_LENGTH:
+        path = auth_settings().breached_passwords
+        if not path or len(password) > MAX_PASSWORD_LENGTH:
             return
         # What the list is kept by: it protects nothing here.
         digest = hashlib.sha1(password.encode(errors="replace"), usedforsecurity=False).hexdigest().upper()
-        if _is_in_file(Path(name), digest.encode()):
+        if _file_contains(Path(path), digest.encode()):
             raise ValidationError(
                 "This password has been found among those of a breach. Choose one that was never used.",
                 code="password_breached",
@@ -102,55 +102,55 @@ class BreachedPasswordValidator:
 def service_names(settings: AuthSettings) -> tuple[str, ...]:
     """List the parts of the service's names and addresses."""
     names = " ".join((settings.issuer, settings.public_url, settings.cookie_domain, *settings.audience))
-    return _words(part for part in re.split(r"[\W_]+", names) if not part.isdigit())
+    return _longest_first(part for part in re.split(r"[\W_]+", names) if not part.isdigit())
 
 
 @lru_cache(maxsize=8)
 def common_words(settings: AuthSettings) -> tuple[str, ...]:
     """List the words that stand for a password or a role."""
-    return _words((*settings.signup_roles, *COMMON_WORDS))
+    return _longest_first((*settings.signup_roles, *COMMON_WORDS))
 
 
-def _words(found: Iterable[str]) -> tuple[str, ...]:
+def _longest_first(words: Iterable[str]) -> tuple[str, ...]:
     """Give them plain, the longest first: some are parts of others."""
-    long_enough = {word for word in map(_plain, found) if len(word) >= _SHORTEST_WORD}
+    long_enough = {word for word in map(_fold, words) if len(word) >= _MIN_WORD_LENGTH}
     return tuple(sorted(long_enough, key=lambda word: (-len(word), word)))
 
 
-def _without(words: tuple[str, ...], plain: str) -> str:
+def _remove_words(words: tuple[str, ...], folded: str) -> str:
     for word in words:
-        plain = plain.replace(word, "")
-    return plain
+        folded = folded.replace(word, "")
+    return folded
 
 
-def _plain(text: str) -> str:
-    return text.casefold().translate(_STAND_INS)
+def _fold(text: str) -> str:
+    return text.casefold().translate(_LETTERS_FOR_DIGITS)
 
 
-def _is_in_file(path: Path, digest: bytes) -> bool:
+def _file_contains(path: Path, digest: bytes) -> bool:
     try:
         with path.open("rb") as file:
-            return _is_listed(file, digest)
+            return _contains_digest(file, digest)
     except OSError as error:
         raise ImproperlyConfigured(f"AUTH_BREACHED_PASSWORDS: {path} cannot be read: {error.strerror}.") from None
 
 
-def _is_listed(file: BinaryIO, digest: bytes) -> bool:
+def _contains_digest(file: BinaryIO, digest: bytes) -> bool:
     """Find the first line that is not before the digest, by halves."""
     low, high = 0, file.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
-        found = _digest_from(file, middle)
+        found = _read_digest(file, middle)
         if found and found < digest:
             low = middle + 1
         else:
             high = middle
-    return _digest_from(file, low) == digest
+    return _read_digest(file, low) == digest
 
 
-def _digest_from(file: BinaryIO, place: int) -> bytes:
+def _read_digest(file: BinaryIO, offset: int) -> bytes:
     """Read the first line that begins there or later; nothing at the end of the file."""
-    file.seek(max(place - 1, 0))
-    if place:
+    file.seek(max(offset - 1, 0))
+    if offset:
         file.readline()
     return file.readline()[:_DIGEST_LENGTH].upper()
