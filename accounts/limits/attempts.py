@@ -46,7 +46,7 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Co
 
     Raises Throttled.
     """
-    return _count_both(client, "account", account, is_known_network=is_known_network)
+    return _count_with_network(client, "account", account, is_known_network=is_known_network)
 
 
 def count_sign_up(client: Client, recipient: str) -> CountedAttempt:
@@ -54,7 +54,7 @@ def count_sign_up(client: Client, recipient: str) -> CountedAttempt:
 
     Raises Throttled.
     """
-    return _count_both(client, "mail", recipient, is_known_network=False)
+    return _count_with_network(client, "mail", recipient, is_known_network=False)
 
 
 def allow_mail_request(client: Client, recipient: str, *, is_known_network: bool) -> bool:
@@ -66,48 +66,48 @@ def allow_mail_request(client: Client, recipient: str, *, is_known_network: bool
     Raises Throttled.
     """
     count_for_address(client)
-    where = _where(client, is_known_network=is_known_network)
-    return _is_within(auth_settings().account_limit, "mail", recipient, where)
+    origin = _origin(client, is_known_network=is_known_network)
+    return _count_within(auth_settings().account_limit, "mail", recipient, origin)
 
 
 def allow_mail_to_unverified(recipient: str) -> bool:
     """Count a letter to an address that is not verified, whichever account it is about; tell whether it may go."""
-    return _is_within(UNVERIFIED_RECIPIENT_LIMIT, "letter", recipient)
+    return _count_within(UNVERIFIED_RECIPIENT_LIMIT, "unverified recipient", recipient)
 
 
-def keyed_digest(*what: str) -> str:
+def keyed_digest(*parts: str) -> str:
     """Name something so that neither names nor addresses can be read where counters are kept."""
-    return salted_hmac("accounts.guessing", "\0".join(what), algorithm="sha256").hexdigest()[:32]
+    return salted_hmac("accounts.guessing", "\0".join(parts), algorithm="sha256").hexdigest()[:32]
 
 
-def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> CountedAttempt:
+def _count_with_network(client: Client, kind: str, subject: str, *, is_known_network: bool) -> CountedAttempt:
     settings = auth_settings()
-    where = _where(client, is_known_network=is_known_network)
+    origin = _origin(client, is_known_network=is_known_network)
     return _count(
         (settings.address_limit, "address", client.network),
-        (settings.account_limit, what, of, where),
+        (settings.account_limit, kind, subject, origin),
     )
 
 
-def _where(client: Client, *, is_known_network: bool) -> str:
+def _origin(client: Client, *, is_known_network: bool) -> str:
     return client.network if is_known_network else "anywhere else"
 
 
-def _is_within(limit: Limit | None, *what: str) -> bool:
+def _count_within(limit: Limit | None, *parts: str) -> bool:
     try:
-        _count((limit, *what))
+        _count((limit, *parts))
     except Throttled:
         return False
     return True
 
 
 def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> CountedAttempt:
-    limits = [(limit, keyed_digest(str(limit), *what)) for limit, *what in attempts if limit is not None]
+    limits = [(limit, keyed_digest(str(limit), *parts)) for limit, *parts in attempts if limit is not None]
     counts = counters().count([(key, limit.window) for limit, key in limits]) if limits else []
-    guess = CountedAttempt(counts)
+    attempt = CountedAttempt(counts)
     for (limit, _), count in zip(limits, counts, strict=True):
         if count.amount > limit.amount:
-            guess.uncount()
+            attempt.uncount()
             counters().delete_empty(counts)
             raise Throttled(max(1, math.ceil(count.resets_at - time.time())))
-    return guess
+    return attempt

@@ -37,7 +37,7 @@ _COUNT = """
     RETURNING key, count, resets_at
 """
 # An UPDATE would lock the rows in an order of its own.
-_GIVE_BACK = """
+_UNCOUNT = """
     INSERT INTO accounts_guesscount (key, count, resets_at) VALUES {rows}
     ON CONFLICT (key) DO UPDATE SET count = accounts_guesscount.count - 1
     WHERE accounts_guesscount.resets_at = excluded.resets_at
@@ -86,7 +86,7 @@ class DatabaseCounters:
         rows = ", ".join(["(%s, 0, %s)"] * len(counted))
         values = [value for count in counted for value in (count.key, count.resets_at)]
         with connection.cursor() as cursor:
-            cursor.execute(_GIVE_BACK.format(rows=rows), values)
+            cursor.execute(_UNCOUNT.format(rows=rows), values)
 
     def delete_empty(self, counted: Sequence[Count]) -> None:
         """Delete their rows."""
@@ -109,7 +109,9 @@ class CacheCounters:
     def count(self, counters: Sequence[Counter]) -> list[Count]:
         """Count on one after the other."""
         return [
-            Count(key, _reach(self._storage.incr, key, window), _reach(self._storage.get_expiry, key))
+            Count(
+                key, _call_storage(self._storage.incr, key, window), _call_storage(self._storage.get_expiry, key)
+            )
             for key, window in counters
         ]
 
@@ -117,7 +119,7 @@ class CacheCounters:
         """Uncount on one after the other."""
         for count in counted:
             if time.time() < count.resets_at:
-                _reach(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
+                _call_storage(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
 
     def delete_empty(self, counted: Sequence[Count]) -> None:
         """Leave them to their windows, at whose end the cache drops them."""
@@ -129,17 +131,17 @@ class CacheCounters:
 
 def counters() -> Counters:
     """Return the counters in force."""
-    return _counters_at(getattr(settings, "GUESS_COUNTERS_URL", "database:"))
+    return _counters_for(getattr(settings, "GUESS_COUNTERS_URL", "database:"))
 
 
 @cache
-def _counters_at(url: str) -> Counters:
+def _counters_for(url: str) -> Counters:
     return DatabaseCounters() if url.startswith("database:") else CacheCounters(url)
 
 
-def _reach(ask: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _call_storage(operation: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Ask the cache; a guess that cannot be counted is not allowed."""
     try:
-        return ask(*args, **kwargs)
+        return operation(*args, **kwargs)
     except StorageError:
         raise Unavailable from None
