@@ -20,15 +20,15 @@ from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from accounts.values.clients import Client
 
 # Written out: Django puts it together anew each time, which was a third of what a sign-in took beside the hash.
-_FIND = """
+_FIND_USER = """
     SELECT {columns}, {role_names} AS fetched_role_names,
-        EXISTS ({origin} AND digest = %(network)s) AS knows_network,
-        EXISTS ({origin} AND kind = 'device') AS knows_any_device,
-        EXISTS ({origin} AND digest = %(device)s) AS knows_device,
-        EXISTS ({origin} AND digest = %(device)s AND since > %(noted_after)s) AS has_used_device_lately
+        EXISTS ({known_origins} AND digest = %(network)s) AS knows_network,
+        EXISTS ({known_origins} AND kind = 'device') AS knows_any_device,
+        EXISTS ({known_origins} AND digest = %(device)s) AS knows_device,
+        EXISTS ({known_origins} AND digest = %(device)s AND since > %(renew_before)s) AS has_used_device_lately
     FROM accounts_user WHERE {column} = %(value)s
 """
-_ORIGIN = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
+_KNOWN_ORIGINS = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
 
 
 def authenticate(identifier: str, password: str, client: Client) -> User:
@@ -38,18 +38,18 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     Raises InvalidCredentials, EmailUnverified, or Throttled before anything is hashed.
     """
-    column, key = _named(identifier)
-    user = _find(column, key, client)
+    column, key = _lookup(identifier)
+    user = _find_user(column, key, client)
     account = str(user.pk) if user else f"unknown {key}"
-    if not _is_right(user, account, password, client):
-        record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
+    if not _verify_password(user, account, password, client):
+        record(Event.SIGN_IN_FAILED, client=client, user_id=_user_id(user))
         raise InvalidCredentials
     assert user is not None  # noqa: S101  or the password would not have been right
     if not user.is_email_verified and not auth_settings().unverified_signin:
         raise EmailUnverified
     if user.pending_since is not None:
         User.objects.filter(pk=user.pk).update(pending_since=None)  # not abandoned: verification is not asked for
-    _recognise(user, client)
+    _remember_origin(user, client)
     return user
 
 
@@ -58,15 +58,15 @@ def confirm(user_id: int, password: str, client: Client) -> User:
 
     Raises InvalidPassword, or Throttled before anything is hashed.
     """
-    user = _find("id", user_id, client)
-    if not _is_right(user, str(user_id), password, client):
+    user = _find_user("id", user_id, client)
+    if not _verify_password(user, str(user_id), password, client):
         record(Event.REAUTHENTICATION_FAILED, client=client, user_id=user_id)
         raise InvalidPassword
     assert user is not None  # noqa: S101
     return user
 
 
-def _named(identifier: str) -> tuple[str, str]:
+def _lookup(identifier: str) -> tuple[str, str]:
     column, key = comparison_lookup(identifier)
     if column == "email_key" and auth_settings().hide_known_email:
         # A sign-up under a known address leads to no account by that address; so none does before it is verified.
@@ -74,41 +74,41 @@ def _named(identifier: str) -> tuple[str, str]:
     return column, key
 
 
-def _find(column: str, value: str | int, client: Client) -> User | None:
+def _find_user(column: str, value: str | int, client: Client) -> User | None:
     network, device = digest_origin(client)
-    noted_after = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
-    given = {"value": value, "network": network, "device": device, "noted_after": noted_after}
-    return next(iter(User.objects.raw(_statement(connection.vendor, column), given)), None)
+    renew_before = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
+    parameters = {"value": value, "network": network, "device": device, "renew_before": renew_before}
+    return next(iter(User.objects.raw(_find_user_sql(connection.vendor, column), parameters)), None)
 
 
 @cache
-def _statement(vendor: str, column: str) -> str:
+def _find_user_sql(vendor: str, column: str) -> str:
     columns = ", ".join(str(field.column) for field in User._meta.concrete_fields)
     role_names = RoleNames.sql(vendor, "accounts_user.id")
-    return _FIND.format(columns=columns, role_names=role_names, origin=_ORIGIN, column=column)
+    return _FIND_USER.format(columns=columns, role_names=role_names, known_origins=_KNOWN_ORIGINS, column=column)
 
 
-def _is_right(user: User | None, account: str, password: str, client: Client) -> bool:
+def _verify_password(user: User | None, account: str, password: str, client: Client) -> bool:
     """Tell whether it is the user's password; until that is known, the guess counts as a failure.
 
     Raises Throttled.
     """
-    guess = _count(user, account, client)
-    if not _has_password(user, password):
+    attempt = _count_attempt(user, account, client)
+    if not _password_matches(user, password):
         return False
-    guess.uncount()
+    attempt.uncount()
     return True
 
 
-def _count(user: User | None, account: str, client: Client) -> CountedAttempt:
+def _count_attempt(user: User | None, account: str, client: Client) -> CountedAttempt:
     try:
         return attempts.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
     except Throttled:
-        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
+        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_user_id(user))
         raise
 
 
-def _has_password(user: User | None, password: str) -> bool:
+def _password_matches(user: User | None, password: str) -> bool:
     if len(password) > MAX_PASSWORD_LENGTH:
         return False  # No account has one; hashing it would only cost time.
     if user is None:
@@ -118,11 +118,11 @@ def _has_password(user: User | None, password: str) -> bool:
     return user.check_password(password) and user.is_active
 
 
-def _id(user: User | None) -> int | None:
+def _user_id(user: User | None) -> int | None:
     return None if user is None else user.pk
 
 
-def _recognise(user: User, client: Client) -> None:
+def _remember_origin(user: User, client: Client) -> None:
     """Tell the owner of a device that was not seen before, and remember where the sign-in came from.
 
     Raises InvalidCredentials.

@@ -25,10 +25,10 @@ def verify(token: str, client: Client) -> None:
     Raises MailTokenInvalid or Throttled.
     """
     user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token, client)
-    same_address = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
-    if same_address.verify_email(at=timezone.now()):
+    unchanged = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
+    if unchanged.verify_email(at=timezone.now()):
         record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk)
-    elif not same_address.exists():
+    elif not unchanged.exists():
         raise MailTokenInvalid
 
 

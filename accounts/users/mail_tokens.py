@@ -27,7 +27,7 @@ from accounts.models import NO_USER_ID, User
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key
 
-_LONGEST = 512  # characters; beyond what is issued
+_MAX_LENGTH = 512  # characters; beyond what is issued
 
 
 class Purpose(StrEnum):
@@ -48,7 +48,7 @@ def find_recipient(email: str, client: Client) -> int | None:
     # No more of a row than is needed: to make a user of it could be measured.
     columns = ("pk", "knows_network")  # the second is an annotation, which the checker does not see
     user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
-    with _telling_of_limits(client):
+    with _recording_lockouts(client):
         may_be_mailed = attempts.allow_mail_request(
             client, comparison_key(email), is_known_network=is_known_network
         )
@@ -67,10 +67,10 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
 
     Raises Throttled, or MailTokenInvalid for one that is used, too old, or was never issued: which is not told.
     """
-    with _telling_of_limits(client):
-        guess = attempts.count_for_address(client)
+    with _recording_lockouts(client):
+        attempt = attempts.count_for_address(client)
     lifetime: timedelta = auth_settings().mail_token_lifetime
-    if len(token) > _LONGEST or not token.isascii():
+    if len(token) > _MAX_LENGTH or not token.isascii():
         raise MailTokenInvalid
     try:
         user_id, proof = _signer(purpose).unsign_object(token, max_age=lifetime)
@@ -79,12 +79,12 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not constant_time_compare(proof, _proof(user)):
         raise MailTokenInvalid
-    guess.uncount()
+    attempt.uncount()
     return user
 
 
 @contextmanager
-def _telling_of_limits(client: Client) -> Iterator[None]:
+def _recording_lockouts(client: Client) -> Iterator[None]:
     try:
         yield
     except Throttled:
@@ -97,5 +97,5 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
 
 
 def _proof(user: User) -> str:
-    what = f"{user.security_stamp}:{user.email_key}"
-    return salted_hmac("accounts.mail_tokens", what, algorithm="sha256").hexdigest()
+    state = f"{user.security_stamp}:{user.email_key}"
+    return salted_hmac("accounts.mail_tokens", state, algorithm="sha256").hexdigest()

@@ -29,10 +29,10 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
     Raises InvalidPassword, InvalidRequest or Throttled.
     """
     user = credentials.confirm(user_id, current, client)
-    _refuse_weak(new, user)
-    checked = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
+    _reject_weak(new, user)
+    unchanged = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
     with transaction.atomic():
-        if not _store(checked, user, new):
+        if not _save(unchanged, user, new):
             raise InvalidPassword
         lifecycle.survive_password_change(session_id, user.security_stamp)
         lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
@@ -48,7 +48,7 @@ def request_reset(email: str, client: Client) -> None:
     """
     user_id = mail_tokens.find_recipient(email, client)
     if user_id is not None:
-        background.MAIL.after_commit(_mail_reset, user_id, MailTemplate.RESET_PASSWORD, client)
+        background.MAIL.after_commit(_mail_reset_link, user_id, MailTemplate.RESET_PASSWORD, client)
 
 
 def reset(token: str, new: str, client: Client) -> None:
@@ -57,11 +57,11 @@ def reset(token: str, new: str, client: Client) -> None:
     Raises MailTokenInvalid, InvalidRequest for a weak password (the token stays good), or Throttled.
     """
     user = mail_tokens.find_user(Purpose.RESET_PASSWORD, token, client)
-    _refuse_weak(new, user)
+    _reject_weak(new, user)
     # Of simultaneous uses of one token one moves the stamp, and with it what the token is good for.
-    unused = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
+    unchanged = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
     with transaction.atomic():
-        if not _store(unused, user, new):
+        if not _save(unchanged, user, new):
             raise MailTokenInvalid
         # Who has the token reads the mail of this address.
         User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now())
@@ -74,8 +74,8 @@ def force_reset(user: User, client: Client, *, by: int | None) -> None:
 
     `by` is the id of the administrator.
     """
-    if _impose(user, None, Event.PASSWORD_RESET_FORCED, client, by):
-        background.MAIL.after_commit(_mail_reset, user.pk, MailTemplate.RESET_FORCED, None)
+    if _replace_password(user, None, Event.PASSWORD_RESET_FORCED, client, by):
+        background.MAIL.after_commit(_mail_reset_link, user.pk, MailTemplate.RESET_FORCED, None)
 
 
 def set_password(user: User, new: str | None, client: Client, *, by: int | None = None) -> None:
@@ -83,37 +83,37 @@ def set_password(user: User, new: str | None, client: Client, *, by: int | None 
 
     `by` is the id of the administrator who does it.
     """
-    _impose(user, new, Event.PASSWORD_CHANGED, client, by)
+    _replace_password(user, new, Event.PASSWORD_CHANGED, client, by)
 
 
-def _impose(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
+def _replace_password(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
     """Store a password whatever the present one is, end every session; return whether the user is still there."""
     with transaction.atomic():
-        if not _store(User.objects.filter(pk=user.pk), user, new):
+        if not _save(User.objects.filter(pk=user.pk), user, new):
             return False
         lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
         record(event, client=client, user_id=user.pk, by=by)
     return True
 
 
-def _store(condition: QuerySet[User], user: User, new: str | None) -> bool:
+def _save(matching: QuerySet[User], user: User, new: str | None) -> bool:
     """Write the hash and a new stamp where the condition still holds; return whether it did."""
     user.set_password(new)
     return bool(
-        condition.update(
+        matching.update(
             password=user.password, security_stamp=user.security_stamp, token_version=F("token_version") + 1
         )
     )
 
 
-def _refuse_weak(password: str, user: User) -> None:
+def _reject_weak(password: str, user: User) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
         raise InvalidRequest(errors={"new_password": error.messages}) from None
 
 
-def _mail_reset(user_id: int, template: MailTemplate, client: Client | None) -> None:
+def _mail_reset_link(user_id: int, template: MailTemplate, client: Client | None) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         mail.render_without_sending(template, RESET_PAGE)

@@ -19,18 +19,18 @@ IDENTIFYING = frozenset({"username", "email"})
 """The names that a user signs in with or is written to at: to change one takes a recent authentication."""
 
 
-def changes(user: User, wanted: Mapping[str, str]) -> dict[str, str]:
+def changes(user: User, names: Mapping[str, str]) -> dict[str, str]:
     """Tell which of the names wanted, in the spelling that is stored, are not the user's already."""
-    spelled = {name: normalize(text) for name, text in wanted.items() if name in NAMES}
-    return {name: text for name, text in spelled.items() if text != getattr(user, name)}
+    normalized = {name: normalize(text) for name, text in names.items() if name in NAMES}
+    return {name: text for name, text in normalized.items() if text != getattr(user, name)}
 
 
-def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
+def change(user: User, names: Mapping[str, str], client: Client) -> User:
     """Give a user, who asks for it, other names; return the user as stored then.
 
     Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked where the user is gone.
     """
-    changed = changes(user, wanted)
+    changed = changes(user, names)
     candidate = _candidate(user, changed)
     if errors := validation_errors(candidate, changed):
         raise InvalidRequest(errors=errors)
@@ -54,7 +54,7 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
     changed = changes(user, names)
     if not changed:
         return
-    _store(user, changed)
+    _save(user, changed)
     others = sorted(set(changed) - {"email"})
     if others:
         record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
@@ -64,18 +64,18 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
         email_verification.send_link(user)
 
 
-def _store(user: User, changed: Mapping[str, str]) -> None:
+def _save(user: User, changed: Mapping[str, str]) -> None:
     columns: dict[str, object] = {**changed}
     columns |= {f"{name}_key": comparison_key(changed[name]) for name in IDENTIFYING.intersection(changed)}
     if "email" in changed:
         columns["email_verified_at"] = None
     try:
         with transaction.atomic():
-            is_there = User.objects.filter(pk=user.pk).update(**columns)
+            updated_rows = User.objects.filter(pk=user.pk).update(**columns)
     except IntegrityError:
         refuse_taken_names(_candidate(user, changed))
         raise
-    if not is_there:
+    if not updated_rows:
         raise TokenRevoked
 
 

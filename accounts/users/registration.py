@@ -37,23 +37,23 @@ def register(  # noqa: PLR0913  keyword-only: they are what a form holds
     is registered.
     """
     candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
-    _refuse_invalid(candidate, password)
-    _count(candidate, client)
+    _validate_sign_up(candidate, password)
+    _count_sign_up(candidate, client)
     names = _allowed_roles(roles)
     try:
         refuse_taken_names(candidate)
-        user = _make(candidate, candidate.email, password, names)
+        user = _create_user(candidate, candidate.email, password, names)
         email_verification.send_link(user)
     except EmailTaken:
         if not auth_settings().hide_known_email:
             raise
-        user = _make_decoy(candidate, password, names)
+        user = _create_decoy(candidate, password, names)
     KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
 
-def _make(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
+def _create_user(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
     pending_since = None if auth_settings().unverified_signin else timezone.now()
     fields = {"fullname": candidate.fullname, "pending_since": pending_since}
     try:
@@ -64,25 +64,25 @@ def _make(candidate: User, email: str, password: str, roles: Sequence[str]) -> U
         raise
 
 
-def _make_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
+def _create_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
     """Make an account that looks like the one asked for to whoever asked, and that nobody can ever use.
 
     It takes the username, and a right password is told that the address is not verified. So neither the answer,
     nor its time, nor a second sign-up, nor a sign-in tells that the address has an account.
     """
-    decoy = _make(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
+    decoy = _create_user(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
     decoy.email = candidate.email  # in the answer alone
-    background.MAIL.after_commit(_tell_known, candidate.email)
+    background.MAIL.after_commit(_notify_existing_owner, candidate.email)
     return decoy
 
 
-def _tell_known(email: str) -> None:
+def _notify_existing_owner(email: str) -> None:
     # To the address as it is stored: the one that was typed may be somebody else's that only compares alike.
     for user in User.objects.with_email(email).filter(is_active=True):
         mail.send(MailTemplate.ALREADY_REGISTERED, user.email)
 
 
-def _refuse_invalid(candidate: User, password: str) -> None:
+def _validate_sign_up(candidate: User, password: str) -> None:
     errors = validation_errors(candidate)
     try:
         validate_password(password, candidate)
@@ -92,7 +92,7 @@ def _refuse_invalid(candidate: User, password: str) -> None:
         raise InvalidRequest(errors=errors)
 
 
-def _count(candidate: User, client: Client) -> None:
+def _count_sign_up(candidate: User, client: Client) -> None:
     """Count the sign-up, whatever becomes of it: it sends a mail, and tells which names are taken."""
     try:
         attempts.count_sign_up(client, comparison_key(candidate.email))
@@ -101,9 +101,9 @@ def _count(candidate: User, client: Client) -> None:
         raise
 
 
-def _allowed_roles(asked: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(asked)) or (DEFAULT_ROLE,)
-    if not asked:
+def _allowed_roles(requested: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(requested)) or (DEFAULT_ROLE,)
+    if not requested:
         return names
     refuse_unknown(names)
     if not set(names) <= set(auth_settings().signup_roles):

@@ -19,8 +19,8 @@ def grant(user: User, names: Iterable[str], client: Client, *, by: int | None = 
 
     Raises RoleUnknown.
     """
-    added = frozenset(names)
-    return _change(user, lambda held: held | added, client, by)
+    granted = frozenset(names)
+    return _change(user, lambda current: current | granted, client, by)
 
 
 def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
@@ -28,9 +28,9 @@ def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None =
 
     Raises RoleUnknown.
     """
-    taken = frozenset(names)
-    refuse_unknown(taken)
-    return _change(user, lambda held: held - taken, client, by)
+    revoked = frozenset(names)
+    refuse_unknown(revoked)
+    return _change(user, lambda current: current - revoked, client, by)
 
 
 def replace(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
@@ -38,15 +38,15 @@ def replace(user: User, names: Iterable[str], client: Client, *, by: int | None 
 
     Raises RoleUnknown.
     """
-    wanted = frozenset(names)
-    return _change(user, lambda _: wanted, client, by)
+    new = frozenset(names)
+    return _change(user, lambda _: new, client, by)
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
     """Raise RoleUnknown for the first name that no role has."""
-    wanted = list(names)
-    known = set(Role.objects.filter(name__in=wanted).values_list("name", flat=True))
-    for name in wanted:
+    requested = list(names)
+    known = set(Role.objects.filter(name__in=requested).values_list("name", flat=True))
+    for name in requested:
         if name not in known:
             raise RoleUnknown(name)
 
@@ -55,15 +55,15 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
     with transaction.atomic():
         # The row's lock puts simultaneous changes in an order; `ver` moves on with each.
         User.objects.select_for_update().filter(pk=user.pk).first()
-        held = frozenset(user.roles.values_list("name", flat=True))
-        wanted = change(held)
-        if wanted == held:
+        current = frozenset(user.roles.values_list("name", flat=True))
+        new = change(current)
+        if new == current:
             return False
-        refuse_unknown(sorted(wanted))
-        user.roles.set(Role.objects.filter(name__in=wanted))
+        refuse_unknown(sorted(new))
+        user.roles.set(Role.objects.filter(name__in=new))
         # Who is given something is no abandoned sign-up.
         User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
     validity.forget(user.pk)
-    granted, taken = sorted(wanted - held), sorted(held - wanted)
-    record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)
+    granted, revoked = sorted(new - current), sorted(current - new)
+    record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=revoked, by=by)
     return True

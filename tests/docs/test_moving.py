@@ -358,15 +358,15 @@ def test_each_batch_is_whole_or_not_at_all(monkeypatch):
 
 
 def test_a_batch_that_a_sign_up_got_in_the_way_of_is_looked_at_anew(monkeypatch):
-    give_roles, raced = importing._give_roles, []
+    grant_roles, raced = importing._grant_roles, []
 
     def race(new):
         if not raced:
             raced.append(True)
             raise IntegrityError
-        give_roles(new)
+        grant_roles(new)
 
-    monkeypatch.setattr(importing, "_give_roles", race)
+    monkeypatch.setattr(importing, "_grant_roles", race)
     told = list(importing.import_accounts([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
 
     assert [account.refusal for account in told] == ["", ""]
