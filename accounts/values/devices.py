@@ -1,4 +1,4 @@
-"""What a device is called, in words that a person reads."""
+"""Human-readable descriptions of devices, derived from the User-Agent header."""
 
 import re
 
@@ -6,7 +6,7 @@ from ua_parser import parse
 
 UNKNOWN = "Unknown device"
 
-# What mails say of devices is one of these: anybody can call a device anything.
+# Emails name only these: a client can put any text into its User-Agent header.
 _WELL_KNOWN_BROWSERS = frozenset({
     "Chrome", "Firefox", "Safari", "Edge", "Opera", "Samsung Internet", "Vivaldi", "Brave", "DuckDuckGo", "IE",
     "Chromium", "Headless Chrome", "curl", "Wget", "okhttp", "axios", "Python Requests", "Go-http-client", "Dart",
@@ -21,17 +21,17 @@ _ALIASES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
 
 
 def describe(user_agent: str) -> str:
-    """Name the browser or app and the system, as in "Firefox on Linux", without versions.
+    """Return the browser or app and the operating system, without versions: "Firefox on Linux".
 
-    The words come from a header that anyone can write. They are bounded, and hold no dot, colon or slash, so that
-    no mail or page makes a link of them.
+    The text comes from a header that anyone can forge. The description has at most 60 characters and contains no
+    dot, colon or slash, so that no email client or page turns it into a link.
     """
     browser, system = _parse(user_agent)
     return _join(browser, system)
 
 
 def describe_common(user_agent: str) -> str:
-    """Name the browser or app and the system where they are well-known, so that nobody chooses the words."""
+    """Return the same description, but name only well-known software, so that a client cannot choose the text."""
     browser, system = _parse(user_agent)
     return _join(
         browser if browser in _WELL_KNOWN_BROWSERS else "", system if system in _WELL_KNOWN_SYSTEMS else ""

@@ -1,4 +1,4 @@
-"""Devices in words."""
+"""Descriptions of devices, and the networks that a client belongs to."""
 
 import pytest
 
