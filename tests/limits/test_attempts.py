@@ -1,4 +1,4 @@
-"""Limits on failed guesses: per account, per address, in the API and in the admin alike."""
+"""Limits on failed sign-ins per account and per IP address, in the API and in the admin."""
 
 import pytest
 from django.core.management import call_command
@@ -26,7 +26,7 @@ def sign_up(username, address):
 
 @pytest.fixture(autouse=True)
 def _frozen_clock(clock):
-    """Keep the time from moving."""
+    """Freeze time, so that no window ends during a test."""
 
 
 def test_ten_failed_attempts_on_one_account_are_allowed(assert_refused):
@@ -228,7 +228,7 @@ def test_counters_contain_no_username_and_no_ip_address():
 
 
 class TestDjangoAdmin:
-    """The site's own sign-in."""
+    """The sign-in and password pages of the Django admin."""
 
     def sign_in(self, password, browser=None):
         form = {"username": "root", "password": password}
@@ -325,7 +325,7 @@ def test_throttled_attempts_on_many_names_leave_no_counters_behind(auth):
 
 
 class TestKnownOrigins:
-    """What is known of a user's networks and devices."""
+    """The networks and devices remembered for a user."""
 
     def test_the_number_of_known_origins_is_bounded(self, clock):
         make_user("alice")

@@ -1,4 +1,4 @@
-"""Failed guesses counted in a real Redis, where `CACHE_URL` names one."""
+"""Counting attempts in a real Redis server, as with `CACHE_URL` set."""
 
 import shutil
 import socket
@@ -18,7 +18,7 @@ from tests.threads import at_once
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
+        shutil.which("redis-server") is None, reason="redis-server is not installed; CI installs it"
     ),
     pytest.mark.django_db(transaction=True, serialized_rollback=True),
 ]
@@ -45,7 +45,7 @@ def _wait_until_reachable(url):
             try:
                 connection.ping()
             except redis.ConnectionError:
-                time.sleep(0.05)  # a process of the system starts in its own time
+                time.sleep(0.05)  # a real process: the frozen clock of a test does not apply
             else:
                 return
     pytest.fail("Redis did not start")
@@ -71,7 +71,7 @@ def test_a_late_uncount_does_not_lower_the_count_of_the_next_window(cache, clock
     attempt = attempts.count_sign_in(client, "1", is_known_network=False)
     clock.advance(minutes=15)
     with redis.Redis.from_url(settings.GUESS_COUNTERS_URL) as connection:
-        connection.flushdb()  # as at the end of the window, which Redis takes from a clock of its own
+        connection.flushdb()  # simulates the end of the window: Redis uses its own clock
 
     attempt.uncount()
 

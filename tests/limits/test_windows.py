@@ -1,4 +1,4 @@
-"""The windows in which guesses are counted: what belongs to one changes nothing in the next."""
+"""Windows of the counters: an attempt in one window does not affect the next."""
 
 import pytest
 
