@@ -1,4 +1,4 @@
-"""Roles: grant and take them. A change bites with the next request of the user."""
+"""Grant and revoke roles. A change takes effect on the next request of the user."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,7 +15,9 @@ Names = frozenset[str]
 
 
 def grant(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Add roles; return whether that changed anything. `by` is the id of the administrator who does it.
+    """Grant roles, and return whether the user lacked any of them.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
@@ -24,7 +26,9 @@ def grant(user: User, names: Iterable[str], client: Client, *, by: int | None = 
 
 
 def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Take roles; return whether that changed anything.
+    """Revoke roles, and return whether the user had any of them.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
@@ -34,7 +38,9 @@ def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None =
 
 
 def replace(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Give exactly these roles; return whether that changed anything.
+    """Replace the roles of a user with exactly these, and return whether anything changed.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
@@ -43,7 +49,7 @@ def replace(user: User, names: Iterable[str], client: Client, *, by: int | None 
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
-    """Raise RoleUnknown for the first name that no role has."""
+    """Raise RoleUnknown for the first name that is not a role."""
     requested = list(names)
     known = set(Role.objects.filter(name__in=requested).values_list("name", flat=True))
     for name in requested:
@@ -53,7 +59,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 def _change(user: User, change: Callable[[Names], Names], client: Client, by: int | None) -> bool:
     with transaction.atomic():
-        # The row's lock puts simultaneous changes in an order; `ver` moves on with each.
+        # The row lock serializes concurrent changes, so that each increments `token_version`.
         User.objects.select_for_update().filter(pk=user.pk).first()
         current = frozenset(user.roles.values_list("name", flat=True))
         new = change(current)
@@ -61,7 +67,7 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
             return False
         refuse_unknown(sorted(new))
         user.roles.set(Role.objects.filter(name__in=new))
-        # Who is given something is no abandoned sign-up.
+        # An account whose roles an administrator changed must not be purged as an unverified sign-up.
         User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
     validity.forget(user.pk)
     granted, revoked = sorted(new - current), sorted(current - new)

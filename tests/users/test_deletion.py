@@ -1,4 +1,4 @@
-"""DELETE /api/auth/me."""
+"""DELETE /api/auth/me: delete an account."""
 
 from django.apps import apps
 from django.contrib.admin.models import LogEntry

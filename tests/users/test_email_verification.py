@@ -1,4 +1,4 @@
-"""Verification of e-mail addresses, and what sign-up and sign-in make of it."""
+"""Verify email addresses: POST /api/auth/email/verify and …/resend, AUTH_UNVERIFIED_SIGNIN, AUTH_HIDE_KNOWN_EMAIL."""
 
 import pytest
 from django.core.management import call_command
@@ -194,7 +194,7 @@ def test_an_unverified_user_with_a_granted_role_is_not_purged(verification_requi
 
 
 def test_a_user_who_verifies_during_the_purge_is_not_purged(verification_required, api, clock, monkeypatch):
-    """Between the reading of a batch and its deletion."""
+    """The verification comes after the purge has selected a batch and before it deletes that batch."""
     api.sign_up("alice")
     clock.advance(days=8)
     select_for_update = UserQuerySet.select_for_update
@@ -221,7 +221,7 @@ def test_a_user_who_changes_their_address_is_not_purged(verification_required, a
 
 
 class TestHideKnownEmail:
-    """AUTH_HIDE_KNOWN_EMAIL."""
+    """With AUTH_HIDE_KNOWN_EMAIL, nothing reveals whether an address has an account."""
 
     @pytest.fixture(autouse=True)
     def _owner(self, known_email_hidden):
@@ -260,7 +260,7 @@ class TestHideKnownEmail:
 
     @pytest.mark.parametrize("email", ["owner@example.com", "fresh@example.com", "unknown@example.com"])
     def test_a_sign_in_by_email_does_not_reveal_the_account(self, api, assert_refused, auth, email):
-        """The password is the attacker's own: right for a fresh account, wrong for the owner's."""
+        """The attacker's password is right for an account they created and wrong for the account of the owner."""
         auth(account_limit=Limit(3, 900))
         api.sign_up("mallory", email="owner@example.com", password=ATTACKERS_PASSWORD)
         api.sign_up("malvina", email="fresh@example.com", password=ATTACKERS_PASSWORD)
@@ -320,7 +320,7 @@ def test_sign_ups_are_limited_per_recipient(auth, assert_refused):
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_the_secret_key_alone_cannot_forge_a_token(purpose):
-    """Who has it, and not the database, lacks the stamp."""
+    """An attacker with SECRET_KEY but no access to the database does not know the security stamp."""
     user = make_user()
     guessed = User(pk=user.pk, email_key=user.email_key, security_stamp=user.security_stamp ^ 1)
 

@@ -1,4 +1,4 @@
-"""Usernames and e-mail addresses in every spelling: one key, one account, one sign-in."""
+"""All variants of a username or email address in case and Unicode form have one key and belong to one account."""
 
 import contextlib
 import unicodedata
@@ -29,9 +29,9 @@ FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 CASES = [str, str.upper, str.lower, str.title, str.swapcase, str.casefold]
 WHITESPACE = ["", " ", "\t", "\n", "\u00a0", "\u3000", "\u2003"]
 DOTLESS = "\u0131"
-"""Its capital is I, whose small letter is i: by the Unicode Standard the two are not one letter in another case."""
+"""Excluded: dotless i has the uppercase I, but the Unicode Standard does not treat it as a case variant of i."""
 
-# Letters that change with case, with form, or with both; joined they are where the trouble is.
+# Characters that change with case or form. Combined, they are the most likely to break normalization.
 MUTABLE = [
     char
     for char in map(chr, range(0x110000))
@@ -53,9 +53,9 @@ ADDRESSES = st.emails().filter(lambda text: not validation_errors(User(email=nor
 
 @st.composite
 def variants(draw, text):
-    """Draw another spelling of a name: other case, other form, other blanks around it."""
+    """Draw a variant of a name with another case, another Unicode form and other whitespace around it."""
     form, case = draw(st.sampled_from(FORMS)), draw(st.sampled_from(CASES))
-    # Case is a matter of whole letters: put together first, where a text is in pieces.
+    # Compose first: changing case is defined for whole letters, not for a letter and a separate mark.
     cased = case(unicodedata.normalize("NFC", text))
     return (
         draw(st.sampled_from(WHITESPACE)) + unicodedata.normalize(form, cased) + draw(st.sampled_from(WHITESPACE))
@@ -64,7 +64,7 @@ def variants(draw, text):
 
 @contextlib.contextmanager
 def rolled_back():
-    """Undo at the end what happened to the database."""
+    """Roll back all changes to the database at the end."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)

@@ -1,4 +1,4 @@
-"""POST /api/auth/password/change."""
+"""POST /api/auth/password/change: change a known password."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""POST /api/auth/password/reset and …/confirm."""
+"""POST /api/auth/password/reset and …/confirm: reset a forgotten password by email."""
 
 import pytest
 from django.core.management import call_command
@@ -67,7 +67,7 @@ def test_the_link_starts_with_the_public_url_and_never_with_the_host_header(
 
 
 def test_the_email_goes_to_the_stored_address(api, alice, mailoutbox):
-    """Two addresses that compare alike may be two mailboxes: the one that was typed may be an attacker's."""
+    """Two addresses with the same key may be different mailboxes, and the typed one may belong to an attacker."""
     assert request_reset(api, "ALICE@EXAMPLE.COM").status_code == 202
 
     assert mailoutbox[0].to == ["alice@example.com"]

@@ -1,4 +1,4 @@
-"""GET and PATCH /api/auth/me."""
+"""GET and PATCH /api/auth/me: read and change the profile."""
 
 import pytest
 

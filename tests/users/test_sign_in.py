@@ -1,4 +1,4 @@
-"""POST /api/auth/signin."""
+"""POST /api/auth/signin: sign in with a password."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""POST /api/auth/signup."""
+"""POST /api/auth/signup: create an account."""
 
 from urllib.parse import urlencode
 
