@@ -56,7 +56,7 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Co
 def count_sign_up(client: Client, recipient: str) -> CountedAttempt:
     """Count a sign-up or a change of username or email against the network and against the recipient's address.
 
-    Both reveal which names are taken, and both send an email to an address that the client chooses.
+    Both reveal which names are taken, and both can send an email to an address that the client chooses.
 
     Raises Throttled if either has reached its limit.
     """

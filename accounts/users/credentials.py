@@ -95,7 +95,7 @@ def _find_user_sql(vendor: str, column: str) -> str:
 
 
 def _verify_password(user: User | None, account: str, password: str, client: Client) -> bool:
-    """Return whether the password belongs to an active user; count the attempt unless it does.
+    """Return whether the password belongs to an active user; if not, count a failed attempt.
 
     Raises Throttled.
     """

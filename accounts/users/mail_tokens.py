@@ -48,7 +48,7 @@ def find_recipient(email: str, client: Client) -> int | None:
     """
     users = User.objects.with_email(email).with_known_network(digest_origin(client).network)
     # Fetch two columns only: building a User for a known address would take measurably longer.
-    columns = ("pk", "knows_network")  # an annotation that mypy does not know
+    columns = ("pk", "knows_network")  # `knows_network` is an annotation, unknown to mypy
     user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
     with _recording_lockouts(client):
         may_be_mailed = attempts.allow_mail_request(
