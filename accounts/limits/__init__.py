@@ -1,4 +1,5 @@
-"""Rate limits on failed attempts, per account and per IP address.
+"""Rate limits on failed attempts, sign-ups and emails, per account or recipient and per IP address.
 
-Entry points: the `count_…` functions of `attempts`; `counters` stores the counts in the database or in Redis.
+Entry points: the `count_…` and `allow_…` functions of `attempts`. `counters` stores the counts in the database or
+in Redis.
 """

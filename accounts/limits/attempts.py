@@ -1,10 +1,11 @@
-"""How often anyone may guess, sign up or ask for mail: counted per account or recipient, and per address.
+"""Limit failed sign-ins, sign-ups and requested emails, per account or recipient and per IP network.
 
-A guess is counted before it is checked and given back when it was right, so that any number of simultaneous
-guesses counts in full. No password is hashed once a limit is reached.
+An attempt is counted before its password is verified, and uncounted if the password is right. Otherwise
+simultaneous attempts could all pass before the first failure is counted. Once a limit is reached, no password is
+hashed.
 
-A stranger who keeps an account's counter full does not lock its owner out: from a network that the owner has
-signed up or signed in from before, guesses are counted apart, up to the same limit.
+An attacker who uses up the limit of an account does not lock its owner out: attempts from a network that the owner
+has signed up or signed in from have a separate counter with the same limit.
 """
 
 import math
@@ -18,96 +19,103 @@ from accounts.limits.counters import Count, counters
 from accounts.values.clients import Client
 
 UNVERIFIED_RECIPIENT_LIMIT = Limit(10, 86400)
-"""Anybody can give anybody's address for an account, and have this service write to it."""
+"""At most ten emails a day to an unverified address: anyone can register the address of someone else."""
 
 
 class CountedAttempt:
-    """Attempts that were counted in advance, until it is known whether they failed."""
+    """An attempt that has been counted as a failure and can be uncounted if it succeeds."""
 
     def __init__(self, counted: list[Count]) -> None:
         self._counted = counted
 
     def uncount(self) -> None:
-        """Uncount them: they were no failure."""
+        """Remove the attempt from all its counters, because it succeeded."""
         if self._counted:
             counters().uncount(self._counted)
 
 
 def count_for_address(client: Client) -> CountedAttempt:
-    """Count an attempt against the network that it comes from.
+    """Count an attempt against the network of the client.
 
-    Raises Throttled.
+    Raises Throttled if the network has reached AUTH_ADDRESS_LIMIT.
     """
     return _count((auth_settings().address_limit, "address", client.network))
 
 
 def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> CountedAttempt:
-    """Count an attempt against its network, and against an account, which exists or does not.
+    """Count a sign-in attempt against the network of the client and against an account.
 
-    Raises Throttled.
+    `account` identifies an account, including one that does not exist. `is_known_network` says whether its owner
+    has signed up or signed in from the network before.
+
+    Raises Throttled if either has reached its limit.
     """
-    return _count_both(client, "account", account, is_known_network=is_known_network)
+    return _count_with_network(client, "account", account, is_known_network=is_known_network)
 
 
 def count_sign_up(client: Client, recipient: str) -> CountedAttempt:
-    """Count what tells which names are taken, and mails an address that anybody may name.
+    """Count a sign-up or a change of username or email against the network and against the recipient's address.
 
-    Raises Throttled.
+    Both reveal which names are taken, and both can send an email to an address that the client chooses.
+
+    Raises Throttled if either has reached its limit.
     """
-    return _count_both(client, "mail", recipient, is_known_network=False)
+    return _count_with_network(client, "mail", recipient, is_known_network=False)
 
 
 def allow_mail_request(client: Client, recipient: str, *, is_known_network: bool) -> bool:
-    """Count a mail that somebody asks for; tell whether its recipient gets one more.
+    """Count a requested email, and return whether the recipient may get another one.
 
-    The caller is told of the limit on the network that asks, and not of the one on the recipient: that one differs
-    for those who ask from a network that the recipient has been in.
+    The limit of the recipient must not show in the response: it depends on whether the recipient has used the
+    network of the client, and that would reveal that the account exists.
 
-    Raises Throttled.
+    Raises Throttled if the network of the client has reached its limit.
     """
     count_for_address(client)
-    where = _where(client, is_known_network=is_known_network)
-    return _is_within(auth_settings().account_limit, "mail", recipient, where)
+    origin = _origin(client, is_known_network=is_known_network)
+    return _count_within(auth_settings().account_limit, "mail", recipient, origin)
 
 
 def allow_mail_to_unverified(recipient: str) -> bool:
-    """Count a letter to an address that is not verified, whichever account it is about; tell whether it may go."""
-    return _is_within(UNVERIFIED_RECIPIENT_LIMIT, "letter", recipient)
+    """Count an email to an unverified address, and return whether it may be sent."""
+    return _count_within(UNVERIFIED_RECIPIENT_LIMIT, "letter", recipient)
 
 
-def keyed_digest(*what: str) -> str:
-    """Name something so that neither names nor addresses can be read where counters are kept."""
-    return salted_hmac("accounts.guessing", "\0".join(what), algorithm="sha256").hexdigest()[:32]
+def keyed_digest(*parts: str) -> str:
+    """Return an HMAC of the parts: a key for the database or Redis that reveals no name and no address."""
+    return salted_hmac("accounts.guessing", "\0".join(parts), algorithm="sha256").hexdigest()[:32]
 
 
-def _count_both(client: Client, what: str, of: str, *, is_known_network: bool) -> CountedAttempt:
+def _count_with_network(client: Client, kind: str, subject: str, *, is_known_network: bool) -> CountedAttempt:
     settings = auth_settings()
-    where = _where(client, is_known_network=is_known_network)
+    origin = _origin(client, is_known_network=is_known_network)
     return _count(
         (settings.address_limit, "address", client.network),
-        (settings.account_limit, what, of, where),
+        (settings.account_limit, kind, subject, origin),
     )
 
 
-def _where(client: Client, *, is_known_network: bool) -> str:
+def _origin(client: Client, *, is_known_network: bool) -> str:
+    """Return the network of the client if the owner has used it, else a name that all other networks share."""
     return client.network if is_known_network else "anywhere else"
 
 
-def _is_within(limit: Limit | None, *what: str) -> bool:
+def _count_within(limit: Limit | None, *parts: str) -> bool:
     try:
-        _count((limit, *what))
+        _count((limit, *parts))
     except Throttled:
         return False
     return True
 
 
 def _count(*attempts: tuple[Limit | None, *tuple[str, ...]]) -> CountedAttempt:
-    limits = [(limit, keyed_digest(str(limit), *what)) for limit, *what in attempts if limit is not None]
+    limits = [(limit, keyed_digest(str(limit), *parts)) for limit, *parts in attempts if limit is not None]
     counts = counters().count([(key, limit.window) for limit, key in limits]) if limits else []
-    guess = CountedAttempt(counts)
+    attempt = CountedAttempt(counts)
     for (limit, _), count in zip(limits, counts, strict=True):
         if count.amount > limit.amount:
-            guess.uncount()
+            # A throttled attempt verified nothing, so it does not count against the other limit either.
+            attempt.uncount()
             counters().delete_empty(counts)
             raise Throttled(max(1, math.ceil(count.resets_at - time.time())))
-    return guess
+    return attempt

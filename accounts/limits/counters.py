@@ -1,8 +1,8 @@
-"""Where failed guesses are counted: in the database, or in Redis or Valkey where `CACHE_URL` names one.
+"""Store the counts of failed attempts in the database, or in Redis or Valkey if `CACHE_URL` is set.
 
-Both count in atomic steps, so they are right across threads, processes and machines. The library `limits` speaks
-to Redis; it has no storage for a SQL database, and none that processes of one machine share, so the default is
-one statement of our own.
+Both increment atomically, so the counts are exact across threads, processes and machines. The `limits` library
+accesses Redis. It has no storage in a SQL database and none that the processes of one machine share, so this
+module counts in the database with its own SQL.
 """
 
 import math
@@ -36,8 +36,8 @@ _COUNT = """
                          ELSE accounts_guesscount.resets_at END
     RETURNING key, count, resets_at
 """
-# An UPDATE would lock the rows in an order of its own.
-_GIVE_BACK = """
+# Not an UPDATE: it locks rows in no defined order, and could deadlock with _COUNT.
+_UNCOUNT = """
     INSERT INTO accounts_guesscount (key, count, resets_at) VALUES {rows}
     ON CONFLICT (key) DO UPDATE SET count = accounts_guesscount.count - 1
     WHERE accounts_guesscount.resets_at = excluded.resets_at
@@ -45,7 +45,7 @@ _GIVE_BACK = """
 
 
 class Count(NamedTuple):
-    """What a counter stood at when it had counted, and when that window of it ends, in seconds since the epoch."""
+    """The value of a counter after an attempt, and the end of its window in seconds since the epoch."""
 
     key: str
     amount: int
@@ -53,26 +53,26 @@ class Count(NamedTuple):
 
 
 class Counters(Protocol):
-    """Counts in windows: one starts with its first count and is not prolonged by later ones."""
+    """Counters with fixed windows: a window starts with its first attempt, and later attempts do not extend it."""
 
     def count(self, counters: Sequence[Counter]) -> list[Count]:
-        """Count one more on each; return what each has now."""
+        """Increment each counter, and return the new values in the same order."""
 
     def uncount(self, counted: Sequence[Count]) -> None:
-        """Uncount that; where the window is over, nothing is left of it to uncount."""
+        """Decrement each counter, unless its window has ended since the attempt was counted."""
 
     def delete_empty(self, counted: Sequence[Count]) -> None:
-        """Keep none of those that count nothing: refused attempts on names without number leave nothing behind."""
+        """Delete counters at zero, so that throttled attempts on random usernames do not fill the storage."""
 
     def check(self) -> bool:
-        """Tell whether the counters can be reached."""
+        """Return whether the storage is reachable."""
 
 
 class DatabaseCounters:
-    """Counts in a table."""
+    """Counters in a database table."""
 
     def count(self, counters: Sequence[Counter]) -> list[Count]:
-        """Count on all of them in one statement, which locks the rows in the order given."""
+        """Increment all counters in one statement, which locks the rows in the given order."""
         now = time.time()
         rows = ", ".join(["(%s, 1, %s)"] * len(counters))
         values = [value for key, window in counters for value in (key, now + window)]
@@ -82,24 +82,24 @@ class DatabaseCounters:
         return [counts[key] for key, _ in counters]
 
     def uncount(self, counted: Sequence[Count]) -> None:
-        """Uncount on all of them in one statement, which locks the rows in the same order."""
+        """Decrement all counters in one statement, which locks the rows in the same order as `count`."""
         rows = ", ".join(["(%s, 0, %s)"] * len(counted))
         values = [value for count in counted for value in (count.key, count.resets_at)]
         with connection.cursor() as cursor:
-            cursor.execute(_GIVE_BACK.format(rows=rows), values)
+            cursor.execute(_UNCOUNT.format(rows=rows), values)
 
     def delete_empty(self, counted: Sequence[Count]) -> None:
-        """Delete their rows."""
+        """Delete the rows whose count is zero."""
         GuessCount.objects.filter(key__in=[count.key for count in counted], count__lte=0).delete()
 
     def check(self) -> bool:
-        """Ask the table for anything."""
+        """Query the table; a database error propagates."""
         GuessCount.objects.exists()
         return True
 
 
 class CacheCounters:
-    """Counts in Redis or Valkey. Raises Unavailable where it cannot be reached."""
+    """Counters in Redis or Valkey. Methods raise Unavailable if the server is unreachable."""
 
     def __init__(self, url: str) -> None:
         self._storage = RedisStorage(
@@ -107,39 +107,41 @@ class CacheCounters:
         )
 
     def count(self, counters: Sequence[Counter]) -> list[Count]:
-        """Count on one after the other."""
+        """Increment one counter after the other."""
         return [
-            Count(key, _reach(self._storage.incr, key, window), _reach(self._storage.get_expiry, key))
+            Count(
+                key, _call_storage(self._storage.incr, key, window), _call_storage(self._storage.get_expiry, key)
+            )
             for key, window in counters
         ]
 
     def uncount(self, counted: Sequence[Count]) -> None:
-        """Uncount on one after the other."""
+        """Decrement one counter after the other."""
         for count in counted:
             if time.time() < count.resets_at:
-                _reach(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
+                _call_storage(self._storage.incr, count.key, math.ceil(count.resets_at - time.time()), -1)
 
     def delete_empty(self, counted: Sequence[Count]) -> None:
-        """Leave them to their windows, at whose end the cache drops them."""
+        """Do nothing: Redis deletes each counter at the end of its window."""
 
     def check(self) -> bool:
-        """Ping it."""
+        """Ping the server, and return whether it responded."""
         return self._storage.check()
 
 
 def counters() -> Counters:
-    """Return the counters in force."""
-    return _counters_at(getattr(settings, "GUESS_COUNTERS_URL", "database:"))
+    """Return the configured counters."""
+    return _counters_for(getattr(settings, "GUESS_COUNTERS_URL", "database:"))
 
 
 @cache
-def _counters_at(url: str) -> Counters:
+def _counters_for(url: str) -> Counters:
     return DatabaseCounters() if url.startswith("database:") else CacheCounters(url)
 
 
-def _reach(ask: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Ask the cache; a guess that cannot be counted is not allowed."""
+def _call_storage(operation: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call Redis, or raise Unavailable: an attempt that cannot be counted must not be allowed."""
     try:
-        return ask(*args, **kwargs)
+        return operation(*args, **kwargs)
     except StorageError:
         raise Unavailable from None

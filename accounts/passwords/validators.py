@@ -1,4 +1,7 @@
-"""Rules for new passwords beyond Django's own (NIST SP 800-63B section 3.1.1)."""
+"""Password validators in addition to Django's: maximum length, context words, breached passwords.
+
+The rules follow NIST SP 800-63B section 3.1.1.
+"""
 
 import hashlib
 import re
@@ -14,22 +17,22 @@ from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.models import DEFAULT_ROLE
 
 MAX_PASSWORD_LENGTH = 128
-"""The longest password, in characters; a longer one is refused before it is hashed."""
+"""The maximum length of a password, in characters. A longer password is rejected before it is hashed."""
 
 COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
-"""Words that stand for a password or a role wherever people sign in."""
+"""Words that mean a password, a role or a greeting at any sign-in, and that attackers therefore try first."""
 
-_SHORTEST_WORD = 4  # below, words are parts of too many others
-_FEWEST_OTHERS = 3  # characters beside common words; the commonest of those passwords are in Django's list
-_STAND_INS = str.maketrans("013457@$!", "oieastasi")
+_MIN_WORD_LENGTH = 4  # in characters; shorter words are part of too many other words
+_MIN_OTHER_CHARACTERS = 3  # besides common words; CommonPasswordValidator rejects the likeliest of these
+_LETTERS_FOR_DIGITS = str.maketrans("013457@$!", "oieastasi")
 _DIGEST_LENGTH = 40
 
 
 class MaximumLengthValidator:
-    """Refuses passwords that would make hashing a way to keep the server busy."""
+    """Rejects passwords so long that hashing them would let an attacker exhaust the CPU."""
 
     def validate(self, password: str, user: object = None) -> None:
-        """Raise ValidationError where the password is too long."""
+        """Raise ValidationError if the password has more than MAX_PASSWORD_LENGTH characters."""
         if len(password) > MAX_PASSWORD_LENGTH:
             raise ValidationError(
                 f"This password is too long. It must contain at most {MAX_PASSWORD_LENGTH} characters.",
@@ -37,120 +40,120 @@ class MaximumLengthValidator:
             )
 
     def get_help_text(self) -> str:
-        """Say the rule to a person."""
+        """Return the rule as a sentence for forms."""
         return f"Your password can contain at most {MAX_PASSWORD_LENGTH} characters."
 
 
 class ContextWordsValidator:
-    """Refuses passwords that are little else than words which anybody would guess here.
+    """Rejects passwords that consist mainly of words an attacker would try at this service.
 
-    The names of this service count for nothing: what is left without them must be as long as any password. They
-    are the parts of AUTH_AUDIENCE, AUTH_ISSUER, PUBLIC_URL and AUTH_COOKIE_DOMAIN. COMMON_WORDS and the roles of
-    AUTH_SIGNUP_ROLES are in many a password that is not bad: there something must be beside them. All are taken in
-    any case and with the usual digits for letters.
+    The names of this service are the parts of AUTH_AUDIENCE, AUTH_ISSUER, PUBLIC_URL and AUTH_COOKIE_DOMAIN. If a
+    password contains one, the rest must meet the minimum length by itself. COMMON_WORDS and the roles of
+    AUTH_SIGNUP_ROLES also occur in strong passwords: if a password contains one, the rest needs at least three
+    characters. Words match in any case and with digits in place of letters ("p4ssw0rd").
     """
 
     def validate(self, password: str, user: object = None) -> None:
-        """Raise ValidationError where too little is left."""
-        settings, plain = auth_settings(), _plain(password[:MAX_PASSWORD_LENGTH])
-        without_names = _without(service_names(settings), plain)
-        without_any = _without(common_words(settings), without_names)
-        if without_names != plain and len(without_names) < MIN_PASSWORD_LENGTH:
+        """Raise ValidationError if too few characters remain besides service names and common words."""
+        settings, folded = auth_settings(), _fold(password[:MAX_PASSWORD_LENGTH])
+        without_names = _remove_words(service_names(settings), folded)
+        without_any = _remove_words(common_words(settings), without_names)
+        if without_names != folded and len(without_names) < MIN_PASSWORD_LENGTH:
             raise ValidationError(
-                f"This password is easily guessed here. Without the names of this service it must contain at "
-                f"least {MIN_PASSWORD_LENGTH} characters.",
+                f"This password is too easy to guess. It must contain at least {MIN_PASSWORD_LENGTH} characters "
+                f"besides the names of this service.",
                 code="password_of_context_words",
             )
-        if without_any != plain and len(without_any) < _FEWEST_OTHERS:
+        if without_any != folded and len(without_any) < _MIN_OTHER_CHARACTERS:
             raise ValidationError(
-                f"This password is easily guessed here. Beside words like password, admin and user it must "
-                f"contain at least {_FEWEST_OTHERS} characters.",
+                f"This password is too easy to guess. It must contain at least {_MIN_OTHER_CHARACTERS} characters "
+                f"besides common words such as password, admin and user.",
                 code="password_of_context_words",
             )
 
     def get_help_text(self) -> str:
-        """Say the rule to a person."""
-        return "In your password, the names of this service count for nothing, and words like password for little."
+        """Return the rule as a sentence for forms."""
+        return "Your password can't be mostly the name of this service or a common word such as password."
 
 
 class BreachedPasswordValidator:
-    """Refuses passwords whose SHA-1 is in the file that AUTH_BREACHED_PASSWORDS names; without one, none.
+    """Rejects passwords whose SHA-1 hash is listed in the file AUTH_BREACHED_PASSWORDS, if one is configured.
 
-    The file is what Have I Been Pwned's downloader makes: a line for each, in ascending order. It is searched
-    where it lies, in some forty steps, so it may have any size; and nothing of a password leaves this service.
+    The file has the format of the Have I Been Pwned downloader: one hash a line, in ascending order. It can have
+    any size, because a binary search on disk takes about forty steps. No part of a password leaves this service.
     """
 
     def validate(self, password: str, user: object = None) -> None:
-        """Raise ValidationError where it is listed, ImproperlyConfigured where the list cannot be read."""
-        name = auth_settings().breached_passwords
-        if not name or len(password) > MAX_PASSWORD_LENGTH:
+        """Raise ValidationError if the password is listed, or ImproperlyConfigured if the list is unreadable."""
+        path = auth_settings().breached_passwords
+        if not path or len(password) > MAX_PASSWORD_LENGTH:
             return
-        # What the list is kept by: it protects nothing here.
+        # The list is indexed by SHA-1; this hash protects nothing.
         digest = hashlib.sha1(password.encode(errors="replace"), usedforsecurity=False).hexdigest().upper()
-        if _is_in_file(Path(name), digest.encode()):
+        if _file_contains(Path(path), digest.encode()):
             raise ValidationError(
-                "This password has been found among those of a breach. Choose one that was never used.",
+                "This password has appeared in a data breach. Choose another one.",
                 code="password_breached",
             )
 
     def get_help_text(self) -> str:
-        """Say the rule to a person."""
-        return "Your password must not be among those that were found in breaches."
+        """Return the rule as a sentence for forms."""
+        return "Your password can't be one that has appeared in a data breach."
 
 
 @lru_cache(maxsize=8)
 def service_names(settings: AuthSettings) -> tuple[str, ...]:
-    """List the parts of the service's names and addresses."""
+    """Return the words in the names and URLs of this service, folded, longest first."""
     names = " ".join((settings.issuer, settings.public_url, settings.cookie_domain, *settings.audience))
-    return _words(part for part in re.split(r"[\W_]+", names) if not part.isdigit())
+    return _longest_first(part for part in re.split(r"[\W_]+", names) if not part.isdigit())
 
 
 @lru_cache(maxsize=8)
 def common_words(settings: AuthSettings) -> tuple[str, ...]:
-    """List the words that stand for a password or a role."""
-    return _words((*settings.signup_roles, *COMMON_WORDS))
+    """Return COMMON_WORDS and the roles of AUTH_SIGNUP_ROLES, folded, longest first."""
+    return _longest_first((*settings.signup_roles, *COMMON_WORDS))
 
 
-def _words(found: Iterable[str]) -> tuple[str, ...]:
-    """Give them plain, the longest first: some are parts of others."""
-    long_enough = {word for word in map(_plain, found) if len(word) >= _SHORTEST_WORD}
+def _longest_first(words: Iterable[str]) -> tuple[str, ...]:
+    """Fold words and sort them longest first, because some words are part of others."""
+    long_enough = {word for word in map(_fold, words) if len(word) >= _MIN_WORD_LENGTH}
     return tuple(sorted(long_enough, key=lambda word: (-len(word), word)))
 
 
-def _without(words: tuple[str, ...], plain: str) -> str:
+def _remove_words(words: tuple[str, ...], folded: str) -> str:
     for word in words:
-        plain = plain.replace(word, "")
-    return plain
+        folded = folded.replace(word, "")
+    return folded
 
 
-def _plain(text: str) -> str:
-    return text.casefold().translate(_STAND_INS)
+def _fold(text: str) -> str:
+    return text.casefold().translate(_LETTERS_FOR_DIGITS)
 
 
-def _is_in_file(path: Path, digest: bytes) -> bool:
+def _file_contains(path: Path, digest: bytes) -> bool:
     try:
         with path.open("rb") as file:
-            return _is_listed(file, digest)
+            return _contains_digest(file, digest)
     except OSError as error:
         raise ImproperlyConfigured(f"AUTH_BREACHED_PASSWORDS: {path} cannot be read: {error.strerror}.") from None
 
 
-def _is_listed(file: BinaryIO, digest: bytes) -> bool:
-    """Find the first line that is not before the digest, by halves."""
+def _contains_digest(file: BinaryIO, digest: bytes) -> bool:
+    """Return whether the file lists the digest. Bisect for the first line that does not sort before it."""
     low, high = 0, file.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
-        found = _digest_from(file, middle)
+        found = _read_digest(file, middle)
         if found and found < digest:
             low = middle + 1
         else:
             high = middle
-    return _digest_from(file, low) == digest
+    return _read_digest(file, low) == digest
 
 
-def _digest_from(file: BinaryIO, place: int) -> bytes:
-    """Read the first line that begins there or later; nothing at the end of the file."""
-    file.seek(max(place - 1, 0))
-    if place:
+def _read_digest(file: BinaryIO, offset: int) -> bytes:
+    """Return the digest of the first line that starts at the offset or later; empty at the end of the file."""
+    file.seek(max(offset - 1, 0))
+    if offset:
         file.readline()
     return file.readline()[:_DIGEST_LENGTH].upper()

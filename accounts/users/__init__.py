@@ -1,5 +1,5 @@
-"""A user account from sign-up to deletion: who may exist, sign in, change and leave.
+"""User accounts, from sign-up through changes of profile, password and roles to deletion.
 
 Entry points: `registration.register` (sign up) and `credentials.authenticate` (verify a password). Sessions and
-tokens are issued in `accounts.sessions`; nothing here knows HTTP.
+tokens are issued by `accounts.sessions`. Nothing in this package depends on HTTP.
 """

@@ -1,4 +1,4 @@
-"""Whether an account may be used: deactivate it, activate it."""
+"""Deactivate and reactivate accounts."""
 
 from django.db import transaction
 
@@ -10,16 +10,19 @@ from accounts.values.clients import Client
 
 
 def deactivate(user: User, client: Client, *, by: int | None = None) -> None:
-    """Refuse the user from now on, and end every session for good. `by` is the id of the administrator."""
+    """Deactivate a user: reject sign-ins, and revoke every session permanently.
+
+    `by` is the id of the administrator who deactivates the user, if any.
+    """
     with transaction.atomic():
-        # The new stamp ends a session that a simultaneous sign-in is about to open.
+        # The new stamp invalidates a session that a concurrent sign-in is about to start.
         if not User.objects.filter(pk=user.pk).update(is_active=False, security_stamp=new_security_stamp()):
-            return  # deleted since
+            return  # The user has been deleted in the meantime.
         lifecycle.end_all(user.pk, EndReason.DEACTIVATED, client, by=by)
     record(Event.USER_DEACTIVATED, client=client, user_id=user.pk, by=by)
 
 
 def activate(user: User, client: Client, *, by: int | None = None) -> None:
-    """Let the user sign in again. Sessions that ended stay ended."""
+    """Allow a deactivated user to sign in again. Revoked sessions stay revoked."""
     User.objects.filter(pk=user.pk).update(is_active=True)
     record(Event.USER_ACTIVATED, client=client, user_id=user.pk, by=by)

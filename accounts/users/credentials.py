@@ -1,4 +1,4 @@
-"""Check a password, in equal time for everybody, and under limits."""
+"""Verify a password in the same time for every account, and limit failed attempts."""
 
 from functools import cache
 
@@ -19,120 +19,125 @@ from accounts.models.users import comparison_lookup
 from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from accounts.values.clients import Client
 
-# Written out: Django puts it together anew each time, which was a third of what a sign-in took beside the hash.
-_FIND = """
+# Raw SQL: building this query with the ORM took a third of the time that a sign-in spends outside the hash.
+_FIND_USER = """
     SELECT {columns}, {role_names} AS fetched_role_names,
-        EXISTS ({origin} AND digest = %(network)s) AS knows_network,
-        EXISTS ({origin} AND kind = 'device') AS knows_any_device,
-        EXISTS ({origin} AND digest = %(device)s) AS knows_device,
-        EXISTS ({origin} AND digest = %(device)s AND since > %(noted_after)s) AS has_used_device_lately
+        EXISTS ({known_origins} AND digest = %(network)s) AS knows_network,
+        EXISTS ({known_origins} AND kind = 'device') AS knows_any_device,
+        EXISTS ({known_origins} AND digest = %(device)s) AS knows_device,
+        EXISTS ({known_origins} AND digest = %(device)s AND since > %(renew_before)s) AS has_used_device_lately
     FROM accounts_user WHERE {column} = %(value)s
 """
-_ORIGIN = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
+_KNOWN_ORIGINS = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
 
 
 def authenticate(identifier: str, password: str, client: Client) -> User:
-    """Return the user whom a username or e-mail address and a password belong to.
+    """Return the user who has this username or email address and this password.
 
-    The answer takes one password hash, whether the user exists, is deactivated or neither.
+    One password hash is computed even if the user does not exist or is deactivated, so that the response time
+    does not reveal which accounts exist.
 
-    Raises InvalidCredentials, EmailUnverified, or Throttled before anything is hashed.
+    Raises InvalidCredentials if the user is unknown or deactivated or the password is wrong. Raises
+    EmailUnverified if the password is right but the address is unverified and AUTH_UNVERIFIED_SIGNIN is off.
+    Raises Throttled, before anything is hashed, if a limit is reached.
     """
-    column, key = _named(identifier)
-    user = _find(column, key, client)
+    column, key = _lookup(identifier)
+    user = _find_user(column, key, client)
     account = str(user.pk) if user else f"unknown {key}"
-    if not _is_right(user, account, password, client):
-        record(Event.SIGN_IN_FAILED, client=client, user_id=_id(user))
+    if not _verify_password(user, account, password, client):
+        record(Event.SIGN_IN_FAILED, client=client, user_id=_user_id(user))
         raise InvalidCredentials
-    assert user is not None  # noqa: S101  or the password would not have been right
+    assert user is not None  # noqa: S101  a password was verified, so there is a user
     if not user.is_email_verified and not auth_settings().unverified_signin:
         raise EmailUnverified
     if user.pending_since is not None:
-        User.objects.filter(pk=user.pk).update(pending_since=None)  # not abandoned: verification is not asked for
-    _recognise(user, client)
+        # The account is in use, so it must not be purged as an unverified sign-up.
+        User.objects.filter(pk=user.pk).update(pending_since=None)
+    _remember_origin(user, client)
     return user
 
 
 def confirm(user_id: int, password: str, client: Client) -> User:
-    """Return a user who is signed in and gave the password once more.
+    """Return a signed-in user after verifying their password again.
 
-    Raises InvalidPassword, or Throttled before anything is hashed.
+    Raises InvalidPassword if the password is wrong. Raises Throttled, before anything is hashed, if a limit is
+    reached.
     """
-    user = _find("id", user_id, client)
-    if not _is_right(user, str(user_id), password, client):
+    user = _find_user("id", user_id, client)
+    if not _verify_password(user, str(user_id), password, client):
         record(Event.REAUTHENTICATION_FAILED, client=client, user_id=user_id)
         raise InvalidPassword
     assert user is not None  # noqa: S101
     return user
 
 
-def _named(identifier: str) -> tuple[str, str]:
+def _lookup(identifier: str) -> tuple[str, str]:
     column, key = comparison_lookup(identifier)
     if column == "email_key" and auth_settings().hide_known_email:
-        # A sign-up under a known address leads to no account by that address; so none does before it is verified.
+        # A decoy does not have the address that it was signed up with. If other unverified accounts were found by
+        # their address, a sign-in by address would reveal which sign-up created a decoy.
         return "email_verified_at IS NOT NULL AND email_key", key
     return column, key
 
 
-def _find(column: str, value: str | int, client: Client) -> User | None:
+def _find_user(column: str, value: str | int, client: Client) -> User | None:
     network, device = digest_origin(client)
-    noted_after = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
-    given = {"value": value, "network": network, "device": device, "noted_after": noted_after}
-    return next(iter(User.objects.raw(_statement(connection.vendor, column), given)), None)
+    renew_before = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
+    parameters = {"value": value, "network": network, "device": device, "renew_before": renew_before}
+    return next(iter(User.objects.raw(_find_user_sql(connection.vendor, column), parameters)), None)
 
 
 @cache
-def _statement(vendor: str, column: str) -> str:
+def _find_user_sql(vendor: str, column: str) -> str:
     columns = ", ".join(str(field.column) for field in User._meta.concrete_fields)
     role_names = RoleNames.sql(vendor, "accounts_user.id")
-    return _FIND.format(columns=columns, role_names=role_names, origin=_ORIGIN, column=column)
+    return _FIND_USER.format(columns=columns, role_names=role_names, known_origins=_KNOWN_ORIGINS, column=column)
 
 
-def _is_right(user: User | None, account: str, password: str, client: Client) -> bool:
-    """Tell whether it is the user's password; until that is known, the guess counts as a failure.
+def _verify_password(user: User | None, account: str, password: str, client: Client) -> bool:
+    """Return whether the password belongs to an active user; if not, count a failed attempt.
 
     Raises Throttled.
     """
-    guess = _count(user, account, client)
-    if not _has_password(user, password):
+    attempt = _count_attempt(user, account, client)
+    if not _password_matches(user, password):
         return False
-    guess.uncount()
+    attempt.uncount()
     return True
 
 
-def _count(user: User | None, account: str, client: Client) -> CountedAttempt:
+def _count_attempt(user: User | None, account: str, client: Client) -> CountedAttempt:
     try:
         return attempts.count_sign_in(client, account, is_known_network=user is not None and user.knows_network)
     except Throttled:
-        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_id(user))
+        record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=_user_id(user))
         raise
 
 
-def _has_password(user: User | None, password: str) -> bool:
+def _password_matches(user: User | None, password: str) -> bool:
     if len(password) > MAX_PASSWORD_LENGTH:
-        return False  # No account has one; hashing it would only cost time.
+        return False  # No account has such a password, and hashing it would cost CPU time.
     if user is None:
         make_password(password)
         return False
-    # The password first: a deactivated user is refused no sooner than a wrong password is.
+    # Verify the password first, so that a deactivated user is rejected no faster than a wrong password.
     return user.check_password(password) and user.is_active
 
 
-def _id(user: User | None) -> int | None:
+def _user_id(user: User | None) -> int | None:
     return None if user is None else user.pk
 
 
-def _recognise(user: User, client: Client) -> None:
-    """Tell the owner of a device that was not seen before, and remember where the sign-in came from.
+def _remember_origin(user: User, client: Client) -> None:
+    """Remember the network and device of a sign-in, and notify the owner if the device is new.
 
-    Raises InvalidCredentials.
+    Raises InvalidCredentials if the user has been deleted since the password was verified.
     """
     if user.knows_network and user.has_used_device_lately:
         return
     try:
         KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     except IntegrityError:
-        # The user was deleted since the password was checked.
         raise InvalidCredentials from None
     if user.knows_any_device and not user.knows_device:
         record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)

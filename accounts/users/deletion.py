@@ -1,4 +1,4 @@
-"""Leaving: an account is deleted, and with it sessions, history and personal data."""
+"""Delete an account together with its sessions, security history and personal data."""
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import get_content_type_for_model
@@ -11,14 +11,14 @@ from accounts.values.clients import Client
 
 
 def delete(user: User, client: Client, *, by: int | None = None) -> None:
-    """Delete a user with everything that hangs on the account. Its access tokens are refused from then on.
+    """Delete a user and all related rows. Access tokens of the user are rejected from then on.
 
-    What administrators did to the account stays in their log, without its name. `by` is the id of the
-    administrator who deletes it.
+    Entries about the account in the admin log remain, with its name replaced by its id. `by` is the id of the
+    administrator who deletes the account, if any.
     """
     user_id = user.pk
     with transaction.atomic():
-        # A sign-in under way waits for this lock, and then finds nobody to open a session for.
+        # A concurrent sign-in waits for this lock and then finds no user to start a session for.
         User.objects.select_for_update().filter(pk=user_id).first()
         logged = LogEntry.objects.filter(content_type=get_content_type_for_model(User), object_id=str(user_id))
         logged.update(object_repr=f"user {user_id}")

@@ -1,4 +1,4 @@
-"""E-mail addresses: whether their owners have proved to read what is sent there."""
+"""Verify email addresses with a link that only a reader of the mailbox receives."""
 
 from django.utils import timezone
 
@@ -15,25 +15,27 @@ VERIFY_PAGE = "verify-email"
 
 
 def send_link(user: User) -> None:
-    """Mail the user, later, a link that verifies the address."""
+    """Queue an email with a link that verifies the address of the user."""
     background.MAIL.after_commit(_mail_link, user.pk)
 
 
 def verify(token: str, client: Client) -> None:
-    """Take the address of a mailed token for verified. A second time changes nothing.
+    """Mark the email address that a token was sent to as verified. Repeating the call changes nothing.
 
-    Raises MailTokenInvalid or Throttled.
+    Raises MailTokenInvalid if the token is invalid or expired or the address has changed, or Throttled.
     """
     user = mail_tokens.find_user(Purpose.VERIFY_EMAIL, token, client)
-    same_address = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
-    if same_address.verify_email(at=timezone.now()):
+    unchanged = User.objects.get_queryset().filter(pk=user.pk, email_key=user.email_key)
+    if unchanged.verify_email(at=timezone.now()):
         record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk)
-    elif not same_address.exists():
+    elif not unchanged.exists():
         raise MailTokenInvalid
 
 
 def request_link(email: str, client: Client) -> None:
-    """Mail another link, if anyone has the address and it is not verified yet; the caller learns nothing of that.
+    """Queue another verification link if an account has the address and it is not verified yet.
+
+    The call does not reveal whether such an account exists.
 
     Raises Throttled.
     """
@@ -43,7 +45,7 @@ def request_link(email: str, client: Client) -> None:
 
 
 def mark_verified(user: User, client: Client, *, by: int | None) -> None:
-    """Take a user's address for verified, on the word of an administrator, whose id `by` is."""
+    """Mark the address of a user as verified without a link. `by` is the id of the administrator."""
     if User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now()):
         record(Event.EMAIL_VERIFIED, client=client, user_id=user.pk, by=by)
 

@@ -1,7 +1,7 @@
-"""Accounts of another Django project, brought along: names, password hashes, and groups that are roles here.
+"""Import accounts from another Django project: names, password hashes, and groups mapped to roles.
 
-An account is made whole or not at all, each batch in a transaction. One that is here already is left as it is, so
-what was interrupted is run again. What breaks a rule of this service is refused, with the reason.
+Each batch is stored in one transaction. An account that already exists is not changed, so an interrupted import
+can be repeated. An account that breaks a rule of this service is refused, with the reason.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,12 +21,16 @@ from accounts.models import DEFAULT_ROLE, Role, User
 from accounts.users.name_rules import NAMES, validation_errors
 from accounts.values.identifiers import comparison_key, normalize
 
-_NEEDED = ("username", "email", "password")
+_REQUIRED_FIELDS = ("username", "email", "password")
+_NOT_A_USER = f"This entry is not a user with the fields {', '.join(_REQUIRED_FIELDS)}."
 
 
 @dataclass(slots=True)
 class ImportedAccount:
-    """One account as it is read: who it was there, and who it is here or why it is not."""
+    """The result for one exported account: its user here, or the reason for refusing it.
+
+    `key` is its primary key in the other project. `note` reports rights that were not imported.
+    """
 
     key: Any
     username: str
@@ -39,57 +43,55 @@ class ImportedAccount:
 def import_accounts(
     entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int
 ) -> Iterator[ImportedAccount]:
-    """Make the accounts that `dumpdata auth.user --natural-foreign` tells of; yield what became of each.
+    """Import the accounts that `dumpdata auth.user --natural-foreign` exported, and yield the result for each.
 
-    `groups` names the role that a group is here, "" for none; a group that is called as a role is that role.
+    `groups` maps group names to role names, or to "" to ignore a group. A group with the name of a role is mapped
+    to that role by default. `batch_size` is the number of accounts in a transaction.
     """
     known = {name: name for name in Role.objects.values_list("name", flat=True)}
-    waiting = iter(entries)
-    while batch := list(islice(waiting, batch_size)):
-        yield from _bring_batch(batch, {**known, **groups})
+    remaining = iter(entries)
+    while batch := list(islice(remaining, batch_size)):
+        yield from _import_batch(batch, {**known, **groups})
 
 
-# A sign-up may take a name while the batch is stored: then the batch is looked at anew.
+# A sign-up may take a name while the batch is being stored. The retry then finds that account.
 @retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(3), reraise=True)
-def _bring_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[ImportedAccount]:
-    accounts = [_read(entry, groups) for entry in entries]
+def _import_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[ImportedAccount]:
+    accounts = [_parse_entry(entry, groups) for entry in entries]
     with transaction.atomic():
-        new = _without_those_here(accounts)
+        new = _select_new(accounts)
         User.objects.bulk_create([account.user for account in new if account.user])
-        _give_roles(new)
+        _grant_roles(new)
     return accounts
 
 
-def _read(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
+def _parse_entry(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     fields = entry.get("fields") if isinstance(entry, dict) else None
-    if not isinstance(fields, dict) or not all(type(fields.get(name)) is str for name in _NEEDED):
+    if not isinstance(fields, dict) or not all(type(fields.get(name)) is str for name in _REQUIRED_FIELDS):
         key = entry.get("pk") if isinstance(entry, dict) else None
-        return ImportedAccount(key, "", refusal=f"This is no user with {', '.join(_NEEDED)}.")
+        return ImportedAccount(key, "", refusal=_NOT_A_USER)
     account = ImportedAccount(entry.get("pk"), fields["username"])
     if fields.get("is_staff") or fields.get("is_superuser"):
-        account.note = "was staff there, and is not here"
-    held, unknown = _roles(fields.get("groups", []), groups)
+        account.note = "Staff and superuser rights were not imported."
+    roles, unknown_groups = _map_groups(fields.get("groups", []), groups)
     try:
-        user = _user(fields)
+        user = _build_user(fields)
     except (TypeError, ValueError, OverflowError) as error:
-        account.refusal = f"This cannot be read: {error}"
+        account.refusal = f"Invalid value: {error}"
         return account
-    reasons = [
-        f"{name}: {' '.join(texts)}" for name, texts in validation_errors(user, NAMES | {"password"}).items()
-    ]
-    account.refusal = "; ".join([*reasons, *_problems_of_hash(user.password), *unknown])
+    account.refusal = "; ".join([*_name_errors(user), *_hash_errors(user.password), *unknown_groups])
     if not account.refusal:
-        account.user, account.roles = user, held | {DEFAULT_ROLE}
+        account.user, account.roles = user, roles | {DEFAULT_ROLE}
     return account
 
 
-def _user(fields: Mapping[str, Any]) -> User:
-    """Make what is to be stored.
+def _build_user(fields: Mapping[str, Any]) -> User:
+    """Return the unsaved user for exported fields.
 
-    Raises TypeError, ValueError or OverflowError for a text that is none, and a moment that no calendar has.
+    Raises TypeError, ValueError or OverflowError for text that cannot be encoded and for impossible dates.
     """
     fullname = f"{fields.get('first_name', '')} {fields.get('last_name', '')}"
-    fullname.encode()  # half a surrogate pair is no text that a database takes
+    fullname.encode()  # raises UnicodeEncodeError for a lone surrogate, which a database rejects
     joined = parse_datetime(fields.get("date_joined") or "") or timezone.now()
     return User(
         username=normalize(fields["username"]),
@@ -101,68 +103,83 @@ def _user(fields: Mapping[str, Any]) -> User:
     )
 
 
-def _problems_of_hash(password: str) -> list[str]:
-    """Say why a password would not be recognised at a sign-in; one that nobody can have is in order."""
+def _name_errors(user: User) -> list[str]:
+    errors = validation_errors(user, NAMES | {"password"})
+    return [f"{name}: {' '.join(messages)}" for name, messages in errors.items()]
+
+
+def _hash_errors(password: str) -> list[str]:
+    """Return an error if a password hash could not be verified at sign-in. An unusable password is allowed."""
     if password.startswith(UNUSABLE_PASSWORD_PREFIX) and password.isascii() and password.isprintable():
         return []
     try:
         password.encode("ascii")
         identify_hasher(password).decode(password)
     except (ValueError, LookupError, AssertionError, TypeError):
-        taken = ", ".join(str(hasher.algorithm) for hasher in get_hashers())
-        return [f"password: It is hashed in another way than {taken}, or misspelled."]
+        supported = ", ".join(str(hasher.algorithm) for hasher in get_hashers())
+        return [f"password: The hash is malformed or not one of {supported}."]
     return []
 
 
-def _roles(held: Any, groups: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
-    """Give the roles of those groups, and what to say of groups that are none."""
-    listed = held if isinstance(held, list) else [held]
-    names = [group[0] if isinstance(group, list) and group else group for group in listed]
-    texts = [name if isinstance(name, str) else str(name) for name in names]
+def _map_groups(memberships: Any, groups: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
+    """Return the roles for the groups of a user, and an error for each group that maps to no role."""
+    listed = memberships if isinstance(memberships, list) else [memberships]
+    natural_keys = [group[0] if isinstance(group, list) and group else group for group in listed]
+    names = [name if isinstance(name, str) else str(name) for name in natural_keys]
     unknown = [
-        f"groups: {name!r} is no role here. Say which one it is, or none." for name in texts if name not in groups
+        f"groups: {name!r} is not a role here. Map it with --group." for name in names if name not in groups
     ]
-    return frozenset(groups[name] for name in texts if groups.get(name)), unknown
+    return frozenset(groups[name] for name in names if groups.get(name)), unknown
 
 
-def _without_those_here(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
-    """Find the accounts to make; of the others note whose they are, or that their names are another's."""
-    wanted = [account.user for account in accounts if account.user]
-    username_keys = {comparison_key(user.username) for user in wanted}
-    email_keys = {comparison_key(user.email) for user in wanted}
-    there = User.objects.filter(models.Q(username_key__in=username_keys) | models.Q(email_key__in=email_keys))
-    by_username, by_email = {}, {}
-    for user in there:
-        by_username[user.username_key], by_email[user.email_key] = user, user
+def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
+    """Return the accounts to create; match the others to existing users, or refuse them."""
+    by_username, by_email = _existing_users([account.user for account in accounts if account.user])
     new = []
     for account in accounts:
         if account.user is None:
             continue
-        keys = comparison_key(account.user.username), comparison_key(account.user.email)
-        found = by_username.get(keys[0]), by_email.get(keys[1])
-        if found == (None, None):
-            by_username[keys[0]] = by_email[keys[1]] = account.user
+        username_key, email_key = comparison_key(account.user.username), comparison_key(account.user.email)
+        matches = by_username.get(username_key), by_email.get(email_key)
+        if matches == (None, None):
+            by_username[username_key] = by_email[email_key] = account.user
             new.append(account)
         else:
-            _settle(account, account.user, *found)
+            _match_or_refuse(account, account.user, *matches)
     return new
 
 
-def _settle(account: ImportedAccount, user: User, by_username: User | None, by_email: User | None) -> None:
-    """Take an account for the one that is here under its names; refuse it where that is somebody else's."""
-    # Spelled otherwise it is another account: they were told apart there.
+def _existing_users(candidates: Sequence[User]) -> tuple[dict[str, User], dict[str, User]]:
+    username_keys = {comparison_key(user.username) for user in candidates}
+    email_keys = {comparison_key(user.email) for user in candidates}
+    existing = User.objects.filter(models.Q(username_key__in=username_keys) | models.Q(email_key__in=email_keys))
+    by_username, by_email = {}, {}
+    for user in existing:
+        by_username[user.username_key], by_email[user.email_key] = user, user
+    return by_username, by_email
+
+
+def _match_or_refuse(
+    account: ImportedAccount, user: User, by_username: User | None, by_email: User | None
+) -> None:
+    """Match an account to the existing user with the same username and email, or refuse it if they are taken."""
+    # Names that differ in case or form belong to different accounts in the other project.
     names = (by_username.username, by_username.email) if by_username and by_username is by_email else None
     if names == (user.username, user.email):
         account.user = by_username
         return
     name = "username" if by_username else "email"
-    account.user, account.refusal = None, f"{name}: Another account has this {name} already."
+    account.user, account.refusal = None, f"{name}: Another account already has this {name}."
 
 
-def _give_roles(new: Sequence[ImportedAccount]) -> None:
-    granted = {account.user.pk: account.roles for account in new if account.user}
-    held = User.roles.through
-    held.objects.bulk_create(
-        [held(user_id=user_id, role_id=name) for user_id, roles in granted.items() for name in sorted(roles)]
+def _grant_roles(new: Sequence[ImportedAccount]) -> None:
+    roles_by_user_id = {account.user.pk: account.roles for account in new if account.user}
+    memberships = User.roles.through
+    memberships.objects.bulk_create(
+        [
+            memberships(user_id=user_id, role_id=name)
+            for user_id, roles in roles_by_user_id.items()
+            for name in sorted(roles)
+        ]
     )
-    record_imports(granted)
+    record_imports(roles_by_user_id)

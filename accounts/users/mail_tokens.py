@@ -1,13 +1,14 @@
-"""Tokens that are mailed: who presents one reads the mail of an account's address.
+"""Issue and verify tokens sent by email, which prove that their holder reads the mailbox of an account.
 
-A token names a user and a purpose, is signed with SECRET_KEY, and is good for AUTH_MAIL_TOKEN_LIFETIME. Nothing is
-stored. It carries a proof, an HMAC over what must not have changed since it was issued:
+A token contains a user id, is signed with SECRET_KEY under a salt for its purpose, and expires after
+AUTH_MAIL_TOKEN_LIFETIME. Nothing is stored. The token carries a proof, an HMAC over the values that must not have
+changed since it was issued:
 
-- the e-mail address;
-- the security stamp, which changes with the password and with a deactivation: so a token that resets a password is
-  good once, and any is useless after a change of password.
+- the email address;
+- the security stamp, which changes with the password and on deactivation. Therefore a token can reset a password
+  only once, and a password change invalidates all tokens of the user.
 
-SECRET_KEY alone makes no token: the stamp is 63 random bits in the database.
+SECRET_KEY alone is not enough to forge a token, because the stamp is 63 random bits in the database.
 """
 
 from collections.abc import Iterator
@@ -27,28 +28,29 @@ from accounts.models import NO_USER_ID, User
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key
 
-_LONGEST = 512  # characters; beyond what is issued
+_MAX_LENGTH = 512  # characters; longer than any issued token
 
 
 class Purpose(StrEnum):
-    """What a token is for. One for one purpose is none for another."""
+    """What a token may be used for. A token issued for one purpose is invalid for another."""
 
     RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose, not a secret
     VERIFY_EMAIL = "verify_email"
 
 
 def find_recipient(email: str, client: Client) -> int | None:
-    """Return the id of the user to mail a token to, whoever asks for it: NO_USER_ID where nobody has the address.
+    """Return the id of the user to send a token to, or NO_USER_ID if no account has the address.
 
-    None where the address was mailed often enough. The caller must not tell the three apart.
+    Returns None if the address has received too many emails. The response to the client must be the same in all
+    three cases, so that it does not reveal whether an account exists.
 
-    Raises Throttled.
+    Raises Throttled if the network of the client has requested too many emails.
     """
     users = User.objects.with_email(email).with_known_network(digest_origin(client).network)
-    # No more of a row than is needed: to make a user of it could be measured.
-    columns = ("pk", "knows_network")  # the second is an annotation, which the checker does not see
+    # Fetch two columns only: building a User for a known address would take measurably longer.
+    columns = ("pk", "knows_network")  # `knows_network` is an annotation, unknown to mypy
     user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
-    with _telling_of_limits(client):
+    with _recording_lockouts(client):
         may_be_mailed = attempts.allow_mail_request(
             client, comparison_key(email), is_known_network=is_known_network
         )
@@ -58,19 +60,20 @@ def find_recipient(email: str, client: Client) -> int | None:
 
 
 def issue(purpose: Purpose, user: User) -> str:
-    """Sign a token for a user."""
+    """Issue a token for a user and a purpose."""
     return _signer(purpose).sign_object([user.pk, _proof(user)])
 
 
 def find_user(purpose: Purpose, token: str, client: Client) -> User:
-    """Return the user whom a token was issued for; until that is known, it counts as a failed guess.
+    """Return the user whom a token was issued for. An invalid token counts as a failed attempt.
 
-    Raises Throttled, or MailTokenInvalid for one that is used, too old, or was never issued: which is not told.
+    Raises MailTokenInvalid if the token was used, has expired, or was never issued for this purpose, without
+    revealing which. Raises Throttled if the network of the client has reached its limit.
     """
-    with _telling_of_limits(client):
-        guess = attempts.count_for_address(client)
+    with _recording_lockouts(client):
+        attempt = attempts.count_for_address(client)
     lifetime: timedelta = auth_settings().mail_token_lifetime
-    if len(token) > _LONGEST or not token.isascii():
+    if len(token) > _MAX_LENGTH or not token.isascii():
         raise MailTokenInvalid
     try:
         user_id, proof = _signer(purpose).unsign_object(token, max_age=lifetime)
@@ -79,12 +82,12 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not constant_time_compare(proof, _proof(user)):
         raise MailTokenInvalid
-    guess.uncount()
+    attempt.uncount()
     return user
 
 
 @contextmanager
-def _telling_of_limits(client: Client) -> Iterator[None]:
+def _recording_lockouts(client: Client) -> Iterator[None]:
     try:
         yield
     except Throttled:
@@ -97,5 +100,5 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
 
 
 def _proof(user: User) -> str:
-    what = f"{user.security_stamp}:{user.email_key}"
-    return salted_hmac("accounts.mail_tokens", what, algorithm="sha256").hexdigest()
+    state = f"{user.security_stamp}:{user.email_key}"
+    return salted_hmac("accounts.mail_tokens", state, algorithm="sha256").hexdigest()

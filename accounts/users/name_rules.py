@@ -1,4 +1,4 @@
-"""The names of an account, username, e-mail address and full name: what may be stored, and what is taken."""
+"""Validate the username, email address and full name of an account, and reject those already taken."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ NAMES = frozenset({"username", "email", "fullname"})
 
 
 def validation_errors(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:
-    """Say what is wrong with the names of a user that is not saved yet, by name."""
+    """Return the validation messages for the given fields of an unsaved user, by field name."""
     others = {field.name for field in User._meta.fields} - set(names)
     try:
         candidate.clean_fields(exclude=others)
@@ -21,7 +21,7 @@ def validation_errors(candidate: User, names: Collection[str] = NAMES) -> dict[s
 
 
 def refuse_taken_names(candidate: User) -> None:
-    """Raise UsernameTaken or EmailTaken where another account has the name."""
+    """Raise UsernameTaken or EmailTaken if another account has the username or email address."""
     others = User.objects.get_queryset().exclude(pk=candidate.pk)
     if others.identified_by(candidate.username).exists():
         raise UsernameTaken

@@ -1,4 +1,4 @@
-"""Passwords: change one, have one reset by mail, set one. A new password ends sessions, and the owner is told."""
+"""Change, reset and set passwords. A new password revokes sessions, and the owner is notified by email."""
 
 from uuid import UUID
 
@@ -22,17 +22,17 @@ RESET_PAGE = "reset-password"
 
 
 def change(user_id: int, session_id: UUID, current: str, new: str, client: Client) -> None:
-    """Change the password of a user who is signed in and knows the current one; end every other session.
+    """Change the password of a signed-in user who knows the current one, and revoke every other session.
 
-    Of two simultaneous changes one succeeds: what the other takes for the current password is none any more.
+    Of two concurrent changes only one succeeds, because the current password of the other is then outdated.
 
-    Raises InvalidPassword, InvalidRequest or Throttled.
+    Raises InvalidPassword if the current password is wrong, InvalidRequest if the new one is weak, or Throttled.
     """
     user = credentials.confirm(user_id, current, client)
-    _refuse_weak(new, user)
-    checked = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
+    _reject_weak(new, user)
+    unchanged = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
     with transaction.atomic():
-        if not _store(checked, user, new):
+        if not _save(unchanged, user, new):
             raise InvalidPassword
         lifecycle.survive_password_change(session_id, user.security_stamp)
         lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
@@ -40,80 +40,80 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
 
 
 def request_reset(email: str, client: Client) -> None:
-    """Mail a link to reset the password to the user who has the address, if anyone has and is active.
+    """Queue an email with a reset link to the active user who has the address, if there is one.
 
-    The caller learns nothing of that: what is done before the answer is the same, and the rest is done later.
+    The call does not reveal whether there is: the work before the response is the same, and the rest is queued.
 
     Raises Throttled.
     """
     user_id = mail_tokens.find_recipient(email, client)
     if user_id is not None:
-        background.MAIL.after_commit(_mail_reset, user_id, MailTemplate.RESET_PASSWORD, client)
+        background.MAIL.after_commit(_mail_reset_link, user_id, MailTemplate.RESET_PASSWORD, client)
 
 
 def reset(token: str, new: str, client: Client) -> None:
-    """Set a new password with a mailed token; end every session.
+    """Set a new password with a token sent by email, and revoke every session.
 
-    Raises MailTokenInvalid, InvalidRequest for a weak password (the token stays good), or Throttled.
+    Raises MailTokenInvalid, InvalidRequest if the password is weak (the token then stays valid), or Throttled.
     """
     user = mail_tokens.find_user(Purpose.RESET_PASSWORD, token, client)
-    _refuse_weak(new, user)
-    # Of simultaneous uses of one token one moves the stamp, and with it what the token is good for.
-    unused = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
+    _reject_weak(new, user)
+    # Of concurrent uses of one token only one succeeds, because it changes the stamp that the token depends on.
+    unchanged = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
     with transaction.atomic():
-        if not _store(unused, user, new):
+        if not _save(unchanged, user, new):
             raise MailTokenInvalid
-        # Who has the token reads the mail of this address.
+        # The token proves that its holder reads the mailbox of this address.
         User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now())
         lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client)
         record(Event.PASSWORD_CHANGED, client=client, user_id=user.pk)
 
 
 def force_reset(user: User, client: Client, *, by: int | None) -> None:
-    """Take the password away, end every session, and mail the owner a link to choose a new one.
+    """Remove the password, revoke every session, and email the owner a link to choose a new password.
 
     `by` is the id of the administrator.
     """
-    if _impose(user, None, Event.PASSWORD_RESET_FORCED, client, by):
-        background.MAIL.after_commit(_mail_reset, user.pk, MailTemplate.RESET_FORCED, None)
+    if _replace_password(user, None, Event.PASSWORD_RESET_FORCED, client, by):
+        background.MAIL.after_commit(_mail_reset_link, user.pk, MailTemplate.RESET_FORCED, None)
 
 
 def set_password(user: User, new: str | None, client: Client, *, by: int | None = None) -> None:
-    """Store a new password, or None for none, whatever the present one is; end every session of the user.
+    """Set a password without verifying the current one, and revoke every session of the user.
 
-    `by` is the id of the administrator who does it.
+    With None as the new password, the user has no usable password. `by` is the id of the administrator, if any.
     """
-    _impose(user, new, Event.PASSWORD_CHANGED, client, by)
+    _replace_password(user, new, Event.PASSWORD_CHANGED, client, by)
 
 
-def _impose(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
-    """Store a password whatever the present one is, end every session; return whether the user is still there."""
+def _replace_password(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
+    """Set a password and revoke every session. Return False if the user no longer exists."""
     with transaction.atomic():
-        if not _store(User.objects.filter(pk=user.pk), user, new):
+        if not _save(User.objects.filter(pk=user.pk), user, new):
             return False
         lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
         record(event, client=client, user_id=user.pk, by=by)
     return True
 
 
-def _store(condition: QuerySet[User], user: User, new: str | None) -> bool:
-    """Write the hash and a new stamp where the condition still holds; return whether it did."""
+def _save(matching: QuerySet[User], user: User, new: str | None) -> bool:
+    """Store the hash and a new stamp if the user still matches the queryset, and return whether it did."""
     user.set_password(new)
     return bool(
-        condition.update(
+        matching.update(
             password=user.password, security_stamp=user.security_stamp, token_version=F("token_version") + 1
         )
     )
 
 
-def _refuse_weak(password: str, user: User) -> None:
+def _reject_weak(password: str, user: User) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
         raise InvalidRequest(errors={"new_password": error.messages}) from None
 
 
-def _mail_reset(user_id: int, template: MailTemplate, client: Client | None) -> None:
+def _mail_reset_link(user_id: int, template: MailTemplate, client: Client | None) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         mail.render_without_sending(template, RESET_PAGE)

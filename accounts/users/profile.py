@@ -1,4 +1,4 @@
-"""What a user may change of the own account: the names, and nothing that gives rights."""
+"""Change the username, email address and full name of an account. No other field can be changed here."""
 
 from collections.abc import Mapping
 
@@ -16,26 +16,26 @@ from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key, normalize
 
 IDENTIFYING = frozenset({"username", "email"})
-"""The names that a user signs in with or is written to at: to change one takes a recent authentication."""
+"""Fields that a user signs in with or receives email at. Changing one requires a recent authentication."""
 
 
-def changes(user: User, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Tell which of the names wanted, in the spelling that is stored, are not the user's already."""
-    spelled = {name: normalize(text) for name, text in wanted.items() if name in NAMES}
-    return {name: text for name, text in spelled.items() if text != getattr(user, name)}
+def changes(user: User, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the given names, normalized, that differ from those of the user."""
+    normalized = {name: normalize(text) for name, text in names.items() if name in NAMES}
+    return {name: text for name, text in normalized.items() if text != getattr(user, name)}
 
 
-def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
-    """Give a user, who asks for it, other names; return the user as stored then.
+def change(user: User, names: Mapping[str, str], client: Client) -> User:
+    """Validate and store names that a user requested, and return the stored user.
 
-    Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked where the user is gone.
+    Raises InvalidRequest, UsernameTaken, EmailTaken, Throttled, or TokenRevoked if the user has been deleted.
     """
-    changed = changes(user, wanted)
+    changed = changes(user, names)
     candidate = _candidate(user, changed)
     if errors := validation_errors(candidate, changed):
         raise InvalidRequest(errors=errors)
     if IDENTIFYING.intersection(changed):
-        # It tells which names are taken, and may send a mail to anybody.
+        # Such a change reveals which names are taken, and can send an email to any address.
         attempts.count_sign_up(client, comparison_key(candidate.email))
     replace(user, changed, client)
     stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
@@ -45,16 +45,16 @@ def change(user: User, wanted: Mapping[str, str], client: Client) -> User:
 
 
 def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | None = None) -> None:
-    """Store names that were found valid. A new e-mail address is to be verified, and the old one is told.
+    """Store validated names. For a new email address, notify the old one and send a verification link.
 
-    `by` is the id of the administrator who does it.
+    `by` is the id of the administrator who makes the change, if any.
 
-    Raises UsernameTaken, EmailTaken, or TokenRevoked where the user is gone.
+    Raises UsernameTaken, EmailTaken, or TokenRevoked if the user has been deleted.
     """
     changed = changes(user, names)
     if not changed:
         return
-    _store(user, changed)
+    _save(user, changed)
     others = sorted(set(changed) - {"email"})
     if others:
         record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
@@ -64,18 +64,18 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
         email_verification.send_link(user)
 
 
-def _store(user: User, changed: Mapping[str, str]) -> None:
+def _save(user: User, changed: Mapping[str, str]) -> None:
     columns: dict[str, object] = {**changed}
     columns |= {f"{name}_key": comparison_key(changed[name]) for name in IDENTIFYING.intersection(changed)}
     if "email" in changed:
         columns["email_verified_at"] = None
     try:
         with transaction.atomic():
-            is_there = User.objects.filter(pk=user.pk).update(**columns)
+            updated_rows = User.objects.filter(pk=user.pk).update(**columns)
     except IntegrityError:
         refuse_taken_names(_candidate(user, changed))
         raise
-    if not is_there:
+    if not updated_rows:
         raise TokenRevoked
 
 

@@ -1,4 +1,4 @@
-"""Sign-up: make an account, or say everything that stands in its way."""
+"""Create an account at sign-up, or report every validation error at once."""
 
 import secrets
 from collections.abc import Sequence
@@ -23,66 +23,67 @@ from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key, normalize
 
 DECOY_DOMAIN = "decoy.invalid"
-"""Reserved by RFC 2606: no mail goes there, and nobody verifies an address there."""
+"""The domain of decoy addresses. RFC 2606 reserves `.invalid`, so no email is ever delivered there."""
 
 
-def register(  # noqa: PLR0913  keyword-only: they are what a form holds
+def register(  # noqa: PLR0913  keyword-only: the fields of a form
     *, username: str, email: str, password: str, fullname: str, roles: Sequence[str], client: Client
 ) -> User:
-    """Make an account with the roles asked for; without any, with the role that everybody has.
+    """Create an account with the requested roles, or with the default role if none is requested.
 
-    Where AUTH_HIDE_KNOWN_EMAIL is on and the address has an account, the user that is returned is a decoy.
+    If AUTH_HIDE_KNOWN_EMAIL is on and the address already has an account, the returned user is a decoy.
 
-    Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. Then nobody
-    is registered.
+    Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. No account is
+    created then.
     """
     candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
-    _refuse_invalid(candidate, password)
-    _count(candidate, client)
+    _validate_sign_up(candidate, password)
+    _count_sign_up(candidate, client)
     names = _allowed_roles(roles)
     try:
         refuse_taken_names(candidate)
-        user = _make(candidate, candidate.email, password, names)
+        user = _create_user(candidate, candidate.email, password, names)
         email_verification.send_link(user)
     except EmailTaken:
         if not auth_settings().hide_known_email:
             raise
-        user = _make_decoy(candidate, password, names)
+        user = _create_decoy(candidate, password, names)
     KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
 
-def _make(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
+def _create_user(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
     pending_since = None if auth_settings().unverified_signin else timezone.now()
     fields = {"fullname": candidate.fullname, "pending_since": pending_since}
     try:
         return User.objects.create_user(candidate.username, email, password, roles=roles, **fields)
     except IntegrityError:
-        # Somebody else took one of the names since they were looked up.
+        # Another sign-up has taken one of the names since the check.
         refuse_taken_names(candidate)
         raise
 
 
-def _make_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
-    """Make an account that looks like the one asked for to whoever asked, and that nobody can ever use.
+def _create_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
+    """Create an account that looks like the requested one but can never be used, and notify the address's owner.
 
-    It takes the username, and a right password is told that the address is not verified. So neither the answer,
-    nor its time, nor a second sign-up, nor a sign-in tells that the address has an account.
+    The decoy occupies the username, and signing in to it with the right password fails because its address is
+    unverified. Therefore neither the response, nor its time, nor a second sign-up, nor a sign-in reveals that the
+    address has an account.
     """
-    decoy = _make(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
-    decoy.email = candidate.email  # in the answer alone
-    background.MAIL.after_commit(_tell_known, candidate.email)
+    decoy = _create_user(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
+    decoy.email = candidate.email  # for the response only; not saved
+    background.MAIL.after_commit(_notify_existing_owner, candidate.email)
     return decoy
 
 
-def _tell_known(email: str) -> None:
-    # To the address as it is stored: the one that was typed may be somebody else's that only compares alike.
+def _notify_existing_owner(email: str) -> None:
+    # Send to the stored address: the typed one may be another mailbox that only has the same comparison key.
     for user in User.objects.with_email(email).filter(is_active=True):
         mail.send(MailTemplate.ALREADY_REGISTERED, user.email)
 
 
-def _refuse_invalid(candidate: User, password: str) -> None:
+def _validate_sign_up(candidate: User, password: str) -> None:
     errors = validation_errors(candidate)
     try:
         validate_password(password, candidate)
@@ -92,8 +93,8 @@ def _refuse_invalid(candidate: User, password: str) -> None:
         raise InvalidRequest(errors=errors)
 
 
-def _count(candidate: User, client: Client) -> None:
-    """Count the sign-up, whatever becomes of it: it sends a mail, and tells which names are taken."""
+def _count_sign_up(candidate: User, client: Client) -> None:
+    """Count every valid sign-up, even if a name is taken: it sends an email or reveals which names exist."""
     try:
         attempts.count_sign_up(client, comparison_key(candidate.email))
     except Throttled:
@@ -101,9 +102,9 @@ def _count(candidate: User, client: Client) -> None:
         raise
 
 
-def _allowed_roles(asked: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(asked)) or (DEFAULT_ROLE,)
-    if not asked:
+def _allowed_roles(requested: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(requested)) or (DEFAULT_ROLE,)
+    if not requested:
         return names
     refuse_unknown(names)
     if not set(names) <= set(auth_settings().signup_roles):

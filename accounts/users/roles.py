@@ -1,4 +1,4 @@
-"""Roles: grant and take them. A change bites with the next request of the user."""
+"""Grant and revoke roles. A change takes effect on the next request of the user."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,55 +15,61 @@ Names = frozenset[str]
 
 
 def grant(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Add roles; return whether that changed anything. `by` is the id of the administrator who does it.
+    """Grant roles, and return whether the user lacked any of them.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
-    added = frozenset(names)
-    return _change(user, lambda held: held | added, client, by)
+    granted = frozenset(names)
+    return _change(user, lambda current: current | granted, client, by)
 
 
 def revoke(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Take roles; return whether that changed anything.
+    """Revoke roles, and return whether the user had any of them.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
-    taken = frozenset(names)
-    refuse_unknown(taken)
-    return _change(user, lambda held: held - taken, client, by)
+    revoked = frozenset(names)
+    refuse_unknown(revoked)
+    return _change(user, lambda current: current - revoked, client, by)
 
 
 def replace(user: User, names: Iterable[str], client: Client, *, by: int | None = None) -> bool:
-    """Give exactly these roles; return whether that changed anything.
+    """Replace the roles of a user with exactly these, and return whether anything changed.
+
+    `by` is the id of the administrator, if any.
 
     Raises RoleUnknown.
     """
-    wanted = frozenset(names)
-    return _change(user, lambda _: wanted, client, by)
+    new = frozenset(names)
+    return _change(user, lambda _: new, client, by)
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
-    """Raise RoleUnknown for the first name that no role has."""
-    wanted = list(names)
-    known = set(Role.objects.filter(name__in=wanted).values_list("name", flat=True))
-    for name in wanted:
+    """Raise RoleUnknown for the first name that is not a role."""
+    requested = list(names)
+    known = set(Role.objects.filter(name__in=requested).values_list("name", flat=True))
+    for name in requested:
         if name not in known:
             raise RoleUnknown(name)
 
 
 def _change(user: User, change: Callable[[Names], Names], client: Client, by: int | None) -> bool:
     with transaction.atomic():
-        # The row's lock puts simultaneous changes in an order; `ver` moves on with each.
+        # The row lock serializes concurrent changes, so that each increments `token_version`.
         User.objects.select_for_update().filter(pk=user.pk).first()
-        held = frozenset(user.roles.values_list("name", flat=True))
-        wanted = change(held)
-        if wanted == held:
+        current = frozenset(user.roles.values_list("name", flat=True))
+        new = change(current)
+        if new == current:
             return False
-        refuse_unknown(sorted(wanted))
-        user.roles.set(Role.objects.filter(name__in=wanted))
-        # Who is given something is no abandoned sign-up.
+        refuse_unknown(sorted(new))
+        user.roles.set(Role.objects.filter(name__in=new))
+        # An account whose roles an administrator changed must not be purged as an unverified sign-up.
         User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
     validity.forget(user.pk)
-    granted, taken = sorted(wanted - held), sorted(held - wanted)
-    record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=taken, by=by)
+    granted, revoked = sorted(new - current), sorted(current - new)
+    record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=revoked, by=by)
     return True

@@ -1,1 +1,1 @@
-"""Plain values without a database: a request's client, a device's name, normalized identifiers."""
+"""Plain values that need no database: clients, device descriptions, and normalized names and email addresses."""

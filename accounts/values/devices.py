@@ -1,4 +1,4 @@
-"""What a device is called, in words that a person reads."""
+"""Human-readable descriptions of devices, derived from the User-Agent header."""
 
 import re
 
@@ -6,7 +6,7 @@ from ua_parser import parse
 
 UNKNOWN = "Unknown device"
 
-# What mails say of devices is one of these: anybody can call a device anything.
+# Emails name only these: a client can put any text into its User-Agent header.
 _WELL_KNOWN_BROWSERS = frozenset({
     "Chrome", "Firefox", "Safari", "Edge", "Opera", "Samsung Internet", "Vivaldi", "Brave", "DuckDuckGo", "IE",
     "Chromium", "Headless Chrome", "curl", "Wget", "okhttp", "axios", "Python Requests", "Go-http-client", "Dart",
@@ -16,43 +16,43 @@ _WELL_KNOWN_SYSTEMS = frozenset({
     "Windows", "macOS", "Linux", "Ubuntu", "Debian", "Fedora", "Android", "iOS", "iPadOS", "Chrome OS", "FreeBSD",
 })  # fmt: skip
 
-_LONGEST = 60  # characters
-_OTHER_NAMES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
+_MAX_LENGTH = 60  # characters
+_ALIASES = {"Mac OS X": "macOS", "HeadlessChrome": "Headless Chrome"}
 
 
 def describe(user_agent: str) -> str:
-    """Name the browser or app and the system, as in "Firefox on Linux", without versions.
+    """Return the browser or app and the operating system, without versions: "Firefox on Linux".
 
-    The words come from a header that anyone can write. They are bounded, and hold no dot, colon or slash, so that
-    no mail or page makes a link of them.
+    The text comes from a header that anyone can forge. The description has at most 60 characters and contains no
+    dot, colon or slash, so that no email client or page turns it into a link.
     """
-    browser, system = _parts(user_agent)
-    return _joined(browser, system)
+    browser, system = _parse(user_agent)
+    return _join(browser, system)
 
 
 def describe_common(user_agent: str) -> str:
-    """Name the browser or app and the system where they are well-known, so that nobody chooses the words."""
-    browser, system = _parts(user_agent)
-    return _joined(
+    """Return the same description, but name only well-known software, so that a client cannot choose the text."""
+    browser, system = _parse(user_agent)
+    return _join(
         browser if browser in _WELL_KNOWN_BROWSERS else "", system if system in _WELL_KNOWN_SYSTEMS else ""
     )
 
 
-def _parts(user_agent: str) -> tuple[str, str]:
-    found = parse(user_agent)
-    browser = _plain(found.user_agent.family) if found.user_agent else _first_word(user_agent)
-    return browser, _plain(found.os.family) if found.os else ""
+def _parse(user_agent: str) -> tuple[str, str]:
+    parsed = parse(user_agent)
+    browser = _display_name(parsed.user_agent.family) if parsed.user_agent else _first_word(user_agent)
+    return browser, _display_name(parsed.os.family) if parsed.os else ""
 
 
-def _joined(browser: str, system: str) -> str:
-    return " on ".join(filter(None, (browser, system)))[:_LONGEST] or UNKNOWN
+def _join(browser: str, system: str) -> str:
+    return " on ".join(filter(None, (browser, system)))[:_MAX_LENGTH] or UNKNOWN
 
 
 def _first_word(user_agent: str) -> str:
-    return _plain(re.split(r"[/\s(]", user_agent.strip(), maxsplit=1)[0])
+    return _display_name(re.split(r"[/\s(]", user_agent.strip(), maxsplit=1)[0])
 
 
-def _plain(name: str) -> str:
-    known = _OTHER_NAMES.get(name, name)
+def _display_name(name: str) -> str:
+    known = _ALIASES.get(name, name)
     words = re.sub(r"[^\w()+-]|\bMobile\b", " ", known)
     return " ".join(words.split())

@@ -1,4 +1,4 @@
-"""Usernames and e-mail addresses: one spelling to show, one key that no two accounts share."""
+"""Normalize and validate usernames, email addresses and full names; compute the key that makes a name unique."""
 
 import unicodedata
 
@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
 _PUNCTUATION = frozenset("._-+")
-_LONGEST_INPUT = 3 * EMAIL_LENGTH
-# Default_Ignorable_Code_Point of the Unicode Character Database, as far as these are letters and marks:
-# nobody sees them, so two names could look the same.
+_MAX_INPUT_LENGTH = 3 * EMAIL_LENGTH
+# The letters and marks among the Default_Ignorable_Code_Points of the Unicode Character Database. They are not
+# rendered: with them, two different usernames could look the same.
 _INVISIBLE_RANGES = (
     (0x034F, 0x034F),
     (0x115F, 0x1160),
@@ -24,62 +24,68 @@ _INVISIBLE = frozenset(chr(code) for first, last in _INVISIBLE_RANGES for code i
 
 
 def normalize(text: str) -> str:
-    """Give the spelling that is stored and shown: without outer blanks, in Unicode's form NFKC.
+    """Return a name as it is stored and displayed: in Unicode form NFKC, without leading or trailing whitespace.
 
-    What is too long to be a name is left as it is: normalising takes time that grows with its square.
+    Text too long to be a name is returned unchanged, because the time to normalize grows with the square of the
+    length.
     """
-    if len(text) > _LONGEST_INPUT:
+    if len(text) > _MAX_INPUT_LENGTH:
         return text
     return unicodedata.normalize("NFKC", text).strip()
 
 
 def comparison_key(text: str) -> str:
-    """Give what two spellings of one name have in common, whatever their case and form.
+    """Return the key of a name, which is the same for all its variants in case and Unicode form.
 
-    This is the compatibility caseless match of the Unicode Standard (section 3.13, D147), in its composed form.
+    Two keys are equal where the Unicode Standard defines a compatibility caseless match (section 3.13, D147). The
+    key is in composed form.
     """
-    if len(text) > _LONGEST_INPUT:
+    if len(text) > _MAX_INPUT_LENGTH:
         return text
     folded = unicodedata.normalize("NFD", normalize(text)).casefold()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", folded).casefold())
 
 
 def validate_fullname(text: str) -> None:
-    """Refuse control characters: a name is one line wherever it is shown.
+    """Validate that a full name has no line breaks or control characters.
 
     Raises django.core.exceptions.ValidationError.
     """
     if any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
-        raise ValidationError("A full name is one line without control characters.", code="fullname_characters")
+        raise ValidationError(
+            "A full name cannot contain line breaks or control characters.", code="fullname_characters"
+        )
 
 
 def validate_email_address(text: str) -> None:
-    """Refuse control characters, and the quotes that would allow them (RFC 5321 section 4.1.2).
+    """Validate that an email address has no control characters and no quoted local part.
+
+    A quoted local part may contain control characters (RFC 5321 section 4.1.2).
 
     Raises django.core.exceptions.ValidationError.
     """
     if '"' in text or any(unicodedata.category(char)[0] == "C" for char in text):
         raise ValidationError(
-            "An e-mail address has no quotes and no control characters.", code="email_characters"
+            "An email address cannot contain quotes or control characters.", code="email_characters"
         )
 
 
 def validate_username(text: str) -> None:
-    """Allow letters, marks and digits of any script, and `. _ - +`.
+    """Validate that a username consists of letters, marks and digits of any script, and `. _ - +`.
 
-    No `@`: a username must never stand for another's e-mail address. No blanks and no invisible
-    characters: two names that look the same would be two accounts.
+    `@` is rejected, because a username must not match the email address of another account. Whitespace and
+    invisible characters are rejected, because two accounts could then have usernames that look the same.
 
     Raises django.core.exceptions.ValidationError.
     """
-    kinds = [unicodedata.category(char)[0] for char in text]
+    major_categories = [unicodedata.category(char)[0] for char in text]
     if not all(
-        char in _PUNCTUATION or (kind in "LMN" and char not in _INVISIBLE)
-        for char, kind in zip(text, kinds, strict=True)
+        char in _PUNCTUATION or (major in "LMN" and char not in _INVISIBLE)
+        for char, major in zip(text, major_categories, strict=True)
     ):
         raise ValidationError(
-            "A username consists of letters, digits and the characters . _ - + (no blanks, no @).",
+            "A username can contain only letters, digits and . _ - + (no spaces, no @).",
             code="username_characters",
         )
-    if text and not {"L", "N"}.intersection(kinds):
-        raise ValidationError("A username has at least one letter or digit.", code="username_blank")
+    if text and not {"L", "N"}.intersection(major_categories):
+        raise ValidationError("A username must contain at least one letter or digit.", code="username_blank")

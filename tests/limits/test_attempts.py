@@ -1,4 +1,4 @@
-"""Limits on failed guesses: per account, per address, in the API and in the admin alike."""
+"""Limits on failed sign-ins per account and per IP address, in the API and in the admin."""
 
 import pytest
 from django.core.management import call_command
@@ -14,7 +14,7 @@ from tests.factories import PASSWORD, make_administrator, make_user
 HOME, STRANGER = "192.0.2.1", "198.51.100.9"
 
 
-def guess(username, password="wrong password", address=STRANGER):
+def attempt_sign_in(username, password="wrong password", address=STRANGER):
     body = {"username": username, "password": password}
     return Api().http.post("/api/auth/signin", body, "application/json", REMOTE_ADDR=address)
 
@@ -25,164 +25,164 @@ def sign_up(username, address):
 
 
 @pytest.fixture(autouse=True)
-def _still(clock):
-    """Keep the time from moving."""
+def _frozen_clock(clock):
+    """Freeze time, so that no window ends during a test."""
 
 
-def test_ten_failed_guesses_on_one_account_are_allowed(assert_refused):
+def test_ten_failed_attempts_on_one_account_are_allowed(assert_refused):
     make_user("alice")
 
     for _ in range(10):
-        assert_refused(guess("alice"), 401, "invalid_credentials")
-    answer = guess("alice")
+        assert_refused(attempt_sign_in("alice"), 401, "invalid_credentials")
+    response = attempt_sign_in("alice")
 
-    assert_refused(answer, 429, "throttled")
-    assert answer["Retry-After"] == "900"
+    assert_refused(response, 429, "throttled")
+    assert response["Retry-After"] == "900"
 
 
-def test_the_right_password_does_not_pass_while_the_limit_is_reached(assert_refused):
+def test_the_right_password_is_throttled_once_the_limit_is_reached(assert_refused):
     make_user("alice")
     for _ in range(10):
-        guess("alice")
+        attempt_sign_in("alice")
 
-    assert_refused(guess("alice", PASSWORD), 429, "throttled")
+    assert_refused(attempt_sign_in("alice", PASSWORD), 429, "throttled")
 
 
-def test_guesses_by_username_and_by_address_count_together(assert_refused):
+def test_attempts_by_username_and_by_email_count_together(assert_refused):
     make_user("alice")
     for _ in range(5):
-        guess("alice")
-        guess("ALICE@example.com")
+        attempt_sign_in("alice")
+        attempt_sign_in("ALICE@example.com")
 
-    assert_refused(guess(" Alice "), 429, "throttled")
+    assert_refused(attempt_sign_in(" Alice "), 429, "throttled")
 
 
-def test_guesses_from_many_addresses_count_together(assert_refused):
+def test_attempts_from_many_ip_addresses_count_together(assert_refused):
     make_user("alice")
     for number in range(10):
-        guess("alice", address=f"198.51.100.{number}")
+        attempt_sign_in("alice", address=f"198.51.100.{number}")
 
-    assert_refused(guess("alice", address="203.0.113.1"), 429, "throttled")
+    assert_refused(attempt_sign_in("alice", address="203.0.113.1"), 429, "throttled")
 
 
-def test_the_window_ends_whatever_was_tried_meanwhile(clock, assert_refused):
+def test_throttled_attempts_do_not_extend_the_window(clock, assert_refused):
     make_user("alice")
     for _ in range(10):
-        guess("alice")
+        attempt_sign_in("alice")
     clock.advance(minutes=14)
-    answer = guess("alice", PASSWORD)
-    assert_refused(answer, 429, "throttled")
-    assert answer["Retry-After"] == "60"
+    response = attempt_sign_in("alice", PASSWORD)
+    assert_refused(response, 429, "throttled")
+    assert response["Retry-After"] == "60"
 
     clock.advance(minutes=1)
 
-    assert guess("alice", PASSWORD).status_code == 200
+    assert attempt_sign_in("alice", PASSWORD).status_code == 200
 
 
-def test_an_unknown_account_is_limited_just_the_same(assert_refused):
-    answers = [guess("nobody") for _ in range(11)]
+def test_an_unknown_account_is_limited_like_a_known_one(assert_refused):
+    responses = [attempt_sign_in("nobody") for _ in range(11)]
 
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
-    assert answers[10].json()["message"] == "Too many attempts. Try again in 900 seconds."
+    assert [response.status_code for response in responses] == [401] * 10 + [429]
+    assert responses[10].json()["message"] == "Too many attempts. Try again in 900 seconds."
 
 
 def test_a_stranger_does_not_lock_the_owner_out():
     make_user("alice")
-    assert guess("alice", PASSWORD, HOME).status_code == 200
+    assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
     for _ in range(12):
-        guess("alice")
+        attempt_sign_in("alice")
 
-    assert guess("alice", PASSWORD, HOME).status_code == 200
-    assert guess("alice", PASSWORD, "192.0.2.2").status_code == 429
+    assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
+    assert attempt_sign_in("alice", PASSWORD, "192.0.2.2").status_code == 429
 
 
-def test_from_the_owners_own_network_guesses_are_limited_too(assert_refused):
+def test_attempts_from_a_known_network_are_limited_too(assert_refused):
     make_user("alice")
-    guess("alice", PASSWORD, HOME)
+    attempt_sign_in("alice", PASSWORD, HOME)
     for _ in range(10):
-        guess("alice")
+        attempt_sign_in("alice")
 
     for _ in range(10):
-        assert_refused(guess("alice", address=HOME), 401, "invalid_credentials")
-    assert_refused(guess("alice", PASSWORD, HOME), 429, "throttled")
+        assert_refused(attempt_sign_in("alice", address=HOME), 401, "invalid_credentials")
+    assert_refused(attempt_sign_in("alice", PASSWORD, HOME), 429, "throttled")
 
 
-def test_who_has_only_signed_up_is_not_locked_out_by_a_stranger():
+def test_a_stranger_does_not_lock_out_a_user_who_has_only_signed_up():
     sign_up("alice", HOME)
     for _ in range(12):
-        guess("alice")
+        attempt_sign_in("alice")
 
-    assert guess("alice", PASSWORD, HOME).status_code == 200
+    assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
 
 
-def test_from_where_the_owner_signed_up_ten_guesses_are_allowed_no_more(assert_refused):
+def test_attempts_from_the_network_of_the_sign_up_are_limited_too(assert_refused):
     sign_up("alice", HOME)
     for _ in range(10):
-        assert_refused(guess("alice", address=HOME), 401, "invalid_credentials")
+        assert_refused(attempt_sign_in("alice", address=HOME), 401, "invalid_credentials")
 
-    assert_refused(guess("alice", PASSWORD, HOME), 429, "throttled")
+    assert_refused(attempt_sign_in("alice", PASSWORD, HOME), 429, "throttled")
 
 
-def test_a_network_is_known_after_its_sessions_are_purged(clock):
+def test_a_network_stays_known_after_its_sessions_are_purged(clock):
     make_user("alice")
-    guess("alice", PASSWORD, HOME)
+    attempt_sign_in("alice", PASSWORD, HOME)
     clock.advance(days=40)
     call_command("purge_expired_tokens")
     for _ in range(12):
-        guess("alice")
+        attempt_sign_in("alice")
 
-    assert guess("alice", PASSWORD, HOME).status_code == 200
+    assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
 
 
-def test_a_session_that_is_open_goes_on_while_its_account_is_locked():
+def test_an_open_session_stays_valid_while_its_account_is_locked():
     signed_in = SignedIn(make_user("alice").username)
     for _ in range(12):
-        guess("alice")
+        attempt_sign_in("alice")
 
     assert signed_in.content().status_code == 200
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_sign_ins_that_succeed_are_not_counted():
+def test_successful_sign_ins_are_not_counted():
     make_user("alice")
 
-    assert {guess("alice", PASSWORD).status_code for _ in range(25)} == {200}
+    assert {attempt_sign_in("alice", PASSWORD).status_code for _ in range(25)} == {200}
     assert set(GuessCount.objects.values_list("count", flat=True)) == {0}
 
 
-def test_one_address_is_limited_over_all_accounts(auth, assert_refused):
+def test_one_ip_address_is_limited_across_all_accounts(auth, assert_refused):
     auth(address_limit=Limit(5, 900))
     for number in range(5):
-        assert_refused(guess(f"user-{number}"), 401, "invalid_credentials")
+        assert_refused(attempt_sign_in(f"user-{number}"), 401, "invalid_credentials")
 
     make_user("alice")
-    assert_refused(guess("alice", PASSWORD), 429, "throttled")
-    assert guess("alice", PASSWORD, HOME).status_code == 200
+    assert_refused(attempt_sign_in("alice", PASSWORD), 429, "throttled")
+    assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
 
 
-def test_a_good_sign_in_of_ones_own_does_not_clear_the_address(auth, assert_refused):
+def test_a_successful_sign_in_does_not_reset_the_count_of_its_ip_address(auth, assert_refused):
     auth(address_limit=Limit(5, 900))
     make_user("mallory")
     for number in range(5):
-        guess(f"victim-{number}")
+        attempt_sign_in(f"victim-{number}")
         if number < 4:
-            assert guess("mallory", PASSWORD).status_code == 200
+            assert attempt_sign_in("mallory", PASSWORD).status_code == 200
 
-    assert_refused(guess("victim-6"), 429, "throttled")
+    assert_refused(attempt_sign_in("victim-6"), 429, "throttled")
 
 
-def test_sign_ups_count_against_the_address(auth, assert_refused):
+def test_sign_ups_count_against_the_ip_address(auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     api = Api()
     for number in range(3):
         assert api.sign_up(f"user-{number}").status_code == 201
 
-    answer = api.sign_up("user-4")
-    assert_refused(answer, 429, "throttled")
-    assert int(answer["Retry-After"]) == 900
+    response = api.sign_up("user-4")
+    assert_refused(response, 429, "throttled")
+    assert int(response["Retry-After"]) == 900
 
 
-def test_a_sign_up_that_asks_for_a_taken_name_counts_too(auth, assert_refused):
+def test_a_sign_up_with_a_taken_username_counts_too(auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     make_user("alice")
     api = Api()
@@ -192,71 +192,71 @@ def test_a_sign_up_that_asks_for_a_taken_name_counts_too(auth, assert_refused):
     assert_refused(api.sign_up("alice", email="4@example.com"), 429, "throttled")
 
 
-def test_attempts_on_a_locked_account_do_not_count_against_the_address(auth, assert_refused):
+def test_attempts_on_a_locked_account_do_not_count_against_the_ip_address(auth, assert_refused):
     auth(address_limit=Limit(12, 900))
     make_user("alice")
     for _ in range(10):
-        guess("alice")
+        attempt_sign_in("alice")
     for _ in range(5):
-        assert_refused(guess("alice"), 429, "throttled")
+        assert_refused(attempt_sign_in("alice"), 429, "throttled")
 
-    assert_refused(guess("bob"), 401, "invalid_credentials")
+    assert_refused(attempt_sign_in("bob"), 401, "invalid_credentials")
 
 
 def test_ipv6_addresses_of_one_network_count_as_one(auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     for number in range(3):
-        guess(f"user-{number}", address=f"2001:db8:1:2::{number + 1:x}")
+        attempt_sign_in(f"user-{number}", address=f"2001:db8:1:2::{number + 1:x}")
 
-    assert_refused(guess("x", address="2001:db8:1:2:ffff::1"), 429, "throttled")
-    assert_refused(guess("x", address="2001:db8:1:3::1"), 401, "invalid_credentials")
+    assert_refused(attempt_sign_in("x", address="2001:db8:1:2:ffff::1"), 429, "throttled")
+    assert_refused(attempt_sign_in("x", address="2001:db8:1:3::1"), 401, "invalid_credentials")
 
 
-def test_empty_limits_are_no_limits(auth):
+def test_an_empty_limit_disables_counting(auth):
     auth(account_limit=None, address_limit=None)
 
-    assert {guess("nobody").status_code for _ in range(15)} == {401}
+    assert {attempt_sign_in("nobody").status_code for _ in range(15)} == {401}
     assert not GuessCount.objects.exists()
 
 
-def test_counters_hold_no_name_and_no_address():
-    guess("nobody@example.com")
+def test_counters_contain_no_username_and_no_ip_address():
+    attempt_sign_in("nobody@example.com")
 
-    kept = str(list(GuessCount.objects.values()))
-    assert "nobody" not in kept
-    assert STRANGER not in kept
+    stored = str(list(GuessCount.objects.values()))
+    assert "nobody" not in stored
+    assert STRANGER not in stored
 
 
 class TestDjangoAdmin:
-    """The site's own sign-in."""
+    """The sign-in and password pages of the Django admin."""
 
     def sign_in(self, password, browser=None):
         form = {"username": "root", "password": password}
         return (browser or Browser()).post("/admin/login/", form, REMOTE_ADDR=STRANGER)
 
-    def test_an_administrator_signs_in(self):
+    def test_an_administrator_can_sign_in(self):
         make_administrator()
 
         assert self.sign_in(PASSWORD).status_code == 302
 
-    def test_an_administrator_is_not_locked_out_by_a_stranger(self):
+    def test_a_stranger_does_not_lock_an_administrator_out(self):
         make_administrator()
         assert self.sign_in(PASSWORD).status_code == 302
         for _ in range(12):
-            guess("root", address="203.0.113.50")
+            attempt_sign_in("root", address="203.0.113.50")
 
         assert self.sign_in(PASSWORD).status_code == 302
 
-    def test_it_counts_together_with_the_api(self):
+    def test_attempts_in_the_admin_and_in_the_api_count_together(self):
         make_administrator()
         for _ in range(5):
-            guess("root")
+            attempt_sign_in("root")
             assert self.sign_in("wrong password").status_code == 200
 
         assert b"Too many attempts" in self.sign_in(PASSWORD).content
-        assert guess("root", PASSWORD).status_code == 429
+        assert attempt_sign_in("root", PASSWORD).status_code == 429
 
-    def test_old_passwords_are_not_guessed_without_limit_on_the_password_page(self):
+    def test_attempts_at_the_old_password_on_the_password_page_are_limited(self):
         browser = Browser()
         browser.force_login(make_administrator())
         new = {"new_password1": "another good one", "new_password2": "another good one"}
@@ -269,7 +269,7 @@ class TestDjangoAdmin:
             in browser.post("/admin/password_change/", {**new, "old_password": PASSWORD}).content
         )
 
-    def test_a_password_too_long_to_be_one_is_not_hashed(self, monkeypatch):
+    def test_a_password_over_the_maximum_length_is_not_hashed(self, monkeypatch):
         make_administrator()
         monkeypatch.setattr("accounts.models.users.check_password", None)
 
@@ -293,7 +293,7 @@ class TestDjangoAdmin:
         ("unix:", "203.0.113.5", "unix:"),
     ],
 )
-def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypatch, peer, forwarded, counted):
+def test_forwarded_addresses_are_trusted_only_from_configured_proxies(auth, monkeypatch, peer, forwarded, counted):
     auth(trusted_proxies=("10.0.0.0/8",))
     seen = []
     monkeypatch.setattr(
@@ -307,7 +307,7 @@ def test_forwarded_addresses_count_from_configured_proxies_alone(auth, monkeypat
 
 
 @pytest.mark.parametrize(("peer", "scheme"), [("10.0.0.1", "https"), ("198.51.100.9", "http")])
-def test_the_forwarded_scheme_counts_from_configured_proxies_alone(auth, monkeypatch, peer, scheme):
+def test_the_forwarded_scheme_is_trusted_only_from_configured_proxies(auth, monkeypatch, peer, scheme):
     auth(trusted_proxies=("10.0.0.0/8",))
     seen = []
     monkeypatch.setattr("authproject.wsgi.get_wsgi_application", lambda: lambda environ, _: seen.append(environ))
@@ -318,7 +318,7 @@ def test_the_forwarded_scheme_counts_from_configured_proxies_alone(auth, monkeyp
     assert seen[0]["wsgi.url_scheme"] == scheme
 
 
-def test_refused_attempts_on_names_without_number_leave_nothing_behind(auth):
+def test_throttled_attempts_on_many_names_leave_no_counters_behind(auth):
     auth(address_limit=Limit(3, 900))
     for number in range(10):
         Api().sign_in(f"nobody{number}", "wrong password")
@@ -327,9 +327,9 @@ def test_refused_attempts_on_names_without_number_leave_nothing_behind(auth):
 
 
 class TestKnownOrigins:
-    """What is known of a user's networks and devices."""
+    """The networks and devices remembered for a user."""
 
-    def test_is_bounded(self, clock):
+    def test_the_number_of_known_origins_is_bounded(self, clock):
         make_user("alice")
         for number in range(MAX_ORIGINS_PER_KIND + 5):
             clock.advance(seconds=1)
@@ -338,7 +338,7 @@ class TestKnownOrigins:
         assert KnownOrigin.objects.filter(kind="device").count() == MAX_ORIGINS_PER_KIND
         assert KnownOrigin.objects.filter(kind="network").count() == MAX_ORIGINS_PER_KIND
 
-    def test_keeps_the_newest(self, clock, mailoutbox):
+    def test_the_newest_origins_stay_known(self, clock, mailoutbox):
         make_user("alice")
         for number in range(MAX_ORIGINS_PER_KIND + 5):
             clock.advance(seconds=1)
@@ -351,7 +351,7 @@ class TestKnownOrigins:
         Api(HTTP_USER_AGENT="app0/1").sign_in("alice")
         assert len(mailoutbox) == 1
 
-    def test_is_renewed_by_use(self, clock, mailoutbox):
+    def test_a_sign_in_renews_a_known_origin(self, clock, mailoutbox):
         make_user("alice")
         for _ in range(14):
             Api(HTTP_USER_AGENT="app/1").sign_in("alice")

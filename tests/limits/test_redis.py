@@ -1,4 +1,4 @@
-"""Failed guesses counted in a real Redis, where `CACHE_URL` names one."""
+"""Counting attempts in a real Redis server, as with `CACHE_URL` set."""
 
 import shutil
 import socket
@@ -18,7 +18,7 @@ from tests.threads import at_once
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
+        shutil.which("redis-server") is None, reason="redis-server is not installed; CI installs it"
     ),
     pytest.mark.django_db(transaction=True, serialized_rollback=True),
 ]
@@ -32,53 +32,53 @@ def cache(settings, tmp_path):
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
-    _wait_for(url)
+    _wait_until_reachable(url)
     settings.GUESS_COUNTERS_URL = url
     yield process
     process.terminate()
     process.wait(timeout=10)
 
 
-def _wait_for(url):
-    with redis.Redis.from_url(url) as client:
+def _wait_until_reachable(url):
+    with redis.Redis.from_url(url) as connection:
         for _ in range(100):
             try:
-                client.ping()
+                connection.ping()
             except redis.ConnectionError:
-                time.sleep(0.05)  # a process of the system starts in its own time
+                time.sleep(0.05)  # a real process: the frozen clock of a test does not apply
             else:
                 return
     pytest.fail("Redis did not start")
 
 
-def test_simultaneous_guesses_count_in_full(cache):
+def test_simultaneous_attempts_are_all_counted(cache):
     make_user("victim")
 
-    answers = at_once(*[lambda: Api().sign_in("victim", "wrong password")] * 30)
+    responses = at_once(*[lambda: Api().sign_in("victim", "wrong password")] * 30)
 
-    assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 20}
+    assert Counter(response.status_code for response in responses) == {401: 10, 429: 20}
     assert 0 < int(Api().sign_in("victim")["Retry-After"]) <= 900
 
 
-def test_sign_ins_that_succeed_are_not_counted(cache):
+def test_successful_sign_ins_are_not_counted(cache):
     make_user("alice")
 
     assert {Api().sign_in("alice", PASSWORD).status_code for _ in range(15)} == {200}
 
 
-def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(cache, clock, settings):
-    somebody = Client("192.0.2.1", "")
-    late = attempts.count_sign_in(somebody, "1", is_known_network=False)
+def test_a_late_uncount_does_not_lower_the_count_of_the_next_window(cache, clock, settings):
+    client = Client("192.0.2.1", "")
+    attempt = attempts.count_sign_in(client, "1", is_known_network=False)
     clock.advance(minutes=15)
-    with redis.Redis.from_url(settings.GUESS_COUNTERS_URL) as client:
-        client.flushdb()  # as at the end of the window, which Redis takes from a clock of its own
+    with redis.Redis.from_url(settings.GUESS_COUNTERS_URL) as connection:
+        connection.flushdb()  # simulates the end of the window: Redis uses its own clock
 
-    late.uncount()
+    attempt.uncount()
 
     for _ in range(10):
-        attempts.count_sign_in(somebody, "1", is_known_network=False)
+        attempts.count_sign_in(client, "1", is_known_network=False)
     with pytest.raises(Throttled):
-        attempts.count_sign_in(somebody, "1", is_known_network=False)
+        attempts.count_sign_in(client, "1", is_known_network=False)
 
 
 def test_nothing_is_counted_in_the_database(cache, django_assert_max_num_queries):
@@ -89,7 +89,7 @@ def test_nothing_is_counted_in_the_database(cache, django_assert_max_num_queries
         assert Api().sign_in("alice").status_code == 200
 
 
-def test_a_cache_that_stops_is_503_for_what_needs_it(cache, assert_refused):
+def test_requests_that_need_an_unreachable_cache_get_503(cache, assert_refused):
     api = Api()
     assert api.get("/readyz").status_code == 200
 

@@ -1,4 +1,4 @@
-"""The windows in which guesses are counted: what belongs to one changes nothing in the next."""
+"""Windows of the counters: an attempt in one window does not affect the next."""
 
 import pytest
 
@@ -9,48 +9,48 @@ from accounts.values.clients import Client
 from tests.conftest import Api
 from tests.factories import make_user
 
-SOMEBODY = Client("192.0.2.1", "")
+CLIENT = Client("192.0.2.1", "")
 
 
-def count():
-    return attempts.count_sign_in(SOMEBODY, "1", is_known_network=False)
+def count_attempt():
+    return attempts.count_sign_in(CLIENT, "1", is_known_network=False)
 
 
-def test_a_guess_that_is_given_back_late_opens_no_place_in_the_next_window(clock):
-    late = [count() for _ in range(5)]
+def test_a_late_uncount_does_not_lower_the_count_of_the_next_window(clock):
+    counted = [count_attempt() for _ in range(5)]
     clock.advance(minutes=15)
-    count()
+    count_attempt()
 
-    for guess in late:
-        guess.uncount()
+    for attempt in counted:
+        attempt.uncount()
 
     for _ in range(9):
-        count()
+        count_attempt()
     with pytest.raises(Throttled):
-        count()
+        count_attempt()
 
 
-def test_a_guess_that_is_given_back_makes_room_in_its_own_window(clock):
-    guesses = [count() for _ in range(10)]
+def test_an_uncount_lowers_the_count_of_its_own_window(clock):
+    counted = [count_attempt() for _ in range(10)]
     clock.advance(minutes=14)
 
-    guesses[0].uncount()
+    counted[0].uncount()
 
-    count()
+    count_attempt()
     with pytest.raises(Throttled):
-        count()
+        count_attempt()
 
 
-def test_a_guess_whose_counter_is_gone_is_given_back_to_nothing(clock):
-    guess = count()
+def test_an_uncount_of_a_deleted_counter_does_nothing(clock):
+    attempt = count_attempt()
     GuessCount.objects.all().delete()
 
-    guess.uncount()
+    attempt.uncount()
 
     assert not GuessCount.objects.exclude(count=0).exists()
 
 
-def test_retry_after_is_what_is_left_of_the_window(clock):
+def test_retry_after_is_the_rest_of_the_window(clock):
     make_user("alice")
     for _ in range(10):
         Api().sign_in("alice", "a wrong one")

@@ -1,4 +1,4 @@
-"""Rules for passwords, and how they are kept (NIST SP 800-63B, OWASP)."""
+"""Rules for new passwords, and how passwords are hashed (NIST SP 800-63B, OWASP)."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ from accounts.passwords.validators import (
 from tests.factories import PASSWORD, make_user
 
 
-def test_passwords_are_hashed_with_argon2id_at_owasps_setting(api):
+def test_passwords_are_hashed_with_argon2id_and_the_parameters_of_owasp(api):
     api.sign_up("alice")
 
     assert User.objects.get().password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
@@ -29,7 +29,7 @@ def test_passwords_are_hashed_with_argon2id_at_owasps_setting(api):
 @pytest.mark.parametrize(
     "password", ["eightchr", "x" * 60 + "7" * 68, "tr0ub4dor&3 " * 2, "пароль-пароль", "   spaces   ", "🙂" * 8]
 )
-def test_any_characters_will_do_from_8_to_128(api, password):
+def test_any_8_to_128_characters_are_accepted(api, password):
     assert api.sign_up("alice", password).status_code == 201
     assert api.sign_in("alice", password).status_code == 200
 
@@ -46,36 +46,36 @@ def test_any_characters_will_do_from_8_to_128(api, password):
         ("alice.liddell", "too similar"),
     ],
 )
-def test_a_password_that_will_not_do_is_refused_with_the_reason(api, password, reason):
-    answer = api.sign_up("alice.liddell", password)
+def test_a_weak_password_is_rejected_with_the_reason(api, password, reason):
+    response = api.sign_up("alice.liddell", password)
 
     if reason is None:
-        assert answer.status_code == 201
+        assert response.status_code == 201
     else:
-        assert answer.status_code == 400
-        assert reason in " ".join(answer.json()["errors"]["password"])
+        assert response.status_code == 400
+        assert reason in " ".join(response.json()["errors"]["password"])
 
 
-def test_nothing_is_hashed_for_a_password_that_is_too_long(api, monkeypatch):
+def test_a_password_that_is_too_long_is_not_hashed(api, monkeypatch):
     monkeypatch.setattr("django.contrib.auth.base_user.make_password", None)
 
     assert api.sign_up("alice", "x" * 60_000).status_code == 400
 
 
 @pytest.mark.parametrize(
-    "old",
+    "old_hash",
     [
         make_password(PASSWORD, hasher="pbkdf2_sha256"),
         "argon2$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$",
     ],
     ids=["pbkdf2", "weaker argon2"],
 )
-def test_an_older_hash_is_upgraded_at_sign_in(api, old):
-    if old.endswith("$"):
-        old = "argon2" + PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+def test_an_older_hash_is_upgraded_at_sign_in(api, old_hash):
+    if old_hash.endswith("$"):
+        old_hash = "argon2" + PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     user = make_user("alice")
     stamp = user.security_stamp
-    User.objects.update(password=old)
+    User.objects.update(password=old_hash)
 
     assert api.sign_in("alice").status_code == 200
 
@@ -85,17 +85,17 @@ def test_an_older_hash_is_upgraded_at_sign_in(api, old):
     assert api.sign_in("alice").status_code == 200
 
 
-def test_a_wrong_password_upgrades_nothing(api):
+def test_a_wrong_password_does_not_upgrade_the_hash(api):
     make_user("alice")
-    old = make_password(PASSWORD, hasher="pbkdf2_sha256")
-    User.objects.update(password=old)
+    old_hash = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    User.objects.update(password=old_hash)
 
     api.sign_in("alice", "wrong password")
 
-    assert User.objects.get().password == old
+    assert User.objects.get().password == old_hash
 
 
-def test_an_upgrade_does_not_undo_a_change_of_password_made_meanwhile():
+def test_a_hash_upgrade_does_not_overwrite_a_concurrent_password_change():
     user = make_user("alice")
     user.password = make_password(PASSWORD, hasher="pbkdf2_sha256")
     user.save()
@@ -109,7 +109,7 @@ def test_an_upgrade_does_not_undo_a_change_of_password_made_meanwhile():
 
 
 @pytest.mark.parametrize(
-    ("password", "does"),
+    ("password", "is_accepted"),
     [
         ("orders2026!", False),
         ("0rders-0rders-1", False),
@@ -124,16 +124,16 @@ def test_an_upgrade_does_not_undo_a_change_of_password_made_meanwhile():
         ("trombone8000", True),
     ],
 )
-def test_words_that_anybody_would_guess_here_are_no_password(api, auth, password, does):
+def test_a_password_of_context_words_is_rejected(api, auth, password, is_accepted):
     auth(audience=("auth", "orders"), public_url="https://auth.exampleshop.com:8000")
 
-    answer = api.sign_up("alice", password)
+    response = api.sign_up("alice", password)
 
-    assert answer.status_code == (201 if does else 400)
-    assert does or "easily guessed here" in " ".join(answer.json()["errors"]["password"])
+    assert response.status_code == (201 if is_accepted else 400)
+    assert is_accepted or "too easy to guess" in " ".join(response.json()["errors"]["password"])
 
 
-def test_every_word_of_the_documented_list_is_known(auth):
+def test_every_documented_source_of_context_words_is_used(auth):
     auth(
         audience=("orders",),
         issuer="https://issuer.test",
@@ -147,17 +147,17 @@ def test_every_word_of_the_documented_list_is_known(auth):
 
 @pytest.fixture
 def breached(tmp_path, auth):
-    """A list in the form of Have I Been Pwned's: some hundred thousand bytes, first and last line included."""
+    """Write a list in the format of Have I Been Pwned, and return its 3000 passwords in the order of the list."""
     passwords = [f"breached number {number}" for number in range(3000)]
     digests = sorted(hashlib.sha1(password.encode()).hexdigest().upper() for password in passwords)
     path = tmp_path / "pwned.txt"
-    path.write_text("".join(f"{digest}:{place * 37}\r\n" for place, digest in enumerate(digests)))
+    path.write_text("".join(f"{digest}:{position * 37}\r\n" for position, digest in enumerate(digests)))
     auth(breached_passwords=str(path))
     by_digest = {hashlib.sha1(password.encode()).hexdigest().upper(): password for password in passwords}
     return [by_digest[digest] for digest in digests]
 
 
-def test_every_password_of_the_list_is_found_and_no_other(breached):
+def test_exactly_the_listed_passwords_are_rejected(breached):
     for password in breached:
         with pytest.raises(ValidationError, match="breach"):
             BreachedPasswordValidator().validate(password)
@@ -165,7 +165,7 @@ def test_every_password_of_the_list_is_found_and_no_other(breached):
         BreachedPasswordValidator().validate(f"breached number {number}")
 
 
-def test_a_breached_password_is_refused_wherever_one_is_chosen(
+def test_a_breached_password_is_rejected_at_sign_up_change_and_reset(
     api, breached, signed_in, mailed_token, assert_refused
 ):
     assert api.sign_up("alice", breached[7]).status_code == 400
@@ -176,19 +176,19 @@ def test_a_breached_password_is_refused_wherever_one_is_chosen(
     assert_refused(api.post("/api/auth/password/reset/confirm", confirm), 400, "invalid_request")
 
 
-def test_a_list_that_is_gone_lets_no_password_pass(api, breached, auth, tmp_path, assert_refused):
+def test_no_password_is_accepted_while_the_list_is_missing(api, breached, auth, tmp_path, assert_refused):
     (tmp_path / "pwned.txt").unlink()
 
     assert_refused(api.sign_up("alice"), 503, "unavailable")
 
 
-def test_an_empty_list_holds_nothing(auth, tmp_path):
+def test_an_empty_list_rejects_no_password(auth, tmp_path):
     (tmp_path / "empty").touch()
     auth(breached_passwords=str(tmp_path / "empty"))
 
     BreachedPasswordValidator().validate("breached number 7")
 
 
-def test_more_than_3000_of_the_most_common_passwords_are_refused():
-    """Of those that are long enough to be chosen at all (OWASP ASVS 5.0, 6.2.4)."""
+def test_at_least_3000_common_passwords_are_rejected():
+    """Count only common passwords that meet the minimum length (OWASP ASVS 5.0, 6.2.4)."""
     assert sum(len(password) >= MIN_PASSWORD_LENGTH for password in CommonPasswordValidator().passwords) >= 3000

@@ -1,4 +1,4 @@
-"""DELETE /api/auth/me."""
+"""DELETE /api/auth/me: delete an account."""
 
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
@@ -10,20 +10,20 @@ from tests.factories import make_administrator, make_user
 URL = "/api/auth/me"
 
 
-def test_the_account_and_all_its_sessions_are_gone(clock, assert_refused):
+def test_a_deletion_removes_the_account_and_all_its_sessions(clock, assert_refused):
     make_user("alice")
-    here, there = SignedIn("alice"), SignedIn("alice")
+    current, other = SignedIn("alice"), SignedIn("alice")
 
-    assert here.delete(URL, here.access_token).status_code == 204
+    assert current.delete(URL, current.access_token).status_code == 204
 
-    for session in (here, there):
+    for session in (current, other):
         assert_refused(session.content(), 401, "token_revoked")
         assert_refused(session.refresh(session.refresh_token), 403, "refresh_token_unknown")
-    assert_refused(here.sign_in("alice"), 401, "invalid_credentials")
-    assert_refused(here.delete(URL, here.access_token), 401, "token_revoked")
+    assert_refused(current.sign_in("alice"), 401, "invalid_credentials")
+    assert_refused(current.delete(URL, current.access_token), 401, "token_revoked")
 
 
-def test_nothing_that_names_the_person_stays_in_the_database(client, clock, api, events):
+def test_no_personal_data_remains_in_the_database(client, clock, api, events):
     api.sign_up("alice-in-wonderland", fullname="Alice Liddell")
     user = User.objects.get()
     client.force_login(make_administrator())
@@ -40,32 +40,32 @@ def test_nothing_that_names_the_person_stays_in_the_database(client, clock, api,
     assert events()[-1]["event"] == "user:deleted"
 
 
-def test_the_names_are_free_again(signed_in, api):
+def test_the_username_and_email_become_available_again(signed_in, api):
     user = User.objects.get()
     signed_in.delete(URL, signed_in.access_token)
 
     assert api.sign_up(user.username, email=user.email).status_code == 201
 
 
-def test_others_stay(signed_in):
+def test_other_accounts_remain(signed_in):
     other = SignedIn(make_user().username)
     signed_in.delete(URL, signed_in.access_token)
 
     assert other.content().status_code == 200
 
 
-def test_it_needs_a_recent_authentication(signed_in, clock, assert_refused):
+def test_a_deletion_needs_a_recent_authentication(signed_in, clock, assert_refused):
     clock.advance(seconds=301)
 
     assert_refused(signed_in.delete(URL, signed_in.access_token), 403, "recent_authentication_required")
     assert User.objects.exists()
 
 
-def test_it_needs_an_access_token(api, assert_refused):
+def test_a_deletion_needs_an_access_token(api, assert_refused):
     assert_refused(api.delete(URL), 401, "token_missing")
 
 
-def test_a_deletion_in_the_admin_goes_the_same_way(client, signed_in, events):
+def test_a_deletion_in_the_admin_is_recorded_with_the_administrator(client, signed_in, events):
     user = User.objects.get()
     administrator = make_administrator()
     client.force_login(administrator)

@@ -1,4 +1,4 @@
-"""Verification of e-mail addresses, and what sign-up and sign-in make of it."""
+"""Verify email addresses: POST /api/auth/email/verify and …/resend, AUTH_UNVERIFIED_SIGNIN, AUTH_HIDE_KNOWN_EMAIL."""
 
 import pytest
 from django.core.management import call_command
@@ -15,7 +15,7 @@ from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
 URL = "/api/auth/email/verify"
-OTHER = "the attacker's own"
+ATTACKERS_PASSWORD = "the attacker's own"
 
 
 def verify(api, token):
@@ -33,16 +33,16 @@ def token(clock, api, mailed_token):
 
 
 @pytest.fixture
-def strict(auth, clock):
+def verification_required(auth, clock):
     auth(unverified_signin=False)
 
 
 @pytest.fixture
-def hiding(auth, clock):
+def known_email_hidden(auth, clock):
     auth(unverified_signin=False, hide_known_email=True)
 
 
-def test_a_sign_up_is_mailed_a_link_that_verifies(api, mailoutbox, mailed_token, clock):
+def test_a_sign_up_sends_a_link_that_verifies_the_address(api, mailoutbox, mailed_token, clock):
     api.sign_up("alice")
 
     [mail] = mailoutbox
@@ -52,7 +52,7 @@ def test_a_sign_up_is_mailed_a_link_that_verifies(api, mailoutbox, mailed_token,
     assert User.objects.get().is_email_verified
 
 
-def test_a_second_use_changes_nothing(api, token, clock):
+def test_a_second_use_of_a_token_changes_nothing(api, token, clock):
     verify(api, token)
     first = User.objects.get().email_verified_at
     clock.advance(minutes=1)
@@ -61,14 +61,14 @@ def test_a_second_use_changes_nothing(api, token, clock):
     assert User.objects.get().email_verified_at == first
 
 
-def test_a_token_is_good_for_a_short_time(api, token, clock, assert_refused):
+def test_a_token_expires_after_ten_minutes(api, token, clock, assert_refused):
     clock.advance(seconds=601)
 
     assert_refused(verify(api, token), 400, "invalid_request")
     assert not User.objects.get().is_email_verified
 
 
-def test_a_token_for_another_address_is_none(api, token, assert_refused):
+def test_a_token_does_not_verify_a_changed_address(api, token, assert_refused):
     signed_in = SignedIn("alice")
     signed_in.patch("/api/auth/me", {"email": "new@example.com"}, signed_in.access_token)
 
@@ -76,25 +76,25 @@ def test_a_token_for_another_address_is_none(api, token, assert_refused):
     assert not User.objects.get().is_email_verified
 
 
-def test_a_token_that_resets_a_password_verifies_nothing(api, token, assert_refused):
+def test_a_reset_token_does_not_verify_an_address(api, token, assert_refused):
     assert_refused(
         verify(api, mail_tokens.issue(Purpose.RESET_PASSWORD, User.objects.get())), 400, "invalid_request"
     )
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "\ud800", 5, None])
-def test_nonsense_is_no_token(api, nonsense, assert_refused):
-    assert_refused(verify(api, nonsense), 400, "invalid_request")
+@pytest.mark.parametrize("malformed", ["", "x", "\ud800", 5, None])
+def test_a_malformed_token_is_rejected(api, malformed, assert_refused):
+    assert_refused(verify(api, malformed), 400, "invalid_request")
 
 
-def test_another_link_is_mailed_on_demand(api, token, mailoutbox, mailed_token):
+def test_another_link_is_sent_on_request(api, token, mailoutbox, mailed_token):
     assert resend(api).status_code == 202
 
     assert len(mailoutbox) == 2
     assert verify(api, mailed_token()).status_code == 204
 
 
-def test_nothing_is_mailed_where_nothing_is_to_be_verified(api, token, mailoutbox):
+def test_no_link_is_sent_to_a_verified_or_unknown_address(api, token, mailoutbox):
     verify(api, token)
     known, unknown = resend(api), resend(api, "nobody@example.com")
 
@@ -102,13 +102,15 @@ def test_nothing_is_mailed_where_nothing_is_to_be_verified(api, token, mailoutbo
     assert len(mailoutbox) == 1
 
 
-def test_by_default_an_unverified_user_signs_in(api, clock):
+def test_by_default_an_unverified_user_can_sign_in(api, clock):
     api.sign_up("alice")
 
     assert api.sign_in("alice").status_code == 200
 
 
-def test_by_setting_an_unverified_user_does_not(strict, api, mailed_token, assert_refused):
+def test_an_unverified_user_cannot_sign_in_where_verification_is_required(
+    verification_required, api, mailed_token, assert_refused
+):
     api.sign_up("alice")
     assert_refused(api.sign_in("alice"), 403, "email_unverified")
 
@@ -117,13 +119,15 @@ def test_by_setting_an_unverified_user_does_not(strict, api, mailed_token, asser
     assert api.sign_in("alice").status_code == 200
 
 
-def test_only_who_knows_the_password_is_told_that(strict, api, assert_refused):
+def test_a_wrong_password_does_not_reveal_that_the_address_is_unverified(
+    verification_required, api, assert_refused
+):
     api.sign_up("alice")
 
     assert_refused(api.sign_in("alice", "wrong password"), 401, "invalid_credentials")
 
 
-def test_a_reset_by_mail_verifies_too(strict, api, mailed_token):
+def test_a_password_reset_verifies_the_address(verification_required, api, mailed_token):
     api.sign_up("alice")
     api.post("/api/auth/password/reset", {"email": "alice@example.com"})
     api.post("/api/auth/password/reset/confirm", {"token": mailed_token(), "newPassword": "another good one"})
@@ -131,22 +135,22 @@ def test_a_reset_by_mail_verifies_too(strict, api, mailed_token):
     assert api.sign_in("alice", "another good one").status_code == 200
 
 
-def test_an_unverified_administrator_is_told_so_on_the_admin_s_page(strict, client):
+def test_the_admin_sign_in_page_says_that_the_address_is_not_verified(verification_required, client):
     make_administrator()
-    answer = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
+    response = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
 
-    assert answer.status_code == 200
-    assert b"not verified" in answer.content
+    assert response.status_code == 200
+    assert b"not verified" in response.content
 
 
-def test_a_superuser_made_on_the_command_line_is_verified(strict, client, monkeypatch):
+def test_createsuperuser_marks_the_address_as_verified(verification_required, client, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     call_command("createsuperuser", interactive=False, username="root", email="root@example.com", verbosity=0)
 
     assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 302
 
 
-def test_sign_ups_never_verified_are_purged_after_a_week(strict, api, clock, mailed_token):
+def test_unverified_sign_ups_are_purged_after_a_week(verification_required, api, clock, mailed_token):
     api.sign_up("alice")
     api.sign_up("bob")
     verify(api, mailed_token())
@@ -160,7 +164,7 @@ def test_sign_ups_never_verified_are_purged_after_a_week(strict, api, clock, mai
     assert User.objects.get().username == "bob"
 
 
-def test_who_signed_up_while_it_was_not_asked_for_is_not_purged(api, clock, auth):
+def test_a_sign_up_from_before_verification_was_required_is_not_purged(api, clock, auth):
     api.sign_up("alice")
     auth(unverified_signin=False)
     clock.advance(days=400)
@@ -169,7 +173,7 @@ def test_who_signed_up_while_it_was_not_asked_for_is_not_purged(api, clock, auth
     assert User.objects.get().username == "alice"
 
 
-def test_who_has_signed_in_since_is_not_purged(api, clock, auth):
+def test_an_unverified_user_who_has_signed_in_is_not_purged(api, clock, auth):
     auth(unverified_signin=False)
     api.sign_up("alice")
     auth(unverified_signin=True)
@@ -180,7 +184,7 @@ def test_who_has_signed_in_since_is_not_purged(api, clock, auth):
     assert User.objects.exists()
 
 
-def test_who_was_given_a_role_is_not_purged(strict, api, clock):
+def test_an_unverified_user_with_a_granted_role_is_not_purged(verification_required, api, clock):
     api.sign_up("alice")
     call_command("grantrole", "alice", "admin", stdout=None)
     clock.advance(days=8)
@@ -189,8 +193,8 @@ def test_who_was_given_a_role_is_not_purged(strict, api, clock):
     assert User.objects.exists()
 
 
-def test_who_verifies_during_the_purge_is_not_purged(strict, api, clock, monkeypatch):
-    """Between the reading of a batch and its deletion."""
+def test_a_user_who_verifies_during_the_purge_is_not_purged(verification_required, api, clock, monkeypatch):
+    """The verification comes after the purge has selected a batch and before it deletes that batch."""
     api.sign_up("alice")
     clock.advance(days=8)
     select_for_update = UserQuerySet.select_for_update
@@ -205,7 +209,7 @@ def test_who_verifies_during_the_purge_is_not_purged(strict, api, clock, monkeyp
     assert User.objects.get().is_email_verified
 
 
-def test_who_changes_the_address_is_not_purged(strict, api, clock, mailed_token):
+def test_a_user_who_changes_their_address_is_not_purged(verification_required, api, clock, mailed_token):
     api.sign_up("alice")
     verify(api, mailed_token())
     signed_in = SignedIn("alice")
@@ -216,34 +220,34 @@ def test_who_changes_the_address_is_not_purged(strict, api, clock, mailed_token)
     assert User.objects.get().email == "new@example.com"
 
 
-class TestHiding:
-    """AUTH_HIDE_KNOWN_EMAIL."""
+class TestHideKnownEmail:
+    """With AUTH_HIDE_KNOWN_EMAIL, nothing reveals whether an address has an account."""
 
     @pytest.fixture(autouse=True)
-    def _owner(self, hiding):
+    def _owner(self, known_email_hidden):
         make_user("owner", email="owner@example.com", email_verified_at="2020-01-01T00:00:00Z")
 
-    def test_a_sign_up_under_a_known_address_is_answered_like_any_other(self, api):
+    def test_a_sign_up_with_a_known_address_gets_the_same_response(self, api):
         known = api.sign_up("mallory", email="Owner@example.com")
         fresh = api.sign_up("malvina", email="fresh@example.com")
 
         assert (known.status_code, fresh.status_code) == (201, 201)
-        answers = [known.json(), fresh.json()]
-        assert answers[1].pop("id") == answers[0].pop("id") + 1
-        assert answers[0] == {**answers[1], "username": "mallory", "email": "Owner@example.com"}
+        responses = [known.json(), fresh.json()]
+        assert responses[1].pop("id") == responses[0].pop("id") + 1
+        assert responses[0] == {**responses[1], "username": "mallory", "email": "Owner@example.com"}
 
-    def test_its_time_is_the_same(self, api, django_assert_num_queries):
-        with django_assert_num_queries(_queries(lambda: api.sign_up("carol", email="carol@example.com"))):
+    def test_a_sign_up_with_a_known_address_makes_as_many_queries(self, api, django_assert_num_queries):
+        with django_assert_num_queries(_count_queries(lambda: api.sign_up("carol", email="carol@example.com"))):
             api.sign_up("mallory", email="owner@example.com")
 
-    def test_the_owner_is_told_and_nobody_else(self, api, mailoutbox):
+    def test_only_the_owner_is_notified(self, api, mailoutbox):
         api.sign_up("mallory", email="OWNER@example.com")
 
         assert [(mail.to, mail.subject) for mail in mailoutbox] == [
             (["owner@example.com"], "You have an account already")
         ]
 
-    def test_no_sign_in_reset_or_second_sign_up_tells(self, api, assert_refused, mailoutbox):
+    def test_sign_in_resend_and_second_sign_up_do_not_reveal_the_account(self, api, assert_refused, mailoutbox):
         api.sign_up("mallory", email="owner@example.com")
         api.sign_up("malvina", email="fresh@example.com")
 
@@ -255,30 +259,30 @@ class TestHiding:
             assert resend(api, email).status_code == 202
 
     @pytest.mark.parametrize("email", ["owner@example.com", "fresh@example.com", "unknown@example.com"])
-    def test_no_sign_in_by_the_address_tells(self, api, assert_refused, auth, email):
-        """The password is the attacker's own: right for a fresh account, wrong for the owner's."""
+    def test_a_sign_in_by_email_does_not_reveal_the_account(self, api, assert_refused, auth, email):
+        """The attacker's password is right for an account they created and wrong for the account of the owner."""
         auth(account_limit=Limit(3, 900))
-        api.sign_up("mallory", email="owner@example.com", password=OTHER)
-        api.sign_up("malvina", email="fresh@example.com", password=OTHER)
+        api.sign_up("mallory", email="owner@example.com", password=ATTACKERS_PASSWORD)
+        api.sign_up("malvina", email="fresh@example.com", password=ATTACKERS_PASSWORD)
 
         for _ in range(3):
-            assert_refused(api.sign_in(email, OTHER), 401, "invalid_credentials")
-        assert_refused(api.sign_in(email, OTHER), 429, "throttled")
+            assert_refused(api.sign_in(email, ATTACKERS_PASSWORD), 401, "invalid_credentials")
+        assert_refused(api.sign_in(email, ATTACKERS_PASSWORD), 429, "throttled")
 
-    def test_once_verified_the_address_signs_in(self, api, mailed_token):
+    def test_a_user_can_sign_in_by_a_verified_address(self, api, mailed_token):
         api.sign_up("malvina", email="fresh@example.com")
         verify(api, mailed_token())
 
         assert api.sign_in("fresh@example.com").status_code == 200
 
-    def test_the_owner_s_account_stays_as_it_is(self, api):
+    def test_the_account_of_the_owner_does_not_change(self, api):
         before = User.objects.values().get(username="owner")
         api.sign_up("mallory", email="owner@example.com")
 
         assert User.objects.values().get(username="owner") == before
         assert SignedIn("owner").content().status_code == 200
 
-    def test_a_decoy_has_nobody_s_address_and_goes_with_the_sign_ups_never_verified(self, api, clock):
+    def test_a_decoy_has_an_undeliverable_address_and_is_purged(self, api, clock):
         api.sign_up("mallory", email="owner@example.com")
         assert User.objects.get(username="mallory").email.endswith(f"@{DECOY_DOMAIN}")
 
@@ -287,26 +291,26 @@ class TestHiding:
 
         assert User.objects.get().username == "owner"
 
-    def test_a_taken_username_is_told_all_the_same(self, api, assert_refused):
+    def test_a_taken_username_is_still_reported(self, api, assert_refused):
         assert_refused(api.sign_up("owner", email="other@example.com"), 400, "username_taken")
 
 
-def _queries(act):
+def _count_queries(request):
     from django.db import connection  # noqa: PLC0415
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
     with CaptureQueriesContext(connection) as queries:
-        assert act().status_code == 201
+        assert request().status_code == 201
     return len(queries)
 
 
-def test_without_hiding_a_known_address_is_told(api, assert_refused):
+def test_by_default_a_known_address_is_reported(api, assert_refused):
     make_user("owner")
 
     assert_refused(api.sign_up("mallory", email="OWNER@example.com"), 400, "email_taken")
 
 
-def test_sign_ups_are_limited_per_address_they_would_mail(auth, assert_refused):
+def test_sign_ups_are_limited_per_recipient(auth, assert_refused):
     auth(account_limit=Limit(2, 900))
     for number in range(2):
         Api().sign_up(f"user{number}", email="victim@example.com")
@@ -315,8 +319,8 @@ def test_sign_ups_are_limited_per_address_they_would_mail(auth, assert_refused):
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_the_server_key_alone_makes_no_token(purpose):
-    """Who has it, and not the database, lacks the stamp."""
+def test_the_secret_key_alone_cannot_forge_a_token(purpose):
+    """An attacker with SECRET_KEY but no access to the database does not know the security stamp."""
     user = make_user()
     guessed = User(pk=user.pk, email_key=user.email_key, security_stamp=user.security_stamp ^ 1)
 

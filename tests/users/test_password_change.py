@@ -1,4 +1,4 @@
-"""POST /api/auth/password/change."""
+"""POST /api/auth/password/change: change a known password."""
 
 import pytest
 
@@ -7,42 +7,42 @@ from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 
 URL = "/api/auth/password/change"
-NEW = "another good one"
+NEW_PASSWORD = "another good one"
 
 
-def change(signed_in, current=PASSWORD, new=NEW):
+def change(signed_in, current=PASSWORD, new=NEW_PASSWORD):
     return signed_in.post(URL, {"currentPassword": current, "newPassword": new}, signed_in.access_token)
 
 
-def test_the_new_password_is_good_and_the_old_one_is_not(signed_in, assert_refused):
+def test_only_the_new_password_signs_in(signed_in, assert_refused):
     username = User.objects.get().username
 
     assert change(signed_in).status_code == 204
 
-    assert signed_in.sign_in(username, NEW).status_code == 200
+    assert signed_in.sign_in(username, NEW_PASSWORD).status_code == 200
     assert_refused(signed_in.sign_in(username), 401, "invalid_credentials")
 
 
-def test_every_other_session_is_over_and_this_one_goes_on(clock, assert_refused):
+def test_a_password_change_revokes_every_session_but_the_current_one(clock, assert_refused):
     make_user("alice")
-    here, there = SignedIn("alice"), SignedIn("alice")
+    current, other = SignedIn("alice"), SignedIn("alice")
 
-    change(here)
+    change(current)
 
-    assert_refused(there.content(), 401, "token_revoked")
-    assert_refused(there.refresh(there.refresh_token), 403, "refresh_token_revoked")
-    assert RefreshToken.objects.get(pk=there.claims.session_id).end_reason == EndReason.PASSWORD_CHANGED
-    assert_refused(here.content(), 401, "token_stale")
-    here.access_token = here.refresh(here.refresh_token).json()["accessToken"]
-    assert here.content().status_code == 200
+    assert_refused(other.content(), 401, "token_revoked")
+    assert_refused(other.refresh(other.refresh_token), 403, "refresh_token_revoked")
+    assert RefreshToken.objects.get(pk=other.claims.session_id).end_reason == EndReason.PASSWORD_CHANGED
+    assert_refused(current.content(), 401, "token_stale")
+    current.access_token = current.refresh(current.refresh_token).json()["accessToken"]
+    assert current.content().status_code == 200
 
 
-def test_the_owner_is_told_by_mail(signed_in, mailoutbox):
+def test_a_password_change_notifies_the_owner_by_email(signed_in, mailoutbox):
     change(signed_in)
 
     [mail] = mailoutbox
     assert (mail.to, mail.subject) == ([User.objects.get().email], "Your password was changed")
-    assert NEW not in str(mail.message())
+    assert NEW_PASSWORD not in str(mail.message())
 
 
 def test_a_wrong_current_password_changes_nothing(signed_in, assert_refused, mailoutbox):
@@ -56,7 +56,7 @@ def test_a_wrong_current_password_changes_nothing(signed_in, assert_refused, mai
     assert mailoutbox == []
 
 
-def test_guesses_at_the_current_password_are_limited(signed_in, assert_refused):
+def test_attempts_at_the_current_password_are_limited(signed_in, assert_refused):
     for _ in range(10):
         change(signed_in, current="wrong password")
 
@@ -64,32 +64,32 @@ def test_guesses_at_the_current_password_are_limited(signed_in, assert_refused):
 
 
 @pytest.mark.parametrize("new", ["short", "", "password1", "x" * 129, "12345678"])
-def test_a_weak_password_is_refused_and_named(signed_in, assert_refused, new):
+def test_a_weak_password_is_rejected_and_the_error_names_the_field(signed_in, assert_refused, new):
     before = User.objects.values().get()
-    answer = change(signed_in, new=new)
+    response = change(signed_in, new=new)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == ["newPassword"]
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == ["newPassword"]
     assert User.objects.values().get() == before
 
 
-def test_a_password_like_one_s_name_is_weak(clock, assert_refused):
+def test_a_password_that_equals_the_username_is_rejected(clock, assert_refused):
     make_user("alice-liddell")
 
     assert_refused(change(SignedIn("alice-liddell"), new="alice-liddell"), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("missing", ["currentPassword", "newPassword"])
-def test_both_passwords_are_needed(signed_in, assert_refused, missing):
-    body = {"currentPassword": PASSWORD, "newPassword": NEW}
+def test_both_passwords_are_required(signed_in, assert_refused, missing):
+    body = {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}
     del body[missing]
-    answer = signed_in.post(URL, body, signed_in.access_token)
+    response = signed_in.post(URL, body, signed_in.access_token)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == [missing]
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == [missing]
 
 
-def test_a_password_is_neither_trimmed_nor_cut(signed_in):
+def test_a_password_is_neither_trimmed_nor_truncated(signed_in):
     username = User.objects.get().username
     change(signed_in, new="  spaces around  ")
 
@@ -97,5 +97,5 @@ def test_a_password_is_neither_trimmed_nor_cut(signed_in):
     assert signed_in.sign_in(username, "spaces around").status_code == 401
 
 
-def test_it_needs_an_access_token(api, assert_refused):
-    assert_refused(api.post(URL, {"currentPassword": PASSWORD, "newPassword": NEW}), 401, "token_missing")
+def test_a_password_change_needs_an_access_token(api, assert_refused):
+    assert_refused(api.post(URL, {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}), 401, "token_missing")

@@ -1,4 +1,4 @@
-"""POST /api/auth/password/reset and …/confirm."""
+"""POST /api/auth/password/reset and …/confirm: reset a forgotten password by email."""
 
 import pytest
 from django.core.management import call_command
@@ -14,7 +14,7 @@ from tests.conftest import SignedIn
 from tests.factories import make_user
 
 URL = "/api/auth/password/reset"
-NEW = "another good one"
+NEW_PASSWORD = "another good one"
 
 
 @pytest.fixture
@@ -24,26 +24,26 @@ def alice(clock):
 
 @pytest.fixture
 def token(api, alice, mailed_token):
-    ask(api)
+    request_reset(api)
     return mailed_token()
 
 
-def ask(api, email="alice@example.com"):
+def request_reset(api, email="alice@example.com"):
     return api.post(URL, {"email": email})
 
 
-def confirm(api, token, new=NEW):
+def confirm(api, token, new=NEW_PASSWORD):
     return api.post(f"{URL}/confirm", {"token": token, "newPassword": new})
 
 
 def test_a_mailed_link_sets_a_new_password(api, token, assert_refused):
     assert confirm(api, token).status_code == 204
 
-    assert api.sign_in("alice", NEW).status_code == 200
+    assert api.sign_in("alice", NEW_PASSWORD).status_code == 200
     assert_refused(api.sign_in("alice"), 401, "invalid_credentials")
 
 
-def test_every_session_is_over(api, token, assert_refused):
+def test_a_reset_revokes_every_session(api, token, assert_refused):
     sessions = [SignedIn("alice") for _ in range(2)]
 
     confirm(api, token)
@@ -54,7 +54,7 @@ def test_every_session_is_over(api, token, assert_refused):
 
 
 @pytest.mark.parametrize("public_url", ["", "https://auth.example.com", "https://example.com/auth/"])
-def test_the_link_begins_with_the_public_url_and_never_with_the_host_header(
+def test_the_link_starts_with_the_public_url_and_never_with_the_host_header(
     api, alice, auth, mailoutbox, settings, public_url
 ):
     auth(public_url=public_url)
@@ -66,184 +66,186 @@ def test_the_link_begins_with_the_public_url_and_never_with_the_host_header(
     assert "evil" not in str(mailoutbox[0].message())
 
 
-def test_the_mail_goes_to_the_address_that_is_stored(api, alice, mailoutbox):
-    """Two addresses that compare alike may be two mailboxes: the one that was typed may be an attacker's."""
-    assert ask(api, "ALICE@EXAMPLE.COM").status_code == 202
+def test_the_email_goes_to_the_stored_address(api, alice, mailoutbox):
+    """Two addresses with the same key may be different mailboxes, and the typed one may belong to an attacker."""
+    assert request_reset(api, "ALICE@EXAMPLE.COM").status_code == 202
 
     assert mailoutbox[0].to == ["alice@example.com"]
 
 
-@pytest.mark.parametrize("spelled", ["ＡＬＩＣＥ@example.com", "\u00a0alice＠example．com ", "Alice@Example.com"])
-def test_the_address_may_be_spelled_as_at_a_sign_up(api, alice, mailoutbox, spelled):
-    assert ask(api, spelled).status_code == 202
-    assert api.post("/api/auth/email/verify/resend", {"email": spelled}).status_code == 202
+@pytest.mark.parametrize("variant", ["ＡＬＩＣＥ@example.com", "\u00a0alice＠example．com ", "Alice@Example.com"])
+def test_the_address_matches_in_any_case_and_unicode_form(api, alice, mailoutbox, variant):
+    assert request_reset(api, variant).status_code == 202
+    assert api.post("/api/auth/email/verify/resend", {"email": variant}).status_code == 202
 
-    assert [letter.to for letter in mailoutbox] == [["alice@example.com"]] * 2
+    assert [message.to for message in mailoutbox] == [["alice@example.com"]] * 2
 
 
-def test_the_answer_is_the_same_for_an_unknown_address(api, alice, mailoutbox):
-    known, unknown = ask(api), ask(api, "nobody@example.com")
+def test_the_response_is_the_same_for_an_unknown_address(api, alice, mailoutbox):
+    known, unknown = request_reset(api), request_reset(api, "nobody@example.com")
 
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
     assert known.headers == unknown.headers
     assert len(mailoutbox) == 1
 
 
-def test_as_many_queries_are_made_before_the_answer(api, alice, monkeypatch, django_assert_num_queries):
-    later = []
+def test_an_unknown_address_costs_as_many_queries_before_the_response(
+    api, alice, monkeypatch, django_assert_num_queries
+):
+    jobs = []
     monkeypatch.setattr(
-        "accounts.history.background.BackgroundQueue.after_commit", lambda self, job, *arguments: later.append(job)
+        "accounts.history.background.BackgroundQueue.after_commit", lambda self, job, *arguments: jobs.append(job)
     )
 
     for address in ("alice@example.com", "nobody@example.com"):
         with django_assert_num_queries(3):
-            ask(api, address)
-    assert len(later) == 2
+            request_reset(api, address)
+    assert len(jobs) == 2
 
 
-def test_behind_the_answer_as_much_is_done_but_the_sending(api, alice, monkeypatch, mailoutbox):
-    written = []
-    write = mail._render
+def test_an_email_is_rendered_even_for_an_unknown_address(api, alice, monkeypatch, mailoutbox):
+    rendered = []
+    render = mail._render
     monkeypatch.setattr(
-        mail, "_written", lambda *arguments, **context: written.append(1) or write(*arguments, **context)
+        mail, "_render", lambda *arguments, **context: rendered.append(1) or render(*arguments, **context)
     )
     for address in ("alice@example.com", "nobody@example.com"):
-        ask(api, address)
+        request_reset(api, address)
 
-    assert (len(written), len(mailoutbox)) == (2, 1)
+    assert (len(rendered), len(mailoutbox)) == (2, 1)
 
 
-def test_deactivated_users_are_mailed_nothing(api, alice, mailoutbox):
+def test_a_deactivated_user_gets_no_email(api, alice, mailoutbox):
     call_command("deactivateuser", "alice")
 
-    assert ask(api).status_code == 202
+    assert request_reset(api).status_code == 202
     assert mailoutbox == []
 
 
-def test_a_token_is_good_once(api, token, assert_refused):
+def test_a_token_works_only_once(api, token, assert_refused):
     confirm(api, token)
 
     assert_refused(confirm(api, token, "yet another one"), 400, "invalid_request")
-    assert api.sign_in("alice", NEW).status_code == 200
+    assert api.sign_in("alice", NEW_PASSWORD).status_code == 200
 
 
-def test_a_token_is_good_for_a_short_time(api, token, clock, assert_refused):
+def test_a_token_expires_after_ten_minutes(api, token, clock, assert_refused):
     clock.advance(seconds=601)
 
-    answer = confirm(api, token)
+    response = confirm(api, token)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == ["token"]
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == ["token"]
 
 
-def test_to_the_second(api, token, clock):
+def test_a_token_works_until_its_last_second(api, token, clock):
     clock.advance(seconds=600)
 
     assert confirm(api, token).status_code == 204
 
 
-def test_a_change_of_password_makes_every_token_useless(api, token, alice, assert_refused):
+def test_a_password_change_invalidates_every_reset_token(api, token, alice, assert_refused):
     passwords.set_password(alice, "a third good one", NO_CLIENT)
 
     assert_refused(confirm(api, token), 400, "invalid_request")
 
 
-def test_a_change_of_address_makes_every_token_useless(api, token, assert_refused):
+def test_an_email_change_invalidates_every_reset_token(api, token, assert_refused):
     signed_in = SignedIn("alice")
     signed_in.patch("/api/auth/me", {"email": "new@example.com"}, signed_in.access_token)
 
     assert_refused(confirm(api, token), 400, "invalid_request")
 
 
-def test_a_deactivation_makes_every_token_useless_for_good(api, token, assert_refused):
+def test_a_deactivation_invalidates_every_reset_token_for_good(api, token, assert_refused):
     call_command("deactivateuser", "alice")
     call_command("activateuser", "alice")
 
     assert_refused(confirm(api, token), 400, "invalid_request")
 
 
-def test_a_user_switched_off_behind_our_back_resets_nothing(api, token, assert_refused):
+def test_a_user_deactivated_directly_in_the_database_cannot_reset(api, token, assert_refused):
     User.objects.update(is_active=False)
 
     assert_refused(confirm(api, token), 400, "invalid_request")
 
 
-def test_a_weak_password_is_named_and_the_token_stays_good(api, token, assert_refused):
-    answer = confirm(api, token, "short")
+def test_a_weak_password_is_rejected_and_the_token_stays_valid(api, token, assert_refused):
+    response = confirm(api, token, "short")
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == ["newPassword"]
-    assert answer.json()["message"].startswith("newPassword: ")
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == ["newPassword"]
+    assert response.json()["message"].startswith("newPassword: ")
     assert confirm(api, token).status_code == 204
 
 
-def test_who_has_the_token_reads_the_mail_of_the_address(api, token):
+def test_a_reset_verifies_the_email_address(api, token):
     confirm(api, token)
 
     assert User.objects.get().is_email_verified
 
 
-def test_a_token_for_something_else_is_none(api, alice, assert_refused):
+def test_a_verification_token_cannot_reset_a_password(api, alice, assert_refused):
     assert_refused(confirm(api, mail_tokens.issue(Purpose.VERIFY_EMAIL, alice)), 400, "invalid_request")
 
 
-def test_a_token_of_somebody_else_is_none(api, alice, token, assert_refused):
+def test_a_token_cannot_reset_the_password_of_another_user(api, alice, token, assert_refused):
     bob = make_user("bob")
     forged = mail_tokens._signer(Purpose.RESET_PASSWORD).sign_object([bob.pk, mail_tokens._proof(alice)])
 
     assert_refused(confirm(api, forged), 400, "invalid_request")
 
 
-def test_an_altered_token_is_none(api, token, assert_refused):
+def test_an_altered_token_is_rejected(api, token, assert_refused):
     for position in range(0, len(token), 7):
         altered = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         assert_refused(confirm(api, altered), 400, "invalid_request")
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", ":", "::", "a:b:c", "\ud800", "\x00", "é" * 40, "x" * 60000, "."])
-def test_nonsense_is_no_token(api, alice, nonsense, assert_refused):
-    assert_refused(confirm(api, nonsense), 400, "invalid_request")
+@pytest.mark.parametrize("malformed", ["", "x", ":", "::", "a:b:c", "\ud800", "\x00", "é" * 40, "x" * 60000, "."])
+def test_a_malformed_token_is_rejected(api, alice, malformed, assert_refused):
+    assert_refused(confirm(api, malformed), 400, "invalid_request")
 
 
 @pytest.mark.parametrize(
     "email", ["", "x", "@", "a@b@c", "\ud800@x.example", "x\x00@x.example", 5, None, ["x"], "a" * 300]
 )
-def test_what_is_no_address_is_an_invalid_request(api, email, assert_refused):
-    answer = ask(api, email)
+def test_an_invalid_email_address_is_rejected(api, email, assert_refused):
+    response = request_reset(api, email)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == ["email"]
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == ["email"]
 
 
-def test_a_recipient_gets_few_mails_and_nobody_is_told_of_that_limit(api, alice, auth, mailoutbox):
+def test_the_limit_on_emails_to_one_recipient_does_not_show_in_the_response(api, alice, auth, mailoutbox):
     auth(account_limit=Limit(3, 900))
     for address in ("Alice@example.com", "nobody@example.com"):
-        assert {ask(api, address).status_code for _ in range(5)} == {202}
+        assert {request_reset(api, address).status_code for _ in range(5)} == {202}
     assert len(mailoutbox) == 3
 
 
-def test_strangers_who_exhaust_the_limit_keep_no_owner_from_a_reset(api, auth, mailoutbox):
+def test_strangers_who_exhaust_the_limit_do_not_block_the_owner(api, auth, mailoutbox):
     auth(account_limit=Limit(3, 900))
     make_user("alice")
     api.sign_in("alice")
     stranger = type(api)(REMOTE_ADDR="198.51.100.9")
-    assert {ask(stranger).status_code for _ in range(5)} == {202}
+    assert {request_reset(stranger).status_code for _ in range(5)} == {202}
     assert len(mailoutbox) == 3
 
-    ask(api)
+    request_reset(api)
 
     assert len(mailoutbox) == 4
 
 
-def test_mails_are_limited_per_address_that_asks(api, auth, assert_refused):
+def test_reset_requests_are_limited_per_ip_address(api, auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     for number in range(3):
-        ask(api, f"user{number}@example.com")
+        request_reset(api, f"user{number}@example.com")
 
-    assert_refused(ask(api, "another@example.com"), 429, "throttled")
+    assert_refused(request_reset(api, "another@example.com"), 429, "throttled")
 
 
-def test_wrong_tokens_are_limited_and_right_ones_are_not(api, token, auth, assert_refused):
+def test_wrong_tokens_are_limited_per_ip_address(api, token, auth, assert_refused):
     auth(address_limit=Limit(3, 900))
     for _ in range(3):
         confirm(api, "wrong")
@@ -251,17 +253,17 @@ def test_wrong_tokens_are_limited_and_right_ones_are_not(api, token, auth, asser
     assert_refused(confirm(api, token), 429, "throttled")
 
 
-def test_a_reset_goes_to_who_has_no_password(api, mailed_token, clock):
+def test_a_user_without_a_password_can_set_one_with_a_reset(api, mailed_token, clock):
     user = make_user("alice")
     passwords.set_password(user, None, NO_CLIENT)
 
-    ask(api)
+    request_reset(api)
 
     assert confirm(api, mailed_token()).status_code == 204
-    assert api.sign_in("alice", NEW).status_code == 200
+    assert api.sign_in("alice", NEW_PASSWORD).status_code == 200
 
 
-def test_nothing_of_a_token_is_stored(api, token):
+def test_no_part_of_a_token_is_stored(api, token):
     from django.apps import apps  # noqa: PLC0415
 
     rows = [row for model in apps.get_models() for row in model.objects.values()]

@@ -1,4 +1,4 @@
-"""GET and PATCH /api/auth/me."""
+"""GET and PATCH /api/auth/me: read and change the profile."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def change(signed_in, **fields):
     return signed_in.patch(URL, fields, signed_in.access_token)
 
 
-def test_the_profile_is_shown(signed_in):
+def test_a_user_can_read_their_profile(signed_in):
     user = User.objects.get()
 
     assert signed_in.get(URL, signed_in.access_token).json() == {
@@ -28,27 +28,27 @@ def test_the_profile_is_shown(signed_in):
     }
 
 
-def test_the_full_name_is_changed_at_any_time(signed_in, clock):
+def test_changing_the_full_name_needs_no_recent_authentication(signed_in, clock):
     clock.advance(minutes=14)
 
-    answer = change(signed_in, fullname=" Alice Liddell ")
+    response = change(signed_in, fullname=" Alice Liddell ")
 
-    assert (answer.status_code, answer.json()["fullname"]) == (200, "Alice Liddell")
+    assert (response.status_code, response.json()["fullname"]) == (200, "Alice Liddell")
     assert User.objects.get().fullname == "Alice Liddell"
 
 
-def test_username_and_address_are_changed_after_a_recent_authentication(signed_in):
-    answer = change(signed_in, username="Alice2", email="alice2@example.com")
+def test_username_and_email_change_after_a_recent_authentication(signed_in):
+    response = change(signed_in, username="Alice2", email="alice2@example.com")
 
-    assert answer.status_code == 200
-    assert answer.json()["username"] == "Alice2"
-    assert answer.json()["email"] == "alice2@example.com"
+    assert response.status_code == 200
+    assert response.json()["username"] == "Alice2"
+    assert response.json()["email"] == "alice2@example.com"
     assert SignedIn("ALICE2").content().status_code == 200
     assert SignedIn("alice2@example.com").content().status_code == 200
 
 
 @pytest.mark.parametrize("field", ["username", "email"])
-def test_without_a_recent_authentication_they_are_not(signed_in, clock, assert_refused, field):
+def test_username_and_email_do_not_change_without_a_recent_authentication(signed_in, clock, assert_refused, field):
     before = User.objects.values().get()
     clock.advance(seconds=301)
 
@@ -56,16 +56,16 @@ def test_without_a_recent_authentication_they_are_not(signed_in, clock, assert_r
     assert User.objects.values().get() == before
 
 
-def test_names_that_stay_as_they_are_need_no_recent_authentication(signed_in, clock):
+def test_submitting_unchanged_names_needs_no_recent_authentication(signed_in, clock):
     user = User.objects.get()
     clock.advance(minutes=10)
 
-    answer = change(signed_in, username=f" {user.username} ", email=user.email, fullname="New")
+    response = change(signed_in, username=f" {user.username} ", email=user.email, fullname="New")
 
-    assert (answer.status_code, answer.json()["fullname"]) == (200, "New")
+    assert (response.status_code, response.json()["fullname"]) == (200, "New")
 
 
-def test_nothing_that_gives_rights_is_set(signed_in):
+def test_a_profile_change_sets_no_privileged_field(signed_in):
     before = User.objects.values().get()
     rights = {
         "id": 1, "pk": 1, "roles": ["admin"], "role": "admin", "is_staff": True, "isStaff": True,
@@ -75,15 +75,15 @@ def test_nothing_that_gives_rights_is_set(signed_in):
         "pending_since": "2020-01-01",
     }  # fmt: skip
 
-    answer = change(signed_in, fullname="New", **rights)
+    response = change(signed_in, fullname="New", **rights)
 
-    assert (answer.status_code, answer.json()["roles"]) == (200, ["ROLE_USER"])
+    assert (response.status_code, response.json()["roles"]) == (200, ["ROLE_USER"])
     assert User.objects.values().get() == {**before, "fullname": "New"}
     assert User.objects.get().role_names == ("user",)
 
 
 @pytest.mark.parametrize("taken", ["BOB", "bob", " bob ", "ｂob"])
-def test_a_name_that_is_taken_is_refused(signed_in, assert_refused, taken):
+def test_a_taken_username_or_email_is_rejected(signed_in, assert_refused, taken):
     make_user("bob")
     before = User.objects.order_by("pk").values()[0]
 
@@ -92,7 +92,7 @@ def test_a_name_that_is_taken_is_refused(signed_in, assert_refused, taken):
     assert User.objects.order_by("pk").values()[0] == before
 
 
-def test_one_s_own_name_in_another_case_is_free(signed_in):
+def test_a_user_can_change_the_case_of_their_own_username(signed_in):
     name = User.objects.get().username.upper()
 
     assert change(signed_in, username=name).json()["username"] == name
@@ -108,33 +108,33 @@ def test_one_s_own_name_in_another_case_is_free(signed_in):
         ("fullname", "a\nb"), ("fullname", "a" * 151), ("fullname", {}), ("fullname", "\ud800"),
     ],
 )  # fmt: skip
-def test_a_name_that_is_none_is_an_invalid_request_that_names_it(signed_in, assert_refused, field, value):
+def test_an_invalid_value_is_rejected_and_the_error_names_the_field(signed_in, assert_refused, field, value):
     before = User.objects.values().get()
-    answer = change(signed_in, **{field: value})
+    response = change(signed_in, **{field: value})
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == [field]
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == [field]
     assert User.objects.values().get() == before
 
 
 @pytest.mark.parametrize("body", ["[]", "5", '"x"', "{", "", "null"])
-def test_a_body_that_is_no_object_changes_nothing(signed_in, body):
+def test_a_body_that_is_not_an_object_changes_nothing(signed_in, body):
     before = User.objects.values().get()
 
-    answer = signed_in.http.patch(
+    response = signed_in.http.patch(
         URL, body, "application/json", headers={"Authorization": f"Bearer {signed_in.access_token}"}
     )
 
-    assert answer.status_code in (200, 400)
+    assert response.status_code in (200, 400)
     assert User.objects.values().get() == before
 
 
-def test_an_empty_change_is_none(signed_in):
+def test_an_empty_change_succeeds(signed_in):
     assert change(signed_in).status_code == 200
     assert change(signed_in, username=None, email=None, fullname=None).status_code == 200
 
 
-def test_a_change_of_the_address_tells_the_old_one_and_has_the_new_one_verified(signed_in, mailoutbox):
+def test_an_email_change_notifies_the_old_address_and_sends_a_link_to_the_new_one(signed_in, mailoutbox):
     old = User.objects.get().email
     User.objects.update(email_verified_at="2020-01-01T00:00:00Z")
 
@@ -146,7 +146,7 @@ def test_a_change_of_the_address_tells_the_old_one_and_has_the_new_one_verified(
     ]
 
 
-def test_changes_of_names_count_like_sign_ups(signed_in, auth, assert_refused):
+def test_username_and_email_changes_count_toward_the_sign_up_limit(signed_in, auth, assert_refused):
     auth(address_limit=Limit(2, 900))
     for number in range(2):
         change(signed_in, username=f"name{number}")
@@ -155,7 +155,7 @@ def test_changes_of_names_count_like_sign_ups(signed_in, auth, assert_refused):
     assert change(signed_in, fullname="Free").status_code == 200
 
 
-def test_a_user_who_is_gone_changes_nothing(signed_in, monkeypatch, assert_refused):
+def test_a_change_to_a_deleted_account_is_rejected(signed_in, monkeypatch, assert_refused):
     from accounts.users import profile  # noqa: PLC0415
 
     validation_errors = profile.validation_errors

@@ -1,4 +1,4 @@
-"""POST /api/auth/signup."""
+"""POST /api/auth/signup: create an account."""
 
 from urllib.parse import urlencode
 
@@ -8,12 +8,12 @@ from accounts.models import User
 from tests.factories import PASSWORD, make_user
 
 
-def test_a_sign_up_answers_with_the_account(api):
-    answer = api.sign_up("alice", fullname="Alice A.")
+def test_a_sign_up_returns_the_account(api):
+    response = api.sign_up("alice", fullname="Alice A.")
     user = User.objects.get()
 
-    assert answer.status_code == 201
-    assert answer.json() == {
+    assert response.status_code == 201
+    assert response.json() == {
         "message": "User was registered successfully!",
         "id": user.pk,
         "username": "alice",
@@ -45,24 +45,24 @@ def test_a_username_may_be_in_any_script(api, name):
         ("q\u1fb7", "Q\u1fbc\u0342"),
     ],
 )
-def test_two_usernames_that_differ_by_case_form_or_outer_blanks_are_one(api, assert_refused, first, second):
+def test_usernames_that_differ_by_case_form_or_outer_whitespace_collide(api, assert_refused, first, second):
     assert api.sign_up(first, email="first@example.com").status_code == 201
 
-    answer = api.sign_up(second, email="second@example.com")
+    response = api.sign_up(second, email="second@example.com")
 
-    assert_refused(answer, 400, "username_taken")
-    assert answer.json()["message"] == "Failed! Username is already in use!"
+    assert_refused(response, 400, "username_taken")
+    assert response.json()["message"] == "Failed! Username is already in use!"
     assert api.sign_in(second).status_code == 200
 
 
 @pytest.mark.parametrize("second", ["ALICE@example.com", " alice@EXAMPLE.com ", "ａlice@example.com"])
-def test_two_addresses_that_differ_by_case_form_or_outer_blanks_are_one(api, assert_refused, second):
+def test_emails_that_differ_by_case_form_or_outer_whitespace_collide(api, assert_refused, second):
     api.sign_up("first", email="alice@example.com")
 
-    answer = api.sign_up("second", email=second)
+    response = api.sign_up("second", email=second)
 
-    assert_refused(answer, 400, "email_taken")
-    assert answer.json()["message"] == "Failed! Email is already in use!"
+    assert_refused(response, 400, "email_taken")
+    assert response.json()["message"] == "Failed! Email is already in use!"
 
 
 @pytest.mark.parametrize(
@@ -88,77 +88,77 @@ def test_two_addresses_that_differ_by_case_form_or_outer_blanks_are_one(api, ass
         "_",
     ],
 )
-def test_an_unfit_username_is_refused_with_the_reason(api, assert_refused, name):
-    answer = api.sign_up(name, email="someone@example.com")
+def test_an_invalid_username_is_rejected_with_the_reason(api, assert_refused, name):
+    response = api.sign_up(name, email="someone@example.com")
 
-    assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["errors"]["username"]
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"]["username"]
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize(
     "email", ["", "nobody", "a@", "@b.c", "a b@example.com", "a@b\n.com", "x" * 250 + "@a.bc"]
 )
-def test_an_unfit_address_is_refused_with_the_reason(api, assert_refused, email):
-    answer = api.sign_up("alice", email=email)
+def test_an_invalid_email_is_rejected_with_the_reason(api, assert_refused, email):
+    response = api.sign_up("alice", email=email)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["errors"]["email"]
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"]["email"]
 
 
 @pytest.mark.parametrize("fullname", ["a\nb", "a\u2028b", "a\x1bb", "x" * 151])
-def test_an_unfit_full_name_is_refused_with_the_reason(api, assert_refused, fullname):
-    answer = api.sign_up("alice", fullname=fullname)
+def test_an_invalid_full_name_is_rejected_with_the_reason(api, assert_refused, fullname):
+    response = api.sign_up("alice", fullname=fullname)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["errors"]["fullname"]
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"]["fullname"]
 
 
 @pytest.mark.parametrize("missing", ["username", "email", "password"])
-def test_a_missing_field_is_named(api, assert_refused, missing):
+def test_the_error_names_a_missing_field(api, assert_refused, missing):
     body = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}
     del body[missing]
 
-    answer = api.post("/api/auth/signup", body)
+    response = api.post("/api/auth/signup", body)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert list(answer.json()["errors"]) == [missing]
-
-
-def test_everything_that_is_wrong_is_said_at_once(api):
-    answer = api.sign_up("a b", password="short", email="nowhere")
-
-    assert set(answer.json()["errors"]) == {"username", "password", "email"}
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == [missing]
 
 
-def test_roles_that_sign_up_hands_out_are_given(api, auth):
+def test_all_validation_errors_are_reported_at_once(api):
+    response = api.sign_up("a b", password="short", email="nowhere")
+
+    assert set(response.json()["errors"]) == {"username", "password", "email"}
+
+
+def test_roles_allowed_at_sign_up_are_granted(api, auth):
     auth(signup_roles=("user", "moderator"))
 
-    answer = api.sign_up("alice", roles=["user", "moderator"])
+    response = api.sign_up("alice", roles=["user", "moderator"])
 
-    assert answer.json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
+    assert response.json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
 
 
 @pytest.mark.parametrize("roles", [None, []])
-def test_without_roles_everybody_gets_the_same_one(api, roles):
+def test_a_sign_up_without_roles_gets_the_default_role(api, roles):
     assert api.sign_up("alice", roles=roles).json()["roles"] == ["ROLE_USER"]
 
 
-def test_a_role_that_sign_up_does_not_hand_out_registers_nobody(api, assert_refused):
+def test_a_role_not_allowed_at_sign_up_creates_no_account(api, assert_refused):
     assert_refused(api.sign_up("mallory", roles=["user", "admin"]), 403, "role_not_allowed")
     assert not User.objects.exists()
 
 
-def test_a_role_that_does_not_exist_is_named_and_registers_nobody(api, assert_refused):
-    answer = api.sign_up("mallory", roles=["emperor"])
+def test_an_unknown_role_is_named_and_creates_no_account(api, assert_refused):
+    response = api.sign_up("mallory", roles=["emperor"])
 
-    assert_refused(answer, 400, "role_unknown")
-    assert answer.json()["message"] == "Failed! Role emperor does not exist!"
+    assert_refused(response, 400, "role_unknown")
+    assert response.json()["message"] == "Failed! Role emperor does not exist!"
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser", "id", "token_version", "is_active"])
-def test_a_body_cannot_set_what_gives_rights(api, field):
+def test_a_sign_up_sets_no_privileged_field(api, field):
     api.sign_up("mallory", **{field: 7})
 
     user = User.objects.get()
@@ -166,21 +166,21 @@ def test_a_body_cannot_set_what_gives_rights(api, field):
     assert user.pk != 7
 
 
-def test_a_stale_access_token_that_rides_along_is_not_looked_at(api):
+def test_a_sign_up_ignores_an_invalid_access_token(api):
     body = {"username": "bob", "email": "bob@example.com", "password": PASSWORD}
 
     assert api.post("/api/auth/signup", body, token="long-gone").status_code == 201
 
 
-def test_a_form_is_taken_like_json(api):
+def test_a_form_encoded_body_is_accepted(api):
     form = {"username": "alice", "email": "alice@example.com", "password": PASSWORD, "roles": ["user"]}
 
-    answer = api.http.post("/api/auth/signup", _encoded(form), "application/x-www-form-urlencoded")
+    response = api.http.post("/api/auth/signup", _encoded(form), "application/x-www-form-urlencoded")
 
-    assert answer.status_code == 201, answer.content
+    assert response.status_code == 201, response.content
 
 
-def test_the_taken_name_of_a_deactivated_user_stays_taken(api, assert_refused):
+def test_the_username_of_a_deactivated_user_stays_taken(api, assert_refused):
     make_user("alice", is_active=False)
 
     assert_refused(api.sign_up("Alice", email="other@example.com"), 400, "username_taken")

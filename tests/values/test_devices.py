@@ -1,4 +1,4 @@
-"""Devices in words."""
+"""Descriptions of devices, and the networks that a client belongs to."""
 
 import pytest
 
@@ -18,7 +18,7 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "words"),
+    ("user_agent", "description"),
     [
         (LINUX, "Firefox on Linux"),
         (IPHONE, "Safari on iOS"),
@@ -32,21 +32,21 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome
         ("évil.com/1", "évil com"),
     ],
 )
-def test_a_device_is_named_in_words(user_agent, words):
-    assert describe(user_agent) == words
+def test_a_user_agent_is_described_in_words(user_agent, description):
+    assert describe(user_agent) == description
 
 
 @pytest.mark.parametrize(
     "hostile", ["https://evil.example/x", "<b>bold</b>", "a" * 255, "Chrome.evil.com/1", "\u202eabc"]
 )
-def test_a_name_is_short_and_no_link(hostile):
+def test_a_hostile_user_agent_gets_a_short_description_that_is_not_a_link(hostile):
     name = describe(hostile)
 
     assert len(name) <= 60
     assert not set(name) & set("./:<>\u202e")
 
 
-def test_a_neighbourhood_is_wider_than_a_network():
+def test_the_wider_network_contains_neighboring_networks():
     assert Client("192.0.2.7", "").wider_network == Client("192.0.99.1", "").wider_network
     assert Client("192.0.2.7", "").wider_network != Client("192.1.2.7", "").wider_network
     assert Client("2001:db8:1::1", "").wider_network == Client("2001:db8:2::1", "").wider_network
