@@ -1,7 +1,7 @@
-"""Work that no answer waits for: mail, and what a stranger must not measure.
+"""Background jobs: emails, and work whose duration must not show in response times.
 
-A lane is a few threads of this process and a bounded queue. When the process is stopped it finishes what is
-queued; when it is killed that is lost. So nothing goes here that must not be lost, and no queue holds a secret.
+A queue has a few threads of this process and a bounded capacity. A process that is stopped finishes its queues; a
+process that is killed loses them. Queue nothing that must not be lost, and no secrets.
 """
 
 import logging
@@ -22,10 +22,10 @@ logger = logging.getLogger("accounts.background")
 
 
 class BackgroundQueue:
-    """A queue of jobs, and the threads that work it off; `capacity` is how many jobs may wait.
+    """A queue of at most `capacity` jobs, with the threads that run them.
 
-    A job begins at a random moment of the next `delay` seconds: what the work takes from the requests that are
-    answered meanwhile tells nobody which one it came from.
+    Each job starts at a random time within the next `delay` seconds, so that its effect on other requests does not
+    reveal which request queued it.
     """
 
     def __init__(self, name: str, *, threads: int, capacity: int, delay: float) -> None:
@@ -35,17 +35,17 @@ class BackgroundQueue:
         self._free_places = BoundedSemaphore(capacity)
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run a job later: once the transaction that the caller is in, if any, is committed."""
+        """Queue a job when the caller's transaction, if any, is committed."""
         transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)))
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        """Started with the first job: threads do not survive a fork."""
+        """The threads, started with the first job, because threads do not survive a fork."""
         return ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
 
     def _enqueue(self, job: Callable[[], object]) -> None:
         if not self._free_places.acquire(blocking=False):
-            logger.error("The queue is full: a job is dropped.", extra={"lane": self._name})
+            logger.error("The queue is full; a job was dropped.", extra={"lane": self._name})
             return
         starts_at = time.monotonic() + SystemRandom().uniform(0, self._delay)
         self._pool.submit(self._run, job, starts_at)
@@ -55,8 +55,8 @@ class BackgroundQueue:
             time.sleep(max(0, starts_at - time.monotonic()))
             close_old_connections()
             job()
-        except Exception as error:  # noqa: BLE001  nobody waits for the job who could be told
-            # Without the error's own words, which may hold addresses.
+        except Exception as error:  # noqa: BLE001  no caller waits for the job
+            # Without the error's message, which may contain addresses.
             where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             fields = {"lane": self._name, "error": type(error).__name__, "where": where}
             logger.error("A job failed.", extra=fields)  # noqa: TRY400

@@ -1,7 +1,7 @@
-"""What happens to accounts: told in the log, kept in the user's history, and mailed to the owner where it matters.
+"""Security events: log them, store them in the user's history, and email the owner if the event calls for it.
 
-A line or row holds who (user id), which session, from where, and never a secret or a text that a person typed:
-people type passwords into the username field.
+A log line or history entry has the user's id, the session, the address and the device. It never contains a secret
+or text that a person typed, because people type passwords into the username field.
 """
 
 import logging
@@ -19,14 +19,14 @@ from accounts.values.clients import NO_CLIENT, Client
 logger = logging.getLogger("accounts.events")
 
 MAX_HISTORY_ENTRIES_PER_DAY = 50
-"""How many things of one kind a user's history keeps in a day: strangers and scripts cause some of them."""
+"""Entries of one kind per user and day. Strangers and scripts can cause some kinds, so the number is limited."""
 
 MAX_MAILS_PER_DAY = 10
-"""Of how many things of one kind a user is mailed in a day."""
+"""Emails about one kind of event per user and day."""
 
 
 class Event(StrEnum):
-    """What can happen, as `subject:action`."""
+    """All security events, as `subject:action`."""
 
     USER_REGISTERED = "user:registered"
     USER_IMPORTED = "user:imported"
@@ -61,29 +61,29 @@ class Event(StrEnum):
 
 
 DESCRIPTIONS: Mapping[str, str] = {
-    Event.USER_REGISTERED: "Account made",
-    Event.USER_IMPORTED: "Account brought along from another service",
+    Event.USER_REGISTERED: "Account created",
+    Event.USER_IMPORTED: "Account imported",
     Event.USER_DEACTIVATED: "Account deactivated",
     Event.USER_ACTIVATED: "Account activated",
     Event.SIGN_IN_SUCCEEDED: "Signed in",
     Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-in from a new device",
-    Event.ADMIN_SIGN_IN_SUCCEEDED: "Signed in to the administration",
+    Event.ADMIN_SIGN_IN_SUCCEEDED: "Signed in to the admin",
     Event.SIGN_IN_FAILED: "Failed sign-in",
-    Event.SIGN_IN_LOCKED_OUT: "Sign-in refused after too many failures",
+    Event.SIGN_IN_LOCKED_OUT: "Sign-in blocked after too many failures",
     Event.REAUTHENTICATED: "Password confirmed",
-    Event.REAUTHENTICATION_FAILED: "Wrong password at a confirmation",
-    Event.SESSION_REUSED: "A used refresh token came back",
+    Event.REAUTHENTICATION_FAILED: "Password confirmation failed",
+    Event.SESSION_REUSED: "Refresh token reused",
     Event.SESSION_ENDED: "Session ended",
     Event.SESSIONS_ENDED: "All sessions ended",
     Event.ROLES_CHANGED: "Roles changed",
     Event.PROFILE_CHANGED: "Profile changed",
-    Event.EMAIL_CHANGED: "E-mail address changed",
-    Event.EMAIL_VERIFIED: "E-mail address verified",
+    Event.EMAIL_CHANGED: "Email address changed",
+    Event.EMAIL_VERIFIED: "Email address verified",
     Event.PASSWORD_CHANGED: "Password changed",
-    Event.PASSWORD_RESET_ASKED: "Password reset asked for",
+    Event.PASSWORD_RESET_ASKED: "Password reset requested",
     Event.PASSWORD_RESET_FORCED: "Password reset by an administrator",
 }
-"""What a user's history keeps, in words. What happens at a refresh is not among it: nothing grows with those."""
+"""The events in a user's history, with descriptions. Refreshes are not included, so that they add no rows."""
 
 MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
     Event.SIGN_IN_FROM_NEW_DEVICE: MailTemplate.NEW_DEVICE,
@@ -92,13 +92,13 @@ MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
     Event.PASSWORD_CHANGED: MailTemplate.PASSWORD_CHANGED,
 }
 
-# Kept behind the answer, which then takes as long as for a name that nobody has.
+# Stored in the background, so that the response takes as long as for an unknown username.
 _RECORDED_IN_BACKGROUND = frozenset({Event.SIGN_IN_FAILED, Event.SIGN_IN_LOCKED_OUT})
 
 
 def describe(entry: Activity) -> str:
-    """Say in words what happened."""
-    # A later release may have dropped an event that is still in the history.
+    """Return the description of a history entry."""
+    # The history may contain an event of an older release.
     return DESCRIPTIONS.get(entry.event, entry.event)
 
 
@@ -111,10 +111,10 @@ def record(
     by: int | None = None,
     **details: object,
 ) -> Activity:
-    """Tell of one thing; return how it is told.
+    """Record a security event: log it, add it to the user's history, and email the owner where required.
 
-    `by` is the id of the administrator who did it; `details` are small facts of the event's own: a reason, role
-    names, a count.
+    `by` is the id of the administrator who caused it. `details` are the event's own fields, such as a reason, role
+    names or a count. Returns the history entry.
     """
     entry = _entry(event, client, user_id, session_id, by, details)
     _log(entry)
@@ -129,7 +129,7 @@ def record(
 
 
 def record_session_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *, by: int | None) -> None:
-    """Tell of many sessions, each with its owner's id, that were ended at once."""
+    """Record the end of many sessions. `ended` maps session ids to the ids of their owners."""
     entries = [
         _entry(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
         for session_id, owner_id in ended.items()
@@ -138,7 +138,7 @@ def record_session_ends(ended: Mapping[UUID, int], reason: EndReason, client: Cl
 
 
 def record_imports(roles: Mapping[int, Collection[str]]) -> None:
-    """Tell of many accounts, each with its roles, that were brought along at once."""
+    """Record the import of many accounts. `roles` maps user ids to role names."""
     entries = [
         _entry(Event.USER_IMPORTED, NO_CLIENT, user_id, None, None, {"roles": sorted(names)})
         for user_id, names in roles.items()
@@ -161,7 +161,7 @@ def _entry(  # noqa: PLR0913, PLR0917  the columns of one row
     details: Mapping[str, object],
 ) -> Activity:
     return Activity(
-        user_id=user_id,  # type: ignore[misc]  # without a user it is told in the log alone
+        user_id=user_id,  # type: ignore[misc]  # without a user, the entry is only logged
         event=event.value,
         at=timezone.now(),
         session_id=session_id,

@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as a user's account remembers it."""
+"""Identify the network and device of a request, to recognize known ones."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,17 @@ from accounts.values.clients import Client
 
 
 class OriginDigests(NamedTuple):
-    """A network and a device, as digests: neither can be read where they are kept."""
+    """Keyed digests of a network and a device, so that the database does not reveal them."""
 
     network: str
     device: str
 
 
 def digest_origin(client: Client) -> OriginDigests:
-    """Name the network and the device of a client.
+    """Return the digests of a client's network and device.
 
-    A device is a browser or app and a system in a neighbourhood of the network: what it calls itself is no secret,
-    and whoever has stolen a password can call itself the same.
+    A device is a browser or app on an operating system within a wider network (/16, IPv6 /32). The network is
+    included because a thief can send the same User-Agent.
     """
     device = (devices.describe(client.user_agent), client.wider_network)
     return OriginDigests(

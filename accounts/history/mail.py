@@ -35,7 +35,7 @@ _MIN_RETRY_DELAY, _MAX_RETRY_DELAY = 2, 30  # seconds
 
 
 class MailTemplate(StrEnum):
-    """What is mailed: the name of a template."""
+    """The email templates, by name."""
 
     VERIFY_EMAIL = "verify_email"
     ALREADY_REGISTERED = "already_registered"
@@ -49,20 +49,20 @@ class MailTemplate(StrEnum):
 
 
 def notify_owner(template: MailTemplate, entry: Activity) -> None:
-    """Mail an account's owner, later, what happened to it."""
+    """Email an account's owner about a history entry, in the background."""
     background.MAIL.after_commit(_notify, template, entry)
 
 
 def notify_former_address(template: MailTemplate, user: User, entry: Activity) -> None:
-    """Mail the address that an account had until now, later, what happened to it."""
+    """Email the previous address of an account about a history entry, in the background."""
     background.MAIL.after_commit(_notify_address, template, user, entry)
 
 
 def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
-    """Mail an address, now, a link to a page that takes a token.
+    """Email a link to a page that takes a token, and wait until it is sent.
 
-    The link begins with PUBLIC_URL, never with what a request claims as its Host. The token is in the fragment,
-    which browsers send to no server, so that it is in no log and no Referer.
+    The link starts with PUBLIC_URL, never with a request's Host header. The token is in the fragment, which
+    browsers do not send to servers, so it appears in no log and no Referer.
 
     Raises OSError.
     """
@@ -70,14 +70,14 @@ def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
 
 
 def render_without_sending(template: MailTemplate, page: str) -> None:
-    """Do all that it takes to mail a link but the sending: nobody shall measure that there is no one to mail."""
+    """Render an email without sending it, so that response times do not reveal whether an account exists."""
     _render(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
 
 
 def send(template: MailTemplate, to: str, **context: Any) -> None:
-    """Mail an address, now; try again where the mail server does not take it for the moment.
+    """Send an email and wait until the mail server accepts it; retry temporary failures.
 
-    Raises OSError (of which smtplib's errors are) where it did not take it after all.
+    Raises OSError (including smtplib's errors) if the server does not accept it.
     """
     _deliver(_render(template, to, **context))
 
@@ -97,7 +97,7 @@ def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAltern
         subject,
         render_to_string("accounts/mail/frame.txt", frame_context).strip() + "\n",
         to=[to],
-        # RFC 3834: no holiday notices in answer to these.
+        # RFC 3834: suppresses automatic replies.
         headers={"Auto-Submitted": "auto-generated"},
     )
     message.attach_alternative(render_to_string("accounts/mail/frame.html", frame_context), "text/html")
@@ -105,7 +105,7 @@ def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAltern
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Tell whether another try may help: not where the server has refused for good (RFC 5321 section 4.2.1)."""
+    """Return whether a retry may succeed: not after a permanent SMTP error (RFC 5321 section 4.2.1)."""
     if isinstance(error, SMTPRecipientsRefused):
         return all(code < _PERMANENT_ERROR for code, _ in error.recipients.values())
     if isinstance(error, SMTPResponseException):
@@ -114,9 +114,9 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def _log_retry(state: RetryCallState) -> None:
-    # Without the error's own words, which hold addresses.
+    # Without the error's message, which contains addresses.
     error = state.outcome.exception() if state.outcome else None
-    logger.warning("A mail did not go out; it is tried again.", extra={"error": type(error).__name__})
+    logger.warning("Sending an email failed; retrying.", extra={"error": type(error).__name__})
 
 
 @retry(
@@ -131,9 +131,10 @@ def _deliver(message: EmailMultiAlternatives) -> None:
 
 
 def _origin_context(entry: Activity) -> dict[str, Any]:
-    """Give the words for when and where something happened; of an administrator no address is told.
+    """Return the template variables for when and where something happened.
 
-    A command has no device: to name it an unknown one would frighten people.
+    An administrator's address and device are left out. So is the device of a command: "unknown device" would alarm
+    the owner.
     """
     if entry.is_by_administrator:
         return {"at": entry.at, "by_administrator": True}

@@ -1,10 +1,9 @@
-"""The key ring in force: the key that signs now, those that verify now, and what is published of them.
+"""The keys in use: the key that signs now, the keys that verify now, and their public halves.
 
-Each process reads the folder of keys once, and again when it has changed, for which it looks every few
-milliseconds: with each request it would take a twentieth of it, most of that the wait for the interpreter, which
-another thread gets meanwhile. `key_rotation.drop` waits for as long, so that a dropped key is refused from the
-next request on. Where a changed folder cannot be used, the process says so in its log and goes on with what it
-had.
+Each process loads the key folder once and re-reads it when its mtime changes, checking at most every
+RELOAD_INTERVAL. Checking on every request cost about 5 % of a protected request. `rotation.drop` waits for one
+interval, so that a dropped key is refused on the next request. If a changed folder cannot be used, the process
+logs an error and continues with the previous keys.
 """
 
 import logging
@@ -26,7 +25,7 @@ logger = logging.getLogger("accounts.key_ring")
 
 monotonic = time.monotonic
 
-_MTIME_RESOLUTION = 2  # seconds in which two changes may bear one time stamp
+_MTIME_RESOLUTION = 2  # seconds within which two changes may have the same mtime
 _RETRY_INTERVAL = 1  # seconds
 
 Stamp = tuple[int, ...]
@@ -34,18 +33,21 @@ Stamp = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The key that signs, and by `kid` all those that verify; those whose time is still to come are among them."""
+    """The key that signs, and all keys that verify, by `kid`, including those that will sign later."""
 
     signing: SigningKey
     verifying: Mapping[str, SigningKey]
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Give the public keys as a JWK set (RFC 7517 section 5). A secret is none."""
+        """Return the public keys as a JWK set (RFC 7517 section 5). HS256 secrets are never included."""
         return {"keys": [dict(key.jwk) for key in self.verifying.values() if key.jwk is not None]}
 
 
 class _ActiveRing(NamedTuple):
-    """The ring that follows from a schedule, and from when until when; a clock may be set back."""
+    """The ring that a schedule determines between `since` and `until`.
+
+    Both are checked, because a clock may be set back.
+    """
 
     ring: KeyRing
     since: float
@@ -54,7 +56,7 @@ class _ActiveRing(NamedTuple):
 
 @dataclass(slots=True)
 class _CachedFolder:
-    """What a process knows of a folder: as of which stamp, and what follows from it now."""
+    """The content of a folder as this process loaded it, with the stamp that identifies that state."""
 
     schedule: Schedule
     keys: Mapping[str, SigningKey]
@@ -68,9 +70,9 @@ _cache: dict[tuple[Path, str], _CachedFolder] = {}
 
 
 def key_ring() -> KeyRing:
-    """Return the key ring in force; where there is no key of the configured algorithm, one is made and kept.
+    """Return the key ring. If there is no key of the configured algorithm, create one.
 
-    Raises ImproperlyConfigured where the folder cannot be used and this process knows none that could be.
+    Raises ImproperlyConfigured if the folder cannot be used and this process has no keys yet.
     """
     settings = auth_settings()
     folder, algorithm = settings.keys_dir, settings.algorithm
@@ -90,14 +92,14 @@ def key_ring() -> KeyRing:
 
 def _load(folder: Path, algorithm: str) -> _CachedFolder:
     stamp, schedule, keys = _load_consistent(folder, algorithm)
-    now = time.time()  # after the reading: what is written there may be a moment old
+    now = time.time()  # after loading, to compare it with the files' mtime
     active = _ring_at(schedule, keys, now)
     is_settled = abs(now - max(stamp[0], stamp[2]) / 1e9) > _MTIME_RESOLUTION
     return _CachedFolder(schedule, keys, stamp, float("inf") if is_settled else now, active)
 
 
 def _create_if_missing(folder: Path, algorithm: str) -> None:
-    """Make keys at a first start, and for another algorithm than that of mounted ones."""
+    """Create keys on the first start, and if mounted keys have another algorithm than the configured one."""
     _, schedule, _ = _load_consistent(folder, algorithm)
     signing = schedule.signing(time.time())
     if signing is None or (signing.algorithm != algorithm and not (folder / RING_FILE).exists()):
@@ -105,7 +107,7 @@ def _create_if_missing(folder: Path, algorithm: str) -> None:
 
 
 def _load_consistent(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Mapping[str, SigningKey]]:
-    """Read the folder as it is at one moment: a file that a rotation deletes meanwhile is no fault."""
+    """Load the folder, and retry if a rotation changed it in the meantime."""
     while True:
         stamp = _stamp(folder)
         try:
@@ -116,12 +118,12 @@ def _load_consistent(folder: Path, algorithm: str) -> tuple[Stamp, Schedule, Map
 
 
 def _reload(cached: _CachedFolder, folder: Path, algorithm: str, now: float) -> _CachedFolder:
-    """Read what has changed. What cannot be used changes nothing, but for keys that the schedule names no more."""
+    """Load the changed folder. If it cannot be used, keep the previous keys, except those that were dropped."""
     try:
         reloaded = _load(folder, algorithm)
         _check_same_folder(folder, reloaded, cached)
     except ImproperlyConfigured as error:
-        logger.error("The keys have changed and cannot be used; the ones from before stay in force. %s", error)  # noqa: TRY400  the message says it all
+        logger.error("The changed signing keys cannot be used; the previous ones stay in use. %s", error)  # noqa: TRY400  the message is complete
         cached.schedule = _apply_known_keys(cached, folder)
         cached.active = _ring_at(cached.schedule, cached.keys, now)
         cached.stamp, cached.check_again_at = _stamp(folder), now + _RETRY_INTERVAL
@@ -130,13 +132,19 @@ def _reload(cached: _CachedFolder, folder: Path, algorithm: str, now: float) -> 
 
 
 def _check_same_folder(folder: Path, reloaded: _CachedFolder, cached: _CachedFolder) -> None:
-    """Raise ImproperlyConfigured for a folder that is not the one it was: a volume that is not mounted, say."""
+    """Check that the folder still contains a known key. Otherwise its volume may not be mounted.
+
+    Raises ImproperlyConfigured.
+    """
     if not (folder / RING_FILE).exists() and not set(reloaded.keys) & set(cached.keys):
-        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {folder} has none of its keys any more.")
+        raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {folder} no longer contains any of its keys.")
 
 
 def _apply_known_keys(cached: _CachedFolder, folder: Path) -> Schedule:
-    """Follow a sound schedule as far as its keys are known: a dropped one is refused, whatever else is faulty."""
+    """Return the new schedule, restricted to known keys.
+
+    So a dropped key is refused even if another key is broken.
+    """
     try:
         schedule = Schedule.load_ring(folder)
     except ImproperlyConfigured:
@@ -148,10 +156,10 @@ def _apply_known_keys(cached: _CachedFolder, folder: Path) -> Schedule:
 
 
 def _ring_at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> _ActiveRing:
-    """Give the ring at a moment, and when it changes next."""
+    """Return the ring at `now`, and when it changes next."""
     signing = schedule.signing(now)
     if signing is None:
-        raise ImproperlyConfigured("AUTH_KEYS_DIR: no key signs. Allowed: a schedule in which one does.")
+        raise ImproperlyConfigured("AUTH_KEYS_DIR: no key signs. Allowed: a schedule with a signing key.")
     verifying = {entry.kid: keys[entry.kid] for entry in schedule.entries if entry.verifies_at(now)}
     moments = [
         moment for entry in schedule.entries for moment in (entry.signs_from, entry.verifies_until) if moment
@@ -161,8 +169,8 @@ def _ring_at(schedule: Schedule, keys: Mapping[str, SigningKey], now: float) -> 
 
 
 def _stamp(folder: Path) -> Stamp:
-    """Give what tells one state of the folder from another: times of change, and which file the schedule is."""
-    # Asked of each request: to join two paths takes longer than to look at the file.
+    """Return what identifies a state of the folder: mtime and inode of the folder and of the schedule."""
+    # On the hot path: joining Path objects would take longer than stat().
     return (*_stat(str(folder)), *_stat(f"{folder}/{RING_FILE}"))
 
 

@@ -1,4 +1,4 @@
-"""Secrets on disk: made once, whole, and readable by their owner alone."""
+"""Files for secrets: written atomically, readable by their owner only."""
 
 import contextlib
 import os
@@ -9,13 +9,12 @@ from typing import IO
 
 
 def read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
-    """Return the bytes kept at `path`; on the first call ever, make and keep them.
+    """Return the content of `path`, creating the file with the result of `create` if it does not exist.
 
-    Any number of processes may call it at once for the same path: exactly one result of `make` is kept,
-    and all of them return that one. The file appears whole or not at all, with mode 0600, in a folder
-    that is made with mode 0700 where it is missing.
+    Any number of processes may call this at once for the same path: exactly one result is stored, and all of them
+    return it. The file appears complete or not at all, with mode 0600, in a folder that is created with mode 0700.
 
-    Raises OSError if the file can neither be read nor made.
+    Raises OSError if the file can be neither read nor created.
     """
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
@@ -23,7 +22,7 @@ def read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write(draft, create())
-        # Unlike a rename, a link never replaces what another process has kept in the meantime.
+        # Unlike a rename, a link never replaces a file that another process has created in the meantime.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
     finally:
@@ -32,9 +31,9 @@ def read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Keep other content at `path`: whoever reads it gets the old or the new, whole.
+    """Replace the content of `path` atomically.
 
-    Raises OSError; then the old content is still there.
+    Raises OSError, and keeps the old content in that case.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -45,9 +44,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def open_private(path: Path, flags: int = 0) -> IO[bytes]:
-    """Open a file for writing that its owner alone can read; where there is none, make it.
+    """Open a file for writing with mode 0600, creating it if needed.
 
-    What root makes belongs to the folder's owner: a command that is run as root locks nobody out.
+    If root creates the file, it belongs to the folder's owner, so that a command run as root does not lock out the
+    service.
 
     Raises OSError.
     """

@@ -1,9 +1,9 @@
-"""Changing keys while the service runs: publish the next one, let it sign, retire the one before; or drop one.
+"""Rotate signing keys while the service runs: publish the next key, let it sign, retire the previous one.
 
-A rotation is one replacement of the schedule, by which everything that follows is settled: the next key, which was
-published with the last rotation, signs from a moment on at which every verifier can know it; the one before
-verifies until its last token has expired; and a new next key is published. It is safe to be interrupted (what is
-not in the schedule is no key) and to be run again (a rotation under way is left to take its course).
+A rotation replaces the schedule once. The new schedule determines everything that follows: the next key, published
+by the previous rotation, starts to sign when every verifier can know it; the current key verifies until its last
+token has expired; and a new next key is published. A rotation can be interrupted, because files that are not in
+the schedule are not keys, and repeated, because a rotation in progress is not started again.
 """
 
 import contextlib
@@ -26,16 +26,16 @@ from accounts.keys.schedule import RING_FILE, SUFFIXES, Schedule, ScheduleEntry,
 from accounts.values.clients import NO_CLIENT
 
 JWKS_MAX_AGE = 30
-"""How long a verifier may keep the published keys, in seconds."""
+"""Seconds for which verifiers may cache the published keys."""
 
 PUBLISH_LEAD_TIME = 60
-"""How long a key is published before it signs, in seconds: by then every copy of the JWKS is replaced."""
+"""Seconds for which a key is published before it signs. By then, every cached JWKS has expired."""
 
 RELOAD_INTERVAL = 0.02
-"""How long a process goes on with the keys that it knows before it looks whether they have changed, in seconds."""
+"""Seconds between two checks of a process whether the keys have changed."""
 
 _VERIFY_MARGIN = (
-    60  # seconds that a key verifies beyond the life of its last token, for machines whose clocks differ
+    60  # seconds that a key verifies after its last token expired, for clock differences between machines
 )
 _CLOCK_TOLERANCE = 60  # seconds that a machine's clock may be behind
 _DRAFT_NAME = re.compile(r"\..+\.[0-9a-f]{16}")
@@ -43,13 +43,13 @@ _GENERATED_NAME = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class KeyUnknown(Exception):
-    """No key of the schedule has this `kid`; the message names those that there are."""
+    """No key has this `kid`. The message lists the existing ones."""
 
 
 def create_first_keys(folder: Path, algorithm: str) -> None:
-    """Make a first key, which signs at once, and the next one; where others have done so meanwhile, do nothing.
+    """Create the first key, which signs immediately, and the next one, unless another process already has.
 
-    Raises ImproperlyConfigured where they cannot be kept.
+    Raises ImproperlyConfigured if the folder cannot be written.
     """
     with _locked(folder):
         now = int(time.time())
@@ -60,15 +60,15 @@ def create_first_keys(folder: Path, algorithm: str) -> None:
 
 
 def apply_algorithm_setting(folder: Path, algorithm: str) -> None:
-    """Let a key of the configured algorithm sign from now on, if the setting has changed since the last start.
+    """Let a key of the configured algorithm sign immediately, if AUTH_ALGORITHM has changed since the last start.
 
-    A change by `rotate`, which the setting knows nothing of, stays.
+    A change made by `rotate(algorithm)` is kept.
 
     Raises ImproperlyConfigured.
     """
     schedule = Schedule.load_ring(folder)
     if schedule is None or schedule.algorithm == algorithm:
-        return  # without a lock: a folder that nothing is to be changed in may be there for reading alone
+        return  # without a lock, because the folder may be read-only
     with _locked(folder):
         now = int(time.time())
         schedule, _ = Schedule.read(folder, algorithm)
@@ -80,9 +80,9 @@ def apply_algorithm_setting(folder: Path, algorithm: str) -> None:
 
 
 def rotate(algorithm: str | None = None) -> Schedule:
-    """Let the next key sign as soon as every verifier can know it; return the schedule.
+    """Rotate to the next key as soon as every verifier can know it; return the new schedule.
 
-    `algorithm` moves the service to another one. A rotation under way is not begun anew.
+    `algorithm` switches to another algorithm. A rotation in progress is not started again.
 
     Raises ImproperlyConfigured.
     """
@@ -106,21 +106,21 @@ def rotate(algorithm: str | None = None) -> Schedule:
 
 
 def drop(kid: str) -> Schedule:
-    """Take a key out of use at once, with all that it signed; another one signs from now on. Return the schedule.
+    """Remove a key immediately, so that its tokens are refused; return the new schedule.
 
-    When this returns, every process that reads the folder has looked, or looks with its next request.
+    When this function returns, every process that shares the folder uses the new schedule for its next request.
 
     Raises KeyUnknown or ImproperlyConfigured.
     """
     settings = auth_settings()
     with _locked(settings.keys_dir):
         now = int(time.time())
-        # Of a folder with a schedule no key is read: a damaged one stands in nobody's way.
+        # Keys are loaded only if there is no schedule, so that a damaged key does not prevent dropping another.
         schedule = Schedule.load_ring(settings.keys_dir) or Schedule.read(settings.keys_dir, settings.algorithm)[0]
         dropped, files = schedule.entry(kid), _files_containing(kid, settings.keys_dir)
         if dropped is None and not files:
             known = ", ".join(entry.kid for entry in schedule.entries)
-            raise KeyUnknown(f"No key is called {kid!r}. Keys are: {known}.")
+            raise KeyUnknown(f"There is no key {kid!r}. Existing keys: {known}.")
         if dropped is not None:
             schedule = _replace_dropped(schedule, dropped, settings.keys_dir, now)
             files = [*files, dropped.file]
@@ -131,7 +131,7 @@ def drop(kid: str) -> Schedule:
 
 
 def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, now: int) -> Schedule:
-    """Leave a key out, and let another one do what it did."""
+    """Return the schedule without the dropped key, with another key in its role."""
     was_signing = schedule.signing(now) == dropped
     schedule = schedule.without(dropped.kid)
     if was_signing:
@@ -142,7 +142,7 @@ def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, n
 
 
 def _files_containing(kid: str, folder: Path) -> list[str]:
-    """Find the files that hold a key: one that is mounted may be there twice, or left from a drop cut short."""
+    """Return the files that contain the key. An interrupted drop or a mounted folder may leave several."""
     names = []
     for path in key_files(folder):
         with contextlib.suppress(ImproperlyConfigured):
@@ -152,9 +152,9 @@ def _files_containing(kid: str, folder: Path) -> list[str]:
 
 
 def _activate_next_key(schedule: Schedule, algorithm: str, folder: Path, now: int, lead_time: int) -> Schedule:
-    """Let the next key of an algorithm sign once it has been published for so many seconds; publish another one.
+    """Return a schedule in which the next key signs after it has been published for `lead_time` seconds.
 
-    Those that sign until then verify for as long as their last token is good.
+    The current key verifies until its last token expires. A new next key is published.
     """
     schedule = _ensure_next_key(schedule, folder, algorithm, now)
     next_key = next(entry for entry in schedule.entries if entry.signs_from is None)
@@ -164,7 +164,7 @@ def _activate_next_key(schedule: Schedule, algorithm: str, folder: Path, now: in
     lifetime: timedelta = auth_settings().access_token_lifetime
     until = signs_from + int(lifetime.total_seconds()) + _VERIFY_MARGIN
     if not lead_time:
-        # In the past, so that machines whose clocks are behind agree that it signs.
+        # In the past, so that the key signs on machines whose clocks are behind, too.
         signs_from = max(now - _CLOCK_TOLERANCE, (current and current.signs_from) or 0)
     retired = [
         replace(entry, verifies_until=until)
@@ -181,7 +181,7 @@ def _signing_algorithm(schedule: Schedule, now: int) -> str:
 
 
 def _ensure_next_key(schedule: Schedule, folder: Path, algorithm: str, now: int) -> Schedule:
-    """Have one next key, of an algorithm: make it where there is none, leave those of another algorithm out."""
+    """Return a schedule with exactly one next key, of this algorithm, creating it if needed."""
     waiting = [entry for entry in schedule.entries if entry.signs_from is None]
     schedule = schedule.without(*(entry.kid for entry in waiting if entry.algorithm != algorithm))
     if any(entry.algorithm == algorithm for entry in waiting):
@@ -203,13 +203,13 @@ def _load_unexpired(folder: Path, algorithm: str, now: int) -> Schedule:
 
 
 def _save(folder: Path, schedule: Schedule, *dropped: str) -> None:
-    """Keep the schedule; then delete the files that were dropped, and those of ours that it does not name."""
+    """Store the schedule, then delete dropped files and generated keys that are not in the schedule."""
     scheduled_files = {entry.file for entry in schedule.entries}
     try:
         replace_file(folder / RING_FILE, schedule.serialize())
         for path in folder.iterdir():
             is_generated = path.suffix in SUFFIXES and _GENERATED_NAME.fullmatch(path.stem)
-            # Nobody else writes while the folder is locked: a draft is left from who was killed.
+            # The folder is locked, so a draft can only be left over from a process that was killed.
             if (
                 path.name in dropped
                 or _DRAFT_NAME.fullmatch(path.name)
@@ -222,7 +222,7 @@ def _save(folder: Path, schedule: Schedule, *dropped: str) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep others, on this machine and on those that share the folder, from changing it meanwhile."""
+    """Lock the folder against changes by other processes, also on machines that share it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = open_private(folder / ".lock")
@@ -235,6 +235,6 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _write_error(folder: Path, error: OSError) -> ImproperlyConfigured:
     return ImproperlyConfigured(
-        f"AUTH_KEYS_DIR: nothing can be kept in {folder}: {error.strerror}. Allowed: a folder that this process "
-        "may write to; where keys are mounted, change them where they come from."
+        f"AUTH_KEYS_DIR: {folder} cannot be written: {error.strerror}. Allowed: a folder that this process may "
+        "write to. If the keys are mounted, change them at their source."
     )

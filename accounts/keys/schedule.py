@@ -1,12 +1,12 @@
-"""Which key does what, and when: published, then signing, then only verifying, then gone.
+"""The schedule of signing keys: each key is published, then signs, then only verifies, then is removed.
 
-The schedule of a folder of keys is `ring.json` beside them. It names each key's file, and three moments in seconds
-since the epoch: when it was published, from when on it signs (none for the next key, which waits), and until when
-it verifies (none as long as no other has taken over). Of the keys whose time to sign has come the latest one
-signs, so every process and machine that reads the schedule changes over at the same moment, without being told.
+The schedule is the file `ring.json` in the key folder. For each key it holds the file name and three times, in
+seconds since the epoch: when the key was published, when it starts to sign (null for the next key), and until when
+it verifies (null until another key takes over). Of the keys that may sign, the latest one does, so every process
+and machine that reads the schedule switches at the same moment.
 
-A folder without a schedule, such as one that is mounted from a secret store, has every key verify; of those of the
-configured algorithm the last by name signs, unless its name begins with `next`.
+In a folder without a schedule, such as one mounted from a secret store, every key verifies. The last key by name
+of the configured algorithm signs; keys whose names begin with `next` are only published.
 """
 
 import json
@@ -30,7 +30,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEntry:
-    """A key's place in the schedule; moments are in seconds since the epoch."""
+    """One key of the schedule. Times are in seconds since the epoch."""
 
     kid: str
     file: str
@@ -41,7 +41,7 @@ class ScheduleEntry:
 
     @property
     def is_valid(self) -> bool:
-        """Whether it is what this module writes: no file elsewhere, and moments that are numbers or none."""
+        """Whether the entry is well-formed: a file name without a path, and times that are numbers or null."""
         is_here = re.fullmatch(r"[\w.-]+", self.file, re.ASCII) and Path(self.file).suffix in SUFFIXES
         moments = (self.signs_from, self.verifies_until)
         has_moments = type(self.published_at) is int and all(
@@ -50,34 +50,37 @@ class ScheduleEntry:
         return bool(is_here) and has_moments and self.algorithm in ALGORITHMS
 
     def is_current_or_future_signer(self) -> bool:
-        """Tell whether there is a moment from which it signs, and none from which it is gone."""
+        """Return whether the key signs now or later, and has not been retired."""
         return self.signs_from is not None and self.verifies_until is None
 
     def signs_at(self, now: float) -> bool:
-        """Tell whether its time to sign has come, and that to be gone has not."""
+        """Return whether the key may sign at `now`."""
         return self.signs_from is not None and self.signs_from <= now and self.verifies_at(now)
 
     def verifies_at(self, now: float) -> bool:
-        """Tell whether what it signed is still good."""
+        """Return whether the key verifies at `now`."""
         return self.verifies_until is None or now < self.verifies_until
 
     def is_scheduled_at(self, now: float) -> bool:
-        """Tell whether the time that it signs from is still to come."""
+        """Return whether the key starts to sign after `now`."""
         return self.signs_from is not None and now < self.signs_from
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The keys of a folder. `algorithm` is what the setting was when the schedule was last brought in line."""
+    """The schedule of a folder.
+
+    `algorithm` is the value of AUTH_ALGORITHM that the schedule was last adapted to.
+    """
 
     algorithm: str
     entries: tuple[ScheduleEntry, ...] = ()
 
     @classmethod
     def read(cls, folder: Path, algorithm: str) -> tuple[Self, dict[str, SigningKey]]:
-        """Read a folder's schedule, or derive it from the files' names; return it with the keys by `kid`.
+        """Return a folder's schedule, from `ring.json` or derived from the file names, and its keys by `kid`.
 
-        Raises ImproperlyConfigured where a file cannot be used.
+        Raises ImproperlyConfigured if a file cannot be used.
         """
         schedule = cls.load_ring(folder)
         if schedule is None:
@@ -86,7 +89,7 @@ class Schedule:
 
     @classmethod
     def load_ring(cls, folder: Path) -> Self | None:
-        """Read `ring.json` and none of the keys; None where there is none.
+        """Return the schedule of `ring.json` without loading keys, or None if there is no such file.
 
         Raises ImproperlyConfigured.
         """
@@ -99,19 +102,19 @@ class Schedule:
         return cls._parse(content, folder)
 
     def serialize(self) -> bytes:
-        """Give the content of `ring.json`."""
+        """Return the content of `ring.json`."""
         serialized_entries = [asdict(entry) for entry in self.entries]
         return json.dumps(
             {"version": _VERSION, "algorithm": self.algorithm, "keys": serialized_entries}, indent=2
         ).encode()
 
     def signing(self, now: float) -> ScheduleEntry | None:
-        """Return the one that signs."""
+        """Return the entry of the key that signs at `now`, or None."""
         due = [entry for entry in reversed(self.entries) if entry.signs_at(now)]
         if due:
-            # Of two that began in one second the one that was made later.
+            # If two keys start in the same second, the one that was created later signs.
             return max(due, key=lambda entry: entry.signs_from or 0)
-        # On a machine whose clock is behind, the first whose time will come.
+        # On a machine whose clock is behind, the first key that will sign.
         return min(
             filter(ScheduleEntry.is_current_or_future_signer, self.entries),
             key=lambda entry: entry.signs_from or 0,
@@ -119,16 +122,16 @@ class Schedule:
         )
 
     def entry(self, kid: str) -> ScheduleEntry | None:
-        """Return a key's place."""
+        """Return the entry of a key, or None."""
         return next((entry for entry in self.entries if entry.kid == kid), None)
 
     def with_entries(self, *with_entries: ScheduleEntry) -> Self:
-        """Put slots in the place of those with the same key, or at the end."""
+        """Return a schedule in which `changed` replace the entries with the same `kid`, or are appended."""
         by_kid = {entry.kid: entry for entry in self.entries} | {entry.kid: entry for entry in with_entries}
         return replace(self, entries=tuple(by_kid.values()))
 
     def without(self, *kids: str) -> Self:
-        """Leave keys out."""
+        """Return a schedule without these keys."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.kid not in kids))
 
     def _is_valid(self) -> bool:
@@ -146,8 +149,8 @@ class Schedule:
             is_valid = False
         if not is_valid:
             raise ImproperlyConfigured(
-                f"AUTH_KEYS_DIR: {folder / RING_FILE} is damaged. Restore it, or remove it: then all keys verify, "
-                "and the last by name signs."
+                f"AUTH_KEYS_DIR: {folder / RING_FILE} is damaged. Restore it from a backup. Without the file, "
+                "all keys verify and the last one by name signs."
             )
         return schedule
 
@@ -157,7 +160,7 @@ class Schedule:
         keys_by_path = {path: signing_keys.load(path) for path in paths}
         entries = []
         for place, (path, key) in enumerate(keys_by_path.items()):
-            # The last one of the algorithm wins; those of another algorithm only where there is none.
+            # The last key of the algorithm signs; keys of other algorithms only if there is none.
             signs_from = place if key.algorithm == algorithm else -1
             is_next = path.name.startswith("next")
             entries.append(ScheduleEntry(key.kid, path.name, key.algorithm, 0, None if is_next else signs_from))
@@ -165,7 +168,7 @@ class Schedule:
 
 
 def key_files(folder: Path) -> Sequence[Path]:
-    """List the files of a folder that are keys by their names, in the order of these."""
+    """Return the key files of a folder, sorted by name."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.name[0] != ".")
     except FileNotFoundError:
@@ -182,7 +185,7 @@ def _load_key(entry: ScheduleEntry, folder: Path) -> SigningKey:
     key = signing_keys.load(folder / entry.file)
     if (key.kid, key.algorithm) != (entry.kid, entry.algorithm):
         raise ImproperlyConfigured(
-            f"AUTH_KEYS_DIR: {folder / entry.file} holds the {key.algorithm} key {key.kid}, and {RING_FILE} says "
-            f"that it holds the {entry.algorithm} key {entry.kid}. Put the right file there."
+            f"AUTH_KEYS_DIR: {folder / entry.file} contains the {key.algorithm} key {key.kid}, but {RING_FILE} "
+            f"expects the {entry.algorithm} key {entry.kid}. Restore the right file."
         )
     return key

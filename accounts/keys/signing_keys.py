@@ -1,6 +1,6 @@
-"""Signing keys: what may sign, how one is made, read from its file, and named.
+"""Signing keys: generate, load and identify them. Each algorithm is declared here once.
 
-An asymmetric key is an unencrypted PEM file (PKCS #8). The secret of HS256, which is for one service alone, is a
+An asymmetric key is an unencrypted PEM file (PKCS #8). The secret of HS256, which is for a single service, is a
 file of at least 32 bytes. A key's `kid` is its RFC 7638 thumbprint.
 """
 
@@ -28,7 +28,7 @@ from jwt.exceptions import InvalidKeyError
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 _RSA_BITS = 3072  # of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
-_MIN_RSA_BITS = 2048  # of keys from elsewhere (RFC 7518 section 3.3)
+_MIN_RSA_BITS = 2048  # of imported keys (RFC 7518 section 3.3)
 _SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as the hash
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _ALLOWED = (
@@ -39,10 +39,10 @@ _ALLOWED = (
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key, bound to the one algorithm that it is used with (RFC 8725 section 3.1).
+    """A key, bound to exactly one algorithm (RFC 8725 section 3.1).
 
-    `public_key` verifies what `private_key` signs. `jwk` is what may be published: None of a secret. Two with one
-    thumbprint are the same key.
+    `public_key` verifies what `private_key` signs. `jwk` is the public JWK, or None for an HS256 secret. Keys are
+    equal if their thumbprints are.
     """
 
     kid: str
@@ -53,7 +53,7 @@ class SigningKey:
 
 
 class _Asymmetric(NamedTuple):
-    """How a key of one algorithm is made and recognised."""
+    """How to generate and recognize a key of one algorithm."""
 
     generate: Callable[[], PrivateKey]
     matches: Callable[[Any], bool]
@@ -75,12 +75,12 @@ _ASYMMETRIC: Mapping[str, _Asymmetric] = {
 
 
 def file_suffix(algorithm: str) -> str:
-    """Give the ending of the files that keys of an algorithm are kept in."""
+    """Return the file suffix for keys of an algorithm."""
     return ".pem" if algorithm in _ASYMMETRIC else ".secret"
 
 
 def generate(algorithm: str) -> bytes:
-    """Make a key; return what is kept of it in its file. Its `kid` begins with no hyphen, as options do."""
+    """Generate a key; return the content of its file. Its `kid` does not start with a hyphen, as options do."""
     while True:
         content = _generate(algorithm)
         if not parse(content, Path(f"new{file_suffix(algorithm)}")).kid.startswith("-"):
@@ -94,7 +94,7 @@ def _generate(algorithm: str) -> bytes:
 
 
 def load(path: Path) -> SigningKey:
-    """Read a key from its file.
+    """Load a key from its file.
 
     Raises ImproperlyConfigured, naming the file and what is allowed.
     """
@@ -106,7 +106,7 @@ def load(path: Path) -> SigningKey:
 
 
 def parse(content: bytes, path: Path) -> SigningKey:
-    """Read a key from the content of a file; `path` tells its kind, and is what a refusal names.
+    """Parse the content of a key file. `path` determines its kind and is named in errors.
 
     Raises ImproperlyConfigured.
     """
@@ -116,17 +116,17 @@ def parse(content: bytes, path: Path) -> SigningKey:
         private_key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ImproperlyConfigured(
-            f"AUTH_KEYS_DIR: {path} is no unencrypted PEM private key ({type(error).__name__}). "
+            f"AUTH_KEYS_DIR: {path} is not an unencrypted PEM private key ({type(error).__name__}). "
             f"Allowed: {_ALLOWED}."
         ) from None
     for algorithm, rule in _ASYMMETRIC.items():
         if rule.matches(private_key):
-            return _from_private(private_key, algorithm)  # type: ignore[arg-type]  # `fits` has told
+            return _from_private(private_key, algorithm)  # type: ignore[arg-type]  # `matches` narrows it
     raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short or of the wrong kind. Allowed: {_ALLOWED}.")
 
 
 def thumbprint(members: Mapping[str, str]) -> str:
-    """Give the RFC 7638 thumbprint of a key's required JWK members, base64url-encoded."""
+    """Return the RFC 7638 thumbprint of a key's required JWK members, base64url-encoded."""
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
     return _base64url(sha256(canonical).digest())
 

@@ -110,8 +110,8 @@ def test_changing_an_email_address_notifies_the_old_address(site, alice, mailout
     edit(site, alice, email="new@example.com")
 
     assert [(mail.to, mail.subject) for mail in mailoutbox] == [
-        (["alice@example.com"], "Your e-mail address was changed"),
-        (["new@example.com"], "Verify your e-mail address"),
+        (["alice@example.com"], "Your email address was changed"),
+        (["new@example.com"], "Verify your email address"),
     ]
     assert "An administrator changed" in mailoutbox[0].body
     assert not User.objects.get(pk=alice.pk).is_email_verified

@@ -260,7 +260,7 @@ def link(local, mailbox):
 
 def test_the_page_of_a_verification_mail_verifies(local, context, link):
     token = link(
-        "Verify your e-mail address",
+        "Verify your email address",
         "/api/auth/signup",
         {"username": "erin", "email": "erin@example.com", "password": PASSWORD},
     )

@@ -210,7 +210,7 @@ class TestMails:
         for _ in range(3):
             signed_in.refresh(signed_in.refresh_token)
 
-        assert self.subjects(mailoutbox) == ["One of your sessions was ended for safety"]
+        assert self.subjects(mailoutbox) == ["We signed you out on one device for your security"]
         assert mailoutbox[0].to == [User.objects.get().email]
 
     def test_of_a_sign_in_from_a_new_device(self, clock, mailoutbox):
@@ -222,9 +222,9 @@ class TestMails:
         phone = SignedIn("alice", HTTP_USER_AGENT=IPHONE, REMOTE_ADDR="198.51.100.9")
         SignedIn("alice", HTTP_USER_AGENT=IPHONE, REMOTE_ADDR="198.51.100.10")
 
-        assert self.subjects(mailoutbox) == ["A sign-in from a new device"]
+        assert self.subjects(mailoutbox) == ["New sign-in from an unknown device"]
         assert "Device: Safari on iOS" in mailoutbox[0].body
-        assert "Address: 198.51.100.9" in mailoutbox[0].body
+        assert "IP address: 198.51.100.9" in mailoutbox[0].body
         assert kinds(phone).count("sign_in:new_device") == 1
 
     def test_of_a_known_device_in_another_neighbourhood(self, clock, mailoutbox):
@@ -232,13 +232,13 @@ class TestMails:
         SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="192.0.2.1")
         SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="198.51.100.9")
 
-        assert self.subjects(mailoutbox) == ["A sign-in from a new device"]
+        assert self.subjects(mailoutbox) == ["New sign-in from an unknown device"]
 
     def test_not_of_the_device_that_signed_up(self, api, clock, mailoutbox):
         api.sign_up("alice")
         SignedIn("alice")
 
-        assert self.subjects(mailoutbox) == ["Verify your e-mail address"]
+        assert self.subjects(mailoutbox) == ["Verify your email address"]
 
     def test_not_of_a_failed_sign_in(self, api, clock, mailoutbox):
         make_user("alice")
@@ -253,8 +253,8 @@ class TestMails:
         call_command("revokerole", "alice", "admin", stdout=None)
 
         assert self.subjects(mailoutbox) == ["Your roles were changed"] * 2
-        assert "You were given: admin, moderator" in mailoutbox[0].body
-        assert "No longer yours: admin" in mailoutbox[1].body
+        assert "Added: admin, moderator" in mailoutbox[0].body
+        assert "Removed: admin" in mailoutbox[1].body
 
     def test_of_a_password_that_an_administrator_changed(self, mailoutbox):
         passwords.set_password(make_user("alice"), "another good one", NO_CLIENT, by=make_administrator().pk)

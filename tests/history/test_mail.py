@@ -75,7 +75,7 @@ def test_what_a_command_did_names_no_device(mailoutbox):
     make_user("alice")
     call_command("grantrole", "alice", "admin")
 
-    assert "You were given: admin" in mailoutbox[-1].body
+    assert "Added: admin" in mailoutbox[-1].body
     assert "Time:" in mailoutbox[-1].body
     assert "Device" not in mailoutbox[-1].body
 

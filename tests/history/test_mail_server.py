@@ -90,7 +90,7 @@ def test_a_forgotten_password_is_reset_by_mail(server, mailbox):
     assert status == 201
     mail = mailbox.mails.get(timeout=30)
     assert (mail["To"], mail["From"], mail["Subject"]) == (
-        "alice@example.com", "auth@example.com", "Verify your e-mail address",
+        "alice@example.com", "auth@example.com", "Verify your email address",
     )  # fmt: skip
     assert server.post("/api/auth/email/verify", {"token": token_in(mail)})[0] == 204
 

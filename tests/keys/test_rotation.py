@@ -378,7 +378,7 @@ class TestDrop:
         assert key_ring().signing.kid in others
 
     def test_an_unknown_key_is_named_with_the_known_ones(self, folder):
-        with pytest.raises(CommandError, match=rf"No key is called 'x'\. Keys are: {key_ring().signing.kid}"):
+        with pytest.raises(CommandError, match=rf"There is no key 'x'\. Existing keys: {key_ring().signing.kid}"):
             run("--drop", "x")
 
     def test_a_mounted_key_is_deleted(self, clock, auth, tmp_path):
@@ -433,7 +433,7 @@ def test_a_folder_for_reading_alone_is_named(clock, auth, tmp_path, monkeypatch)
 
     monkeypatch.setattr(key_rotation, "open_private", refuse)
 
-    with pytest.raises(CommandError, match=r"nothing can be kept in .* where keys are mounted"):
+    with pytest.raises(CommandError, match=r"cannot be written: .* If the keys are mounted"):
         run()
 
 

@@ -81,7 +81,9 @@ def test_a_start_that_takes_longer_than_a_second_is_no_fault(auth, tmp_path, clo
     make = signing_keys.generate
     monkeypatch.setattr(signing_keys, "generate", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
     start = key_rotation.create_first_keys
-    monkeypatch.setattr(key_rotation, "create_first_keys", lambda *arguments: (clock.advance(seconds=2), start(*arguments)))
+    monkeypatch.setattr(
+        key_rotation, "create_first_keys", lambda *arguments: (clock.advance(seconds=2), start(*arguments))
+    )
 
     assert key_ring().signing
 
@@ -268,9 +270,9 @@ FAULTS = [
     (without_keys, "ring.json is damaged"),
     (naming_a_file_elsewhere, "ring.json is damaged"),
     (with_a_moment_that_is_none, "ring.json is damaged"),
-    (swapped, "Put the right file there"),
+    (swapped, "Restore the right file"),
     (gone, "cannot be read: No such file"),
-    (half_written, "is no unencrypted PEM private key"),
+    (half_written, "is not an unencrypted PEM private key"),
     (a_folder_in_a_file_s_place, "cannot be read: Is a directory"),
 ]
 
@@ -349,7 +351,7 @@ def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder
         mount(folder, a=p256())
 
     assert signed_in.content().status_code == 200
-    assert "The keys have changed and cannot be used" in caplog.text
+    assert "The changed signing keys cannot be used" in caplog.text
     assert not folder.exists() or not (folder / RING_FILE).exists()
 
     shutil.rmtree(folder, ignore_errors=True)

@@ -360,4 +360,4 @@ class TestKnownOrigins:
 
         Api(HTTP_USER_AGENT="attacker/1").sign_in("alice")
 
-        assert [mail.subject for mail in mailoutbox] == ["A sign-in from a new device"]
+        assert [mail.subject for mail in mailoutbox] == ["New sign-in from an unknown device"]

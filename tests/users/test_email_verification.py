@@ -46,7 +46,7 @@ def test_a_sign_up_sends_a_link_that_verifies_the_address(api, mailoutbox, maile
     api.sign_up("alice")
 
     [mail] = mailoutbox
-    assert (mail.to, mail.subject) == (["alice@example.com"], "Verify your e-mail address")
+    assert (mail.to, mail.subject) == (["alice@example.com"], "Verify your email address")
     assert "http://localhost:8000/verify-email#token=" in mail.body
     assert verify(api, mailed_token()).status_code == 204
     assert User.objects.get().is_email_verified
@@ -244,7 +244,7 @@ class TestHideKnownEmail:
         api.sign_up("mallory", email="OWNER@example.com")
 
         assert [(mail.to, mail.subject) for mail in mailoutbox] == [
-            (["owner@example.com"], "You have an account already")
+            (["owner@example.com"], "You already have an account")
         ]
 
     def test_sign_in_resend_and_second_sign_up_do_not_reveal_the_account(self, api, assert_refused, mailoutbox):

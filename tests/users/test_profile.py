@@ -141,8 +141,8 @@ def test_an_email_change_notifies_the_old_address_and_sends_a_link_to_the_new_on
     assert change(signed_in, email="new@example.com").json()["emailVerified"] is False
 
     assert [(mail.to, mail.subject) for mail in mailoutbox] == [
-        ([old], "Your e-mail address was changed"),
-        (["new@example.com"], "Verify your e-mail address"),
+        ([old], "Your email address was changed"),
+        (["new@example.com"], "Verify your email address"),
     ]
 
 
