@@ -8,11 +8,11 @@ RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-c
 COPY accounts accounts
 COPY api api
 COPY authproject authproject
-# The page at / runs this client: what it is served as is a link to it.
+# The start page uses this client through a symlink in api/static.
 COPY clients/js/auth-client.js clients/js/auth-client.js
 COPY deploy/healthcheck.py deploy/healthcheck.py
 COPY manage.py .
-# The settings want a key and a database, and use neither here.
+# The settings require a key and a database, although collectstatic uses neither.
 RUN SECRET_KEY=unused DATABASE_URL=sqlite:////tmp/unused /venv/bin/python manage.py collectstatic --noinput -v 0 \
     && /venv/bin/python -m compileall -q accounts api authproject
 
@@ -23,9 +23,9 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0
 WORKDIR /app
-# By number: what checks that it is not root need not know the name.
+# A number, because orchestrators that verify a non-root user cannot look up names.
 USER 10001
-# Keys, and what else is made on first start. All other folders may be read-only; /tmp is used where AUTH_METRICS is set.
+# Keys and secrets created on the first start. All other folders may be read-only; AUTH_METRICS needs /tmp.
 VOLUME /app/data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python", "deploy/healthcheck.py"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run this project's commands."""
+"""Run a management command."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
-    """Run the command that the arguments name; a wrong setting is one sentence, not a traceback."""
+    """Run the command. A wrong setting is reported in one line, without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authproject.settings")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(f"The settings are wrong: {error}")
+        sys.exit(f"Configuration error: {error}")
 
 
 if __name__ == "__main__":

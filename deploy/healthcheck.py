@@ -1,4 +1,4 @@
-"""Ends with 0 if the server on this machine is ready. Asks by a name that the server answers to."""
+"""Exit with 0 if the server on this machine is ready. Uses a host name from ALLOWED_HOSTS."""
 
 import os
 import urllib.request

@@ -173,7 +173,7 @@ def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
     run = start(**{name: value})
 
     assert run.returncode != 0
-    assert run.stderr.startswith(f"The settings are wrong: {name} is '{value}'. Allowed: ")
+    assert run.stderr.startswith(f"Configuration error: {name} is '{value}'. Allowed: ")
     assert "Traceback" not in run.stderr
 
 
@@ -191,14 +191,14 @@ def test_a_wrong_address_is_named_without_its_password(name, value):
     run = start(**{name: value})
 
     assert run.returncode != 0
-    assert run.stderr.startswith(f"The settings are wrong: {name} cannot be used. Allowed: ")
+    assert run.stderr.startswith(f"Configuration error: {name} cannot be used. Allowed: ")
     assert "hidden" not in run.stderr
 
 
 def test_hosts_are_names_alone():
     run = start(ALLOWED_HOSTS="auth.example.com,https://x.example")
 
-    assert run.stderr.startswith("The settings are wrong: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+    assert run.stderr.startswith("Configuration error: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
 
 
 def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):

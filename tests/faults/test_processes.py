@@ -210,5 +210,5 @@ def test_a_start_without_a_folder_for_keys_ends_with_one_sentence(server, tmp_pa
     )
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("The settings are wrong: AUTH_KEYS_DIR: ")
+    assert ended.stderr.startswith("Configuration error: AUTH_KEYS_DIR: ")
     assert len(ended.stderr.splitlines()) == 1
