@@ -23,7 +23,7 @@ STARTS = sorted(
         for command in re.findall(r"^(.*=.*) make serve$", text.replace("\\\n", " "), re.MULTILINE)
     }
 )
-[OPERATORS] = [text for text in SHELL["README.md"] if "createsuperuser" in text]
+[OPERATORS] = [text for text in SHELL["docs/operations.md"] if "grantrole alice" in text]
 [ROTATION] = [text for text in SHELL["docs/services.md"] if "rotate_signing_key" in text]
 [END_ALL] = [text for text in SHELL["docs/security.md"] if "end_many" in text]
 

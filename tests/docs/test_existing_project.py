@@ -21,10 +21,10 @@ SETTINGS, URLS, VIEWS, WSGI, DRAFTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
 COMMANDS = re.search(
-    r"## Running it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
+    r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )[1]
 ROLE = re.search(
-    r"## A role of one's own\n.*?```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
+    r"## Add a role\n.*?```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )[1]
 ALICE = {"username": "alice", "password": PASSWORD}
 

@@ -426,7 +426,7 @@ def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
         (ROOT / path).read_text()
         for path in ("accounts/history/mail.py", "accounts/history/background.py", "api/errors.py")
     )
-    quoted = ("A mail did not go out; it is tried again.", "A job failed.", "A request cannot be answered")
+    quoted = ("Sending an email failed; retrying.", "A job failed.", "A request failed because of the configuration")
 
     assert all(f"*{words}*" in TEXT and words in code for words in quoted)
 
@@ -434,13 +434,13 @@ def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
 # Behind a proxy
 
 
-@symptom("400 invalid_request: This API is reached by https alone")
+@symptom("400 invalid_request: Use https to reach this API")
 def test_a_proxy_whose_word_does_not_count(api, settings, assert_refused):
     settings.SECURE_SSL_REDIRECT = True
 
     refused = api.get("/api/test/all")
     assert_refused(refused, 400, "invalid_request")
-    assert refused.json()["message"] == "This API is reached by https alone."
+    assert refused.json()["message"] == "Use https to reach this API."
     assert api.get("/healthz").status_code == 200
     assert api.http.get("/api/test/all", secure=True).status_code == 200
     page = api.get("/")
@@ -467,7 +467,7 @@ class TestProxy:
         command = PROXY.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
         assert in_shell(command) == "Public Content."
-        assert "https alone" in in_shell(command.replace("-H 'X-Forwarded-Proto: https'", ""))
+        assert "Use https" in in_shell(command.replace("-H 'X-Forwarded-Proto: https'", ""))
 
 
 @symptom("400 invalid_request: The request is not valid")
