@@ -26,7 +26,7 @@ from accounts.tokens.claims import AccessClaims
 from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.clients import Client
 
-_BATCH = 1000
+_BATCH_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,17 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
+    session, secret = _new_session(user, client, now)
+    try:
+        session.save(force_insert=True)
+    except IntegrityError:
+        # The user was deleted since the password was checked.
+        raise InvalidCredentials from None
+    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
+    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+
+
+def _new_session(user: User, client: Client, now: datetime) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
     session = RefreshToken(
         owner=user,
@@ -64,13 +75,7 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
     )
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
-    try:
-        session.save(force_insert=True)
-    except IntegrityError:
-        # The user was deleted since the password was checked.
-        raise InvalidCredentials from None
-    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+    return session, secret
 
 
 def check(claims: AccessClaims) -> User:
@@ -80,12 +85,12 @@ def check(claims: AccessClaims) -> User:
 
     Raises TokenRevoked or TokenStale.
     """
-    found = validity.look_up(claims.session_id, timezone.now())
-    if found is None or found.owner_id != claims.user_id:
+    current = validity.look_up(claims.session_id, timezone.now())
+    if current is None or current.owner_id != claims.user_id:
         raise TokenRevoked
-    if found.token_version != claims.token_version:
+    if current.token_version != claims.token_version:
         raise TokenStale
-    return cast("User", SimpleLazyObject(partial(_owner, claims.user_id)))
+    return cast("User", SimpleLazyObject(partial(_load_owner, claims.user_id)))
 
 
 def live_sessions(user: User) -> RefreshTokenQuerySet:
@@ -102,8 +107,8 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
     Raises TokenRevoked where the session ended, or the password changed, since then.
     """
     now = timezone.now()
-    own = live_sessions(user).filter(pk=session_id)
-    session = own.with_owner().first() if own.update(authenticated_at=now) else None
+    matching = live_sessions(user).filter(pk=session_id)
+    session = matching.with_owner().first() if matching.update(authenticated_at=now) else None
     if session is None:
         raise TokenRevoked
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
@@ -140,21 +145,21 @@ def end_own(user_id: int, session_id: UUID, client: Client) -> None:
 def end_others(user_id: int, session_id: UUID, reason: EndReason, client: Client) -> int:
     """End every session of a user but one; return how many were not over yet."""
     others = RefreshToken.objects.filter(owner_id=user_id).exclude(pk=session_id)
-    return _end_of_user(others, user_id, reason, client, by=None)
+    return _end_sessions_of(others, user_id, reason, client, by=None)
 
 
 def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None = None) -> int:
     """End every session of a user, in one statement; return how many were not over yet."""
-    return _end_of_user(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
+    return _end_sessions_of(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
 
 
 def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
     """End a selection of any size, in bounded batches; return how many were not over yet."""
-    count, last = 0, UUID(int=0)
-    lasting = selected.filter(ended_at=None).order_by("pk")
+    count, last_id = 0, UUID(int=0)
+    not_ended = selected.filter(ended_at=None).order_by("pk")
     # From where the last batch ended: what is over already would be read again for each of them.
-    while batch := dict(lasting.filter(pk__gt=last).values_list("pk", "owner_id")[:_BATCH]):
-        last = max(batch)
+    while batch := dict(not_ended.filter(pk__gt=last_id).values_list("pk", "owner_id")[:_BATCH_SIZE]):
+        last_id = max(batch)
         RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
         for owner_id in set(batch.values()):
             validity.forget(owner_id)
@@ -163,7 +168,7 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
     return count
 
 
-def _end_of_user(
+def _end_sessions_of(
     sessions: RefreshTokenQuerySet, user_id: int, reason: EndReason, client: Client, *, by: int | None
 ) -> int:
     count = sessions.end(reason, at=timezone.now())
@@ -172,7 +177,7 @@ def _end_of_user(
     return count
 
 
-def _owner(user_id: int) -> User:
+def _load_owner(user_id: int) -> User:
     owner = User.objects.get_queryset().filter(pk=user_id).first()
     if owner is None:
         raise TokenRevoked  # deleted since the session was checked

@@ -30,7 +30,7 @@ from accounts.values.clients import Client
 MAX_GENERATIONS = 100_000
 """How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 
 
 def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
@@ -45,16 +45,16 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     access_tokens.validate_audience(audience)
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
-    following = _following(presented)
-    for _ in range(_TRIES):
-        grant = _advance(presented, following, now) if following else None
-        if grant is not None and following is not None:
+    next_secret = _next_secret(presented)
+    for _ in range(_MAX_ATTEMPTS):
+        grant = _advance(presented, next_secret, now) if next_secret else None
+        if grant is not None and next_secret is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
-            return issue_pair(grant, following, now, audience)
-        session = _find_live(presented.session_id, now)
+            return issue_pair(grant, next_secret, now, audience)
+        session = _get_live_session(presented.session_id, now)
         if not _is_current(session, presented):
-            return _answer_spent(session, presented, client, now, audience)
-        if following is None:
+            return _repeat_or_end_session(session, presented, client, now, audience)
+        if next_secret is None:
             raise RefreshTokenExpired
         # The owner's password changed while the statement waited: it saw one row from before, one from after.
     raise Unavailable
@@ -68,11 +68,11 @@ def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReaso
         return
     # Of a session that is over nothing is left to end: its chain is not walked again and again.
     session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
-    if session is not None and _current_after(session, presented) is not None:
+    if session is not None and _walk_to_current(session, presented) is not None:
         end(session.uuid, reason, client)
 
 
-def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
+def _get_live_session(session_id: UUID, now: datetime) -> RefreshToken:
     session = RefreshToken.objects.with_owner().filter(pk=session_id).first()
     if session is None:
         raise RefreshTokenUnknown
@@ -83,7 +83,7 @@ def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
     return session
 
 
-def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
+def _walk_to_current(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
     """Walk from a presented generation to the session's current one; None for what was never issued."""
     if presented.generation > session.generation:
         return None
@@ -96,27 +96,27 @@ def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
     )
 
 
-def _following(presented: RefreshSecret) -> RefreshSecret | None:
+def _next_secret(presented: RefreshSecret) -> RefreshSecret | None:
     """Give what a session goes on with whose current secret this is; None for the last that there is."""
     if not auth_settings().refresh_token_rotation:
         return presented
     return refresh_tokens.successor(presented) if presented.generation < MAX_GENERATIONS else None
 
 
-def _advance(presented: RefreshSecret, following: RefreshSecret, now: datetime) -> Grant | None:
+def _advance(presented: RefreshSecret, next_secret: RefreshSecret, now: datetime) -> Grant | None:
     """Move the session on; None if what was presented is not its current secret, or it is over."""
-    if following is presented:
+    if next_secret is presented:
         return compare_and_swap.touch(presented, now)
     return compare_and_swap.advance(
-        presented, following, now, expires_at=now + auth_settings().refresh_token_lifetime
+        presented, next_secret, now, expires_at=now + auth_settings().refresh_token_lifetime
     )
 
 
-def _answer_spent(
+def _repeat_or_end_session(
     session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
 ) -> TokenPair:
     """Answer a generation that is not the current one: the same successor in grace, else the session's end."""
-    current = _current_after(session, presented)
+    current = _walk_to_current(session, presented)
     if current is None:
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):

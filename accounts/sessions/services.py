@@ -21,7 +21,7 @@ from accounts.values.clients import Client
 SECRET_PREFIX = "authsvc_"  # noqa: S105
 """Fixed, so that secret scanners can tell what they found."""
 
-_REFUSALS = (TokenExpired, TokenInvalid, TokenRevoked, TokenStale)
+_INVALID_TOKEN_ERRORS = (TokenExpired, TokenInvalid, TokenRevoked, TokenStale)
 
 
 def new_secret(service: Service) -> str:
@@ -55,9 +55,9 @@ def introspect(service: Service, token: str) -> dict[str, Any] | None:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
         # The user is loaded where it is looked at, and may be gone by then.
         username = lifecycle.check(claims).username
-    except _REFUSALS:
+    except _INVALID_TOKEN_ERRORS:
         return None
-    return {**_spelled(claims), "username": username}
+    return {**_introspection_response(claims), "username": username}
 
 
 def revoke(service: Service, token: str, client: Client) -> None:
@@ -73,7 +73,7 @@ def revoke(service: Service, token: str, client: Client) -> None:
         lifecycle.end(claims.session_id, EndReason.REVOKED_BY_SERVICE, client)
 
 
-def _spelled(claims: AccessClaims) -> dict[str, Any]:
+def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
     return {
         "active": True,
         "iss": access_tokens.issuer(),

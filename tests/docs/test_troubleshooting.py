@@ -532,7 +532,7 @@ def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refuse
     def fails(*_):
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr("accounts.sessions.validity._ask", fails)
+    monkeypatch.setattr("accounts.sessions.validity._query", fails)
     refused = signed_in.content()
 
     assert_refused(refused, 503, "unavailable")

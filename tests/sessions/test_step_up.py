@@ -25,7 +25,7 @@ def auth_time(token):
     return access_tokens.verify(token, at=timezone.now()).auth_time
 
 
-def test_the_password_gives_an_access_token_with_a_fresh_auth_time(signed_in, clock):
+def test_the_password_returns_an_access_token_with_a_fresh_auth_time(signed_in, clock):
     clock.advance(minutes=10)
     answer = confirm(signed_in)
 
@@ -50,7 +50,7 @@ def test_a_refresh_keeps_the_auth_time_and_never_renews_it(signed_in, clock):
     assert auth_time(pair["accessToken"]) == first + 120
 
 
-def test_what_is_sensitive_asks_for_it_and_says_how_recent_it_must_be(signed_in, clock, auth):
+def test_sensitive_actions_require_a_recent_authentication_and_say_how_recent(signed_in, clock, auth):
     auth(recent_authentication=60)
     clock.advance(seconds=61)
 
@@ -66,7 +66,7 @@ def test_what_is_sensitive_asks_for_it_and_says_how_recent_it_must_be(signed_in,
         assert 'max_age="60"' in answer["WWW-Authenticate"]
 
 
-def test_after_it_what_is_sensitive_is_allowed(signed_in, clock, assert_refused):
+def test_sensitive_actions_are_allowed_after_reauthentication(signed_in, clock, assert_refused):
     clock.advance(seconds=301)
     assert_refused(signed_in.delete("/api/auth/me", signed_in.access_token), 403, "recent_authentication_required")
 
@@ -75,7 +75,7 @@ def test_after_it_what_is_sensitive_is_allowed(signed_in, clock, assert_refused)
     assert signed_in.delete("/api/auth/me", fresh).status_code == 204
 
 
-def test_a_sign_in_is_recent_to_the_second(signed_in, clock, assert_refused):
+def test_a_sign_in_is_recent_for_exactly_the_configured_seconds(signed_in, clock, assert_refused):
     clock.advance(seconds=300)
     assert signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token).status_code == 200
 
@@ -84,7 +84,7 @@ def test_a_sign_in_is_recent_to_the_second(signed_in, clock, assert_refused):
     assert_refused(answer, 403, "recent_authentication_required")
 
 
-def test_the_token_of_another_session_is_not_made_fresh(clock, assert_refused):
+def test_reauthentication_does_not_affect_another_session(clock, assert_refused):
     make_user("alice")
     here, there = SignedIn("alice"), SignedIn("alice")
     clock.advance(minutes=6)
@@ -94,7 +94,7 @@ def test_the_token_of_another_session_is_not_made_fresh(clock, assert_refused):
     assert_refused(there.delete("/api/auth/me", there.access_token), 403, "recent_authentication_required")
 
 
-def test_a_wrong_password_is_told_from_a_wrong_token(signed_in, assert_refused):
+def test_a_wrong_password_has_its_own_code_and_changes_nothing(signed_in, assert_refused):
     before = RefreshToken.objects.values().get()
 
     for password in ("wrong password", "", "x" * 5000):
@@ -118,7 +118,7 @@ def test_a_body_without_a_password_is_an_invalid_request(signed_in, assert_refus
     assert_refused(signed_in.post(URL, body, signed_in.access_token), 400, "invalid_request")
 
 
-def test_guesses_count_together_with_those_at_the_sign_in(signed_in, auth, assert_refused):
+def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, auth, assert_refused):
     auth(account_limit=Limit(4, 900))
     for _ in range(2):
         confirm(signed_in, "wrong password")
@@ -130,18 +130,20 @@ def test_guesses_count_together_with_those_at_the_sign_in(signed_in, auth, asser
     assert int(answer["Retry-After"]) > 0
 
 
-def test_right_passwords_do_not_count(signed_in, auth):
+def test_correct_passwords_do_not_count_towards_the_limit(signed_in, auth):
     auth(account_limit=Limit(2, 900))
 
     assert {confirm(signed_in).status_code for _ in range(5)} == {200}
 
 
-def test_it_needs_an_access_token(api, assert_refused):
+def test_reauthentication_needs_an_access_token(api, assert_refused):
     assert_refused(api.post(URL, {"password": PASSWORD}), 401, "token_missing")
 
 
 @pytest.mark.parametrize("event", ["sign-out", "password", "password here", "deactivation"])
-def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch, assert_refused, event):
+def test_a_session_that_ends_during_reauthentication_is_not_stepped_up(
+    signed_in, monkeypatch, assert_refused, event
+):
     """The password was right when it was checked; then something happens, and then the token would be issued."""
     user = User.objects.get()
     other_way = User.check_password
