@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import jwt
@@ -62,18 +62,25 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
 
     `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
     """
-    settings = auth_settings()
     key = key_ring().signing
+    claims = _build_claims(grant, at, audience)
+    headers = {"typ": JWT_TYP, "kid": key.kid}
+    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
+    return AccessToken(text, claims["exp"] - claims["iat"])
+
+
+def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
+    settings = auth_settings()
     issued_at = int(at.timestamp())
-    expires_at = int(min(at + settings.access_token_lifetime, grant.expires_at).timestamp())
-    claims = {
+    expires_at = min(at + settings.access_token_lifetime, grant.expires_at)
+    return {
         "iss": settings.issuer,
-        "aud": _audience(audience),
+        "aud": _aud_claim(audience),
         "sub": str(grant.owner_id),
         "client_id": CLIENT_ID,
         "iat": issued_at,
         "nbf": issued_at,
-        "exp": expires_at,
+        "exp": int(expires_at.timestamp()),
         "jti": secrets.token_urlsafe(16),
         "sid": str(grant.session_id),
         "ver": grant.token_version,
@@ -82,9 +89,6 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
         "auth_time": int(min(grant.authenticated_at, at).timestamp()),
         **grant.profile,
     }
-    headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, expires_at - issued_at)
 
 
 def issuer() -> str:
@@ -93,28 +97,28 @@ def issuer() -> str:
     return name
 
 
-def verify(text: str, *, at: datetime) -> AccessClaims:
+def verify(token: str, *, at: datetime) -> AccessClaims:
     """Check an access token by itself: spelling, header, signature, claims and time, not its session's state.
 
     Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
     """
-    return verify_for(auth_settings().audience[0], text, at=at)
+    return verify_for(auth_settings().audience[0], token, at=at)
 
 
-def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
+def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
     """Check an access token as the service does that is called `audience`.
 
     Raises TokenExpired or TokenInvalid.
     """
-    keys, own = key_ring().verifying, issuer()
-    recalled = verified_tokens.get(text, own, audience, keys)
+    keys, own_issuer = key_ring().verifying, issuer()
+    cached = verified_tokens.get(token, own_issuer, audience, keys)
     # One from before the clock was set back is looked at again: its time may be still to come.
-    if recalled is not None and recalled.issued_at <= at.timestamp():
-        if recalled.expires_at <= at.timestamp():
+    if cached is not None and cached.issued_at <= at.timestamp():
+        if cached.expires_at <= at.timestamp():
             raise TokenExpired
-        return recalled
-    verified = claims_module.verify(text, find_key=keys.get, issuer=own, audience=audience, at=at)
-    verified_tokens.add(text, own, audience, verified, keys[verified.key_id])
+        return cached
+    verified = claims_module.verify(token, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
+    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id])
     return verified
 
 
@@ -128,14 +132,14 @@ def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None
         raise RecentAuthenticationRequired(int(max_age.total_seconds()))
 
 
-def validate_audience(wanted: str | None) -> None:
+def validate_audience(audience: str | None) -> None:
     """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
     known: tuple[str, ...] = auth_settings().audience
-    if wanted is not None and wanted not in known:
+    if audience is not None and audience not in known:
         raise InvalidRequest(errors={"audience": [f"There is no such service. Allowed: {', '.join(known)}."]})
 
 
-def _audience(wanted: str | None) -> str | list[str]:
+def _aud_claim(audience: str | None) -> str | list[str]:
     """Spell `aud` as RFC 7519 section 4.1.3 does: one as a text, several as a list."""
-    names: tuple[str, ...] = auth_settings().audience if wanted is None else (wanted,)
+    names: tuple[str, ...] = auth_settings().audience if audience is None else (audience,)
     return names[0] if len(names) == 1 else list(names)

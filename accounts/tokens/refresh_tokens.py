@@ -59,7 +59,7 @@ def first_generation(session_id: UUID) -> RefreshSecret:
 
 def successor(current: RefreshSecret) -> RefreshSecret:
     """Compute the next generation; the same one however often it is asked for."""
-    return _walk(current, current.generation + 1, _chain_key(settings.SECRET_KEY))
+    return _walk_chain(current, current.generation + 1, _chain_key(settings.SECRET_KEY))
 
 
 def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> RefreshSecret | None:
@@ -68,9 +68,9 @@ def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> Re
     It leads there for a token that was once issued, and for no invented one.
     """
     for server_key in _server_keys():
-        current = _walk(ancestor, generation, _chain_key(server_key))
-        if hmac.compare_digest(current.digest, digest):
-            return current
+        candidate = _walk_chain(ancestor, generation, _chain_key(server_key))
+        if hmac.compare_digest(candidate.digest, digest):
+            return candidate
     return None
 
 
@@ -89,11 +89,11 @@ def parse(text: str) -> RefreshSecret:
     if len(text) != _TEXT_LENGTH or not text.isascii() or not text.startswith(PREFIX):
         raise RefreshTokenUnknown
     try:
-        content = urlsafe_b64decode(text.removeprefix(PREFIX))
+        decoded = urlsafe_b64decode(text.removeprefix(PREFIX))
     except ValueError:
         raise RefreshTokenUnknown from None
-    body, checksum = content[:_BODY_LENGTH], content[_BODY_LENGTH:]
-    if len(checksum) != _CHECKSUM_LENGTH or PREFIX + urlsafe_b64encode(content).decode() != text:
+    body, checksum = decoded[:_BODY_LENGTH], decoded[_BODY_LENGTH:]
+    if len(checksum) != _CHECKSUM_LENGTH or PREFIX + urlsafe_b64encode(decoded).decode() != text:
         raise RefreshTokenUnknown
     if not any(hmac.compare_digest(checksum, _checksum(body, key)) for key in _server_keys()):
         raise RefreshTokenUnknown
@@ -113,8 +113,8 @@ def _checksum(body: bytes, server_key: str) -> bytes:
     return hmac.digest(key, body, "sha256")[:_CHECKSUM_LENGTH]
 
 
-def _walk(start: RefreshSecret, generation: int, key: bytes) -> RefreshSecret:
-    secret, session = start.secret, start.session_id.bytes
-    for following in range(start.generation + 1, generation + 1):
-        secret = hmac.digest(key, secret + session + following.to_bytes(4), "sha256")
+def _walk_chain(start: RefreshSecret, generation: int, key: bytes) -> RefreshSecret:
+    secret, session_bytes = start.secret, start.session_id.bytes
+    for next_generation in range(start.generation + 1, generation + 1):
+        secret = hmac.digest(key, secret + session_bytes + next_generation.to_bytes(4), "sha256")
     return RefreshSecret(start.session_id, generation, secret)

@@ -17,28 +17,28 @@ CACHE_SIZE = 20_000
 """How many tokens a process remembers: about 30 MiB."""
 
 
-class _Verified(NamedTuple):
+class _CacheEntry(NamedTuple):
     claims: AccessClaims
     key: VerifyingKey
 
 
-_lock = Lock()
-_verified: LRUCache[bytes, _Verified] = LRUCache(CACHE_SIZE)
+_cache_lock = Lock()
+_cache: LRUCache[bytes, _CacheEntry] = LRUCache(CACHE_SIZE)
 
 
-def get(text: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
+def get(token: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
     """Return what a token says that was verified for an issuer and an audience by a key that is still trusted."""
-    digest = _digest(text, issuer, audience)
-    with _lock:
-        found = _verified.get(digest)
-    return found.claims if found and keys.get(found.key.kid) == found.key else None
+    cache_key = _cache_key(token, issuer, audience)
+    with _cache_lock:
+        entry = _cache.get(cache_key)
+    return entry.claims if entry and keys.get(entry.key.kid) == entry.key else None
 
 
-def add(text: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
+def add(token: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
     """Remember what a token says, and which key verified it."""
-    with _lock:
-        _verified[_digest(text, issuer, audience)] = _Verified(claims, key)
+    with _cache_lock:
+        _cache[_cache_key(token, issuer, audience)] = _CacheEntry(claims, key)
 
 
-def _digest(text: str, issuer: str, audience: str) -> bytes:
-    return sha256(f"{issuer}\0{audience}\0{text}".encode(errors="surrogatepass")).digest()
+def _cache_key(token: str, issuer: str, audience: str) -> bytes:
+    return sha256(f"{issuer}\0{audience}\0{token}".encode(errors="surrogatepass")).digest()

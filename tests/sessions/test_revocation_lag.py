@@ -237,4 +237,4 @@ class TestVerifiedTokens:
     def test_the_cache_stores_no_token(self, signed_in):
         signed_in.content()
 
-        assert signed_in.access_token not in repr(verified_tokens._verified)
+        assert signed_in.access_token not in repr(verified_tokens._cache)

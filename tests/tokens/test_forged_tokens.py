@@ -13,7 +13,7 @@ from tests.tokens.forgeries import Forger, forgeries
 URL = "/api/test/user"
 
 
-def test_what_the_forger_signs_as_the_issuer_does_is_accepted(signed_in):
+def test_an_unchanged_token_signed_by_the_forger_is_accepted(signed_in):
     """The tests below stand on this one: what they change is all that is wrong."""
     forger = Forger(signed_in.access_token, key_ring().signing.private_key)
 
@@ -27,15 +27,15 @@ def test_no_forgery_is_accepted(signed_in, header):
     for name, token in forgeries(signed_in.access_token, key_ring().signing.private_key):
         value = f"Bearer {token}" if header == "Authorization" else token
         answer = signed_in.get(URL, **{header: value})
-        told = (answer.status_code, answer.json()["code"] if answer.status_code >= 400 else None)
+        outcome = (answer.status_code, answer.json()["code"] if answer.status_code >= 400 else None)
         # A comma is what joins one header that comes twice.
-        if told not in {
+        if outcome not in {
             (401, "token_invalid"),
             (401, "token_expired"),
             (401, "token_revoked"),
             (401, "token_stale"),
-        } and not ("," in token and told == (400, "invalid_request")):
-            accepted[name] = told
+        } and not ("," in token and outcome == (400, "invalid_request")):
+            accepted[name] = outcome
 
     assert accepted == {}
 
@@ -53,11 +53,11 @@ def test_no_forgery_is_accepted_by_the_real_server(server):
     body = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}
     server.post("/api/auth/signup", body)
     token = server.post("/api/auth/signin", body)[1]["accessToken"]
-    named = (
+    key_file = (
         Path(server.environment["AUTH_KEYS_DIR"])
         / f"{Forger(token, key_ring().signing.private_key).header['kid']}.pem"
     )
-    key = load_pem_private_key(named.read_bytes(), None)
+    key = load_pem_private_key(key_file.read_bytes(), None)
     assert server.request("GET", URL, Authorization=f"Bearer {Forger(token, key).with_header()}")[0] == 200
 
     answers = {
