@@ -25,14 +25,14 @@ def new_session_id() -> UUID:
 class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic for the checker only
     """Holds the comparison key of another field, computed whenever the row is saved."""
 
-    def __init__(self, *, source: str, **options: Any) -> None:
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
         self.source = source
-        super().__init__(**{**options, "editable": False})
+        super().__init__(**{**kwargs, "editable": False})
 
     def deconstruct(self) -> Any:
         """Name the other field in migrations as well."""
-        name, path, positional, options = super().deconstruct()
-        return name, path, positional, {**options, "source": self.source}
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "source": self.source}
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute the key that is stored."""
@@ -46,18 +46,18 @@ class RoleNames(models.Func):
 
     template = "(SELECT %(function)s(role_id, ',') FROM accounts_user_roles WHERE user_id = %(expressions)s)"
     function = "STRING_AGG"
-    function_of_sqlite = "GROUP_CONCAT"  # it has the other one from 3.44 on only
+    sqlite_function = "GROUP_CONCAT"  # it has the other one from 3.44 on only
     arity = 1
     output_field = models.TextField(null=True)  # noqa: DJ001  no roles, no names
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         """Say it as SQLite does."""
-        return super().as_sql(compiler, connection, function=self.function_of_sqlite, **context)
+        return super().as_sql(compiler, connection, function=self.sqlite_function, **context)
 
     @classmethod
     def sql(cls, vendor: str, user_id: str) -> str:
         """Give the SQL for a statement that is written out; `user_id` is the column that names the user."""
-        function = cls.function_of_sqlite if vendor == "sqlite" else cls.function
+        function = cls.sqlite_function if vendor == "sqlite" else cls.function
         return cls.template % {"function": function, "expressions": user_id}
 
 

@@ -10,18 +10,18 @@ from accounts.models.users import NO_USER_ID, User
 from accounts.values.clients import USER_AGENT_LENGTH
 
 # Written out: Django puts it together anew each time, which was a fifth of what a sign-in took beside the hash.
-_NUMBER_TODAY = """
+_COUNT_LAST_DAY = """
     SELECT count(*) FROM
-        (SELECT 1 FROM accounts_activity WHERE user_id = %s AND event = %s AND "at" > %s LIMIT %s) AS today
+        (SELECT 1 FROM accounts_activity WHERE user_id = %s AND event = %s AND "at" > %s LIMIT %s) AS last_day
 """
 
 
 class ActivityQuerySet(models.QuerySet["Activity"]):
     """Queries on the history."""
 
-    def since(self, moment: datetime) -> Self:
+    def since(self, start: datetime) -> Self:
         """Keep what happened after a moment: by id, which grows with time, and which the indexes end in."""
-        first = Activity.objects.filter(at__gt=moment).order_by("at").values_list("pk", flat=True).first()
+        first = Activity.objects.filter(at__gt=start).order_by("at").values_list("pk", flat=True).first()
         return self.none() if first is None else self.filter(pk__gte=first)
 
 
@@ -56,19 +56,19 @@ class Activity(models.Model):
         """Whether somebody else than the user did it, whose address is none of the user's business."""
         return self.by is not None and self.by != self.user_id
 
-    def keep(self, *, max_per_day: int) -> int | None:
+    def store(self, *, max_per_day: int) -> int | None:
         """Store it, unless there are `max_per_day` of its kind since a day ago.
 
         Returns how many there were, None where it was not stored. Of simultaneous ones a few more may be stored.
         """
-        number = self._number_today(max_per_day)
-        if number == max_per_day:
+        count = self._count_last_day(max_per_day)
+        if count == max_per_day:
             return None
         try:
             self.save(force_insert=True)
         except IntegrityError:
             return None  # The user was deleted in the meantime, and the history too.
-        return number
+        return count
 
     @classmethod
     def store_all(cls, entries: Sequence[Self]) -> None:
@@ -77,23 +77,23 @@ class Activity(models.Model):
             with transaction.atomic():
                 cls.objects.bulk_create(entries)
         except IntegrityError:
-            there = set(
+            existing_ids = set(
                 User.objects.filter(pk__in=[entry.user_id for entry in entries]).values_list("pk", flat=True)
             )
-            cls.objects.bulk_create([entry for entry in entries if entry.user_id in there])
+            cls.objects.bulk_create([entry for entry in entries if entry.user_id in existing_ids])
 
     def simulate_save(self, *, max_per_day: int) -> None:
-        """Take as long as `keep` does, for what happened to no user."""
+        """Take as long as `store` does, for what happened to no user."""
         self.user_id = NO_USER_ID
-        self._number_today(max_per_day)
+        self._count_last_day(max_per_day)
         with transaction.atomic():
             # On PostgreSQL the user is looked for at the commit, on SQLite as well: there is none.
             self.save(force_insert=True)
             transaction.set_rollback(True)
 
-    def _number_today(self, max_per_day: int) -> int:
+    def _count_last_day(self, max_per_day: int) -> int:
         since = connection.ops.adapt_datetimefield_value(self.at - timedelta(days=1))
         with connection.cursor() as cursor:
-            cursor.execute(_NUMBER_TODAY, [self.user_id, self.event, since, max_per_day])
-            number: int = cursor.fetchone()[0]
-        return number
+            cursor.execute(_COUNT_LAST_DAY, [self.user_id, self.event, since, max_per_day])
+            count: int = cursor.fetchone()[0]
+        return count

@@ -44,9 +44,9 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
         A scalar subquery, which no planner turns into a join of everything with everything.
         """
         owner = User.objects.filter(pk=models.OuterRef("owner_id"))
-        in_force = models.Q(is_active=True, security_stamp=models.OuterRef("owner_stamp"))
-        verdict = owner.values_list(models.ExpressionWrapper(in_force, models.BooleanField()))
-        return self.filter(models.Subquery(verdict, output_field=models.BooleanField()))
+        is_valid = models.Q(is_active=True, security_stamp=models.OuterRef("owner_stamp"))
+        validity = owner.values_list(models.ExpressionWrapper(is_valid, models.BooleanField()))
+        return self.filter(models.Subquery(validity, output_field=models.BooleanField()))
 
     def expiring_today_or_later(self, now: datetime) -> Self:
         """Keep those whose time may not be over, by their day: for lists, where an index has to answer."""

@@ -60,16 +60,16 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def with_known_network(self, network: str) -> Self:
         """Fetch in the same query whether the user has been in a network, for `User.knows_network`."""
-        known = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
-        return self.annotate(knows_network=RawSQL(known, [network], models.BooleanField()))  # noqa: S611  the text is ours
+        exists = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
+        return self.annotate(knows_network=RawSQL(exists, [network], models.BooleanField()))  # noqa: S611  the text is ours
 
     def verify_email(self, *, at: datetime) -> int:
         """Take the addresses that are not verified yet for verified; return how many."""
         return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
 
-    def with_prefix(self, beginning: str) -> Self:
+    def with_prefix(self, prefix: str) -> Self:
         """Find the users whose username or e-mail address begins so, in any case and form."""
-        key = comparison_key(beginning)
+        key = comparison_key(prefix)
         return self.filter(models.Q(username_key__startswith=key) | models.Q(email_key__startswith=key))
 
 
@@ -121,8 +121,8 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store a user who may do everything in the Django admin. The API's roles are granted apart."""
         # Who runs the command vouches for the address.
-        rights = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
-        return self.create_user(username, email, password, **{**rights, **fields})
+        defaults = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
+        return self.create_user(username, email, password, **{**defaults, **fields})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
