@@ -36,15 +36,15 @@ class Limit(NamedTuple):
         match = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})?([smhd])", text.strip(), re.ASCII)
         if match is None:
             raise ValueError(f"not a limit: {text!r}")
-        amount, units, unit = match.groups()
-        return cls(int(amount), int(units or 1) * _WINDOW_UNITS[unit])
+        amount, length, unit = match.groups()
+        return cls(int(amount), int(length or 1) * _WINDOW_UNITS[unit])
 
 
 class _Rule(NamedTuple):
     """What a setting may be: in words for the operator, and as a test."""
 
     allowed: str
-    holds: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
 
 
 def _one_of(*names: str) -> _Rule:
@@ -71,15 +71,19 @@ def _is_origin(text: str) -> bool:
     return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
 
 
-_YEARS = timedelta(days=3650)
-_SPAN = _Rule("a whole number of seconds from 1 to 315360000", lambda v: timedelta(seconds=1) <= v <= _YEARS)
-_SPAN_OR_NONE = _Rule("a whole number of seconds from 0 to 3600", lambda v: timedelta() <= v <= timedelta(hours=1))
-_SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
+_TEN_YEARS = timedelta(days=3650)
+_DURATION = _Rule(
+    "a whole number of seconds from 1 to 315360000", lambda value: timedelta(seconds=1) <= value <= _TEN_YEARS
+)
+_DURATION_OR_ZERO = _Rule(
+    "a whole number of seconds from 0 to 3600", lambda value: timedelta() <= value <= timedelta(hours=1)
+)
+_BOOLEAN = _Rule("true or false", lambda value: isinstance(value, bool))
 _LIMIT = _Rule(
     "a count and a window, such as 10/15m (s, m, h or d), or empty for no limit",
     lambda value: value is None or isinstance(value, Limit),
 )
-_NAME = _Rule("a text that is not empty", lambda value: bool(value.strip()))
+_NON_EMPTY = _Rule("a text that is not empty", lambda value: bool(value.strip()))
 _NAMES = _Rule(
     "a comma-separated list of at least one name",
     lambda value: bool(value) and all(name.strip() for name in value) and len(set(value)) == len(value),
@@ -92,12 +96,12 @@ _PROXIES = _Rule(
     "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
     lambda value: all(_is_network(proxy) for proxy in value),
 )
-_URL = _Rule("empty, or an http:// or https:// address", lambda value: not value or _is_origin(value))
-_DOMAIN = _Rule(
+_URL_OR_EMPTY = _Rule("empty, or an http:// or https:// address", lambda value: not value or _is_origin(value))
+_DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
 )
-_FILE = _Rule("empty, or the path of a file", lambda value: not value or Path(value).is_file())
+_FILE_OR_EMPTY = _Rule("empty, or the path of a file", lambda value: not value or Path(value).is_file())
 _FOLDER = _Rule("the path of a folder", lambda value: isinstance(value, Path))
 
 
@@ -112,62 +116,62 @@ class AuthSettings:
     Raises django.core.exceptions.ImproperlyConfigured, naming the setting, the value and what is allowed.
     """
 
-    access_token_lifetime: timedelta = _setting(timedelta(seconds=900), _SPAN)
+    access_token_lifetime: timedelta = _setting(timedelta(seconds=900), _DURATION)
     """How long an access token is honoured. Who only checks signatures cannot recall it: keep it short."""
 
-    refresh_token_lifetime: timedelta = _setting(timedelta(days=1), _SPAN)
+    refresh_token_lifetime: timedelta = _setting(timedelta(days=1), _DURATION)
     """How long a refresh token is good: since the last refresh with rotation, since the sign-in without."""
 
-    session_lifetime: timedelta = _setting(timedelta(days=30), _SPAN)
+    session_lifetime: timedelta = _setting(timedelta(days=30), _DURATION)
     """How long a session lives since the sign-in, whatever is refreshed."""
 
-    refresh_token_rotation: bool = _setting(default=True, rule=_SWITCH)
+    refresh_token_rotation: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether a refresh swaps the refresh token for its successor. Off for clients that never store a new one."""
 
-    refresh_token_grace: timedelta = _setting(timedelta(seconds=10), _SPAN_OR_NONE)
+    refresh_token_grace: timedelta = _setting(timedelta(seconds=10), _DURATION_OR_ZERO)
     """How long after a rotation the previous generation is answered with the same successor."""
 
-    revocation_lag: timedelta = _setting(timedelta(), _SPAN_OR_NONE)
+    revocation_lag: timedelta = _setting(timedelta(), _DURATION_OR_ZERO)
     """How stale the knowledge of a session's state may be. At 0 each request asks the database once; above it a
     process remembers the answer for as long. What a process changes itself it knows at once."""
 
-    recent_authentication: timedelta = _setting(timedelta(seconds=300), _SPAN)
+    recent_authentication: timedelta = _setting(timedelta(seconds=300), _DURATION)
     """How long a sign-in or step-up counts as recent, for what is sensitive (step-up, RFC 9470)."""
 
-    mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _SPAN)
+    mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _DURATION)
     """How long a mailed link works."""
 
-    cookie_domain: str = _setting("", _DOMAIN)
+    cookie_domain: str = _setting("", _DOMAIN_OR_EMPTY)
     """The domain that sister sites share cookies under. Every host below it gets the tokens: trust them all."""
 
-    form_token: bool = _setting(default=False, rule=_SWITCH)
+    form_token: bool = _setting(default=False, rule=_BOOLEAN)
     """Whether the access token is taken from the form field `access_token` as well (RFC 6750 section 2.2)."""
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
     """What access tokens say about a person. Anyone who sees a token can read it."""
 
-    start_page: bool = _setting(default=True, rule=_SWITCH)
+    start_page: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether `/` is served: a page on which a person tries the service."""
 
-    public_url: str = _setting("", _URL, environment="PUBLIC_URL")
+    public_url: str = _setting("", _URL_OR_EMPTY, environment="PUBLIC_URL")
     """Where people reach this service, as in https://auth.example.com; links in mails begin with it. With https,
     cookies are for TLS alone, plain HTTP is redirected and HSTS is sent."""
 
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
     """The roles that a sign-up may ask for."""
 
-    unverified_signin: bool = _setting(default=True, rule=_SWITCH)
+    unverified_signin: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether a user whose e-mail address is not verified may sign in."""
 
-    hide_known_email: bool = _setting(default=False, rule=_SWITCH)
+    hide_known_email: bool = _setting(default=False, rule=_BOOLEAN)
     """Whether a sign-up under an address that has an account is answered like any other; the owner of the address
     is told by mail. Needs AUTH_UNVERIFIED_SIGNIN=false: otherwise a sign-in would tell."""
 
-    breached_passwords: str = _setting("", _FILE)
+    breached_passwords: str = _setting("", _FILE_OR_EMPTY)
     """A file of the SHA-1 hashes of breached passwords, which nobody may choose: that of Have I Been Pwned, in
     ascending order. Without one, the 20 000 most common passwords are refused all the same."""
 
-    activity_lifetime: timedelta = _setting(timedelta(days=90), _SPAN)
+    activity_lifetime: timedelta = _setting(timedelta(days=90), _DURATION)
     """How long a user's security history is kept."""
 
     missing_token_status: int = _setting(401, _Rule("401 or 403", lambda value: value in (401, 403)))
@@ -182,7 +186,7 @@ class AuthSettings:
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto count. They must replace what clients send."""
 
-    issuer: str = _setting("http://localhost:8000", _NAME)
+    issuer: str = _setting("http://localhost:8000", _NON_EMPTY)
     """The `iss` of access tokens, by which other services find this one's keys: PUBLIC_URL, where that is set."""
 
     audience: tuple[str, ...] = _setting(("authproject",), _NAMES)
@@ -197,9 +201,9 @@ class AuthSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             validate_setting(field, getattr(self, field.name))
-        self._refuse_contradictions()
+        self._validate_combinations()
 
-    def _refuse_contradictions(self) -> None:
+    def _validate_combinations(self) -> None:
         if self.hide_known_email and self.unverified_signin:
             raise ImproperlyConfigured(
                 "AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
@@ -232,7 +236,7 @@ def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
     """Raise ImproperlyConfigured, in the operator's words, where a setting's rule does not hold."""
     rule: _Rule = field.metadata["rule"]
     try:
-        is_allowed = rule.holds(value)
+        is_allowed = rule.is_valid(value)
     except (TypeError, AttributeError):
         is_allowed = False
     if not is_allowed:
@@ -258,6 +262,6 @@ def auth_settings() -> AuthSettings:
 
 
 @receiver(setting_changed)
-def _forget_settings(*, setting: str, **_: object) -> None:
+def _clear_cache(*, setting: str, **_: object) -> None:
     if setting == "AUTH":
         auth_settings.cache_clear()
