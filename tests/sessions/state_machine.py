@@ -81,7 +81,7 @@ class SessionStateMachine(RuleBasedStateMachine):
         user = User.objects.create_user(name, f"{name}@example.com", password)
         return Owner(user=user, roles=frozenset({"user"}), password=password)
 
-    def _check_access_token(self, token, session):
+    def _verify_and_remember(self, token, session):
         """Note an access token, and that it says what holds at this moment."""
         owner = session.owner
         claims = access_tokens.verify(token.text, at=self.now)

@@ -38,10 +38,10 @@ def test_a_session_survives_a_clock_that_was_ahead_for_a_while(signed_in, clock,
     shift(clock, -ahead)
 
     # Of two refreshes with one token the second is a repetition, whichever time each was done at.
-    answer = signed_in.refresh(signed_in.refresh_token)
-    assert answer.status_code == 200
-    assert signed_in.get("/api/test/user", answer.json()["accessToken"]).status_code == 200
-    assert signed_in.refresh(answer.json()["refreshToken"]).status_code == 200
+    response = signed_in.refresh(signed_in.refresh_token)
+    assert response.status_code == 200
+    assert signed_in.get("/api/test/user", response.json()["accessToken"]).status_code == 200
+    assert signed_in.refresh(response.json()["refreshToken"]).status_code == 200
 
 
 @pytest.mark.parametrize("ahead", [60, HOUR, 20 * HOUR])

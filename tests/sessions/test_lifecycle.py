@@ -15,9 +15,9 @@ URL = "/api/auth/sessions"
 
 
 def sessions(signed_in, query=""):
-    answer = signed_in.get(f"{URL}{query}", signed_in.access_token)
-    assert answer.status_code == 200, answer.content
-    return answer.json()
+    response = signed_in.get(f"{URL}{query}", signed_in.access_token)
+    assert response.status_code == 200, response.content
+    return response.json()
 
 
 def ids(signed_in, query=""):
@@ -81,11 +81,11 @@ def test_a_long_list_is_paginated(signed_in, monkeypatch):
     newest_first = [id_of(signed_in), *(id_of(SignedIn(username)) for _ in range(4))][::-1]
     found, query = [], ""
     while True:
-        answer = signed_in.get(f"{URL}{query}", signed_in.access_token)
-        found += [row["id"] for row in answer.json()]
-        if "Link" not in answer:
+        response = signed_in.get(f"{URL}{query}", signed_in.access_token)
+        found += [row["id"] for row in response.json()]
+        if "Link" not in response:
             break
-        link, _, relation = answer["Link"].partition(">; ")
+        link, _, relation = response["Link"].partition(">; ")
         assert relation == 'rel="next"'
         query = link.removeprefix("<")
 

@@ -15,11 +15,11 @@ URL = "/api/auth/refreshtoken"
 
 
 def test_a_refresh_returns_a_new_token_pair(signed_in):
-    answer = signed_in.refresh(signed_in.refresh_token)
-    body = answer.json()
+    response = signed_in.refresh(signed_in.refresh_token)
+    body = response.json()
 
-    assert answer.status_code == 200
-    assert answer["Cache-Control"] == "no-store"
+    assert response.status_code == 200
+    assert response["Cache-Control"] == "no-store"
     assert set(body) == {"accessToken", "refreshToken", "tokenType", "expiresIn", "refreshExpiresIn"}
     assert body["refreshToken"] != signed_in.refresh_token
     assert (body["tokenType"], body["expiresIn"]) == ("Bearer", 900)
@@ -34,11 +34,11 @@ def test_every_form_of_the_path_works_without_a_redirect(signed_in, path):
 def test_an_access_token_sent_along_with_a_refresh_is_ignored(signed_in, clock):
     clock.advance(hours=1)
 
-    answer = signed_in.post(
+    response = signed_in.post(
         URL, {"refreshToken": signed_in.refresh_token}, **{"x-access-token": signed_in.access_token}
     )
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
@@ -62,11 +62,11 @@ def test_within_grace_the_previous_generation_gets_the_same_successor(signed_in,
     first = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     clock.advance(seconds=9)
 
-    answers = [signed_in.refresh(signed_in.refresh_token) for _ in range(3)]
+    responses = [signed_in.refresh(signed_in.refresh_token) for _ in range(3)]
 
-    assert [answer.json()["refreshToken"] for answer in answers] == [first] * 3
+    assert [response.json()["refreshToken"] for response in responses] == [first] * 3
     assert RefreshToken.objects.get().generation == 1
-    assert signed_in.get("/api/test/user", answers[0].json()["accessToken"]).status_code == 200
+    assert signed_in.get("/api/test/user", responses[0].json()["accessToken"]).status_code == 200
 
 
 def test_grace_ends_when_the_successor_is_used(signed_in, assert_refused):
@@ -124,7 +124,7 @@ def test_reuse_ends_one_session_and_no_other(signed_in, clock):
 
 
 @pytest.fixture
-def overtaken(monkeypatch):
+def before_update(monkeypatch):
     """Let something arrange between a refresh's arrival and its statement."""
 
     def arrange(action):
@@ -141,7 +141,7 @@ def overtaken(monkeypatch):
 
 
 @pytest.fixture
-def inconsistent_reads(monkeypatch):
+def unmatched_updates(monkeypatch):
     """Let the statement of so many refreshes see owner and session at two different moments."""
 
     def arrange(times):
@@ -156,48 +156,48 @@ def inconsistent_reads(monkeypatch):
     return arrange
 
 
-def test_a_refresh_during_a_password_change_is_retried(signed_in, inconsistent_reads):
-    inconsistent_reads(1)
+def test_a_refresh_during_a_password_change_is_retried(signed_in, unmatched_updates):
+    unmatched_updates(1)
 
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_a_refresh_that_stays_unavailable_does_not_end_the_session(signed_in, inconsistent_reads, assert_refused):
-    inconsistent_reads(3)
+def test_a_refresh_that_stays_unavailable_does_not_end_the_session(signed_in, unmatched_updates, assert_refused):
+    unmatched_updates(3)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 503, "unavailable")
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, overtaken):
+def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, before_update):
     other = []
-    overtaken(lambda: other.append(signed_in.refresh(signed_in.refresh_token)))
+    before_update(lambda: other.append(signed_in.refresh(signed_in.refresh_token)))
 
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
 
-    assert answer.json()["refreshToken"] == other[0].json()["refreshToken"]
+    assert response.json()["refreshToken"] == other[0].json()["refreshToken"]
     assert RefreshToken.objects.get().generation == 1
 
 
-def test_a_refresh_overtaken_twice_does_not_reset_the_generation(signed_in, overtaken, assert_refused):
+def test_a_refresh_overtaken_twice_does_not_reset_the_generation(signed_in, before_update, assert_refused):
     def twice():
         signed_in.refresh(signed_in.refresh(signed_in.refresh_token).json()["refreshToken"])
 
-    overtaken(twice)
+    before_update(twice)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
     assert RefreshToken.objects.get().generation == 2
 
 
-def test_a_refresh_overtaken_by_the_session_s_end_is_refused(signed_in, overtaken, assert_refused):
-    overtaken(lambda: RefreshToken.objects.all().end(EndReason.SIGNED_OUT, at=timezone.now()))
+def test_a_refresh_overtaken_by_the_session_s_end_is_refused(signed_in, before_update, assert_refused):
+    before_update(lambda: RefreshToken.objects.all().end(EndReason.SIGNED_OUT, at=timezone.now()))
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
     assert RefreshToken.objects.get().generation == 0
 
 
-def test_a_refresh_overtaken_by_the_session_s_deletion_is_refused(signed_in, overtaken, assert_refused):
-    overtaken(lambda: RefreshToken.objects.all().delete())
+def test_a_refresh_overtaken_by_the_session_s_deletion_is_refused(signed_in, before_update, assert_refused):
+    before_update(lambda: RefreshToken.objects.all().delete())
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
@@ -254,18 +254,18 @@ def test_a_secret_is_bound_to_its_session_and_generation():
 
 @pytest.mark.parametrize("missing", [{}, {"refreshToken": ""}, {"refreshToken": None}])
 def test_a_refresh_without_a_token_is_refused(api, assert_refused, missing):
-    answer = api.post(URL, missing)
+    response = api.post(URL, missing)
 
-    assert_refused(answer, 403, "refresh_token_missing")
-    assert answer.json()["message"] == "Refresh Token is required!"
+    assert_refused(response, 403, "refresh_token_missing")
+    assert response.json()["message"] == "Refresh Token is required!"
 
 
 @pytest.mark.parametrize("token", ["x", "authrt_", "authrt_" + "A" * 80, "authrt_" + "é" * 80, " ", "a" * 60000])
 def test_an_invented_token_is_unknown(api, assert_refused, token):
-    answer = api.refresh(token)
+    response = api.refresh(token)
 
-    assert_refused(answer, 403, "refresh_token_unknown")
-    assert answer.json()["message"] == "Refresh token is not in database!"
+    assert_refused(response, 403, "refresh_token_unknown")
+    assert response.json()["message"] == "Refresh token is not in database!"
 
 
 @pytest.mark.parametrize("token", [5, True, ["x"], {"a": 1}])
@@ -276,19 +276,19 @@ def test_a_token_that_is_not_a_string_is_an_invalid_request(api, assert_refused,
 def test_an_idle_session_expires(signed_in, clock, assert_refused):
     clock.advance(days=1)
 
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
 
-    assert_refused(answer, 403, "refresh_token_expired")
-    assert answer.json()["message"] == "Refresh token was expired. Please make a new signin request"
+    assert_refused(response, 403, "refresh_token_expired")
+    assert response.json()["message"] == "Refresh token was expired. Please make a new signin request"
 
 
 def test_a_refresh_extends_the_session(signed_in, clock):
     token = signed_in.refresh_token
     for _ in range(5):
         clock.advance(hours=23)
-        answer = signed_in.refresh(token)
-        token = answer.json()["refreshToken"]
-        assert answer.json()["refreshExpiresIn"] == 86400
+        response = signed_in.refresh(token)
+        token = response.json()["refreshToken"]
+        assert response.json()["refreshExpiresIn"] == 86400
 
 
 def test_no_session_outlives_its_absolute_lifetime(signed_in, auth, clock, assert_refused):

@@ -44,9 +44,9 @@ class ServiceClient:
         )
 
     def introspect(self, token):
-        answer = self.send(INTROSPECT, token)
-        assert answer.status_code == 200, answer.content
-        return answer.json()
+        response = self.send(INTROSPECT, token)
+        assert response.status_code == 200, response.content
+        return response.json()
 
 
 def basic(name, secret):
@@ -129,11 +129,11 @@ def test_the_introspection_response_is_not_cacheable(signed_in, orders):
 class TestAuthentication:
     """Who may ask."""
 
-    def assert_refused(self, answer):
-        assert (answer.status_code, answer.json()["code"], answer.json()["error"]) == (
+    def assert_refused(self, response):
+        assert (response.status_code, response.json()["code"], response.json()["error"]) == (
             401, "invalid_client", "invalid_client",
         )  # fmt: skip
-        assert answer["WWW-Authenticate"].startswith("Basic ")
+        assert response["WWW-Authenticate"].startswith("Basic ")
 
     def test_a_wrong_secret_is_refused(self, orders, path):
         for secret in ("x", orders.secret + "x", orders.secret[:-1], orders.secret.upper()):
@@ -169,9 +169,9 @@ class TestAuthentication:
         self.assert_refused(orders.send(path, "x", client_id="orders", client_secret=orders.secret))
 
     def test_a_request_without_a_token_is_invalid(self, orders, form_client, path):
-        answer = form_client.post_form(path, {}, headers=basic("orders", orders.secret))
+        response = form_client.post_form(path, {}, headers=basic("orders", orders.secret))
 
-        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+        assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
     def test_the_secret_is_neither_stored_nor_logged(self, orders, path, caplog):
         orders.send(path, "x")
@@ -180,9 +180,9 @@ class TestAuthentication:
 
 
 def test_revoking_an_access_token_ends_its_session(signed_in, orders, assert_refused):
-    answer = orders.send(REVOKE, signed_in.access_token, token_type_hint="access_token")
+    response = orders.send(REVOKE, signed_in.access_token, token_type_hint="access_token")
 
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (response.status_code, response.content) == (200, b"")
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
     assert RefreshToken.objects.get().end_reason == EndReason.REVOKED_BY_SERVICE
@@ -222,10 +222,10 @@ class TestAudience:
 
     def test_a_refresh_for_an_unknown_service_is_refused_and_rotates_nothing(self, signed_in, assert_refused):
         body = {"refreshToken": signed_in.refresh_token, "audience": "nobody"}
-        answer = signed_in.post("/api/auth/refreshtoken", body)
+        response = signed_in.post("/api/auth/refreshtoken", body)
 
-        assert_refused(answer, 400, "invalid_request")
-        assert "authproject, orders, stock" in answer.json()["errors"]["audience"][0]
+        assert_refused(response, 400, "invalid_request")
+        assert "authproject, orders, stock" in response.json()["errors"]["audience"][0]
         assert RefreshToken.objects.get().generation == 0
 
     def test_a_sign_in_for_an_unknown_service_opens_no_session(self, api, assert_refused):
@@ -247,15 +247,15 @@ class TestDiscovery:
 
     def test_the_metadata_names_every_endpoint_under_the_issuer(self, api, auth):
         auth(issuer="https://auth.example.com")
-        answer = api.get("/.well-known/oauth-authorization-server")
-        metadata = answer.json()
+        response = api.get("/.well-known/oauth-authorization-server")
+        metadata = response.json()
 
         assert metadata["issuer"] == "https://auth.example.com"
         assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
         assert metadata["introspection_endpoint"] == "https://auth.example.com/api/oauth/introspect"
         assert metadata["revocation_endpoint"] == "https://auth.example.com/api/oauth/revoke"
         assert [] not in metadata.values()  # section 3.2
-        assert answer["Cache-Control"].startswith("public, max-age=")
+        assert response["Cache-Control"].startswith("public, max-age=")
 
     @pytest.mark.parametrize("issuer", ["https://auth.example.com/", "https://auth.example.com"])
     def test_no_endpoint_url_has_a_double_slash(self, api, auth, issuer):

@@ -56,9 +56,9 @@ def _altered(token):
 def test_an_expired_access_token_does_not_prevent_a_sign_out_by_refresh_token(signed_in, clock):
     clock.advance(hours=1)
 
-    answer = signed_in.post(URL, {"refreshToken": signed_in.refresh_token}, token=signed_in.access_token)
+    response = signed_in.post(URL, {"refreshToken": signed_in.refresh_token}, token=signed_in.access_token)
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert RefreshToken.objects.get().ended_at
 
 
@@ -73,9 +73,9 @@ def test_signing_out_without_any_token_is_refused(api, assert_refused):
 
 
 def test_signing_out_without_a_body_or_content_type_works(signed_in):
-    answer = signed_in.http.generic("POST", URL, headers={"x-access-token": signed_in.access_token})
+    response = signed_in.http.generic("POST", URL, headers={"x-access-token": signed_in.access_token})
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
 
 
 def test_signing_out_ends_one_session(signed_in):

@@ -60,7 +60,7 @@ class Sessions(SessionStateMachine):
             tokens=[pair.refresh_token],
         )
         self.world.sessions.append(session)
-        self._check_access_token(pair.access, session)
+        self._verify_and_remember(pair.access, session)
         return session
 
     # What clients do
@@ -75,7 +75,7 @@ class Sessions(SessionStateMachine):
             with self.expect_events("session:refresh_repeated"):
                 pair = rotation.rotate(session.tokens[generation], NO_CLIENT)
             assert pair.refresh_token == session.tokens[generation + 1]
-            self._check_access_token(pair.access, session)
+            self._verify_and_remember(pair.access, session)
         else:
             self._expect_refusal(session, generation, outcome)
 
@@ -87,7 +87,7 @@ class Sessions(SessionStateMachine):
             session.advance(pair.refresh_token, self.now)
         assert pair.refresh_token == session.tokens[-1]
         assert pair.refresh_expires_in == (session.expires_at - self.now).total_seconds()
-        self._check_access_token(pair.access, session)
+        self._verify_and_remember(pair.access, session)
 
     def _expect_refusal(self, session, generation, code):
         is_reuse = code == "refresh_token_reused"
@@ -163,7 +163,7 @@ class Sessions(SessionStateMachine):
         user = User.objects.get(pk=session.owner.user.pk)
         if session.is_valid(self.now):
             session.authenticated_at = self.now
-            self._check_access_token(lifecycle.step_up(session.uuid, user, NO_CLIENT), session)
+            self._verify_and_remember(lifecycle.step_up(session.uuid, user, NO_CLIENT), session)
         elif session.owner.is_active:
             with self.expect_events(), pytest.raises(TokenRevoked):
                 lifecycle.step_up(session.uuid, user, NO_CLIENT)

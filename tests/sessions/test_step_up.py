@@ -27,11 +27,11 @@ def auth_time(token):
 
 def test_the_password_returns_an_access_token_with_a_fresh_auth_time(signed_in, clock):
     clock.advance(minutes=10)
-    answer = confirm(signed_in)
+    response = confirm(signed_in)
 
-    body = answer.json()
-    assert (answer.status_code, set(body)) == (200, {"accessToken", "tokenType", "expiresIn"})
-    assert (body["tokenType"], body["expiresIn"], answer["Cache-Control"]) == ("Bearer", 900, "no-store")
+    body = response.json()
+    assert (response.status_code, set(body)) == (200, {"accessToken", "tokenType", "expiresIn"})
+    assert (body["tokenType"], body["expiresIn"], response["Cache-Control"]) == ("Bearer", 900, "no-store")
     assert auth_time(body["accessToken"]) == int(dt.datetime.now(dt.UTC).timestamp())
     assert auth_time(signed_in.access_token) == auth_time(body["accessToken"]) - 600
     assert access_tokens.verify(body["accessToken"], at=timezone.now()).session_id == signed_in.claims.session_id
@@ -54,16 +54,16 @@ def test_sensitive_actions_require_a_recent_authentication_and_say_how_recent(si
     auth(recent_authentication=60)
     clock.advance(seconds=61)
 
-    for answer in (
+    for response in (
         signed_in.delete("/api/auth/me", signed_in.access_token),
         signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token),
     ):
-        body = answer.json()
-        assert (answer.status_code, body["code"], body["maxAge"]) == (403, "recent_authentication_required", 60)
-        assert answer["WWW-Authenticate"].startswith(
+        body = response.json()
+        assert (response.status_code, body["code"], body["maxAge"]) == (403, "recent_authentication_required", 60)
+        assert response["WWW-Authenticate"].startswith(
             'Bearer realm="api", error="insufficient_user_authentication"'
         )
-        assert 'max_age="60"' in answer["WWW-Authenticate"]
+        assert 'max_age="60"' in response["WWW-Authenticate"]
 
 
 def test_sensitive_actions_are_allowed_after_reauthentication(signed_in, clock, assert_refused):
@@ -80,8 +80,8 @@ def test_a_sign_in_is_recent_for_exactly_the_configured_seconds(signed_in, clock
     assert signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token).status_code == 200
 
     clock.advance(seconds=1)
-    answer = signed_in.patch("/api/auth/me", {"username": "y"}, signed_in.access_token)
-    assert_refused(answer, 403, "recent_authentication_required")
+    response = signed_in.patch("/api/auth/me", {"username": "y"}, signed_in.access_token)
+    assert_refused(response, 403, "recent_authentication_required")
 
 
 def test_reauthentication_does_not_affect_another_session(clock, assert_refused):
@@ -124,10 +124,10 @@ def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, auth, a
         confirm(signed_in, "wrong password")
         signed_in.sign_in(User.objects.get().username, "wrong password")
 
-    answer = confirm(signed_in)
+    response = confirm(signed_in)
 
-    assert_refused(answer, 429, "throttled")
-    assert int(answer["Retry-After"]) > 0
+    assert_refused(response, 429, "throttled")
+    assert int(response["Retry-After"]) > 0
 
 
 def test_correct_passwords_do_not_count_towards_the_limit(signed_in, auth):

@@ -43,8 +43,8 @@ def sign_out_everywhere(signed_in, user, admin_site):
 
 def revoked_in_the_admin(signed_in, user, admin_site):
     session_id = signed_in.claims.session_id
-    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
-    assert answer.status_code == 302
+    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
+    assert response.status_code == 302
     assert RefreshToken.objects.get(pk=session_id).end_reason == EndReason.REVOKED
 
 
@@ -164,8 +164,8 @@ def ended_by_its_owner_elsewhere(signed_in, user, admin_site):
 
 
 def stepped_up(signed_in, user, admin_site):
-    answer = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
-    assert answer.status_code == 200
+    response = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
+    assert response.status_code == 200
 
 
 def names_changed_by_the_owner(signed_in, user, admin_site):
@@ -198,8 +198,8 @@ def deleted_in_the_admin(signed_in, user, admin_site):
 
 def session_deleted_in_the_admin(signed_in, user, admin_site):
     session_id = signed_in.claims.session_id
-    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/delete/", {"post": "yes"})
-    assert answer.status_code == 302
+    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/delete/", {"post": "yes"})
+    assert response.status_code == 302
 
 
 def another_session_ended(signed_in, user, admin_site):
@@ -265,11 +265,11 @@ def test_the_next_request_and_the_next_refresh_reflect_a_change(
         assert_refused(request(path, token=signed_in.access_token), *access)
     if path.startswith("/api/auth"):
         return
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
     if refresh == PASSES:
-        assert answer.status_code == 200
+        assert response.status_code == 200
     else:
-        assert_refused(answer, *refresh)
+        assert_refused(response, *refresh)
 
 
 @pytest.mark.parametrize(
@@ -327,5 +327,5 @@ def edit(admin_site, user, **changes):
     values["roles"] = list(user.role_names)
     values |= changes
     body = {name: value for name, value in values.items() if value not in (None, False, "")}
-    answer = admin_site.post(f"/admin/accounts/user/{user.pk}/change/", body)
-    assert answer.status_code == 302, answer.context["errors"]
+    response = admin_site.post(f"/admin/accounts/user/{user.pk}/change/", body)
+    assert response.status_code == 302, response.context["errors"]

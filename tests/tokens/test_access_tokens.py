@@ -88,11 +88,11 @@ def test_exp_has_no_leeway(signed_in, clock, assert_refused):
     assert signed_in.content().status_code == 200
 
     clock.advance(seconds=1)
-    answer = signed_in.content()
+    response = signed_in.content()
 
-    assert_refused(answer, 401, "token_expired")
-    assert answer.json()["message"] == "Unauthorized! Access Token was expired!"
-    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+    assert_refused(response, 401, "token_expired")
+    assert response.json()["message"] == "Unauthorized! Access Token was expired!"
+    assert 'error="invalid_token"' in response["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])

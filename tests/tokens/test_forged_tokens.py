@@ -26,8 +26,8 @@ def test_no_forgery_is_accepted(signed_in, header):
     accepted = {}
     for name, token in forgeries(signed_in.access_token, key_ring().signing.private_key):
         value = f"Bearer {token}" if header == "Authorization" else token
-        answer = signed_in.get(URL, **{header: value})
-        outcome = (answer.status_code, answer.json()["code"] if answer.status_code >= 400 else None)
+        response = signed_in.get(URL, **{header: value})
+        outcome = (response.status_code, response.json()["code"] if response.status_code >= 400 else None)
         # A comma is what joins one header that comes twice.
         if outcome not in {
             (401, "token_invalid"),
@@ -60,10 +60,10 @@ def test_no_forgery_is_accepted_by_the_real_server(server):
     key = load_pem_private_key(key_file.read_bytes(), None)
     assert server.request("GET", URL, Authorization=f"Bearer {Forger(token, key).with_header()}")[0] == 200
 
-    answers = {
+    responses = {
         name: server.request("GET", URL, Authorization=f"Bearer {forged}".encode())[0]
         for name, forged in forgeries(token, key)
         if not set(forged) & set("\r\n,")
     }
 
-    assert {name: status for name, status in answers.items() if status != 401} == {}
+    assert {name: status for name, status in responses.items() if status != 401} == {}

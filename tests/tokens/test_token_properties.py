@@ -46,7 +46,7 @@ def assert_unknown(signed_in, text):
     refreshed, signed_out = signed_in.refresh(text), signed_in.post(SIGNOUT, {"refreshToken": text})
     if re.search("[\0\ud800-\udfff]", text):
         # What no JSON text holds is no value of any field.
-        assert {answer.json()["code"] for answer in (refreshed, signed_out)} == {"invalid_request"}
+        assert {response.json()["code"] for response in (refreshed, signed_out)} == {"invalid_request"}
     else:
         assert (refreshed.status_code, refreshed.json()["code"]) == (403, "refresh_token_unknown")
         assert signed_out.status_code == 204
@@ -207,8 +207,8 @@ def test_the_api_refuses_an_altered_access_token_as_invalid(signed_in):
         for text in (token[:place] + char + token[place + 1 :], token[:place] + char + token[place:]):
             if text != token:
                 value = f"Bearer {text}" if header == "Authorization" else text
-                answer = signed_in.get("/api/test/user", **{header: value})
-                assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+                response = signed_in.get("/api/test/user", **{header: value})
+                assert (response.status_code, response.json()["code"]) == (401, "token_invalid")
 
     each_is_refused()
 
