@@ -1,7 +1,7 @@
-"""The one statement that a refresh is: a compare-and-swap, which returns what the next access token says.
+"""Refresh a session with one conditional UPDATE that also returns the claims of the next access token.
 
-It is written out, for Django's own UPDATE returns nothing and is put together anew each time: a SELECT before it
-and the work on both took two thirds of a refresh.
+The statement is raw SQL because Django's `update()` returns no columns and compiles its SQL on every call. With
+the ORM, a refresh needed a SELECT before the UPDATE, and the two together took two thirds of its time.
 """
 
 from datetime import UTC, datetime
@@ -32,14 +32,22 @@ _ADVANCE = """
 
 
 def touch(presented: RefreshSecret, now: datetime) -> Grant | None:
-    """Note that a session is used; None if what was presented is not its current secret, or it is over."""
+    """Set the time of last use and return the session's grant, without rotating its refresh token.
+
+    Returns None if the presented secret is not the session's current one, if the session has ended or expired, or
+    if its owner is inactive or has changed their password.
+    """
     return _update(_MARK_USED, presented, now, {})
 
 
 def advance(
     presented: RefreshSecret, successor: RefreshSecret, now: datetime, *, expires_at: datetime
 ) -> Grant | None:
-    """Move a session on to its next secret, good until `expires_at` or the session's end; None as above."""
+    """Replace a session's current secret with its successor and return the session's grant.
+
+    The new refresh token is valid until `expires_at`, but never beyond the lifetime of the session. Returns None,
+    and changes nothing, under the same conditions as `touch`.
+    """
     new_values = {
         "next_digest": successor.digest,
         "generation": successor.generation,
@@ -59,7 +67,7 @@ def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: d
     }
     with connection.cursor() as cursor:
         cursor.execute(_statement(connection.vendor, changes, profile_claims), parameters)
-        rows = cursor.fetchall()  # to the end: SQLite commits there
+        rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
     owner_id, authenticated_at, expires_at, role_names, token_version, *profile_values = rows[0]
@@ -77,7 +85,7 @@ def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: d
 @cache
 def _statement(vendor: str, changes: str, profile_claims: tuple[str, ...]) -> str:
     columns = ("token_version", *profile_claims)
-    owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  the names are ours
+    owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  column names, not input
     return _UPDATE_IF_CURRENT.format(
         changes=changes, role_names=RoleNames.sql(vendor, "owner_id"), owner_columns=", ".join(owner_columns)
     )
@@ -92,5 +100,5 @@ def _datetime_parameter(value: datetime) -> Any:
 
 
 def _aware_datetime(value: datetime) -> datetime:
-    """Read a time as the database gives it: with its zone, or, from SQLite, in UTC and without."""
+    """Return the value as an aware datetime. SQLite returns naive datetimes in UTC."""
     return value if value.tzinfo else value.replace(tzinfo=UTC)

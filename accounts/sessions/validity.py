@@ -1,7 +1,7 @@
-"""Whether a session is in force: asked of the database in one statement, or remembered for AUTH_REVOCATION_LAG.
+"""Check whether a session is still valid, with one query or from a cache bounded by AUTH_REVOCATION_LAG.
 
-Django compiles a query anew each time it runs, which costs several times what the database takes for this one. So
-it is compiled once, and run again with other values.
+Django compiles a query on every execution, which takes several times as long as the database needs for this one.
+The SQL is therefore compiled once and executed with other parameters.
 """
 
 import time
@@ -19,7 +19,7 @@ from accounts.conf import auth_settings
 from accounts.models import RefreshToken
 
 CACHE_SIZE = 100_000
-"""How many sessions a process remembers: about 30 MiB."""
+"""How many sessions a process caches: about 30 MiB."""
 
 monotonic = time.monotonic
 
@@ -28,7 +28,7 @@ _TIME_PLACEHOLDER = datetime(2001, 2, 3, 4, 5, 6, 789, UTC)
 
 
 class SessionValidity(NamedTuple):
-    """What holds of a session that is in force: whose it is, and under which token version."""
+    """The owner of a valid session, and the owner's current token version."""
 
     owner_id: int
     token_version: int
@@ -40,7 +40,10 @@ class _CacheEntry(NamedTuple):
 
 
 class _ValidityCache:
-    """What a process remembers of sessions; of users, when something about them changed here."""
+    """A cache of valid sessions with a maximum age of `lag` seconds.
+
+    An entry is ignored if its owner was invalidated after the entry was queried.
+    """
 
     def __init__(self, lag: float) -> None:
         self._lag = lag
@@ -67,9 +70,11 @@ class _ValidityCache:
 
 
 def look_up(session_id: UUID, now: datetime) -> SessionValidity | None:
-    """Return how a session stands; None for one that is over, expired or unknown, or whose owner is switched off.
+    """Return the owner and token version of a valid session, or None if the session is not valid.
 
-    That is at most AUTH_REVOCATION_LAG old, and never older than a change that this process made.
+    A session is not valid if it has ended or expired or was never stored, or if its owner is inactive or has
+    changed their password without keeping the session. The result is at most AUTH_REVOCATION_LAG old, and never
+    older than a change made by this process.
     """
     lag = auth_settings().revocation_lag.total_seconds()
     if not lag:
@@ -85,11 +90,11 @@ def look_up(session_id: UUID, now: datetime) -> SessionValidity | None:
 
 
 def forget(user_id: int) -> None:
-    """Ask anew about every session of a user: this process has changed them, the roles or the password."""
+    """Drop the cached validity of every session of a user. Call it after changing sessions, roles or password."""
     lag = auth_settings().revocation_lag.total_seconds()
     if lag:
         _validity_cache(lag).invalidate(user_id)
-        # And once more when others can see the change: until then what they ask is answered as before.
+        # Repeat after the commit: until then, other threads query, and cache, the state from before the change.
         transaction.on_commit(partial(_validity_cache(lag).invalidate, user_id))
 
 
@@ -110,8 +115,8 @@ def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
 
 
 @cache
-def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  SQL and spellings are the vendor's
-    """Compile the statement, with `_ID_PLACEHOLDER` and `_TIME_PLACEHOLDER` among its values."""
+def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  the cache key: SQL depends on the vendor
+    """Compile the query, and return its SQL and its parameters, which contain the two placeholders."""
     valid_sessions = RefreshToken.objects.live(_TIME_PLACEHOLDER).filter(
         pk=_ID_PLACEHOLDER, owner__is_active=True, owner_stamp=F("owner__security_stamp")
     )

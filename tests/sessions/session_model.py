@@ -1,4 +1,4 @@
-"""What the contract says of sessions, as plain data: the model that the real ones are held against."""
+"""A model of the session rules as plain data, against which the state machine test compares the real sessions."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,6 +15,8 @@ GRACE = timedelta(seconds=10)
 
 @dataclass
 class Owner:
+    """A user as the model expects it; `stamp` counts the changes of the security stamp."""
+
     user: User
     roles: frozenset[str]
     password: str
@@ -25,7 +27,7 @@ class Owner:
 
 @dataclass
 class Session:
-    """One sign-in; `tokens` are the refresh tokens that were handed out for it, by generation."""
+    """The expected state of one session. `tokens` are its refresh tokens, indexed by generation."""
 
     uuid: UUID
     owner: Owner
@@ -54,7 +56,7 @@ class Session:
         self.end_reason = self.end_reason or reason
 
     def expected_outcome(self, generation: int, now: datetime) -> str:
-        """Say what becomes of a refresh token: the code of its refusal, `rotated` or `repeated`."""
+        """Return the expected result of a refresh: `rotated`, `repeated`, or the code of the error."""
         if self.is_deleted:
             return "refresh_token_unknown"
         if self.has_ended:
@@ -74,7 +76,7 @@ class Session:
 
 @dataclass
 class IssuedAccessToken:
-    """An access token that was handed out."""
+    """An access token that was issued, and the state in which it was issued."""
 
     text: str
     session: Session
@@ -83,7 +85,7 @@ class IssuedAccessToken:
     owner_id: int
 
     def expected_outcome(self, now: datetime) -> str:
-        """Say what becomes of a request with it."""
+        """Return the expected result of a request with this token: `good`, or the code of the error."""
         if self.expires_at <= now:
             return "token_expired"
         if not self.session.is_valid(now):
@@ -93,13 +95,13 @@ class IssuedAccessToken:
 
 @dataclass
 class World:
-    """Everything that was ever handed out."""
+    """Every user, session and token that the state machine has created."""
 
     owners: list[Owner] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
 
     def newest_access_tokens(self) -> list[IssuedAccessToken]:
-        """The newest access tokens of each session."""
+        """Return the two newest access tokens of each session."""
         return [access for session in self.sessions for access in session.access_tokens]
 
     def sessions_of(self, owner: Owner) -> list[Session]:

@@ -1,4 +1,4 @@
-"""Where a machine of sessions runs: a clock, settings and a database of its own, for as long as it runs."""
+"""The base class of the session state machine: it sets up the clock, the settings and the database."""
 
 import contextlib
 import logging
@@ -28,7 +28,7 @@ serial_numbers = count(1)
 
 
 class EventRecorder(logging.Handler):
-    """Keeps the events that are told."""
+    """Records the names of logged events."""
 
     def __init__(self):
         super().__init__()
@@ -39,6 +39,8 @@ class EventRecorder(logging.Handler):
 
 
 class SessionStateMachine(RuleBasedStateMachine):
+    """Runs with a frozen clock, short lifetimes and a transaction that is rolled back at the end."""
+
     rotates = True
 
     def __init__(self):
@@ -74,15 +76,13 @@ class SessionStateMachine(RuleBasedStateMachine):
         yield
         assert self.recorder.events == list(events)
 
-    # What is handed out
-
     def _sign_up(self):
         name, password = f"someone{next(serial_numbers)}", "the first of them"
         user = User.objects.create_user(name, f"{name}@example.com", password)
         return Owner(user=user, roles=frozenset({"user"}), password=password)
 
     def _verify_and_remember(self, token, session):
-        """Note an access token, and that it says what holds at this moment."""
+        """Check that an access token has the claims that the model expects, and add it to the session."""
         owner = session.owner
         claims = access_tokens.verify(token.text, at=self.now)
         assert (claims.session_id, claims.user_id) == (session.uuid, owner.user.pk)

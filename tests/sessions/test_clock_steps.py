@@ -1,4 +1,4 @@
-"""A clock that is set back or ahead while the service runs: nobody is signed out for good, nothing lives too long."""
+"""The clock is set back or ahead while the service runs: no session is lost, and no token outlives its expiry."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_session_survives_a_clock_that_was_ahead_for_a_while(signed_in, clock,
     assert status == (200 if ahead < DAY else 403)
     shift(clock, -ahead)
 
-    # Of two refreshes with one token the second is a repetition, whichever time each was done at.
+    # The second of two refreshes with one token counts as a repetition, even if the clock was set back in between.
     response = signed_in.refresh(signed_in.refresh_token)
     assert response.status_code == 200
     assert signed_in.get("/api/test/user", response.json()["accessToken"]).status_code == 200

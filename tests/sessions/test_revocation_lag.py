@@ -1,4 +1,4 @@
-"""AUTH_REVOCATION_LAG above 0, and tokens that are verified once."""
+"""AUTH_REVOCATION_LAG above 0: how stale a cached validity may be, and the cache of verified access tokens."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ def _lag(auth, clock, monkeypatch):
 
 
 def change_in_another_process(**changes):
-    """Change something as another process does: this one is not told."""
+    """Update sessions directly in the database, as another process would, so that this one does not notice."""
     RefreshToken.objects.update(**changes)
 
 
@@ -127,7 +127,7 @@ def test_a_sign_out_leaves_the_session_of_another_user_valid(signed_in, clock):
 
 
 def test_a_result_queried_before_a_sign_out_is_not_used_after_it(signed_in, monkeypatch, assert_refused):
-    """The database is asked, then the session ends, then what was asked is remembered."""
+    """The query runs, then the session ends, then the result of the query is added to the cache."""
     query = validity._query
 
     def query_then_end(session_id, now):
@@ -182,7 +182,7 @@ def test_a_user_deleted_before_being_loaded_causes_a_401_and_no_error(signed_in,
 
 
 class TestVerifiedTokens:
-    """A signature is checked once."""
+    """A token whose signature was verified once is found in the cache."""
 
     @pytest.fixture
     def verifications(self, monkeypatch):

@@ -125,9 +125,9 @@ def test_reuse_ends_one_session_and_no_other(signed_in, clock):
 
 @pytest.fixture
 def before_update(monkeypatch):
-    """Let something arrange between a refresh's arrival and its statement."""
+    """Return a function that runs an action just before the UPDATE of the next refresh."""
 
-    def arrange(action):
+    def run_before_update(action):
         advance = compare_and_swap.advance
 
         def run_action_first(*args, **options):
@@ -137,23 +137,23 @@ def before_update(monkeypatch):
 
         monkeypatch.setattr(compare_and_swap, "advance", run_action_first)
 
-    return arrange
+    return run_before_update
 
 
 @pytest.fixture
 def unmatched_updates(monkeypatch):
-    """Let the statement of so many refreshes see owner and session at two different moments."""
+    """Return a function that makes the next UPDATEs match no row, as during a concurrent password change."""
 
-    def arrange(times):
-        advance, seen = compare_and_swap.advance, []
+    def match_no_row(times):
+        advance, calls = compare_and_swap.advance, []
 
         def fail_at_first(*args, **options):
-            seen.append(args)
-            return advance(*args, **options) if len(seen) > times else None
+            calls.append(args)
+            return advance(*args, **options) if len(calls) > times else None
 
         monkeypatch.setattr(compare_and_swap, "advance", fail_at_first)
 
-    return arrange
+    return match_no_row
 
 
 def test_a_refresh_during_a_password_change_is_retried(signed_in, unmatched_updates):
@@ -217,7 +217,7 @@ def test_a_mistyped_token_costs_no_query(signed_in, django_assert_num_queries):
 
 
 def _forged(session, generation, secret):
-    """Spell a token as somebody could who has the server key: the checksum is right."""
+    """Encode a token with a valid checksum, as an attacker with the server key could."""
     return refresh_tokens.encode(refresh_tokens.RefreshSecret(session.uuid, generation, secret))
 
 
@@ -336,7 +336,7 @@ def test_refresh_tokens_of_another_secret_key_are_unknown(signed_in, settings, a
 
 
 class TestRotationOff:
-    """For clients that never store a new refresh token."""
+    """AUTH_REFRESH_TOKEN_ROTATION off, for clients that never store a new refresh token."""
 
     @pytest.fixture(autouse=True)
     def _off(self, auth):

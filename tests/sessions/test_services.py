@@ -1,4 +1,4 @@
-"""What registered services ask: discovery, introspection (RFC 7662), revocation (RFC 7009), and tokens for one of them."""
+"""Endpoints for registered services: metadata, introspection (RFC 7662), revocation (RFC 7009), and audiences."""
 
 import base64
 from urllib.parse import urlencode
@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import EndReason, RefreshToken, Service, User
 from accounts.sessions import services
@@ -23,14 +24,14 @@ def _three_services(auth, clock):
 
 
 class FormClient(Client):
-    """Sends forms, as the RFCs have it of services."""
+    """A test client that sends form-encoded bodies, as the RFCs require."""
 
     def post_form(self, path, body, **options):
         return self.post(path, urlencode(body), "application/x-www-form-urlencoded", **options)
 
 
 class ServiceClient:
-    """A service that asks."""
+    """A registered service that calls the endpoints with its own credentials."""
 
     def __init__(self, name="orders", audience="orders", **fields):
         self.service = Service(client_id=name, audience=audience, **fields)
@@ -127,7 +128,7 @@ def test_the_introspection_response_is_not_cacheable(signed_in, orders):
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
 class TestAuthentication:
-    """Who may ask."""
+    """How a service authenticates."""
 
     def assert_refused(self, response):
         assert (response.status_code, response.json()["code"], response.json()["error"]) == (
@@ -206,7 +207,7 @@ def test_revoking_an_invalid_token_or_one_for_another_service_ends_no_session(si
 
 
 class TestAudience:
-    """`aud` per service."""
+    """Access tokens for one service, by the `audience` parameter."""
 
     def test_by_default_a_token_is_for_every_service(self, signed_in):
         assert signed_in.claims.audience == ("authproject", "orders", "stock")
@@ -217,7 +218,7 @@ class TestAudience:
         )
 
         token = pair.json()["accessToken"]
-        assert access_tokens.verify_for("orders", token, at=_now()).audience == ("orders",)
+        assert access_tokens.verify_for("orders", token, at=timezone.now()).audience == ("orders",)
         assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
 
     def test_a_refresh_for_an_unknown_service_is_refused_and_rotates_nothing(self, signed_in, assert_refused):
@@ -236,12 +237,6 @@ class TestAudience:
         assert not RefreshToken.objects.exists()
 
 
-def _now():
-    from django.utils import timezone  # noqa: PLC0415
-
-    return timezone.now()
-
-
 class TestDiscovery:
     """GET /.well-known/oauth-authorization-server (RFC 8414)."""
 
@@ -254,7 +249,7 @@ class TestDiscovery:
         assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
         assert metadata["introspection_endpoint"] == "https://auth.example.com/api/oauth/introspect"
         assert metadata["revocation_endpoint"] == "https://auth.example.com/api/oauth/revoke"
-        assert [] not in metadata.values()  # section 3.2
+        assert [] not in metadata.values()  # RFC 8414 section 3.2: no empty arrays
         assert response["Cache-Control"].startswith("public, max-age=")
 
     @pytest.mark.parametrize("issuer", ["https://auth.example.com/", "https://auth.example.com"])
@@ -296,7 +291,7 @@ class TestDiscovery:
 
 
 class TestAdmin:
-    """Services in the admin."""
+    """Services registered in the Django admin."""
 
     def secret_on(self, page):
         return page.content.decode().partition("<code>")[2].partition("</code>")[0]

@@ -1,4 +1,4 @@
-"""Sessions in any order of events: what they do is what the model of the contract does."""
+"""Run random sequences of events on sessions and compare the result of each with a model of the rules."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from tests.sessions.state_machine import SessionStateMachine, serial_numbers
 
 pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
 
-SECONDS = [0, 1, 9, 10, 10, 900, 2000, 3599, 3600]  # seconds, up to each limit and beyond
+SECONDS = [0, 1, 9, 10, 10, 900, 2000, 3599, 3600]  # below, at and above each limit
 GENERATIONS_AGO = st.sampled_from([0, 0, 1, 1, 2, 3, 1000])
 ROLE_SETS = st.frozensets(st.sampled_from(["user", "moderator", "admin"]))
 WAYS_TO_END = ["sign_out", "end_by_its_owner", "revoke"]
@@ -63,7 +63,7 @@ class Sessions(SessionStateMachine):
         self._verify_and_remember(pair.access, session)
         return session
 
-    # What clients do
+    # Clients
 
     @rule(session=opened, generations_ago=GENERATIONS_AGO)
     def refresh(self, session, generations_ago):
@@ -126,7 +126,8 @@ class Sessions(SessionStateMachine):
         live = [session for session in self.world.sessions_of(owner) if session.is_valid(self.now)]
         return live[-1] if live else self.sign_in(owner)
 
-    # Few rules for the many ways in which a session ends, otherwise hardly one would live; and each bites at once
+    # One rule for all the ways to end a session: with a rule for each, hardly any session would live long enough to
+    # be refreshed. The refresh that follows checks that the end takes effect immediately.
 
     @rule(session=opened, way=st.sampled_from(WAYS_TO_END), generations_ago=GENERATIONS_AGO)
     def end(self, session, way, generations_ago):
@@ -193,7 +194,7 @@ class Sessions(SessionStateMachine):
         lifecycle.end_all(owner.user.pk, EndReason.SIGNED_OUT_EVERYWHERE, NO_CLIENT)
         self._end_all(owner, EndReason.SIGNED_OUT_EVERYWHERE)
 
-    # What administrators do
+    # Administrators
 
     def revoke(self, session, generations_ago):
         is_new = not session.is_deleted and not session.end_reason
@@ -243,7 +244,7 @@ class Sessions(SessionStateMachine):
         for name, value in vars(self._sign_up()).items():
             setattr(owner, name, value)
 
-    # What time does
+    # Time
 
     @rule(seconds=st.sampled_from(SECONDS))
     def pass_time(self, seconds):
@@ -262,7 +263,7 @@ class Sessions(SessionStateMachine):
         for session in expired:
             session.is_deleted = True
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def a_session_is_one_row(self):
@@ -295,7 +296,7 @@ class Sessions(SessionStateMachine):
 
 
 class SessionsWithoutRotation(Sessions):
-    """For clients that never store a new refresh token."""
+    """Sessions with AUTH_REFRESH_TOKEN_ROTATION off, for clients that never store a new refresh token."""
 
     rotates = False
 

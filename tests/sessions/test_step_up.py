@@ -1,4 +1,4 @@
-"""POST /api/auth/reauthenticate, and what asks for it."""
+"""POST /api/auth/reauthenticate, and the actions that require it."""
 
 import datetime as dt
 
@@ -144,12 +144,12 @@ def test_reauthentication_needs_an_access_token(api, assert_refused):
 def test_a_session_that_ends_during_reauthentication_is_not_stepped_up(
     signed_in, monkeypatch, assert_refused, event
 ):
-    """The password was right when it was checked; then something happens, and then the token would be issued."""
+    """The event happens after the password was verified and before the token is issued."""
     user = User.objects.get()
-    other_way = User.check_password
+    check_password = User.check_password
 
     def check_then_end(self, raw_password):
-        verdict = other_way(self, raw_password)
+        is_correct = check_password(self, raw_password)
         if event == "sign-out":
             signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
         elif event == "password":
@@ -159,7 +159,7 @@ def test_a_session_that_ends_during_reauthentication_is_not_stepped_up(
             RefreshToken.objects.update(owner_stamp=7)
         else:
             call_command("deactivateuser", user.username)
-        return verdict
+        return is_correct
 
     monkeypatch.setattr(User, "check_password", check_then_end)
 

@@ -1,6 +1,6 @@
-"""What the next request gets after a session, its owner, the roles or the password changed.
+"""The response to the next request after a session, its owner, the roles or the password changed.
 
-Each row is something that happens to an account; the columns are what a protected request and a refresh get.
+Each row of MATRIX is an event, with the expected results of a protected request and of a refresh after it.
 """
 
 import uuid
@@ -297,7 +297,7 @@ def test_a_user_deactivated_in_the_database_is_accepted_again_once_reactivated(s
 
 
 def test_a_session_opened_during_a_deactivation_stays_revoked_after_activation(api, monkeypatch, assert_refused):
-    """The sign-in has read an active user; the deactivation comes between that and the new session's row."""
+    """The deactivation happens after the sign-in has read an active user and before it stores the session."""
     user = make_user("alice")
     save = RefreshToken.save
 
@@ -320,7 +320,7 @@ def test_an_access_token_of_an_unknown_session_is_revoked(signed_in, assert_refu
 
 
 def edit(admin_site, user, **changes):
-    """Send the user's admin page back with a change, as a browser does."""
+    """Submit the user's admin form with some fields changed, as a browser would."""
     page = admin_site.get(f"/admin/accounts/user/{user.pk}/change/")
     form = page.context["adminform"].form
     values = {name: form.initial.get(name) for name in form.fields}
