@@ -1,4 +1,4 @@
-"""Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725)."""
+"""Issue and verify access tokens with this service's keys and settings (RFC 7519, RFC 9068, RFC 8725)."""
 
 import secrets
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from accounts.tokens import verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
 CLIENT_ID = "first-party"
-"""The `client_id` of RFC 9068: tokens are given to the company's own front ends, which are not told apart."""
+"""The `client_id` claim of RFC 9068. All front ends are the company's own and share this one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed token, and for how many seconds it is good."""
+    """A signed access token, and its remaining lifetime `expires_in` in seconds."""
 
     text: str
     expires_in: int
@@ -33,7 +33,7 @@ class AccessToken:
 
 
 class Grant(NamedTuple):
-    """What an access token says of a session and of its owner."""
+    """The facts about a session and its owner from which the claims of an access token are built."""
 
     session_id: UUID
     owner_id: int
@@ -45,7 +45,7 @@ class Grant(NamedTuple):
 
     @classmethod
     def from_session(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
-        """Read them from a session that was fetched with its owner."""
+        """Build the grant of a session that was fetched with its owner."""
         return cls(
             session_id=session.uuid,
             owner_id=session.owner_id,
@@ -58,9 +58,9 @@ class Grant(NamedTuple):
 
 
 def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
-    """Sign a token for the owner of a session; it never outlives the session.
+    """Return a signed access token for a session. The token never outlives the session.
 
-    `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
+    The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
     """
     key = key_ring().signing
     claims = _build_claims(grant, at, audience)
@@ -85,34 +85,35 @@ def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str,
         "sid": str(grant.session_id),
         "ver": grant.token_version,
         "roles": list(grant.roles),
-        # A clock that was ahead may have been set right since.
+        # Not later than now: the sign-in may have been timed by a clock that was ahead, and verification refuses
+        # an `auth_time` in the future.
         "auth_time": int(min(grant.authenticated_at, at).timestamp()),
         **grant.profile,
     }
 
 
 def issuer() -> str:
-    """Give the `iss` of access tokens."""
+    """Return the `iss` claim of access tokens."""
     name: str = auth_settings().issuer
     return name
 
 
 def verify(token: str, *, at: datetime) -> AccessClaims:
-    """Check an access token by itself: spelling, header, signature, claims and time, not its session's state.
+    """Verify an access token for this service, and return its claims. The state of its session is not checked.
 
-    Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
+    Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
     return verify_for(auth_settings().audience[0], token, at=at)
 
 
 def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
-    """Check an access token as the service does that is called `audience`.
+    """Verify an access token as the service named `audience` would, and return its claims.
 
-    Raises TokenExpired or TokenInvalid.
+    Raises TokenExpired or TokenInvalid, as `verify` does.
     """
     keys, own_issuer = key_ring().verifying, issuer()
     cached = verified_tokens.get(token, own_issuer, audience, keys)
-    # One from before the clock was set back is looked at again: its time may be still to come.
+    # If the clock was set back after the token was verified, its `nbf` may be in the future: verify it again.
     if cached is not None and cached.issued_at <= at.timestamp():
         if cached.expires_at <= at.timestamp():
             raise TokenExpired
@@ -123,9 +124,9 @@ def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
 
 
 def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None:
-    """Refuse a token whose user was asked for the password too long ago for what is sensitive.
+    """Raise RecentAuthenticationRequired if the user last entered the password longer ago than the settings allow.
 
-    Raises RecentAuthenticationRequired.
+    The maximum age is AUTH_RECENT_AUTHENTICATION. Sensitive actions call this (step-up, RFC 9470).
     """
     max_age: timedelta = auth_settings().recent_authentication
     if at.timestamp() - claims.auth_time > max_age.total_seconds():
@@ -133,13 +134,13 @@ def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None
 
 
 def validate_audience(audience: str | None) -> None:
-    """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
+    """Raise InvalidRequest if `audience` is neither None nor a service listed in AUTH_AUDIENCE."""
     known: tuple[str, ...] = auth_settings().audience
     if audience is not None and audience not in known:
-        raise InvalidRequest(errors={"audience": [f"There is no such service. Allowed: {', '.join(known)}."]})
+        raise InvalidRequest(errors={"audience": [f"Unknown audience. Allowed: {', '.join(known)}."]})
 
 
 def _aud_claim(audience: str | None) -> str | list[str]:
-    """Spell `aud` as RFC 7519 section 4.1.3 does: one as a text, several as a list."""
+    """Return the `aud` claim: a string for one audience, a list for several (RFC 7519 section 4.1.3)."""
     names: tuple[str, ...] = auth_settings().audience if audience is None else (audience,)
     return names[0] if len(names) == 1 else list(names)

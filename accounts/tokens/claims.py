@@ -1,7 +1,7 @@
-"""What an access token says, and what makes one good by itself: spelling, header, signature, claims and time.
+"""Verify an access token: its encoding, header, signature, claims and times.
 
-These are the rules of RFC 7519, RFC 8725 and RFC 9068 that hold for whoever verifies our tokens. Nothing here
-knows a database or this service's settings: other services verify by the same code.
+These are the rules of RFC 7519, RFC 8725 and RFC 9068 that every verifier of our tokens must apply. This module
+uses neither the database nor this service's settings, so that other services can verify with the same code.
 """
 
 import re
@@ -19,10 +19,10 @@ from accounts.tokens import strict_json
 
 JWT_TYP = "at+jwt"
 
-_CLOCK_SKEW = 5  # seconds, for machines whose clocks differ; `exp` gets none of it
-_MAX_TOKEN_LENGTH = 16384  # characters; beyond what is issued
-_MAX_HEADER_LENGTH = 512  # characters; below what recursion in a JSON parser takes
-_MAX_TIMESTAMP = 253402300799  # the last second that a calendar of four-digit years has
+_CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
+_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
+_MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
+_MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC, the last second that datetime supports
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
     "iss": (str,),
@@ -41,24 +41,24 @@ _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
 
 
 class VerifyingKey(Protocol):
-    """A key that verifies, bound to one algorithm (RFC 8725 section 3.1)."""
+    """A verification key that is bound to one algorithm (RFC 8725 section 3.1)."""
 
     @property
     def kid(self) -> str:
-        """Its name."""
+        """The key id, as in the header of a token."""
 
     @property
     def algorithm(self) -> str:
-        """The algorithm, and the only one, that it is used with."""
+        """The only algorithm that the key may be used with."""
 
     @property
     def public_key(self) -> Any:
-        """What verifies."""
+        """The key in the form that PyJWT expects."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says."""
+    """The claims of a verified access token. Times are in seconds since the epoch."""
 
     user_id: int
     session_id: UUID
@@ -80,9 +80,11 @@ def verify(
     audience: str,
     at: datetime,
 ) -> AccessClaims:
-    """Check an access token by itself, not its session's state; `find_key` finds a key by its `kid`.
+    """Verify an access token and return its claims. The state of its session is not checked.
 
-    Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
+    `find_key` returns the key with a given `kid`, or None.
+
+    Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
     key = _select_key(token, find_key)
     try:
@@ -92,7 +94,7 @@ def verify(
             algorithms=[key.algorithm],
             audience=audience,
             issuer=issuer,
-            # Times are checked below, by the clock that `at` was read from.
+            # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
         _parse_segment(token.split(".")[1])
@@ -102,7 +104,10 @@ def verify(
 
 
 def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
-    """Find the key that the header names; the header must be the one that the issuer writes with it."""
+    """Return the key named in the header.
+
+    Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
+    """
     segments = _COMPACT_JWS.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
     if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
         raise TokenInvalid
@@ -118,17 +123,21 @@ def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> V
 
 
 def _parse_segment(segment: str) -> Any:
-    """Read JSON in the one way that every verifier reads it (RFC 7515 section 4, RFC 8259 section 8.1).
+    """Parse the JSON of a segment strictly, so that all verifiers read the same value.
 
-    Raises ValueError or RecursionError for what is no UTF-8, is no JSON, or has a name twice.
+    The rules are those of RFC 7515 section 4 and RFC 8259 section 8.1.
+
+    Raises ValueError if the segment is not UTF-8, not JSON, or repeats a name, and RecursionError if it is nested
+    too deeply.
     """
     return strict_json.loads(_decode_segment(segment).decode())
 
 
 def _is_canonical(segment: str) -> bool:
-    """Tell whether it is the one spelling of its bytes.
+    """Return whether a segment is the canonical base64url encoding of its bytes.
 
-    Header and payload are signed as spelled; the last character of a signature holds bits of no meaning.
+    Only the signature needs this check. Header and payload are signed in their encoded form, but the last
+    character of the signature has unused bits, so that several strings decode to the same signature.
     """
     try:
         return urlsafe_b64encode(_decode_segment(segment)).rstrip(b"=").decode() == segment
@@ -173,7 +182,7 @@ def _parse_audience(aud: str | list[Any]) -> tuple[str, ...]:
     if isinstance(aud, str):
         return (aud,)
     if len(aud) == 1:
-        raise TokenInvalid  # One is spelled as a text.
+        raise TokenInvalid  # the issuer writes a single audience as a string
     return _parse_strings(aud)
 
 

@@ -1,7 +1,7 @@
-"""Access tokens that this process has verified, so that a signature is checked once and not with each request.
+"""Cache the claims of verified access tokens, so that a process verifies each signature only once.
 
-A token is remembered by its digest, and vouched for by the key that verified it: without the key nothing is
-recalled.
+An entry is found by a digest of the token, so that no token is stored. It is returned only while the key that
+verified the token is still in the key ring.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from accounts.tokens.claims import AccessClaims, VerifyingKey
 
 CACHE_SIZE = 20_000
-"""How many tokens a process remembers: about 30 MiB."""
+"""How many tokens a process caches: about 30 MiB."""
 
 
 class _CacheEntry(NamedTuple):
@@ -27,7 +27,11 @@ _cache: LRUCache[bytes, _CacheEntry] = LRUCache(CACHE_SIZE)
 
 
 def get(token: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
-    """Return what a token says that was verified for an issuer and an audience by a key that is still trusted."""
+    """Return the cached claims of a token, or None.
+
+    Returns None if the token was not verified for this issuer and audience, or if its key is no longer in `keys`.
+    The caller checks the times.
+    """
     cache_key = _cache_key(token, issuer, audience)
     with _cache_lock:
         entry = _cache.get(cache_key)
@@ -35,7 +39,7 @@ def get(token: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]
 
 
 def add(token: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
-    """Remember what a token says, and which key verified it."""
+    """Cache the claims of a token, and the key that verified it."""
     with _cache_lock:
         _cache[_cache_key(token, issuer, audience)] = _CacheEntry(claims, key)
 

@@ -1,7 +1,7 @@
-"""Access tokens as forgers make them: after the attacks on JWTs that are known by name, and the Wycheproof vectors.
+"""Forged access tokens, after the known attacks on JWTs and the test vectors of Project Wycheproof.
 
-What is wrong with each is one thing: the rest is as the issuer makes it, and signed with its key wherever a forger
-could not know better.
+Each token has one defect. Everything else is what the issuer would write, and it is signed with the issuer's key,
+unless the signature is the defect, so that no other check can refuse the token.
 """
 
 import base64
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of the curve P-256."""
+"""The order of the curve P-256."""
 
 
 def encode(content):
@@ -33,7 +33,7 @@ def jwk_of(key):
 
 
 class Forger:
-    """Knows a token's parts, and for what no forger could do its key as well."""
+    """Builds variations of a token. It has the issuer's key, which a real attacker does not."""
 
     def __init__(self, token, key):
         head, payload, self.signature = token.split(".")
@@ -86,7 +86,7 @@ class Forger:
 
 
 def _texts(forger):
-    """Give the header and the claims as JSON texts without their closing brace."""
+    """Return the header and the claims as JSON without the closing brace."""
     return json.dumps(forger.header)[:-1], json.dumps(forger.claims)[:-1]
 
 
@@ -236,7 +236,7 @@ CATEGORIES = (
 
 
 def forgeries(token, key):
-    """Give every forgery of a token with what is wrong with it."""
+    """Yield a description of the defect and the forged token, for every forgery."""
     forger = Forger(token, key)
     for category in CATEGORIES:
         yield from category(forger)

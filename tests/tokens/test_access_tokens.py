@@ -1,4 +1,4 @@
-"""Access tokens: what they say, and every way in which one is not accepted."""
+"""Access tokens: their header and claims, and the reasons for which one is refused."""
 
 import base64
 import hashlib
@@ -79,7 +79,7 @@ def test_profile_claims_are_included_only_when_configured(auth):
 
 
 def test_a_correctly_signed_token_is_accepted(signed_in, api):
-    """The tests below stand on this one: what they change is all that is wrong."""
+    """Guards the tests below: they change this token in one place, which must be the only reason for the refusal."""
     assert api.get(URL, sign(claims_of(signed_in.access_token))).status_code == 200
 
 
@@ -218,7 +218,7 @@ def test_only_the_canonical_encoding_of_a_signature_is_accepted(signed_in, asser
     token = signed_in.access_token
     head, payload, signature = token.split(".")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    # 64 bytes leave four bits of the last character without meaning.
+    # The last character of 64 encoded bytes has four unused bits.
     start = alphabet.index(signature[-1]) // 16 * 16
     equivalents = [alphabet[i] for i in range(start, start + 16) if alphabet[i] != signature[-1]]
 

@@ -1,4 +1,4 @@
-"""Every known way to forge an access token: each is a 401, and none is a fault."""
+"""Known attacks on access tokens: each is refused with 401, and none causes a server error."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ URL = "/api/test/user"
 
 
 def test_an_unchanged_token_signed_by_the_forger_is_accepted(signed_in):
-    """The tests below stand on this one: what they change is all that is wrong."""
+    """Guards the tests below: they change this token in one place, which must be the only reason for the refusal."""
     forger = Forger(signed_in.access_token, key_ring().signing.private_key)
 
     assert signed_in.get(URL, forger.with_header()).status_code == 200
@@ -28,7 +28,7 @@ def test_no_forgery_is_accepted(signed_in, header):
         value = f"Bearer {token}" if header == "Authorization" else token
         response = signed_in.get(URL, **{header: value})
         outcome = (response.status_code, response.json()["code"] if response.status_code >= 400 else None)
-        # A comma is what joins one header that comes twice.
+        # A comma in the value is read as two headers of the same name.
         if outcome not in {
             (401, "token_invalid"),
             (401, "token_expired"),

@@ -1,4 +1,4 @@
-"""Tokens that are almost right: none of them passes, does harm, or is a fault."""
+"""Property tests with almost valid tokens: each is refused, changes nothing, and causes no server error."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ many_examples = hypothesis_settings(max_examples=400)
 
 @pytest.fixture
 def refreshed_session(signed_in, events):
-    """Check that a session, refreshed once before, is none the worse for what was tried on it."""
+    """Return a refresh token of a session that was refreshed once, and a function that checks that it is unchanged."""
     token = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     before = RefreshToken.objects.values().get()
 
@@ -45,7 +45,7 @@ def refreshed_session(signed_in, events):
 def assert_unknown(signed_in, text):
     refreshed, signed_out = signed_in.refresh(text), signed_in.post(SIGNOUT, {"refreshToken": text})
     if re.search("[\0\ud800-\udfff]", text):
-        # What no JSON text holds is no value of any field.
+        # These characters are refused in every field, before the token is parsed.
         assert {response.json()["code"] for response in (refreshed, signed_out)} == {"invalid_request"}
     else:
         assert (refreshed.status_code, refreshed.json()["code"]) == (403, "refresh_token_unknown")
@@ -80,7 +80,7 @@ def test_a_refresh_token_with_an_altered_byte_is_unknown_and_ends_no_session(sig
 def test_a_string_that_was_never_issued_is_refused_as_a_refresh_token(signed_in, refreshed_session):
     token, check = refreshed_session
     shaped = st.text(ALPHABET, min_size=80, max_size=80).map(PREFIX.__add__)
-    # Two good tokens, cut and joined.
+    # The start of one valid token joined with the end of another.
     joined = st.integers(len(PREFIX) + 1, len(token) - 1).map(
         lambda cut: token[:cut] + signed_in.refresh_token[cut:]
     )
@@ -192,7 +192,7 @@ def test_an_access_token_with_an_altered_byte_is_invalid(signed_in, index):
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_the_last_character_of_a_segment_has_one_accepted_value(signed_in, index):
-    """Where a part's length leaves bits of its last character without meaning, other characters mean the same."""
+    """If the length leaves unused bits in the last character, other characters would decode to the same bytes."""
     parts = signed_in.access_token.split(".")
     for last in ALPHABET.replace(parts[index][-1], ""):
         assert_invalid(".".join([*parts[:index], parts[index][:-1] + last, *parts[index + 1 :]]))
