@@ -48,14 +48,14 @@ def test_whose_sessions_has_to_be_said(signed_in_users, arguments):
 
 
 def test_a_selection_larger_than_a_batch_is_ended_to_the_last(signed_in_users, monkeypatch):
-    monkeypatch.setattr(lifecycle, "_BATCH", 2)
+    monkeypatch.setattr(lifecycle, "_BATCH_SIZE", 2)
 
     assert lifecycle.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT) == 3
     assert not RefreshToken.objects.filter(ended_at=None).exists()
 
 
 def test_a_batch_begins_where_the_one_before_ended(signed_in_users, monkeypatch):
-    monkeypatch.setattr(lifecycle, "_BATCH", 1)
+    monkeypatch.setattr(lifecycle, "_BATCH_SIZE", 1)
     asked = []
     monkeypatch.setattr(lifecycle, "record_session_ends", lambda batch, *_, **__: asked.extend(batch))
 
