@@ -155,7 +155,7 @@ def test_a_session_s_page_says_what_its_state_means(site):
     row.update(expires_at=past, session_expires_at=past)
     assert "Expired: it reached the longest life" in shown()
     row.end(EndReason.REUSED, at=timezone.now())
-    assert "Revoked: a used refresh token came back." in shown()
+    assert "Revoked: refresh token reused." in shown()
     row.update(ended_at=None, end_reason="", owner=make_user("gone", is_active=False))
     assert "Revoked: owner deactivated." in shown()
     assert user.is_active

@@ -60,7 +60,7 @@ def test_the_list_tells_each_session_s_state_and_why(site, states):
         ">live<",
         ">expired<",
         "revoked: signed out",
-        "revoked: a used refresh token came back",
+        "revoked: refresh token reused",
         "revoked: owner deactivated",
     ):
         assert words in page

@@ -1,4 +1,4 @@
-"""Migrations go up and down, and nothing is missing from them."""
+"""No migration is missing, and migrations can be reversed and reapplied."""
 
 import pytest
 from django.core.management import call_command
