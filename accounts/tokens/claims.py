@@ -97,6 +97,7 @@ def verify(
             # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
+        # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
         _parse_segment(token.split(".")[1])
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenInvalid from None

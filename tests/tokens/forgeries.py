@@ -178,8 +178,8 @@ def other_encodings(f):
         "four parts": token + "." + f.signature, "a JWE": f"{f.head}.{f.payload}.{f.payload}.{f.payload}.{f.signature}",
         "upper case": token.upper(), "full width": token.replace("e", "\uff45", 1), "Arabic digits": token + "\u0661",
     }.items():  # fmt: skip
-        yield f"spelling, {name}", text_form
-    yield "JSON serialisation", json.dumps({"protected": f.head, "payload": f.payload, "signature": f.signature})
+        yield f"encoding, {name}", text_form
+    yield "JSON serialization", json.dumps({"protected": f.head, "payload": f.payload, "signature": f.signature})
     yield "a detached payload", f"{f.head}..{f.signature}"
 
 
