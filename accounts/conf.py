@@ -1,4 +1,7 @@
-"""The settings of this service: one frozen object, typed, each with its default and its rule beside it."""
+"""The settings of this service as one frozen, typed object, with the default and the allowed values of each.
+
+The docstrings below the fields of `AuthSettings` are published: `make docs` copies them to docs/settings.md.
+"""
 
 import dataclasses
 import ipaddress
@@ -22,29 +25,29 @@ _WINDOW_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Limit(NamedTuple):
-    """So many failures in a window of so many seconds."""
+    """A rate limit: at most `amount` attempts in a window of `window` seconds."""
 
     amount: int
     window: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `10/15m`: ten in a window of fifteen minutes; the units are s, m, h and d.
+        """Parse a limit such as `10/15m`: ten attempts in fifteen minutes. The units are s, m, h and d.
 
-        Raises ValueError.
+        Raises ValueError if the text is not a limit.
         """
         match = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})?([smhd])", text.strip(), re.ASCII)
         if match is None:
             raise ValueError(f"not a limit: {text!r}")
-        amount, units, unit = match.groups()
-        return cls(int(amount), int(units or 1) * _WINDOW_UNITS[unit])
+        amount, length, unit = match.groups()
+        return cls(int(amount), int(length or 1) * _WINDOW_UNITS[unit])
 
 
 class _Rule(NamedTuple):
-    """What a setting may be: in words for the operator, and as a test."""
+    """The allowed values of a setting: a description for the operator, and a function that checks a value."""
 
     allowed: str
-    holds: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
 
 
 def _one_of(*names: str) -> _Rule:
@@ -71,15 +74,19 @@ def _is_origin(text: str) -> bool:
     return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
 
 
-_YEARS = timedelta(days=3650)
-_SPAN = _Rule("a whole number of seconds from 1 to 315360000", lambda v: timedelta(seconds=1) <= v <= _YEARS)
-_SPAN_OR_NONE = _Rule("a whole number of seconds from 0 to 3600", lambda v: timedelta() <= v <= timedelta(hours=1))
-_SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
+_TEN_YEARS = timedelta(days=3650)
+_DURATION = _Rule(
+    "a whole number of seconds from 1 to 315360000", lambda value: timedelta(seconds=1) <= value <= _TEN_YEARS
+)
+_DURATION_OR_ZERO = _Rule(
+    "a whole number of seconds from 0 to 3600", lambda value: timedelta() <= value <= timedelta(hours=1)
+)
+_BOOLEAN = _Rule("true or false", lambda value: isinstance(value, bool))
 _LIMIT = _Rule(
     "a count and a window, such as 10/15m (s, m, h or d), or empty for no limit",
     lambda value: value is None or isinstance(value, Limit),
 )
-_NAME = _Rule("a text that is not empty", lambda value: bool(value.strip()))
+_NON_EMPTY = _Rule("any text that is not empty", lambda value: bool(value.strip()))
 _NAMES = _Rule(
     "a comma-separated list of at least one name",
     lambda value: bool(value) and all(name.strip() for name in value) and len(set(value)) == len(value),
@@ -92,12 +99,14 @@ _PROXIES = _Rule(
     "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
     lambda value: all(_is_network(proxy) for proxy in value),
 )
-_URL = _Rule("empty, or an http:// or https:// address", lambda value: not value or _is_origin(value))
-_DOMAIN = _Rule(
+_URL_OR_EMPTY = _Rule(
+    "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
+)
+_DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
 )
-_FILE = _Rule("empty, or the path of a file", lambda value: not value or Path(value).is_file())
+_FILE_OR_EMPTY = _Rule("empty, or the path of an existing file", lambda value: not value or Path(value).is_file())
 _FOLDER = _Rule("the path of a folder", lambda value: isinstance(value, Path))
 
 
@@ -107,99 +116,110 @@ def _setting(default: Any, rule: _Rule, environment: str = "") -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthSettings:
-    """What an operator can set. Wrong values are refused when the object is made.
+    """The settings that an operator can change.
 
-    Raises django.core.exceptions.ImproperlyConfigured, naming the setting, the value and what is allowed.
+    Raises ImproperlyConfigured on creation if a value is not allowed. The message names the setting, the value and
+    the allowed values.
     """
 
-    access_token_lifetime: timedelta = _setting(timedelta(seconds=900), _SPAN)
-    """How long an access token is honoured. Who only checks signatures cannot recall it: keep it short."""
+    access_token_lifetime: timedelta = _setting(timedelta(seconds=900), _DURATION)
+    """Lifetime of access tokens. Services that only verify signatures accept a token until it expires, even after
+    its session is revoked, so choose a short lifetime."""
 
-    refresh_token_lifetime: timedelta = _setting(timedelta(days=1), _SPAN)
-    """How long a refresh token is good: since the last refresh with rotation, since the sign-in without."""
+    refresh_token_lifetime: timedelta = _setting(timedelta(days=1), _DURATION)
+    """Lifetime of refresh tokens: since the last refresh if rotation is on, since sign-in if it is off."""
 
-    session_lifetime: timedelta = _setting(timedelta(days=30), _SPAN)
-    """How long a session lives since the sign-in, whatever is refreshed."""
+    session_lifetime: timedelta = _setting(timedelta(days=30), _DURATION)
+    """Maximum lifetime of a session since sign-in, however often it is refreshed."""
 
-    refresh_token_rotation: bool = _setting(default=True, rule=_SWITCH)
-    """Whether a refresh swaps the refresh token for its successor. Off for clients that never store a new one."""
+    refresh_token_rotation: bool = _setting(default=True, rule=_BOOLEAN)
+    """Whether each refresh replaces the refresh token. Turn this off only for clients that cannot store a new
+    one."""
 
-    refresh_token_grace: timedelta = _setting(timedelta(seconds=10), _SPAN_OR_NONE)
-    """How long after a rotation the previous generation is answered with the same successor."""
+    refresh_token_grace: timedelta = _setting(timedelta(seconds=10), _DURATION_OR_ZERO)
+    """How long after a rotation the previous refresh token still returns the same successor. This keeps clients
+    signed in that refresh twice at once or lose a response. Later, the previous token counts as reused."""
 
-    revocation_lag: timedelta = _setting(timedelta(), _SPAN_OR_NONE)
-    """How stale the knowledge of a session's state may be. At 0 each request asks the database once; above it a
-    process remembers the answer for as long. What a process changes itself it knows at once."""
+    revocation_lag: timedelta = _setting(timedelta(), _DURATION_OR_ZERO)
+    """How long a process may cache the validity of a session. With 0, each request runs one query, and a
+    revocation takes effect immediately. With a higher value, other processes may notice a revocation that much
+    later."""
 
-    recent_authentication: timedelta = _setting(timedelta(seconds=300), _SPAN)
-    """How long a sign-in or step-up counts as recent, for what is sensitive (step-up, RFC 9470)."""
+    recent_authentication: timedelta = _setting(timedelta(seconds=300), _DURATION)
+    """How long a sign-in or reauthentication counts as recent for sensitive actions (step-up, RFC 9470)."""
 
-    mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _SPAN)
-    """How long a mailed link works."""
+    mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _DURATION)
+    """How long the links in emails are valid."""
 
-    cookie_domain: str = _setting("", _DOMAIN)
-    """The domain that sister sites share cookies under. Every host below it gets the tokens: trust them all."""
+    cookie_domain: str = _setting("", _DOMAIN_OR_EMPTY)
+    """The domain whose sites share the token cookies. Every host in it receives the tokens, so all of them must be
+    trusted."""
 
-    form_token: bool = _setting(default=False, rule=_SWITCH)
-    """Whether the access token is taken from the form field `access_token` as well (RFC 6750 section 2.2)."""
+    form_token: bool = _setting(default=False, rule=_BOOLEAN)
+    """Whether the access token is also accepted in the form field `access_token` (RFC 6750 section 2.2)."""
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
-    """What access tokens say about a person. Anyone who sees a token can read it."""
+    """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
 
-    start_page: bool = _setting(default=True, rule=_SWITCH)
-    """Whether `/` is served: a page on which a person tries the service."""
+    start_page: bool = _setting(default=True, rule=_BOOLEAN)
+    """Whether `/` serves a page on which to try the service."""
 
-    public_url: str = _setting("", _URL, environment="PUBLIC_URL")
-    """Where people reach this service, as in https://auth.example.com; links in mails begin with it. With https,
-    cookies are for TLS alone, plain HTTP is redirected and HSTS is sent."""
+    public_url: str = _setting("", _URL_OR_EMPTY, environment="PUBLIC_URL")
+    """The public URL of this service, such as https://auth.example.com. Links in emails begin with it. If it
+    begins with https, cookies are Secure, plain HTTP is redirected and HSTS is sent."""
 
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
-    """The roles that a sign-up may ask for."""
+    """The roles that can be requested at sign-up."""
 
-    unverified_signin: bool = _setting(default=True, rule=_SWITCH)
-    """Whether a user whose e-mail address is not verified may sign in."""
+    unverified_signin: bool = _setting(default=True, rule=_BOOLEAN)
+    """Whether a user can sign in before verifying the email address."""
 
-    hide_known_email: bool = _setting(default=False, rule=_SWITCH)
-    """Whether a sign-up under an address that has an account is answered like any other; the owner of the address
-    is told by mail. Needs AUTH_UNVERIFIED_SIGNIN=false: otherwise a sign-in would tell."""
+    hide_known_email: bool = _setting(default=False, rule=_BOOLEAN)
+    """Whether sign-up returns the same response for an email address that already has an account. The owner of the
+    address is notified by email. Requires AUTH_UNVERIFIED_SIGNIN=false, because otherwise the sign-in that follows
+    would reveal it."""
 
-    breached_passwords: str = _setting("", _FILE)
-    """A file of the SHA-1 hashes of breached passwords, which nobody may choose: that of Have I Been Pwned, in
-    ascending order. Without one, the 20 000 most common passwords are refused all the same."""
+    breached_passwords: str = _setting("", _FILE_OR_EMPTY)
+    """A file of SHA-1 hashes of breached passwords, which are rejected as new passwords. Use the list of Have I
+    Been Pwned, sorted by hash. Without a file, only the 20 000 most common passwords are rejected."""
 
-    activity_lifetime: timedelta = _setting(timedelta(days=90), _SPAN)
-    """How long a user's security history is kept."""
+    activity_lifetime: timedelta = _setting(timedelta(days=90), _DURATION)
+    """How long entries of the security history are stored."""
 
     missing_token_status: int = _setting(401, _Rule("401 or 403", lambda value: value in (401, 403)))
-    """How a request without an access token is answered. 403 for clients that take every 401 as 'refresh now'."""
+    """The HTTP status of a request without an access token. Use 403 for clients that refresh after every 401."""
 
     account_limit: Limit | None = _setting(Limit(10, 900), _LIMIT)
-    """Failed guesses on one account, and mails asked for to one e-mail address."""
+    """Maximum number of failed attempts on one account, and of emails requested for one email address."""
 
     address_limit: Limit | None = _setting(Limit(100, 900), _LIMIT)
-    """Failed guesses, sign-ups and mails asked for from one address (for IPv6, from one /64 network)."""
+    """Maximum number of failed attempts, sign-ups and requested emails from one IP address (for IPv6, from one /64
+    network)."""
 
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
-    """The proxies whose X-Forwarded-For and X-Forwarded-Proto count. They must replace what clients send."""
+    """The proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. They must overwrite these
+    headers if a client sends them."""
 
-    issuer: str = _setting("http://localhost:8000", _NAME)
-    """The `iss` of access tokens, by which other services find this one's keys: PUBLIC_URL, where that is set."""
+    issuer: str = _setting("http://localhost:8000", _NON_EMPTY)
+    """The `iss` claim of access tokens, from which other services derive the location of the keys. Defaults to
+    PUBLIC_URL if that is set."""
 
     audience: tuple[str, ...] = _setting(("authproject",), _NAMES)
-    """The `aud` of access tokens: the services that they are for, this one first."""
+    """The `aud` claim of access tokens: the names of the services that accept them, with this service first."""
 
     algorithm: str = _setting("ES256", _one_of(*ALGORITHMS))
-    """How access tokens are signed. HS256 is for one service alone: who verifies could sign as well."""
+    """The algorithm that signs access tokens. Use HS256 only if no other service verifies tokens, because its key
+    can also sign them."""
 
     keys_dir: Path = _setting(Path("data/keys"), _FOLDER)
-    """Where signing keys are kept. Machines that share a database share this folder."""
+    """The folder of the signing keys. Machines that share a database must share this folder."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             validate_setting(field, getattr(self, field.name))
-        self._refuse_contradictions()
+        self._validate_combinations()
 
-    def _refuse_contradictions(self) -> None:
+    def _validate_combinations(self) -> None:
         if self.hide_known_email and self.unverified_signin:
             raise ImproperlyConfigured(
                 "AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
@@ -207,32 +227,34 @@ class AuthSettings:
         host, domain = urlsplit(self.public_url).hostname, self.cookie_domain.lstrip(".").lower()
         if host and domain and not f".{host}".endswith(f".{domain}"):
             raise ImproperlyConfigured(
-                f"AUTH_COOKIE_DOMAIN is {self.cookie_domain!r}. Allowed: a domain that PUBLIC_URL's host "
-                f"{host} is in."
+                f"AUTH_COOKIE_DOMAIN is {self.cookie_domain!r}. Allowed: a domain that contains the host of "
+                f"PUBLIC_URL, {host}."
             )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Build from `settings.AUTH`, whose keys are the fields' names.
+        """Return the settings from a mapping such as `settings.AUTH`, whose keys are the names of the fields.
 
-        Raises ImproperlyConfigured for an unknown name or a wrong value.
+        Raises ImproperlyConfigured if a name is unknown or a value is not allowed.
         """
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
-            raise ImproperlyConfigured(f"AUTH has no setting named {', '.join(sorted(unknown))}")
+            raise ImproperlyConfigured(
+                f"Unknown setting in AUTH: {', '.join(sorted(unknown))}. Remove it, or correct its name."
+            )
         return cls(**values)
 
 
 def environment_name(field: "dataclasses.Field[Any]") -> str:
-    """Name the environment variable that carries a setting."""
+    """Return the name of the environment variable for a setting."""
     return field.metadata["environment"] or f"AUTH_{field.name.upper()}"
 
 
 def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
-    """Raise ImproperlyConfigured, in the operator's words, where a setting's rule does not hold."""
+    """Raise ImproperlyConfigured if the value of a setting is not allowed."""
     rule: _Rule = field.metadata["rule"]
     try:
-        is_allowed = rule.holds(value)
+        is_allowed = rule.is_valid(value)
     except (TypeError, AttributeError):
         is_allowed = False
     if not is_allowed:
@@ -240,7 +262,7 @@ def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
 
 
 def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:
-    """Say what is wrong: the setting, the value and what is allowed."""
+    """Return an error message that names the setting, the value and the allowed values."""
     if isinstance(value, timedelta):
         value = f"{value.total_seconds():g}"
     elif isinstance(value, tuple):
@@ -250,14 +272,14 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
 
 @cache
 def auth_settings() -> AuthSettings:
-    """Return the settings in force.
+    """Return the current settings. They are read once and cached; `override_settings` clears the cache.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured if a setting is unknown or its value is not allowed.
     """
     return AuthSettings.from_mapping(getattr(settings, "AUTH", {}))
 
 
 @receiver(setting_changed)
-def _forget_settings(*, setting: str, **_: object) -> None:
+def _clear_cache(*, setting: str, **_: object) -> None:
     if setting == "AUTH":
         auth_settings.cache_clear()

@@ -1,19 +1,20 @@
-"""Django's settings that this app stands on, for the settings of whichever project it is part of."""
+"""Values of Django settings that this app requires, to import into the settings of a project."""
 
 MIN_PASSWORD_LENGTH = 8
 """In characters."""
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.admin.backends.CredentialsBackend"]
-# The first hashes new passwords; a hash by another, or by another setting, is upgraded at the next sign-in.
+# The first entry hashes new passwords. Hashes of another hasher, or with other parameters, are upgraded at the
+# next sign-in.
 PASSWORD_HASHERS = [
     "accounts.passwords.hashers.OwaspArgon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
-# NIST SP 800-63B section 3.1.1: a length, no composition rules, nothing common or breached, nothing that names the
-# user or this service.
+# NIST SP 800-63B section 3.1.1: length limits, no composition rules, no common or breached passwords, and no
+# password that contains the name of the user or of this service.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.validators.MaximumLengthValidator"},
     {
@@ -29,6 +30,6 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 
-# Where the admin's sign-ins are kept.
+# Stores the sessions of the Django admin.
 SESSION_ENGINE = "accounts.admin.session_store"
-SESSION_COOKIE_AGE = 12 * 3600  # seconds; a working day, for what can do everything
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; one working day, because the admin has full access

@@ -1,4 +1,7 @@
-"""Every refusal of this service: its code, its kind and what it tells the person."""
+"""The errors with which this service refuses a request: their code, kind and message.
+
+The docstrings of the classes are published: `make docs` copies them to docs/http.md.
+"""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -6,7 +9,7 @@ from typing import ClassVar
 
 
 class Kind(Enum):
-    """What sort of refusal it is; the wire maps each to one status."""
+    """The kind of an error. `api.errors` maps each kind to one HTTP status."""
 
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
@@ -17,7 +20,7 @@ class Kind(Enum):
 
 
 class AuthError(Exception):
-    """A request that this service refuses. Subclasses declare `code`, `kind` and `message`."""
+    """The base class of all errors. Subclasses declare `code`, `kind` and `message`."""
 
     code: ClassVar[str]
     kind: ClassVar[Kind]
@@ -28,7 +31,7 @@ class AuthError(Exception):
 
 
 class InvalidRequest(AuthError):
-    """What was sent cannot be used; `errors` says why, field by field."""
+    """The request is not valid. `errors` lists the reasons for each field."""
 
     code = "invalid_request"
     kind = Kind.INVALID
@@ -42,14 +45,16 @@ class InvalidRequest(AuthError):
 
 
 class MailTokenInvalid(InvalidRequest):
-    """A mailed token was used, is too old, or was never issued: which one is not told."""
+    """A mailed token is invalid, has expired or was already used. The reason is not disclosed."""
 
     def __init__(self) -> None:
-        super().__init__(errors={"token": ["This link was used, is too old, or was never sent. Ask for another."]})
+        super().__init__(
+            errors={"token": ["This link is invalid, has expired or was already used. Request a new one."]}
+        )
 
 
 class UsernameTaken(AuthError):
-    """An account has this username already, or one that differs only by case or form."""
+    """Another account has this username, or one that differs only in case or Unicode form."""
 
     code = "username_taken"
     kind = Kind.INVALID
@@ -57,7 +62,7 @@ class UsernameTaken(AuthError):
 
 
 class EmailTaken(AuthError):
-    """An account has this e-mail address already, or one that differs only by case or form."""
+    """Another account has this email address, or one that differs only in case or Unicode form."""
 
     code = "email_taken"
     kind = Kind.INVALID
@@ -65,7 +70,7 @@ class EmailTaken(AuthError):
 
 
 class RoleUnknown(AuthError):
-    """No role has this name."""
+    """There is no role with this name."""
 
     code = "role_unknown"
     kind = Kind.INVALID
@@ -77,15 +82,15 @@ class RoleUnknown(AuthError):
 
 
 class RoleNotAllowed(AuthError):
-    """Sign-up does not hand out this role."""
+    """The role cannot be requested at sign-up (see AUTH_SIGNUP_ROLES)."""
 
     code = "role_not_allowed"
     kind = Kind.FORBIDDEN
-    message = "This role is not given at sign-up. An administrator grants it."
+    message = "This role cannot be requested at sign-up. Ask an administrator to grant it."
 
 
 class InvalidCredentials(AuthError):
-    """No such user, a wrong password or a deactivated user: which one is not told."""
+    """The user is unknown or deactivated, or the password is wrong. The reason is not disclosed."""
 
     code = "invalid_credentials"
     kind = Kind.UNAUTHENTICATED
@@ -93,7 +98,7 @@ class InvalidCredentials(AuthError):
 
 
 class InvalidClient(AuthError):
-    """No such service, a wrong secret, or a service that may not ask (RFC 6749 section 5.2)."""
+    """The service is unknown or inactive, or its secret is wrong (RFC 6749 section 5.2)."""
 
     code = "invalid_client"
     kind = Kind.UNAUTHENTICATED
@@ -101,15 +106,15 @@ class InvalidClient(AuthError):
 
 
 class EmailUnverified(AuthError):
-    """The password is right, but the e-mail address is not verified, and AUTH_UNVERIFIED_SIGNIN is off."""
+    """The password is correct, but the email address is not verified and AUTH_UNVERIFIED_SIGNIN is off."""
 
     code = "email_unverified"
     kind = Kind.FORBIDDEN
-    message = "The e-mail address is not verified. Follow the link in the mail, or ask for another one."
+    message = "The email address is not verified. Follow the link in the email, or request a new one."
 
 
 class InvalidPassword(AuthError):
-    """A user who is signed in gave a wrong password."""
+    """The password of a user who is signed in is wrong."""
 
     code = "invalid_password"
     kind = Kind.FORBIDDEN
@@ -117,7 +122,7 @@ class InvalidPassword(AuthError):
 
 
 class RecentAuthenticationRequired(AuthError):
-    """The password was not asked for recently enough; `max_age` is in seconds (RFC 9470)."""
+    """The user entered the password longer ago than the action allows (RFC 9470). `max_age` is in seconds."""
 
     code = "recent_authentication_required"
     kind = Kind.FORBIDDEN
@@ -126,11 +131,13 @@ class RecentAuthenticationRequired(AuthError):
     def __init__(self, max_age: int) -> None:
         super().__init__()
         self.max_age = max_age
-        self.message = f"This needs an authentication of the last {max_age} seconds. Confirm the password first."
+        self.message = (
+            f"This requires an authentication within the last {max_age} seconds. Confirm your password first."
+        )
 
 
 class CsrfFailed(AuthError):
-    """A request that rides on a cookie comes from a foreign page, or does not prove that it does not."""
+    """A request that is authenticated by a cookie failed the CSRF check."""
 
     code = "csrf_failed"
     kind = Kind.FORBIDDEN
@@ -142,7 +149,7 @@ class CsrfFailed(AuthError):
 
 
 class NotFound(AuthError):
-    """There is no such thing, or it is somebody else's."""
+    """The object does not exist, or belongs to another user."""
 
     code = "not_found"
     kind = Kind.NOT_FOUND
@@ -150,7 +157,7 @@ class NotFound(AuthError):
 
 
 class TokenMissing(AuthError):
-    """The request carries no access token."""
+    """The request has no access token."""
 
     code = "token_missing"
     kind = Kind.UNAUTHENTICATED
@@ -158,7 +165,7 @@ class TokenMissing(AuthError):
 
 
 class TokenExpired(AuthError):
-    """The access token was good until its `exp`."""
+    """The access token has expired (`exp`)."""
 
     code = "token_expired"
     kind = Kind.UNAUTHENTICATED
@@ -166,7 +173,7 @@ class TokenExpired(AuthError):
 
 
 class TokenInvalid(AuthError):
-    """This service did not issue the access token, or not in this spelling."""
+    """The access token was not issued by this service, or was altered."""
 
     code = "token_invalid"
     kind = Kind.UNAUTHENTICATED
@@ -174,7 +181,7 @@ class TokenInvalid(AuthError):
 
 
 class TokenRevoked(AuthError):
-    """The session that the access token belongs to is over."""
+    """The session of the access token has ended."""
 
     code = "token_revoked"
     kind = Kind.UNAUTHENTICATED
@@ -182,7 +189,7 @@ class TokenRevoked(AuthError):
 
 
 class TokenStale(AuthError):
-    """The owner's roles or credentials changed after the access token was issued."""
+    """The user's roles or password changed after the access token was issued."""
 
     code = "token_stale"
     kind = Kind.UNAUTHENTICATED
@@ -190,7 +197,7 @@ class TokenStale(AuthError):
 
 
 class RoleRequired(AuthError):
-    """The user is signed in but lacks the role."""
+    """The user is signed in, but does not have the required role."""
 
     code = "role_required"
     kind = Kind.FORBIDDEN
@@ -202,7 +209,7 @@ class RoleRequired(AuthError):
 
 
 class RefreshTokenMissing(AuthError):
-    """A refresh without a refresh token."""
+    """The request has no refresh token."""
 
     code = "refresh_token_missing"
     kind = Kind.FORBIDDEN
@@ -210,7 +217,7 @@ class RefreshTokenMissing(AuthError):
 
 
 class RefreshTokenUnknown(AuthError):
-    """This service did not issue the refresh token, or its session was purged."""
+    """The refresh token was not issued by this service, or its session was purged."""
 
     code = "refresh_token_unknown"
     kind = Kind.FORBIDDEN
@@ -218,7 +225,7 @@ class RefreshTokenUnknown(AuthError):
 
 
 class RefreshTokenExpired(AuthError):
-    """The refresh token was not used in time."""
+    """The refresh token has expired."""
 
     code = "refresh_token_expired"
     kind = Kind.FORBIDDEN
@@ -226,7 +233,7 @@ class RefreshTokenExpired(AuthError):
 
 
 class RefreshTokenReused(AuthError):
-    """A refresh token came back after it was rotated: its session is over (RFC 9700 section 4.14.2)."""
+    """The refresh token was already used. Its session has been ended (RFC 9700 section 4.14.2)."""
 
     code = "refresh_token_reused"
     kind = Kind.FORBIDDEN
@@ -234,7 +241,7 @@ class RefreshTokenReused(AuthError):
 
 
 class RefreshTokenRevoked(AuthError):
-    """The session was revoked, or its owner deactivated."""
+    """The session was revoked, or its owner was deactivated."""
 
     code = "refresh_token_revoked"
     kind = Kind.FORBIDDEN
@@ -242,7 +249,7 @@ class RefreshTokenRevoked(AuthError):
 
 
 class Throttled(AuthError):
-    """Too many failures; `retry_after` is in seconds."""
+    """A rate limit was exceeded. `retry_after` is in seconds."""
 
     code = "throttled"
     kind = Kind.THROTTLED
@@ -255,9 +262,11 @@ class Throttled(AuthError):
 
 
 class Unavailable(AuthError):
-    """The database or the cache cannot be reached; `retry_after` is in seconds."""
+    """The database or the cache cannot be reached. `retry_after` is in seconds."""
 
     code = "unavailable"
     kind = Kind.UNAVAILABLE
     message = "The service is not available right now. Try again in a moment."
-    retry_after = 1  # a refresh that was done all the same is repeated within the grace
+    retry_after = (
+        1  # within the grace period, so that a refresh that was stored before the failure can be repeated
+    )

@@ -119,10 +119,10 @@ def record(
     entry = _entry(event, client, user_id, session_id, by, details)
     _log(entry)
     if event in _RECORDED_IN_BACKGROUND:
-        keep = entry.keep if user_id is not None else entry.simulate_save
-        background.HISTORY.after_commit(keep, max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
+        store = entry.store if user_id is not None else entry.simulate_save
+        background.HISTORY.after_commit(store, max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
     elif event in DESCRIPTIONS and user_id is not None:
-        number = entry.keep(max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
+        number = entry.store(max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
         if event in MAIL_TEMPLATES and number is not None and number < MAX_MAILS_PER_DAY:
             mail.notify_owner(MAIL_TEMPLATES[event], entry)
     return entry

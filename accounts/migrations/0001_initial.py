@@ -22,7 +22,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("key", models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ("count", models.IntegerField()),
-                ("resets_at", models.FloatField(db_index=True, help_text="Seconds since the epoch.")),
+                (
+                    "resets_at",
+                    models.FloatField(
+                        db_index=True, help_text="When the counter resets, in seconds since the epoch."
+                    ),
+                ),
             ],
             options={
                 "default_permissions": (),
@@ -39,7 +44,8 @@ class Migration(migrations.Migration):
                         serialize=False,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "\\A[a-z][a-z0-9_-]*\\Z", "A role's name is like content-editor: a-z 0-9 _ -"
+                                "\\A[a-z][a-z0-9_-]*\\Z",
+                                "Use a-z, 0-9 and _ - only, and begin with a letter, as in content-editor.",
                             )
                         ],
                     ),
@@ -77,7 +83,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=450, source="username", unique=True
                     ),
                 ),
-                ("email", models.EmailField(max_length=254, verbose_name="e-mail address")),
+                ("email", models.EmailField(max_length=254, verbose_name="email address")),
                 (
                     "email_key",
                     accounts.fields.ComparisonKeyField(
@@ -97,14 +103,16 @@ class Migration(migrations.Migration):
                     "is_active",
                     models.BooleanField(
                         default=True,
-                        help_text="Switching this off ends every session of the user for good.",
+                        help_text="Clear this to deactivate the user. All of their sessions end permanently.",
                         verbose_name="active",
                     ),
                 ),
                 (
                     "is_staff",
                     models.BooleanField(
-                        default=False, help_text="May sign in to this admin site.", verbose_name="staff"
+                        default=False,
+                        help_text="Whether the user can sign in to this admin site.",
+                        verbose_name="staff",
                     ),
                 ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
@@ -113,7 +121,7 @@ class Migration(migrations.Migration):
                     models.PositiveIntegerField(
                         default=0,
                         editable=False,
-                        help_text="The `ver` of access tokens. It moves on when roles or the password change.",
+                        help_text="The `ver` claim of access tokens. It is incremented when the roles or the password change.",
                     ),
                 ),
                 (
@@ -121,7 +129,7 @@ class Migration(migrations.Migration):
                     models.BigIntegerField(
                         default=accounts.fields.new_security_stamp,
                         editable=False,
-                        help_text="Drawn anew when the password changes. A session started under another stamp is over.",
+                        help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
                     ),
                 ),
                 (
@@ -184,20 +192,25 @@ class Migration(migrations.Migration):
                 (
                     "expires_at",
                     models.DateTimeField(
-                        db_index=True, help_text="When the refresh token is too old.", verbose_name="expires"
+                        db_index=True, help_text="When the refresh token expires.", verbose_name="expires"
                     ),
                 ),
                 (
                     "session_expires_at",
-                    models.DateTimeField(help_text="When the session is over, whatever is refreshed."),
+                    models.DateTimeField(help_text="When the session expires, however often it is refreshed."),
                 ),
                 ("created_at", models.DateTimeField(verbose_name="created")),
                 (
                     "authenticated_at",
-                    models.DateTimeField(help_text="When the password was last asked for: `auth_time`."),
+                    models.DateTimeField(
+                        help_text="When the user last entered the password: the `auth_time` claim."
+                    ),
                 ),
                 ("last_used_at", models.DateTimeField(verbose_name="last used")),
-                ("rotated_at", models.DateTimeField(help_text="When the current generation began.", null=True)),
+                (
+                    "rotated_at",
+                    models.DateTimeField(help_text="When the refresh token was last rotated.", null=True),
+                ),
                 ("generation", models.PositiveIntegerField(default=0)),
                 (
                     "secret_digest",
@@ -205,7 +218,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "owner_stamp",
-                    models.BigIntegerField(help_text="The owner's security stamp that the session stands on."),
+                    models.BigIntegerField(
+                        help_text="The owner's security stamp. If the owner's changes, the session is revoked."
+                    ),
                 ),
                 ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
                 (
@@ -216,7 +231,7 @@ class Migration(migrations.Migration):
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
                             ("revoked", "by an administrator"),
-                            ("reused", "a used refresh token came back"),
+                            ("reused", "refresh token reused"),
                             ("deactivated", "owner deactivated"),
                             ("password_changed", "password changed"),
                         ],
@@ -226,7 +241,7 @@ class Migration(migrations.Migration):
                 (
                     "address",
                     models.GenericIPAddressField(
-                        db_index=True, help_text="Where the sign-in came from.", null=True
+                        db_index=True, help_text="The IP address of the sign-in.", null=True
                     ),
                 ),
                 ("user_agent", models.CharField(blank=True, max_length=255, verbose_name="device")),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 def forget_devices(apps, schema_editor):
-    # Without their kind they would pass for networks, and never for devices again.
+    # Without the column `kind`, devices would be treated as networks.
     apps.get_model("accounts", "KnownOrigin").objects.filter(kind="device").delete()
 
 

@@ -10,9 +10,9 @@ class Migration(migrations.Migration):
             name="email_verified_at",
             field=models.DateTimeField(
                 editable=False,
-                help_text="When the user last proved to read mail there.",
+                help_text="When the user last confirmed this address.",
                 null=True,
-                verbose_name="e-mail verified",
+                verbose_name="email verified",
             ),
         ),
         migrations.AddField(
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(
                 db_index=True,
                 editable=False,
-                help_text="Set at a sign-up that has to be verified before the first sign-in, until it is.",
+                help_text="When the user signed up, as long as sign-in still requires them to verify the address.",
                 null=True,
             ),
         ),
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     ("ended_by_owner", "by its owner, from another device"),
                     ("signed_out_everywhere", "signed out everywhere"),
                     ("revoked", "by an administrator"),
-                    ("reused", "a used refresh token came back"),
+                    ("reused", "refresh token reused"),
                     ("deactivated", "owner deactivated"),
                     ("password_changed", "password changed"),
                 ],

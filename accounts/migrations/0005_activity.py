@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 (
                     "by",
                     models.BigIntegerField(
-                        help_text="The id of the administrator who did it.",
+                        help_text="The id of the administrator who acted, if any.",
                         null=True,
                         verbose_name="administrator",
                     ),
@@ -30,7 +30,8 @@ class Migration(migrations.Migration):
                 (
                     "details",
                     models.JSONField(
-                        default=dict, help_text="A reason, role names, a count: no secret, no typed text."
+                        default=dict,
+                        help_text="Facts such as a reason, role names or a count. Never a secret or user input.",
                     ),
                 ),
                 (

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="knownorigin",
             name="since",
-            field=models.DateTimeField(db_index=True, help_text="When it was last noted."),
+            field=models.DateTimeField(db_index=True, help_text="When a sign-in from here was last recorded."),
         ),
         migrations.AlterField(
             model_name="user",
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             field=models.EmailField(
                 max_length=254,
                 validators=[accounts.values.identifiers.validate_email_address],
-                verbose_name="e-mail address",
+                verbose_name="email address",
             ),
         ),
     ]

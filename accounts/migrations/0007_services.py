@@ -20,12 +20,13 @@ class Migration(migrations.Migration):
                 (
                     "client_id",
                     models.CharField(
-                        help_text="What the service calls itself.",
+                        help_text="The id with which the service authenticates.",
                         max_length=60,
                         unique=True,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "\\A[a-z0-9][a-z0-9._-]*\\Z", "An id is like orders-api: a-z 0-9 . _ -"
+                                "\\A[a-z0-9][a-z0-9._-]*\\Z",
+                                "Use a-z, 0-9 and . _ - only, and begin with a letter or digit, as in orders-api.",
                             )
                         ],
                     ),
@@ -33,7 +34,7 @@ class Migration(migrations.Migration):
                 (
                     "audience",
                     models.CharField(
-                        help_text="The `aud` that the service answers to. It is told of tokens for it alone.",
+                        help_text="The `aud` claim of tokens for this service. It can introspect no other access tokens.",
                         max_length=200,
                     ),
                 ),
@@ -44,7 +45,9 @@ class Migration(migrations.Migration):
                 (
                     "is_active",
                     models.BooleanField(
-                        default=True, help_text="Whether the service may ask.", verbose_name="active"
+                        default=True,
+                        help_text="Clear this to refuse the service's requests.",
+                        verbose_name="active",
                     ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
@@ -61,7 +64,7 @@ class Migration(migrations.Migration):
                     ("revoked_by_service", "by a service"),
                     ("signed_out_everywhere", "signed out everywhere"),
                     ("revoked", "by an administrator"),
-                    ("reused", "a used refresh token came back"),
+                    ("reused", "refresh token reused"),
                     ("deactivated", "owner deactivated"),
                     ("password_changed", "password changed"),
                 ],

@@ -2,7 +2,8 @@ from django.db import migrations, models
 
 import accounts.fields
 
-# Measured (benchmarks/RESULTS.md): enough for the next version of a row to stay in its page.
+# Leaves room in each page, so that a refresh can write the new version of a row to the same page. The value was
+# measured (benchmarks/RESULTS.md).
 FILLFACTOR = "ALTER TABLE accounts_refreshtoken SET (fillfactor = 85)"
 FULL = "ALTER TABLE accounts_refreshtoken RESET (fillfactor)"
 
@@ -22,9 +23,10 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="refreshtoken",
             name="expires_at",
-            field=models.DateTimeField(help_text="When the refresh token is too old.", verbose_name="expires"),
+            field=models.DateTimeField(help_text="When the refresh token expires.", verbose_name="expires"),
         ),
-        # Before the next operation: on PostgreSQL that one writes the table anew, with room in its pages.
+        # Before the next operation, because adding a generated column makes PostgreSQL rewrite the whole table, which
+        # applies the fill factor to existing rows.
         migrations.RunPython(on_postgresql(FILLFACTOR), on_postgresql(FULL)),
         migrations.AddField(
             model_name="refreshtoken",

@@ -1,4 +1,7 @@
-"""Users, their roles, their sessions: fields, constraints, and the changes that touch one table."""
+"""The models of users, roles, sessions, services and the security history, and changes to a single table.
+
+A change that touches several tables belongs in `accounts.users` or `accounts.sessions`.
+"""
 
 from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount

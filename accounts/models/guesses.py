@@ -1,17 +1,17 @@
-"""Counters of failed guesses."""
+"""Counters of failed attempts, for rate limits."""
 
 from django.db import models
 
 
 class GuessCount(models.Model):
-    """One counter of failures: of what (a digest, no name and no address), how many, and until when."""
+    """A counter of failed attempts. Its key is a digest, so that no name or IP address is stored."""
 
     key = models.CharField(max_length=100, primary_key=True)
     count = models.IntegerField()
-    resets_at = models.FloatField(db_index=True, help_text="Seconds since the epoch.")
+    resets_at = models.FloatField(db_index=True, help_text="When the counter resets, in seconds since the epoch.")
 
     class Meta:
-        default_permissions = ()  # nobody edits counters
+        default_permissions = ()  # counters are not edited in the admin
 
     def __str__(self) -> str:
         return f"{self.count} failures"

@@ -1,4 +1,4 @@
-"""Where a user has signed up or signed in from."""
+"""The networks and devices from which a user has signed up or signed in."""
 
 from datetime import datetime, timedelta
 
@@ -7,14 +7,14 @@ from django.db import models
 from accounts.models.users import User
 
 MAX_ORIGINS_PER_KIND = 50
-"""How many networks, and how many devices, of one user are known."""
+"""How many networks, and how many devices, are stored for one user."""
 
 RENEWAL_INTERVAL = timedelta(days=30)
-"""How long after it was last noted the use of a known origin is noted again."""
+"""How old `since` must be before a sign-in from a known origin updates it. Limits the number of writes."""
 
 
 class OriginKind(models.TextChoices):
-    """What of an origin is known."""
+    """The kinds of origin."""
 
     NETWORK = "network", "network"
     DEVICE = "device", "device"
@@ -24,7 +24,7 @@ class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
     """Queries on known origins."""
 
     def remember(self, user: User, network: str, device: str, *, at: datetime) -> None:
-        """Keep a network and a device, by their digests, from now on; of many, the newest."""
+        """Store the digests of a network and a device of a user, and delete all but the newest of each kind."""
         digests = {OriginKind.NETWORK: network, OriginKind.DEVICE: device}
         rows = [KnownOrigin(user=user, kind=kind, digest=digest, since=at) for kind, digest in digests.items()]
         self.bulk_create(rows, update_conflicts=True, unique_fields=["user", "digest"], update_fields=["since"])
@@ -34,21 +34,21 @@ class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
 
 
 class KnownOrigin(models.Model):
-    """One network or device of one user, as a digest.
+    """A network or device of a user, stored as a digest.
 
-    From a known network, strangers' guesses do not lock the user out; of a sign-in from an unknown device the user
-    is told.
+    Failed attempts from other networks do not lock the user out of a known network. A sign-in from an unknown
+    device is mailed to the user.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_origins")
     kind = models.CharField(max_length=8, choices=OriginKind, default=OriginKind.NETWORK)
     digest = models.CharField(max_length=32)
-    since = models.DateTimeField(db_index=True, help_text="When it was last noted.")
+    since = models.DateTimeField(db_index=True, help_text="When a sign-in from here was last recorded.")
 
     objects = KnownOriginQuerySet.as_manager()
 
     class Meta:
-        default_permissions = ()  # nobody edits them
+        default_permissions = ()  # origins are not edited in the admin
         constraints = [models.UniqueConstraint(fields=["user", "digest"], name="known_origin_unique")]
 
     def __str__(self) -> str:

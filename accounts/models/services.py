@@ -1,23 +1,31 @@
-"""Services of the company that ask this one about tokens."""
+"""Registered services, which may introspect and revoke tokens."""
 
 from django.core.validators import RegexValidator
 from django.db import models
 
 
 class Service(models.Model):
-    """A registered service (an OAuth 2.0 protected resource), which proves itself by an id and a secret."""
+    """A service (an OAuth 2.0 protected resource) that authenticates with a client id and a secret."""
 
     client_id = models.CharField(
         max_length=60,
         unique=True,
-        validators=[RegexValidator(r"\A[a-z0-9][a-z0-9._-]*\Z", "An id is like orders-api: a-z 0-9 . _ -")],
-        help_text="What the service calls itself.",
+        validators=[
+            RegexValidator(
+                r"\A[a-z0-9][a-z0-9._-]*\Z",
+                "Use a-z, 0-9 and . _ - only, and begin with a letter or digit, as in orders-api.",
+            )
+        ],
+        help_text="The id with which the service authenticates.",
     )
     audience = models.CharField(
-        max_length=200, help_text="The `aud` that the service answers to. It is told of tokens for it alone."
+        max_length=200,
+        help_text="The `aud` claim of tokens for this service. It can introspect no other access tokens.",
     )
     secret_digest = models.CharField(max_length=64, editable=False, help_text="The SHA-256 of the secret.")
-    is_active = models.BooleanField("active", default=True, help_text="Whether the service may ask.")
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Clear this to refuse the service's requests."
+    )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Sessions: one row each, and the changes that touch that table alone."""
+"""Sessions: the model, its queries, and changes to its table."""
 
 from datetime import UTC, datetime
 from typing import Self
@@ -11,20 +11,20 @@ from accounts.values.clients import USER_AGENT_LENGTH
 
 
 class EndReason(models.TextChoices):
-    """Why a session is over before its time."""
+    """Why a session was ended before it expired."""
 
     SIGNED_OUT = "signed_out", "signed out"
     ENDED_BY_OWNER = "ended_by_owner", "by its owner, from another device"
     REVOKED_BY_SERVICE = "revoked_by_service", "by a service"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", "signed out everywhere"
     REVOKED = "revoked", "by an administrator"
-    REUSED = "reused", "a used refresh token came back"
+    REUSED = "reused", "refresh token reused"
     DEACTIVATED = "deactivated", "owner deactivated"
     PASSWORD_CHANGED = "password_changed", "password changed"
 
 
 class SessionState(models.TextChoices):
-    """What a session is at a moment."""
+    """The state of a session at a given time."""
 
     LIVE = "live", "live"
     EXPIRED = "expired", "expired"
@@ -32,32 +32,35 @@ class SessionState(models.TextChoices):
 
 
 class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
-    """Queries on sessions, and the changes that a whole set of them undergoes."""
+    """Queries on sessions, and changes to a set of them."""
 
     def live(self, now: datetime) -> Self:
-        """Keep the sessions that can still be refreshed, as far as their own rows tell."""
+        """Filter to sessions that have neither ended nor expired. The state of the owner is not considered."""
         return self.filter(ended_at=None, expires_at__gt=now)
 
     def with_valid_owner(self) -> Self:
-        """Keep the sessions whose owner is active and has the password that they began with.
+        """Filter to sessions whose owner is active and has not changed their password since signing in.
 
-        A scalar subquery, which no planner turns into a join of everything with everything.
+        The condition is a scalar subquery, which no query planner turns into a join of both whole tables.
         """
         owner = User.objects.filter(pk=models.OuterRef("owner_id"))
-        in_force = models.Q(is_active=True, security_stamp=models.OuterRef("owner_stamp"))
-        verdict = owner.values_list(models.ExpressionWrapper(in_force, models.BooleanField()))
-        return self.filter(models.Subquery(verdict, output_field=models.BooleanField()))
+        is_valid = models.Q(is_active=True, security_stamp=models.OuterRef("owner_stamp"))
+        validity = owner.values_list(models.ExpressionWrapper(is_valid, models.BooleanField()))
+        return self.filter(models.Subquery(validity, output_field=models.BooleanField()))
 
     def expiring_today_or_later(self, now: datetime) -> Self:
-        """Keep those whose time may not be over, by their day: for lists, where an index has to answer."""
+        """Filter to sessions that expire today (UTC) or later.
+
+        The filter uses the index on the day, and may include sessions that expired earlier today.
+        """
         return self.filter(expires_on__gte=now.astimezone(UTC).date())
 
     def expired(self, now: datetime) -> Self:
-        """Keep the sessions whose time is over; nothing brings one back."""
+        """Filter to sessions that have expired. An expired session cannot be refreshed or extended."""
         return self.filter(expires_on__lte=now.astimezone(UTC).date(), expires_at__lte=now)
 
     def end(self, reason: EndReason, *, at: datetime) -> int:
-        """End those that are not over yet, in one statement; return how many."""
+        """End the sessions that have not ended yet, in one statement, and return how many were ended."""
         return self.filter(ended_at=None).update(ended_at=at, end_reason=reason)
 
     def with_owner(self) -> Self:
@@ -66,27 +69,31 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 
 
 class RefreshToken(models.Model):
-    """One session: one sign-in on one device, one row for as long as it lives, however often it is refreshed."""
+    """A session: one sign-in on one device. It is one row for its whole life, however often it is refreshed."""
 
     uuid = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    expires_at = models.DateTimeField("expires", help_text="When the refresh token is too old.")
-    # The day alone stands in an index, and changes once a day: all other refreshes change nothing that does, and
-    # PostgreSQL leaves the indexes alone (a heap-only tuple).
+    expires_at = models.DateTimeField("expires", help_text="When the refresh token expires.")
+    # Only the day is indexed, and `expires_at` is not. A refresh therefore changes an indexed column at most once
+    # a day, and PostgreSQL need not update the indexes for the others (a heap-only tuple update).
     expires_on = models.GeneratedField(
         expression=UtcDate("expires_at"), output_field=models.DateField(), db_persist=True, db_index=True
     )
-    session_expires_at = models.DateTimeField(help_text="When the session is over, whatever is refreshed.")
+    session_expires_at = models.DateTimeField(help_text="When the session expires, however often it is refreshed.")
     created_at = models.DateTimeField("created")
-    authenticated_at = models.DateTimeField(help_text="When the password was last asked for: `auth_time`.")
+    authenticated_at = models.DateTimeField(
+        help_text="When the user last entered the password: the `auth_time` claim."
+    )
     last_used_at = models.DateTimeField("last used")
-    rotated_at = models.DateTimeField(null=True, help_text="When the current generation began.")
+    rotated_at = models.DateTimeField(null=True, help_text="When the refresh token was last rotated.")
     generation = models.PositiveIntegerField(default=0)
     secret_digest = models.BinaryField(max_length=32, help_text="The SHA-256 of the current secret.")
-    owner_stamp = models.BigIntegerField(help_text="The owner's security stamp that the session stands on.")
+    owner_stamp = models.BigIntegerField(
+        help_text="The owner's security stamp. If the owner's changes, the session is revoked."
+    )
     ended_at = models.DateTimeField("ended", null=True)
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
-    address = models.GenericIPAddressField(null=True, db_index=True, help_text="Where the sign-in came from.")
+    address = models.GenericIPAddressField(null=True, db_index=True, help_text="The IP address of the sign-in.")
     user_agent = models.CharField("device", max_length=USER_AGENT_LENGTH, blank=True)
 
     objects = RefreshTokenQuerySet.as_manager()
@@ -94,7 +101,7 @@ class RefreshToken(models.Model):
     class Meta:
         verbose_name = "session"
         indexes = [
-            # For the admin's filters: newest first, by reason, among the few that were ended.
+            # For the admin's filter by reason, newest first. Partial, because few sessions are ended.
             models.Index(fields=["end_reason", "uuid"], condition=~models.Q(ended_at=None), name="session_ended"),
         ]
 
@@ -103,14 +110,14 @@ class RefreshToken(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was ended, or its owner deactivated, or the owner's password changed under it."""
+        """Whether the session was ended, its owner was deactivated, or the owner's password was changed."""
         return (
             self.ended_at is not None or not self.owner.is_active or self.owner_stamp != self.owner.security_stamp
         )
 
     @property
     def end_reason_label(self) -> str:
-        """Say in words why the session is over, where it was ended."""
+        """The reason for which the session has ended, for display. Only meaningful if it has ended."""
         if self.end_reason:
             return EndReason(self.end_reason).label
         if not self.owner.is_active:
@@ -118,7 +125,7 @@ class RefreshToken(models.Model):
         return EndReason.PASSWORD_CHANGED.label
 
     def state(self, now: datetime) -> SessionState:
-        """Tell what the session is at the moment `now`."""
+        """Return the state of the session at the time `now`. Reads the owner."""
         if self.has_ended:
             return SessionState.ENDED
         return SessionState.EXPIRED if self.expires_at <= now else SessionState.LIVE

@@ -1,4 +1,4 @@
-"""Users and their roles."""
+"""Users and roles."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,18 +25,24 @@ from accounts.values.identifiers import (
 )
 
 DEFAULT_ROLE = "user"
+"""The role of every new user."""
 
 NO_USER_ID = 0
-"""An id that no user has."""
+"""An id that is never assigned to a user."""
 
 
 class Role(models.Model):
-    """Something a user may be allowed to do, by name: user, moderator and admin exist from the start."""
+    """A role that can be granted to users. Migrations create the roles user, moderator and admin."""
 
     name = models.CharField(
         max_length=40,
         primary_key=True,
-        validators=[RegexValidator(r"\A[a-z][a-z0-9_-]*\Z", "A role's name is like content-editor: a-z 0-9 _ -")],
+        validators=[
+            RegexValidator(
+                r"\A[a-z][a-z0-9_-]*\Z",
+                "Use a-z, 0-9 and _ - only, and begin with a letter, as in content-editor.",
+            )
+        ],
     )
 
     def __str__(self) -> str:
@@ -47,37 +53,37 @@ class UserQuerySet(models.QuerySet["User"]):
     """Queries on users."""
 
     def with_role_names(self) -> Self:
-        """Fetch the names of the roles in the same query, for `User.role_names`."""
+        """Fetch the names of the roles in the same query. `User.role_names` uses them."""
         return self.annotate(fetched_role_names=RoleNames("pk"))
 
     def identified_by(self, identifier: str) -> Self:
-        """Find the user that a username or an e-mail address names, in any case and form."""
+        """Filter to the user with this username or email address, in any case and Unicode form."""
         return self.filter(**dict([comparison_lookup(identifier)]))
 
     def with_email(self, address: str) -> Self:
-        """Find the user who has an e-mail address, in any case and form."""
+        """Filter to the user with this email address, in any case and Unicode form."""
         return self.filter(email_key=comparison_key(address))
 
     def with_known_network(self, network: str) -> Self:
-        """Fetch in the same query whether the user has been in a network, for `User.knows_network`."""
-        known = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
-        return self.annotate(knows_network=RawSQL(known, [network], models.BooleanField()))  # noqa: S611  the text is ours
+        """Set `User.knows_network` in the same query: whether the user has signed in from the network."""
+        exists = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
+        return self.annotate(knows_network=RawSQL(exists, [network], models.BooleanField()))  # noqa: S611  no input in the SQL
 
     def verify_email(self, *, at: datetime) -> int:
-        """Take the addresses that are not verified yet for verified; return how many."""
+        """Mark the email addresses that are not verified yet as verified, and return how many there were."""
         return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
 
-    def with_prefix(self, beginning: str) -> Self:
-        """Find the users whose username or e-mail address begins so, in any case and form."""
-        key = comparison_key(beginning)
+    def with_prefix(self, prefix: str) -> Self:
+        """Filter to users whose username or email address begins with `prefix`, in any case and Unicode form."""
+        key = comparison_key(prefix)
         return self.filter(models.Q(username_key__startswith=key) | models.Q(email_key__startswith=key))
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users whose names are normalised and who have the role that everybody has."""
+    """Creates users with normalized names and the default role."""
 
     def get_queryset(self) -> UserQuerySet:
-        """Return the queries above."""
+        """Return a `UserQuerySet`."""
         return UserQuerySet(self.model, using=self._db)
 
     def with_role_names(self) -> UserQuerySet:
@@ -85,15 +91,15 @@ class UserManager(BaseUserManager["User"]):
         return self.get_queryset().with_role_names()
 
     def identified_by(self, identifier: str) -> UserQuerySet:
-        """Find the user that a username or an e-mail address names."""
+        """Filter to the user with this username or email address."""
         return self.get_queryset().identified_by(identifier)
 
     def with_email(self, address: str) -> UserQuerySet:
-        """Find the user who has an e-mail address."""
+        """Filter to the user with this email address."""
         return self.get_queryset().with_email(address)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Find a user for Django's own commands, as sign-in would.
+        """Return the user with this username or email address, for Django's own commands.
 
         Raises User.DoesNotExist.
         """
@@ -107,9 +113,9 @@ class UserManager(BaseUserManager["User"]):
         roles: Iterable[str] = (DEFAULT_ROLE,),
         **fields: Any,
     ) -> "User":
-        """Store a user together with the roles.
+        """Store and return a user with these roles. Unknown roles are ignored.
 
-        Raises django.db.IntegrityError where username or e-mail are taken.
+        Raises django.db.IntegrityError if the username or the email address is taken.
         """
         user = self.model(username=normalize(username), email=normalize(email), **fields)
         user.set_password(password)
@@ -119,67 +125,72 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
-        """Store a user who may do everything in the Django admin. The API's roles are granted apart."""
-        # Who runs the command vouches for the address.
-        rights = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
-        return self.create_user(username, email, password, **{**rights, **fields})
+        """Store and return a user with all permissions in the admin, and only the default role in the API."""
+        # The operator who runs the command vouches for the email address.
+        defaults = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
+        return self.create_user(username, email, password, **{**defaults, **fields})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person with a password, who may sign in by username or e-mail address."""
+    """A user, who can sign in with a username or an email address, and a password."""
 
     username = models.CharField(
         max_length=USERNAME_LENGTH,
         validators=[validate_username],
         help_text="Letters and digits of any script, and . _ - +",
     )
-    # `unique=True` rather than a named constraint: on PostgreSQL it brings the index for prefix searches along.
+    # `unique=True` and not a named constraint, because on PostgreSQL it also creates the index for prefix
+    # searches.
     username_key = ComparisonKeyField(source="username", max_length=3 * USERNAME_LENGTH, unique=True)
-    email = models.EmailField("e-mail address", max_length=EMAIL_LENGTH, validators=[validate_email_address])
+    email = models.EmailField("email address", max_length=EMAIL_LENGTH, validators=[validate_email_address])
     email_key = ComparisonKeyField(source="email", max_length=3 * EMAIL_LENGTH, unique=True)
     email_verified_at = models.DateTimeField(
-        "e-mail verified", null=True, editable=False, help_text="When the user last proved to read mail there."
+        "email verified", null=True, editable=False, help_text="When the user last confirmed this address."
     )
     pending_since = models.DateTimeField(
         null=True,
         editable=False,
         db_index=True,
-        help_text="Set at a sign-up that has to be verified before the first sign-in, until it is.",
+        help_text="When the user signed up, as long as sign-in still requires them to verify the address.",
     )
     fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
-        "active", default=True, help_text="Switching this off ends every session of the user for good."
+        "active",
+        default=True,
+        help_text="Clear this to deactivate the user. All of their sessions end permanently.",
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="May sign in to this admin site.")
+    is_staff = models.BooleanField(
+        "staff", default=False, help_text="Whether the user can sign in to this admin site."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     token_version = models.PositiveIntegerField(
         default=0,
         editable=False,
-        help_text="The `ver` of access tokens. It moves on when roles or the password change.",
+        help_text="The `ver` claim of access tokens. It is incremented when the roles or the password change.",
     )
     security_stamp = models.BigIntegerField(
         default=new_security_stamp,
         editable=False,
-        help_text="Drawn anew when the password changes. A session started under another stamp is over.",
+        help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
     )
 
     knows_network = False
-    """Whether the user has been in the network that was asked about when the user was fetched."""
+    """Whether the user has signed in from a given network. Set by `UserQuerySet.with_known_network`."""
 
     knows_any_device = False
-    """Whether any device of the user is known."""
+    """Whether any device of the user is known. Set, like the next two, by the query of a sign-in."""
 
     knows_device = False
-    """Whether the device that was asked about is."""
+    """Whether a given device of the user is known."""
 
     has_used_device_lately = False
-    """Whether its use was noted lately enough."""
+    """Whether that device was recorded less than `RENEWAL_INTERVAL` ago."""
 
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
-        # `username_key` is stricter; this one tells Django that the name alone finds a user.
+        # Django requires USERNAME_FIELD to be unique. The constraint on `username_key` is stricter.
         constraints = [models.UniqueConstraint(fields=["username"], name="user_username_unique")]
 
     USERNAME_FIELD = "username"
@@ -188,23 +199,26 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_email_verified(self) -> bool:
-        """Whether the user has proved to read mail at the address."""
+        """Whether the user has confirmed the email address."""
         return self.email_verified_at is not None
 
     @classmethod
     def normalize_username(cls, username: str) -> str:
-        """Give the spelling that is stored."""
+        """Return the form of a username that is stored."""
         return normalize(username)
 
     @property
     def role_names(self) -> tuple[str, ...]:
-        """The names of the user's roles, sorted; a query, unless `with_role_names` fetched them."""
+        """The names of the user's roles, sorted. Needs a query unless `with_role_names` fetched them."""
         if hasattr(self, "fetched_role_names"):
             return split_role_names(self.fetched_role_names)
         return tuple(sorted(self.roles.values_list("name", flat=True)))
 
     def clean(self) -> None:
-        """Normalise, and refuse the name of another account, for forms and for `createsuperuser`."""
+        """Normalize username and email address, for forms and for `createsuperuser`.
+
+        Raises ValidationError if another account has one of them.
+        """
         super().clean()
         self.email = normalize(self.email)
         others = User.objects.exclude(pk=self.pk)
@@ -213,35 +227,39 @@ class User(AbstractBaseUser, PermissionsMixin):
                 raise ValidationError({name: f"Another account has this {name} already."})
 
     def set_password(self, raw_password: str | None) -> None:
-        """Hash and set the password. Saved with it, the new stamp ends every session of the user.
+        """Set the password and a new security stamp. Saving the user then revokes all of their sessions.
 
-        That holds for whoever changes a password, `manage.py changepassword` and a shell included.
+        This applies to every way of changing a password, including Django's own forms and a shell.
         """
         super().set_password(raw_password)
         self.security_stamp = new_security_stamp()
 
     def set_unusable_password(self) -> None:
-        """Leave the user without a password, and without sessions."""
+        """Remove the password. Saving the user then revokes all of their sessions."""
         self.set_password(None)
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Tell whether it is the password; bring an older hash up to date, which is no change of password."""
+        """Return whether the password is correct, and upgrade its hash if the hash is outdated.
+
+        Upgrading the hash keeps the security stamp, so that no session is revoked.
+        """
         return check_password(raw_password, self.password, self._upgrade_hash)
 
     def _upgrade_hash(self, raw_password: str) -> None:
         upgraded = make_password(raw_password)
-        # Compared with the hash that was checked: a password changed in the meantime must win.
+        # Only if the hash is still the one that was verified, so that a concurrent password change is not
+        # overwritten.
         if User.objects.filter(pk=self.pk, password=self.password).update(password=upgraded):
             self.password = upgraded
 
 
 def comparison_lookup(identifier: str) -> tuple[str, str]:
-    """Tell in which column the key of a username or of an e-mail address stands, and the key."""
-    # A username holds no @, so an identifier can only be one of the two.
+    """Return the column to search for a username or email address, and the comparison key to search for."""
+    # Usernames cannot contain @, so an identifier is never ambiguous.
     key = comparison_key(identifier)
     return ("email_key" if "@" in key else "username_key"), key
 
 
 def split_role_names(joined: str | None) -> tuple[str, ...]:
-    """Read what `RoleNames` fetched."""
+    """Return the sorted role names from the comma-separated value of `RoleNames`."""
     return tuple(sorted(joined.split(","))) if joined else ()

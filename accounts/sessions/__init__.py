@@ -1,5 +1,8 @@
-"""A session from sign-in to revocation. One session is one `RefreshToken` row on one device.
+"""The life of a session: start, validate, refresh, step up and revoke. One session is one `RefreshToken` row.
 
-Entry points: `lifecycle.start` (open a session and issue its tokens), `lifecycle.check` (validate an access
-token's session) and `rotation.rotate` (refresh). How tokens are encoded and signed belongs to `accounts.tokens`.
+Entry points: `lifecycle.start` opens a session and issues its tokens, `lifecycle.check` validates the session of
+an access token, and `rotation.rotate` refreshes. How tokens are encoded and signed belongs in `accounts.tokens`.
+
+Wherever a function takes `by`, it is the id of the administrator who acts, or None if the user or the service
+does.
 """

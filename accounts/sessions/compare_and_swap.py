@@ -1,7 +1,7 @@
-"""The one statement that a refresh is: a compare-and-swap, which returns what the next access token says.
+"""Refresh a session with one conditional UPDATE that also returns the claims of the next access token.
 
-It is written out, for Django's own UPDATE returns nothing and is put together anew each time: a SELECT before it
-and the work on both took two thirds of a refresh.
+The statement is raw SQL because Django's `update()` returns no columns and compiles its SQL on every call. With
+the ORM, a refresh needed a SELECT before the UPDATE, and the two together took two thirds of its time.
 """
 
 from datetime import UTC, datetime
@@ -17,77 +17,88 @@ from accounts.models import split_role_names
 from accounts.tokens.access_tokens import Grant
 from accounts.tokens.refresh_tokens import RefreshSecret
 
-_SWAP = """
+_UPDATE_IF_CURRENT = """
     UPDATE accounts_refreshtoken SET {changes}
     WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
       AND ended_at IS NULL AND expires_at > %(now)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
-    RETURNING owner_id, authenticated_at, expires_at, {names}, {columns}
+    RETURNING owner_id, authenticated_at, expires_at, {role_names}, {owner_columns}
 """
-_USE = "last_used_at = %(now)s"
-_MOVE_ON = """
+_MARK_USED = "last_used_at = %(now)s"
+_ADVANCE = """
     last_used_at = %(now)s, rotated_at = %(now)s, secret_digest = %(next_digest)s, generation = %(generation)s,
     expires_at = CASE WHEN session_expires_at < %(expires_at)s THEN session_expires_at ELSE %(expires_at)s END
 """
 
 
 def touch(presented: RefreshSecret, now: datetime) -> Grant | None:
-    """Note that a session is used; None if what was presented is not its current secret, or it is over."""
-    return _run(_USE, presented, now, {})
+    """Set the time of last use and return the session's grant, without rotating its refresh token.
+
+    Returns None if the presented secret is not the session's current one, if the session has ended or expired, or
+    if its owner is inactive or has changed their password.
+    """
+    return _update(_MARK_USED, presented, now, {})
 
 
 def advance(
     presented: RefreshSecret, successor: RefreshSecret, now: datetime, *, expires_at: datetime
 ) -> Grant | None:
-    """Move a session on to its next secret, good until `expires_at` or the session's end; None as above."""
-    values = {
+    """Replace a session's current secret with its successor and return the session's grant.
+
+    The new refresh token is valid until `expires_at`, but never beyond the lifetime of the session. Returns None,
+    and changes nothing, under the same conditions as `touch`.
+    """
+    new_values = {
         "next_digest": successor.digest,
         "generation": successor.generation,
-        "expires_at": _to_database(expires_at),
+        "expires_at": _datetime_parameter(expires_at),
     }
-    return _run(_MOVE_ON, presented, now, values)
+    return _update(_ADVANCE, presented, now, new_values)
 
 
-def _run(changes: str, presented: RefreshSecret, now: datetime, values: dict[str, Any]) -> Grant | None:
-    profile = auth_settings().profile_claims
-    given = {
-        "session_id": _identifier(presented.session_id),
+def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]) -> Grant | None:
+    profile_claims = auth_settings().profile_claims
+    parameters = {
+        "session_id": _uuid_parameter(presented.session_id),
         "digest": presented.digest,
         "presented_generation": presented.generation,
-        "now": _to_database(now),
-        **values,
+        "now": _datetime_parameter(now),
+        **new_values,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor, changes, profile), given)
-        rows = cursor.fetchall()  # to the end: SQLite commits there
+        cursor.execute(_statement(connection.vendor, changes, profile_claims), parameters)
+        rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
-    owner_id, authenticated_at, expires_at, names, token_version, *texts = rows[0]
+    owner_id, authenticated_at, expires_at, role_names, token_version, *profile_values = rows[0]
     return Grant(
         session_id=presented.session_id,
         owner_id=owner_id,
         token_version=token_version,
-        roles=split_role_names(names),
-        authenticated_at=_moment(authenticated_at),
-        expires_at=_moment(expires_at),
-        profile=dict(zip(profile, texts, strict=True)),
+        roles=split_role_names(role_names),
+        authenticated_at=_aware_datetime(authenticated_at),
+        expires_at=_aware_datetime(expires_at),
+        profile=dict(zip(profile_claims, profile_values, strict=True)),
     )
 
 
 @cache
-def _statement(vendor: str, changes: str, profile: tuple[str, ...]) -> str:
-    of_owner = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in ("token_version", *profile)]  # noqa: S608  the names are ours
-    return _SWAP.format(changes=changes, names=RoleNames.sql(vendor, "owner_id"), columns=", ".join(of_owner))
+def _statement(vendor: str, changes: str, profile_claims: tuple[str, ...]) -> str:
+    columns = ("token_version", *profile_claims)
+    owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  column names, not input
+    return _UPDATE_IF_CURRENT.format(
+        changes=changes, role_names=RoleNames.sql(vendor, "owner_id"), owner_columns=", ".join(owner_columns)
+    )
 
 
-def _identifier(value: UUID) -> UUID | str:
+def _uuid_parameter(value: UUID) -> UUID | str:
     return value if connection.features.has_native_uuid_field else value.hex
 
 
-def _to_database(moment: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)
+def _datetime_parameter(value: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(value)
 
 
-def _moment(value: datetime) -> datetime:
-    """Read a time as the database gives it: with its zone, or, from SQLite, in UTC and without."""
+def _aware_datetime(value: datetime) -> datetime:
+    """Return the value as an aware datetime. SQLite returns naive datetimes in UTC."""
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Sessions: start, check, step up, end. A session is one row; how a refresh moves it on is in `rotation`."""
+"""Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +11,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from accounts.conf import auth_settings
-from accounts.errors import (
-    InvalidCredentials,
-    NotFound,
-    TokenRevoked,
-    TokenStale,
-)
+from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import validity
@@ -26,12 +21,12 @@ from accounts.tokens.claims import AccessClaims
 from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.clients import Client
 
-_BATCH = 1000
+_BATCH_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a client goes on with; `refresh_expires_in` is in seconds."""
+    """An access token and a refresh token of one session; `refresh_expires_in` is in seconds."""
 
     access: AccessToken
     refresh_token: str
@@ -42,14 +37,26 @@ class TokenPair:
 
 
 def start(user: User, client: Client, *, audience: str | None = None) -> TokenPair:
-    """Open a session for a user whose password was just checked.
+    """Open a session for a user whose password was just verified, and issue its tokens.
 
-    `audience` is the one service that the access token is for; without it, it is for all of them.
+    The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
 
-    Raises InvalidCredentials, or InvalidRequest for an unknown audience; then no session is opened.
+    Raises InvalidRequest if the audience is unknown, and InvalidCredentials if the user was deleted in the
+    meantime. In both cases no session is opened.
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
+    session, secret = _new_session(user, client, now)
+    try:
+        session.save(force_insert=True)
+    except IntegrityError:
+        # The user was deleted after the password was verified.
+        raise InvalidCredentials from None
+    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
+    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+
+
+def _new_session(user: User, client: Client, now: datetime) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
     session = RefreshToken(
         owner=user,
@@ -64,46 +71,42 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
     )
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
-    try:
-        session.save(force_insert=True)
-    except IntegrityError:
-        # The user was deleted since the password was checked.
-        raise InvalidCredentials from None
-    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+    return session, secret
 
 
 def check(claims: AccessClaims) -> User:
-    """Return the user of a verified access token, if its session, its owner and its `ver` are still good.
+    """Return the user of a verified access token whose session is still valid.
 
-    This asks the database once, or nothing within AUTH_REVOCATION_LAG. The user is loaded when it is looked at.
+    Validation takes one query, or none if the result is cached (see AUTH_REVOCATION_LAG). The user is a lazy
+    object that is loaded on first access; loading raises TokenRevoked if the user was deleted in between.
 
-    Raises TokenRevoked or TokenStale.
+    Raises TokenRevoked if the session has ended or expired or its owner is inactive, and TokenStale if the owner's
+    roles or password changed after the token was issued.
     """
-    found = validity.look_up(claims.session_id, timezone.now())
-    if found is None or found.owner_id != claims.user_id:
+    current = validity.look_up(claims.session_id, timezone.now())
+    if current is None or current.owner_id != claims.user_id:
         raise TokenRevoked
-    if found.token_version != claims.token_version:
+    if current.token_version != claims.token_version:
         raise TokenStale
-    return cast("User", SimpleLazyObject(partial(_owner, claims.user_id)))
+    return cast("User", SimpleLazyObject(partial(_load_owner, claims.user_id)))
 
 
 def live_sessions(user: User) -> RefreshTokenQuerySet:
-    """Find the sessions that a user can go on with, newest first."""
+    """Return the sessions of a user that can still be refreshed, newest first."""
     sessions = RefreshToken.objects.live(timezone.now())
     return sessions.filter(owner=user, owner_stamp=user.security_stamp).order_by("-pk")
 
 
 def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
-    """Take the session of a user whose password was just checked for recently authenticated (RFC 9470).
+    """Mark the session of a user whose password was just verified as recently authenticated (RFC 9470).
 
-    Returns an access token with a fresh `auth_time`, which later refreshes keep.
+    Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
-    Raises TokenRevoked where the session ended, or the password changed, since then.
+    Raises TokenRevoked if the session ended or the password changed after it was verified.
     """
     now = timezone.now()
-    own = live_sessions(user).filter(pk=session_id)
-    session = own.with_owner().first() if own.update(authenticated_at=now) else None
+    matching = live_sessions(user).filter(pk=session_id)
+    session = matching.with_owner().first() if matching.update(authenticated_at=now) else None
     if session is None:
         raise TokenRevoked
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
@@ -111,12 +114,18 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:
-    """Let a session, unless it is over, stand on its owner's new security stamp: it survives the new password."""
+    """Keep a session valid across a password change by storing the owner's new security stamp in it.
+
+    A session that has already ended is not changed.
+    """
     RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
 
 
 def end(session_id: UUID, reason: EndReason, client: Client, *, by: int | None = None) -> bool:
-    """End one session; return whether it was live until now. `by` is the id of the administrator who does it."""
+    """End one session and return True, or return False if it had already ended or does not exist.
+
+    `by` is the id of the administrator who ends it.
+    """
     sessions = RefreshToken.objects.filter(pk=session_id)
     if not sessions.end(reason, at=timezone.now()):
         return False
@@ -128,9 +137,9 @@ def end(session_id: UUID, reason: EndReason, client: Client, *, by: int | None =
 
 
 def end_own(user_id: int, session_id: UUID, client: Client) -> None:
-    """End a session for its owner; one that is over already is left as it is.
+    """End a session on behalf of its owner. A session that has already ended is not changed.
 
-    Raises NotFound for one that is not the user's, or not at all.
+    Raises NotFound if the session does not exist or belongs to another user.
     """
     if not RefreshToken.objects.filter(pk=session_id, owner_id=user_id).exists():
         raise NotFound
@@ -138,23 +147,29 @@ def end_own(user_id: int, session_id: UUID, client: Client) -> None:
 
 
 def end_others(user_id: int, session_id: UUID, reason: EndReason, client: Client) -> int:
-    """End every session of a user but one; return how many were not over yet."""
+    """End every session of a user except `session_id`, and return how many were ended."""
     others = RefreshToken.objects.filter(owner_id=user_id).exclude(pk=session_id)
-    return _end_of_user(others, user_id, reason, client, by=None)
+    return _end_sessions_of(others, user_id, reason, client, by=None)
 
 
 def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None = None) -> int:
-    """End every session of a user, in one statement; return how many were not over yet."""
-    return _end_of_user(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
+    """End every session of a user in one statement, and return how many were ended.
+
+    `by` is the id of the administrator who ends them.
+    """
+    return _end_sessions_of(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
 
 
 def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
-    """End a selection of any size, in bounded batches; return how many were not over yet."""
-    count, last = 0, UUID(int=0)
-    lasting = selected.filter(ended_at=None).order_by("pk")
-    # From where the last batch ended: what is over already would be read again for each of them.
-    while batch := dict(lasting.filter(pk__gt=last).values_list("pk", "owner_id")[:_BATCH]):
-        last = max(batch)
+    """End the selected sessions in batches, and return how many were ended.
+
+    `by` is the id of the administrator who ends them.
+    """
+    count, last_id = 0, UUID(int=0)
+    not_ended = selected.filter(ended_at=None).order_by("pk")
+    # Each batch continues after the last id of the previous one. Otherwise it would read all ended rows again.
+    while batch := dict(not_ended.filter(pk__gt=last_id).values_list("pk", "owner_id")[:_BATCH_SIZE]):
+        last_id = max(batch)
         RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
         for owner_id in set(batch.values()):
             validity.forget(owner_id)
@@ -163,7 +178,7 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
     return count
 
 
-def _end_of_user(
+def _end_sessions_of(
     sessions: RefreshTokenQuerySet, user_id: int, reason: EndReason, client: Client, *, by: int | None
 ) -> int:
     count = sessions.end(reason, at=timezone.now())
@@ -172,20 +187,23 @@ def _end_of_user(
     return count
 
 
-def _owner(user_id: int) -> User:
+def _load_owner(user_id: int) -> User:
     owner = User.objects.get_queryset().filter(pk=user_id).first()
     if owner is None:
-        raise TokenRevoked  # deleted since the session was checked
+        raise TokenRevoked  # deleted after the session was validated
     return owner
 
 
 def grant_for(session: RefreshToken) -> Grant:
-    """Give what an access token says of a session whose owner, with the roles, was fetched with it."""
+    """Return the grant of a session that was fetched with `with_owner()`."""
     return Grant.from_session(session, split_role_names(getattr(session, "fetched_role_names", None)))
 
 
 def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:
-    """Issue what a client goes on with: an access token, for one audience or for all, and a refresh token."""
+    """Issue an access token and encode `secret` as the refresh token that belongs to it.
+
+    The access token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+    """
     access = access_tokens.issue(grant, at=now, audience=audience)
     remaining: timedelta = grant.expires_at - now
     return TokenPair(access, refresh_tokens.encode(secret), int(remaining.total_seconds()))

@@ -1,7 +1,7 @@
-"""What becomes of a refresh token that comes back: rotation, grace, reuse, and a sign-out.
+"""Refresh a session, detect the reuse of a refresh token, and sign out by refresh token.
 
-A refresh moves a session's row on with one conditional UPDATE; of any number of simultaneous ones exactly one
-moves it, and the others are answered as that one was.
+A refresh is one conditional UPDATE of the session's row. Of several simultaneous refreshes with the same token,
+exactly one changes the row, and within the grace period the others return the same refresh token as that one.
 """
 
 import hmac
@@ -28,51 +28,55 @@ from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.clients import Client
 
 MAX_GENERATIONS = 100_000
-"""How often a session can be refreshed: every 26 seconds for 30 days. It bounds how long a chain takes to walk."""
+"""How many times one session can be refreshed: every 26 seconds for 30 days. The limit bounds the time that
+reuse detection needs to walk a chain of secrets."""
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 
 
 def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
-    """Swap a refresh token for its successor; a spent one ends its session.
+    """Exchange a refresh token for its successor and a new access token. A reused token ends its session.
 
-    Within the grace after a rotation, and until the successor is itself used, the previous generation is
-    answered with that same successor. With rotation switched off the same token is answered.
+    During the grace period after a rotation, and until the successor is used, the previous token returns that same
+    successor again. With AUTH_REFRESH_TOKEN_ROTATION off, the presented token itself is returned.
 
-    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused, or InvalidRequest
-    for an unknown audience; then nothing is swapped. Unavailable where the account keeps changing meanwhile.
+    Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused if the token is
+    refused, InvalidRequest if the audience is unknown, and Unavailable if the account kept changing during every
+    attempt. Only RefreshTokenReused changes the session.
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
-    following = _following(presented)
-    for _ in range(_TRIES):
-        grant = _advance(presented, following, now) if following else None
-        if grant is not None and following is not None:
+    next_secret = _next_secret(presented)
+    for _ in range(_MAX_ATTEMPTS):
+        grant = _advance(presented, next_secret, now) if next_secret else None
+        if grant is not None and next_secret is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
-            return issue_pair(grant, following, now, audience)
-        session = _find_live(presented.session_id, now)
+            return issue_pair(grant, next_secret, now, audience)
+        session = _get_live_session(presented.session_id, now)
         if not _is_current(session, presented):
-            return _answer_spent(session, presented, client, now, audience)
-        if following is None:
+            return _repeat_or_end_session(session, presented, client, now, audience)
+        if next_secret is None:
             raise RefreshTokenExpired
-        # The owner's password changed while the statement waited: it saw one row from before, one from after.
+        # The session is live and the secret is current, but the UPDATE matched no row: the owner's password
+        # changed while the statement waited for a lock, so it read one table from before the change and one from
+        # after.
     raise Unavailable
 
 
 def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT) -> None:
-    """End a session by any refresh token that this service issued, spent ones too; ignore all others."""
+    """End the session of a refresh token that this service issued, even a spent one. Ignore any other string."""
     try:
         presented = refresh_tokens.parse(refresh_token)
     except RefreshTokenUnknown:
         return
-    # Of a session that is over nothing is left to end: its chain is not walked again and again.
+    # Only live sessions: walking the chain of an ended one would cost time and end nothing.
     session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
-    if session is not None and _current_after(session, presented) is not None:
+    if session is not None and _walk_to_current(session, presented) is not None:
         end(session.uuid, reason, client)
 
 
-def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
+def _get_live_session(session_id: UUID, now: datetime) -> RefreshToken:
     session = RefreshToken.objects.with_owner().filter(pk=session_id).first()
     if session is None:
         raise RefreshTokenUnknown
@@ -83,8 +87,11 @@ def _find_live(session_id: UUID, now: datetime) -> RefreshToken:
     return session
 
 
-def _current_after(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
-    """Walk from a presented generation to the session's current one; None for what was never issued."""
+def _walk_to_current(session: RefreshToken, presented: RefreshSecret) -> RefreshSecret | None:
+    """Return the session's current secret if it descends from the presented one.
+
+    Returns None if the presented secret was never issued.
+    """
     if presented.generation > session.generation:
         return None
     return refresh_tokens.descendant(presented, generation=session.generation, digest=bytes(session.secret_digest))
@@ -96,27 +103,33 @@ def _is_current(session: RefreshToken, presented: RefreshSecret) -> bool:
     )
 
 
-def _following(presented: RefreshSecret) -> RefreshSecret | None:
-    """Give what a session goes on with whose current secret this is; None for the last that there is."""
+def _next_secret(presented: RefreshSecret) -> RefreshSecret | None:
+    """Return the successor of a presented secret, or the secret itself if rotation is off.
+
+    Returns None if the session has reached MAX_GENERATIONS.
+    """
     if not auth_settings().refresh_token_rotation:
         return presented
     return refresh_tokens.successor(presented) if presented.generation < MAX_GENERATIONS else None
 
 
-def _advance(presented: RefreshSecret, following: RefreshSecret, now: datetime) -> Grant | None:
-    """Move the session on; None if what was presented is not its current secret, or it is over."""
-    if following is presented:
+def _advance(presented: RefreshSecret, next_secret: RefreshSecret, now: datetime) -> Grant | None:
+    """Update the session's row and return its grant, or None if the presented secret or the session is invalid."""
+    if next_secret is presented:
         return compare_and_swap.touch(presented, now)
     return compare_and_swap.advance(
-        presented, following, now, expires_at=now + auth_settings().refresh_token_lifetime
+        presented, next_secret, now, expires_at=now + auth_settings().refresh_token_lifetime
     )
 
 
-def _answer_spent(
+def _repeat_or_end_session(
     session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
 ) -> TokenPair:
-    """Answer a generation that is not the current one: the same successor in grace, else the session's end."""
-    current = _current_after(session, presented)
+    """Return the successor again if a spent token is within the grace period, otherwise end its session.
+
+    Raises RefreshTokenReused after ending the session, and RefreshTokenUnknown if the token was never issued.
+    """
+    current = _walk_to_current(session, presented)
     if current is None:
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):

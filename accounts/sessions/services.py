@@ -1,7 +1,7 @@
-"""What registered services ask about tokens, and have done to them: introspection and revocation.
+"""Token introspection (RFC 7662) and revocation (RFC 7009) for registered services.
 
-A service proves itself by a secret of 256 random bits. That many need no slow hash: the row keeps their SHA-256,
-from which nobody finds them.
+A service authenticates with a secret of 256 random bits. The row stores its SHA-256: a secret that long cannot be
+found by brute force, so that it needs no slow password hash.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from accounts.tokens.claims import AccessClaims
 from accounts.values.clients import Client
 
 SECRET_PREFIX = "authsvc_"  # noqa: S105
-"""Fixed, so that secret scanners can tell what they found."""
+"""A fixed prefix, so that secret scanners recognize a leaked secret."""
 
-_REFUSALS = (TokenExpired, TokenInvalid, TokenRevoked, TokenStale)
+_INVALID_TOKEN_ERRORS = (TokenExpired, TokenInvalid, TokenRevoked, TokenStale)
 
 
 def new_secret(service: Service) -> str:
-    """Draw another secret for a service, for the caller to show once and to save the service."""
+    """Generate a secret, set its digest on the service, and return it. The caller saves the service."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     service.secret_digest = _digest(secret)
     return secret
 
 
 def authenticate(client_id: str, secret: str) -> Service:
-    """Return the service that an id and a secret belong to.
+    """Return the service with this client id and secret.
 
-    Raises InvalidClient.
+    Raises InvalidClient if there is none, if the secret is wrong or if the service is inactive.
     """
     service = (
         Service.objects.filter(client_id=client_id, is_active=True).first() if client_id.isprintable() else None
@@ -46,24 +46,25 @@ def authenticate(client_id: str, secret: str) -> Service:
 
 
 def introspect(service: Service, token: str) -> dict[str, Any] | None:
-    """Tell a service what an access token for it says, if it is good at this moment (RFC 7662).
+    """Return the introspection response for an access token issued for the service (RFC 7662).
 
-    That takes its session, its owner and the owner's roles into account. None for a token that is not good, is for
-    another service, or is no access token: which one is not told.
+    Returns None if the token is invalid or expired, is for another service, or is no access token; or if its
+    session has ended, its owner is inactive, or the owner's roles or password changed. The reason is not
+    disclosed.
     """
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
-        # The user is loaded where it is looked at, and may be gone by then.
+        # Reading the username loads the user, which raises TokenRevoked if the user was deleted in the meantime.
         username = lifecycle.check(claims).username
-    except _REFUSALS:
+    except _INVALID_TOKEN_ERRORS:
         return None
-    return {**_spelled(claims), "username": username}
+    return {**_introspection_response(claims), "username": username}
 
 
 def revoke(service: Service, token: str, client: Client) -> None:
-    """End the session of an access token for a service, or of a refresh token that somebody gave it (RFC 7009).
+    """End the session of an access token issued for the service, or of any refresh token (RFC 7009).
 
-    Whatever else it is, nothing happens, and nothing is told.
+    Any other string is ignored without an error.
     """
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
@@ -73,7 +74,7 @@ def revoke(service: Service, token: str, client: Client) -> None:
         lifecycle.end(claims.session_id, EndReason.REVOKED_BY_SERVICE, client)
 
 
-def _spelled(claims: AccessClaims) -> dict[str, Any]:
+def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
     return {
         "active": True,
         "iss": access_tokens.issuer(),

@@ -1,7 +1,7 @@
-"""Whether a session is in force: asked of the database in one statement, or remembered for AUTH_REVOCATION_LAG.
+"""Check whether a session is still valid, with one query or from a cache bounded by AUTH_REVOCATION_LAG.
 
-Django compiles a query anew each time it runs, which costs several times what the database takes for this one. So
-it is compiled once, and run again with other values.
+Django compiles a query on every execution, which takes several times as long as the database needs for this one.
+The SQL is therefore compiled once and executed with other parameters.
 """
 
 import time
@@ -19,105 +19,114 @@ from accounts.conf import auth_settings
 from accounts.models import RefreshToken
 
 CACHE_SIZE = 100_000
-"""How many sessions a process remembers: about 30 MiB."""
+"""How many sessions a process caches: about 30 MiB."""
 
 monotonic = time.monotonic
 
-_SOME_ID = UUID("01234567-89ab-7def-8123-456789abcdef")
-_SOME_TIME = datetime(2001, 2, 3, 4, 5, 6, 789, UTC)
+_ID_PLACEHOLDER = UUID("01234567-89ab-7def-8123-456789abcdef")
+_TIME_PLACEHOLDER = datetime(2001, 2, 3, 4, 5, 6, 789, UTC)
 
 
 class SessionValidity(NamedTuple):
-    """What holds of a session that is in force: whose it is, and under which token version."""
+    """The owner of a valid session, and the owner's current token version."""
 
     owner_id: int
     token_version: int
 
 
-class _Remembered(NamedTuple):
-    standing: SessionValidity
-    asked_at: float
+class _CacheEntry(NamedTuple):
+    validity: SessionValidity
+    queried_at: float
 
 
-class _Memory:
-    """What a process remembers of sessions; of users, when something about them changed here."""
+class _ValidityCache:
+    """A cache of valid sessions with a maximum age of `lag` seconds.
+
+    An entry is ignored if its owner was invalidated after the entry was queried.
+    """
 
     def __init__(self, lag: float) -> None:
         self._lag = lag
         self._lock = Lock()
-        self._sessions: TTLCache[UUID, _Remembered] = TTLCache(CACHE_SIZE, lag, monotonic)
-        self._changed_at: TTLCache[int, float] = TTLCache(CACHE_SIZE, lag, monotonic)
+        self._entries: TTLCache[UUID, _CacheEntry] = TTLCache(CACHE_SIZE, lag, monotonic)
+        self._invalidated_at: TTLCache[int, float] = TTLCache(CACHE_SIZE, lag, monotonic)
 
-    def recall(self, session_id: UUID) -> SessionValidity | None:
+    def get(self, session_id: UUID) -> SessionValidity | None:
         with self._lock:
-            found = self._sessions.get(session_id)
-            if found is None or monotonic() - found.asked_at >= self._lag:
+            entry = self._entries.get(session_id)
+            if entry is None or monotonic() - entry.queried_at >= self._lag:
                 return None
-            if found.asked_at <= self._changed_at.get(found.standing.owner_id, float("-inf")):
+            if entry.queried_at <= self._invalidated_at.get(entry.validity.owner_id, float("-inf")):
                 return None
-            return found.standing
+            return entry.validity
 
-    def keep(self, session_id: UUID, standing: SessionValidity, asked_at: float) -> None:
+    def add(self, session_id: UUID, validity: SessionValidity, queried_at: float) -> None:
         with self._lock:
-            self._sessions[session_id] = _Remembered(standing, asked_at)
+            self._entries[session_id] = _CacheEntry(validity, queried_at)
 
-    def forget(self, user_id: int) -> None:
+    def invalidate(self, user_id: int) -> None:
         with self._lock:
-            self._changed_at[user_id] = monotonic()
+            self._invalidated_at[user_id] = monotonic()
 
 
 def look_up(session_id: UUID, now: datetime) -> SessionValidity | None:
-    """Return how a session stands; None for one that is over, expired or unknown, or whose owner is switched off.
+    """Return the owner and token version of a valid session, or None if the session is not valid.
 
-    That is at most AUTH_REVOCATION_LAG old, and never older than a change that this process made.
+    A session is not valid if it has ended or expired or was never stored, or if its owner is inactive or has
+    changed their password without keeping the session. The result is at most AUTH_REVOCATION_LAG old, and never
+    older than a change made by this process.
     """
     lag = auth_settings().revocation_lag.total_seconds()
     if not lag:
-        return _ask(session_id, now)
-    memory = _memory(lag)
-    asked_at = monotonic()
-    standing = memory.recall(session_id)
-    if standing is None:
-        standing = _ask(session_id, now)
-        if standing is not None:
-            memory.keep(session_id, standing, asked_at)
-    return standing
+        return _query(session_id, now)
+    remembered = _validity_cache(lag)
+    queried_at = monotonic()
+    validity = remembered.get(session_id)
+    if validity is None:
+        validity = _query(session_id, now)
+        if validity is not None:
+            remembered.add(session_id, validity, queried_at)
+    return validity
 
 
 def forget(user_id: int) -> None:
-    """Ask anew about every session of a user: this process has changed them, the roles or the password."""
+    """Drop the cached validity of every session of a user. Call it after changing sessions, roles or password."""
     lag = auth_settings().revocation_lag.total_seconds()
     if lag:
-        _memory(lag).forget(user_id)
-        # And once more when others can see the change: until then what they ask is answered as before.
-        transaction.on_commit(partial(_memory(lag).forget, user_id))
+        _validity_cache(lag).invalidate(user_id)
+        # Repeat after the commit: until then, other threads query, and cache, the state from before the change.
+        transaction.on_commit(partial(_validity_cache(lag).invalidate, user_id))
 
 
 @cache
-def _memory(lag: float) -> _Memory:
-    return _Memory(lag)
+def _validity_cache(lag: float) -> _ValidityCache:
+    return _ValidityCache(lag)
 
 
-def _ask(session_id: UUID, now: datetime) -> SessionValidity | None:
+def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
     sql, values = _statement(connection.vendor)
-    given: dict[Any, UUID | datetime] = {_SOME_ID: session_id, _SOME_TIME: now}
+    parameters: dict[Any, UUID | datetime] = {_ID_PLACEHOLDER: session_id, _TIME_PLACEHOLDER: now}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [_prepared(given[value]) if value in given else value for value in values])
+        cursor.execute(
+            sql, [_database_value(parameters[value]) if value in parameters else value for value in values]
+        )
         row = cursor.fetchone()
     return None if row is None else SessionValidity(*row)
 
 
 @cache
-def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  SQL and spellings are the vendor's
-    """Compile the statement; in its values stand `_SOME_ID` and `_SOME_TIME` where others are to be put."""
-    in_force = RefreshToken.objects.live(_SOME_TIME).filter(
-        pk=_SOME_ID, owner__is_active=True, owner_stamp=F("owner__security_stamp")
+def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  the cache key: SQL depends on the vendor
+    """Compile the query, and return its SQL and its parameters, which contain the two placeholders."""
+    valid_sessions = RefreshToken.objects.live(_TIME_PLACEHOLDER).filter(
+        pk=_ID_PLACEHOLDER, owner__is_active=True, owner_stamp=F("owner__security_stamp")
     )
-    sql, values = in_force.values_list("owner_id", "owner__token_version").query.sql_with_params()
-    spelled = {_prepared(mark): mark for mark in (_SOME_ID, _SOME_TIME)}
-    return sql, tuple(spelled.get(value, value) for value in values)
+    sql, values = valid_sessions.values_list("owner_id", "owner__token_version").query.sql_with_params()
+    placeholders = {
+        _database_value(placeholder): placeholder for placeholder in (_ID_PLACEHOLDER, _TIME_PLACEHOLDER)
+    }
+    return sql, tuple(placeholders.get(value, value) for value in values)
 
 
-def _prepared(value: UUID | datetime) -> Any:
+def _database_value(value: UUID | datetime) -> Any:
     field: Any = RefreshToken._meta.get_field("uuid" if isinstance(value, UUID) else "expires_at")
     return field.get_db_prep_value(value, connection)

@@ -1,6 +1,6 @@
-"""Access tokens and refresh tokens as bytes and claims.
+"""Access tokens and refresh tokens: encode, sign, parse and verify them.
 
-Entry points: `access_tokens.issue` and `access_tokens.verify` (JWT), `refresh_tokens.parse` and
-`refresh_tokens.encode` (opaque strings). Nothing here queries the database: whether a session is still valid is
-decided in `accounts.sessions`.
+Entry points: `access_tokens.issue` and `access_tokens.verify` (JWT), `refresh_tokens.encode` and
+`refresh_tokens.parse` (opaque strings). Nothing here queries the database: whether the session of a token is still
+valid is decided in `accounts.sessions`.
 """

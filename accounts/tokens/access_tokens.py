@@ -1,10 +1,10 @@
-"""Access tokens: issue one, verify one (RFC 7519, RFC 9068, RFC 8725)."""
+"""Issue and verify access tokens with this service's keys and settings (RFC 7519, RFC 9068, RFC 8725)."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import jwt
@@ -18,12 +18,12 @@ from accounts.tokens import verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
 CLIENT_ID = "first-party"
-"""The `client_id` of RFC 9068: tokens are given to the company's own front ends, which are not told apart."""
+"""The `client_id` claim of RFC 9068. All front ends are the company's own and share this one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed token, and for how many seconds it is good."""
+    """A signed access token, and its remaining lifetime `expires_in` in seconds."""
 
     text: str
     expires_in: int
@@ -33,7 +33,7 @@ class AccessToken:
 
 
 class Grant(NamedTuple):
-    """What an access token says of a session and of its owner."""
+    """The facts about a session and its owner from which the claims of an access token are built."""
 
     session_id: UUID
     owner_id: int
@@ -45,7 +45,7 @@ class Grant(NamedTuple):
 
     @classmethod
     def from_session(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
-        """Read them from a session that was fetched with its owner."""
+        """Build the grant of a session that was fetched with its owner."""
         return cls(
             session_id=session.uuid,
             owner_id=session.owner_id,
@@ -58,84 +58,89 @@ class Grant(NamedTuple):
 
 
 def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
-    """Sign a token for the owner of a session; it never outlives the session.
+    """Return a signed access token for a session. The token never outlives the session.
 
-    `audience` is the one service that it is for; without it, it is for all of AUTH_AUDIENCE.
+    The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
     """
-    settings = auth_settings()
     key = key_ring().signing
+    claims = _build_claims(grant, at, audience)
+    headers = {"typ": JWT_TYP, "kid": key.kid}
+    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
+    return AccessToken(text, claims["exp"] - claims["iat"])
+
+
+def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
+    settings = auth_settings()
     issued_at = int(at.timestamp())
-    expires_at = int(min(at + settings.access_token_lifetime, grant.expires_at).timestamp())
-    claims = {
+    expires_at = min(at + settings.access_token_lifetime, grant.expires_at)
+    return {
         "iss": settings.issuer,
-        "aud": _audience(audience),
+        "aud": _aud_claim(audience),
         "sub": str(grant.owner_id),
         "client_id": CLIENT_ID,
         "iat": issued_at,
         "nbf": issued_at,
-        "exp": expires_at,
+        "exp": int(expires_at.timestamp()),
         "jti": secrets.token_urlsafe(16),
         "sid": str(grant.session_id),
         "ver": grant.token_version,
         "roles": list(grant.roles),
-        # A clock that was ahead may have been set right since.
+        # Not later than now: the sign-in may have been timed by a clock that was ahead, and verification refuses
+        # an `auth_time` in the future.
         "auth_time": int(min(grant.authenticated_at, at).timestamp()),
         **grant.profile,
     }
-    headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, expires_at - issued_at)
 
 
 def issuer() -> str:
-    """Give the `iss` of access tokens."""
+    """Return the `iss` claim of access tokens."""
     name: str = auth_settings().issuer
     return name
 
 
-def verify(text: str, *, at: datetime) -> AccessClaims:
-    """Check an access token by itself: spelling, header, signature, claims and time, not its session's state.
+def verify(token: str, *, at: datetime) -> AccessClaims:
+    """Verify an access token for this service, and return its claims. The state of its session is not checked.
 
-    Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
+    Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
-    return verify_for(auth_settings().audience[0], text, at=at)
+    return verify_for(auth_settings().audience[0], token, at=at)
 
 
-def verify_for(audience: str, text: str, *, at: datetime) -> AccessClaims:
-    """Check an access token as the service does that is called `audience`.
+def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
+    """Verify an access token as the service named `audience` would, and return its claims.
 
-    Raises TokenExpired or TokenInvalid.
+    Raises TokenExpired or TokenInvalid, as `verify` does.
     """
-    keys, own = key_ring().verifying, issuer()
-    recalled = verified_tokens.get(text, own, audience, keys)
-    # One from before the clock was set back is looked at again: its time may be still to come.
-    if recalled is not None and recalled.issued_at <= at.timestamp():
-        if recalled.expires_at <= at.timestamp():
+    keys, own_issuer = key_ring().verifying, issuer()
+    cached = verified_tokens.get(token, own_issuer, audience, keys)
+    # If the clock was set back after the token was verified, its `nbf` may be in the future: verify it again.
+    if cached is not None and cached.issued_at <= at.timestamp():
+        if cached.expires_at <= at.timestamp():
             raise TokenExpired
-        return recalled
-    verified = claims_module.verify(text, find_key=keys.get, issuer=own, audience=audience, at=at)
-    verified_tokens.add(text, own, audience, verified, keys[verified.key_id])
+        return cached
+    verified = claims_module.verify(token, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
+    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id])
     return verified
 
 
 def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None:
-    """Refuse a token whose user was asked for the password too long ago for what is sensitive.
+    """Raise RecentAuthenticationRequired if the user last entered the password longer ago than the settings allow.
 
-    Raises RecentAuthenticationRequired.
+    The maximum age is AUTH_RECENT_AUTHENTICATION. Sensitive actions call this (step-up, RFC 9470).
     """
     max_age: timedelta = auth_settings().recent_authentication
     if at.timestamp() - claims.auth_time > max_age.total_seconds():
         raise RecentAuthenticationRequired(int(max_age.total_seconds()))
 
 
-def validate_audience(wanted: str | None) -> None:
-    """Raise InvalidRequest for a service that is not in AUTH_AUDIENCE."""
+def validate_audience(audience: str | None) -> None:
+    """Raise InvalidRequest if `audience` is neither None nor a service listed in AUTH_AUDIENCE."""
     known: tuple[str, ...] = auth_settings().audience
-    if wanted is not None and wanted not in known:
-        raise InvalidRequest(errors={"audience": [f"There is no such service. Allowed: {', '.join(known)}."]})
+    if audience is not None and audience not in known:
+        raise InvalidRequest(errors={"audience": [f"Unknown audience. Allowed: {', '.join(known)}."]})
 
 
-def _audience(wanted: str | None) -> str | list[str]:
-    """Spell `aud` as RFC 7519 section 4.1.3 does: one as a text, several as a list."""
-    names: tuple[str, ...] = auth_settings().audience if wanted is None else (wanted,)
+def _aud_claim(audience: str | None) -> str | list[str]:
+    """Return the `aud` claim: a string for one audience, a list for several (RFC 7519 section 4.1.3)."""
+    names: tuple[str, ...] = auth_settings().audience if audience is None else (audience,)
     return names[0] if len(names) == 1 else list(names)

@@ -1,7 +1,7 @@
-"""What an access token says, and what makes one good by itself: spelling, header, signature, claims and time.
+"""Verify an access token: its encoding, header, signature, claims and times.
 
-These are the rules of RFC 7519, RFC 8725 and RFC 9068 that hold for whoever verifies our tokens. Nothing here
-knows a database or this service's settings: other services verify by the same code.
+These are the rules of RFC 7519, RFC 8725 and RFC 9068 that every verifier of our tokens must apply. This module
+uses neither the database nor this service's settings, so that other services can verify with the same code.
 """
 
 import re
@@ -19,11 +19,11 @@ from accounts.tokens import strict_json
 
 JWT_TYP = "at+jwt"
 
-_CLOCK_SKEW = 5  # seconds, for machines whose clocks differ; `exp` gets none of it
-_LONGEST = 16384  # characters; beyond what is issued
-_LONGEST_HEADER = 512  # characters; below what recursion in a JSON parser takes
-_LATEST = 253402300799  # the last second that a calendar of four-digit years has
-_SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+_CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
+_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
+_MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
+_MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC, the last second that datetime supports
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
     "iss": (str,),
     "aud": (str, list),
@@ -41,24 +41,24 @@ _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
 
 
 class VerifyingKey(Protocol):
-    """A key that verifies, bound to one algorithm (RFC 8725 section 3.1)."""
+    """A verification key that is bound to one algorithm (RFC 8725 section 3.1)."""
 
     @property
     def kid(self) -> str:
-        """Its name."""
+        """The key id, as in the header of a token."""
 
     @property
     def algorithm(self) -> str:
-        """The algorithm, and the only one, that it is used with."""
+        """The only algorithm that the key may be used with."""
 
     @property
     def public_key(self) -> Any:
-        """What verifies."""
+        """The key in the form that PyJWT expects."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says."""
+    """The claims of a verified access token. Times are in seconds since the epoch."""
 
     user_id: int
     session_id: UUID
@@ -73,41 +73,47 @@ class AccessClaims:
 
 
 def verify(
-    text: str,
+    token: str,
     *,
     find_key: Callable[[str], VerifyingKey | None],
     issuer: str,
     audience: str,
     at: datetime,
 ) -> AccessClaims:
-    """Check an access token by itself, not its session's state; `find_key` finds a key by its `kid`.
+    """Verify an access token and return its claims. The state of its session is not checked.
 
-    Raises TokenExpired for a token that is right in all but its `exp`, else TokenInvalid.
+    `find_key` returns the key with a given `kid`, or None.
+
+    Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
-    key = _key_that_signed(text, find_key)
+    key = _select_key(token, find_key)
     try:
         claims = jwt.decode(
-            text,
+            token,
             key.public_key,
             algorithms=[key.algorithm],
             audience=audience,
             issuer=issuer,
-            # Times are checked below, by the clock that `at` was read from.
+            # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
-        _read(text.split(".")[1])
+        # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
+        _parse_segment(token.split(".")[1])
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenInvalid from None
-    return _checked(claims, key.kid, at)
+    return _validate_claims(claims, key.kid, at)
 
 
-def _key_that_signed(text: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
-    """Find the key that the header names; the header must be the one that the issuer writes with it."""
-    shape = _SHAPE.fullmatch(text) if len(text) <= _LONGEST else None
-    if shape is None or len(shape[1]) > _LONGEST_HEADER or not _is_canonical(shape[3]):
+def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
+    """Return the key named in the header.
+
+    Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
+    """
+    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
+    if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
         raise TokenInvalid
     try:
-        header = _read(shape[1])
+        header = _parse_segment(segments[1])
     except (ValueError, RecursionError):
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
@@ -117,52 +123,47 @@ def _key_that_signed(text: str, find_key: Callable[[str], VerifyingKey | None]) 
     return key
 
 
-def _read(segment: str) -> Any:
-    """Read JSON in the one way that every verifier reads it (RFC 7515 section 4, RFC 8259 section 8.1).
+def _parse_segment(segment: str) -> Any:
+    """Parse the JSON of a segment strictly, so that all verifiers read the same value.
 
-    Raises ValueError or RecursionError for what is no UTF-8, is no JSON, or has a name twice.
+    The rules are those of RFC 7515 section 4 and RFC 8259 section 8.1.
+
+    Raises ValueError if the segment is not UTF-8, not JSON, or repeats a name, and RecursionError if it is nested
+    too deeply.
     """
-    return strict_json.loads(_decoded(segment).decode())
+    return strict_json.loads(_decode_segment(segment).decode())
 
 
 def _is_canonical(segment: str) -> bool:
-    """Tell whether it is the one spelling of its bytes.
+    """Return whether a segment is the canonical base64url encoding of its bytes.
 
-    Header and payload are signed as spelled; the last character of a signature holds bits of no meaning.
+    Only the signature needs this check. Header and payload are signed in their encoded form, but the last
+    character of the signature has unused bits, so that several strings decode to the same signature.
     """
     try:
-        return urlsafe_b64encode(_decoded(segment)).rstrip(b"=").decode() == segment
+        return urlsafe_b64encode(_decode_segment(segment)).rstrip(b"=").decode() == segment
     except ValueError:
         return False
 
 
-def _decoded(segment: str) -> bytes:
+def _decode_segment(segment: str) -> bytes:
     return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
-def _checked(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
+def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
-    latest_start = at + timedelta(seconds=_CLOCK_SKEW)
-    if max(claims["nbf"], claims["iat"], claims["auth_time"]) > latest_start.timestamp():
-        raise TokenInvalid
-    if not all(0 <= claims[name] <= _LATEST for name in ("iat", "nbf", "exp", "auth_time")):
-        raise TokenInvalid
-    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-    if isinstance(claims["aud"], list) and len(audience) == 1:
-        raise TokenInvalid  # One is spelled as a text.
-    if not all(type(name) is str for name in (*claims["roles"], *audience)):
-        raise TokenInvalid
+    _validate_times(claims, at)
     parsed = AccessClaims(
-        user_id=_user_id(claims["sub"]),
-        session_id=_session_id(claims["sid"]),
+        user_id=_parse_user_id(claims["sub"]),
+        session_id=_parse_session_id(claims["sid"]),
         token_version=claims["ver"],
-        roles=tuple(claims["roles"]),
+        roles=_parse_strings(claims["roles"]),
         auth_time=claims["auth_time"],
         issued_at=claims["iat"],
         expires_at=claims["exp"],
         token_id=claims["jti"],
-        audience=tuple(audience),
+        audience=_parse_audience(claims["aud"]),
         key_id=key_id,
     )
     if claims["exp"] <= at.timestamp():
@@ -170,17 +171,39 @@ def _checked(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     return parsed
 
 
-def _user_id(text: str) -> int:
-    if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) is None:
+def _validate_times(claims: dict[str, Any], at: datetime) -> None:
+    latest_start = at + timedelta(seconds=_CLOCK_SKEW)
+    if max(claims["nbf"], claims["iat"], claims["auth_time"]) > latest_start.timestamp():
         raise TokenInvalid
-    return int(text)
+    if not all(0 <= claims[name] <= _MAX_TIMESTAMP for name in ("iat", "nbf", "exp", "auth_time")):
+        raise TokenInvalid
 
 
-def _session_id(text: str) -> UUID:
+def _parse_audience(aud: str | list[Any]) -> tuple[str, ...]:
+    if isinstance(aud, str):
+        return (aud,)
+    if len(aud) == 1:
+        raise TokenInvalid  # the issuer writes a single audience as a string
+    return _parse_strings(aud)
+
+
+def _parse_strings(values: list[Any]) -> tuple[str, ...]:
+    if not all(type(value) is str for value in values):
+        raise TokenInvalid
+    return tuple(values)
+
+
+def _parse_user_id(sub: str) -> int:
+    if re.fullmatch(r"[1-9][0-9]{0,18}", sub, re.ASCII) is None:
+        raise TokenInvalid
+    return int(sub)
+
+
+def _parse_session_id(sid: str) -> UUID:
     try:
-        session_id = UUID(text)
+        session_id = UUID(sid)
     except ValueError:
         raise TokenInvalid from None
-    if str(session_id) != text:
+    if str(session_id) != sid:
         raise TokenInvalid
     return session_id

@@ -1,31 +1,34 @@
-"""JSON that every reader reads alike (RFC 8259 section 4, RFC 7493): no name twice, no number that is none."""
+"""Parse JSON strictly: reject repeated names and NaN, which parsers interpret differently (RFC 8259, RFC 7493)."""
 
 import json
 from typing import Any, NoReturn
 
-_LONGEST_NUMBER = 4000  # digits; beyond some more Python reads none, and says so in words about itself
+_MAX_DIGITS = 4000  # Python's own limit is slightly higher, and its message would mention Python settings
 
 
 def loads(text: str) -> Any:
-    """Return the value.
+    """Return the parsed value.
 
-    Raises ValueError for what is no such JSON, and RecursionError for what is nested too deeply.
+    Raises ValueError if the text is not strict JSON, and RecursionError if it is nested too deeply. The message of
+    the ValueError may be shown to the client.
     """
-    return json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_refuse_constant)
+    return json.loads(
+        text, object_pairs_hook=_build_object, parse_int=_parse_integer, parse_constant=_reject_constant
+    )
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return value
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object repeats a name")
+    return members
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
+def _parse_integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError("a number is too long")
     return int(digits)
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")

@@ -1,7 +1,7 @@
-"""Access tokens that this process has verified, so that a signature is checked once and not with each request.
+"""Cache the claims of verified access tokens, so that a process verifies each signature only once.
 
-A token is remembered by its digest, and vouched for by the key that verified it: without the key nothing is
-recalled.
+An entry is found by a digest of the token, so that no token is stored. It is returned only while the key that
+verified the token is still in the key ring.
 """
 
 from collections.abc import Mapping
@@ -14,31 +14,35 @@ from cachetools import LRUCache
 from accounts.tokens.claims import AccessClaims, VerifyingKey
 
 CACHE_SIZE = 20_000
-"""How many tokens a process remembers: about 30 MiB."""
+"""How many tokens a process caches: about 30 MiB."""
 
 
-class _Verified(NamedTuple):
+class _CacheEntry(NamedTuple):
     claims: AccessClaims
     key: VerifyingKey
 
 
-_lock = Lock()
-_verified: LRUCache[bytes, _Verified] = LRUCache(CACHE_SIZE)
+_cache_lock = Lock()
+_cache: LRUCache[bytes, _CacheEntry] = LRUCache(CACHE_SIZE)
 
 
-def get(text: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
-    """Return what a token says that was verified for an issuer and an audience by a key that is still trusted."""
-    digest = _digest(text, issuer, audience)
-    with _lock:
-        found = _verified.get(digest)
-    return found.claims if found and keys.get(found.key.kid) == found.key else None
+def get(token: str, issuer: str, audience: str, keys: Mapping[str, VerifyingKey]) -> AccessClaims | None:
+    """Return the cached claims of a token, or None.
+
+    Returns None if the token was not verified for this issuer and audience, or if its key is no longer in `keys`.
+    The caller checks the times.
+    """
+    cache_key = _cache_key(token, issuer, audience)
+    with _cache_lock:
+        entry = _cache.get(cache_key)
+    return entry.claims if entry and keys.get(entry.key.kid) == entry.key else None
 
 
-def add(text: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
-    """Remember what a token says, and which key verified it."""
-    with _lock:
-        _verified[_digest(text, issuer, audience)] = _Verified(claims, key)
+def add(token: str, issuer: str, audience: str, claims: AccessClaims, key: VerifyingKey) -> None:
+    """Cache the claims of a token, and the key that verified it."""
+    with _cache_lock:
+        _cache[_cache_key(token, issuer, audience)] = _CacheEntry(claims, key)
 
 
-def _digest(text: str, issuer: str, audience: str) -> bytes:
-    return sha256(f"{issuer}\0{audience}\0{text}".encode(errors="surrogatepass")).digest()
+def _cache_key(token: str, issuer: str, audience: str) -> bytes:
+    return sha256(f"{issuer}\0{audience}\0{token}".encode(errors="surrogatepass")).digest()

@@ -153,7 +153,7 @@ def test_a_session_s_page_explains_its_state(site):
     row.update(expires_at=past, session_expires_at=past)
     assert "Expired: maximum lifetime reached" in displayed()
     row.end(EndReason.REUSED, at=timezone.now())
-    assert "Revoked: a used refresh token came back." in displayed()
+    assert "Revoked: refresh token reused." in displayed()
     row.update(ended_at=None, end_reason="", owner=make_user("gone", is_active=False))
     assert "Revoked: owner deactivated." in displayed()
     assert user.is_active

@@ -60,7 +60,7 @@ def test_the_list_shows_each_session_s_state_and_end_reason(site, session_states
         ">live<",
         ">expired<",
         "revoked: signed out",
-        "revoked: a used refresh token came back",
+        "revoked: refresh token reused",
         "revoked: owner deactivated",
     ):
         assert words in page

@@ -73,7 +73,7 @@ CHANGES = [
     ),
     (lambda site, user: edit(site, user, roles=["user", "admin"]), "roles:changed", "Changed Roles."),
     (lambda site, user: edit(site, user, is_active=False), "user:deactivated", "Changed Active."),
-    (lambda site, user: edit(site, user, email="new@example.com"), "email:changed", "Changed E-mail address."),
+    (lambda site, user: edit(site, user, email="new@example.com"), "email:changed", "Changed Email address."),
     (lambda site, user: edit(site, user, fullname="Alice"), "profile:changed", "Changed Full name."),
 ]
 

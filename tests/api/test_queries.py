@@ -46,7 +46,7 @@ def test_a_repeated_refresh_asks_once_more(signed_in, django_assert_num_queries)
 
 
 def test_a_refresh_changes_no_column_that_is_indexed_but_the_day(signed_in):
-    changes = re.findall(r"(\w+) =", compare_and_swap._MOVE_ON)
+    changes = re.findall(r"(\w+) =", compare_and_swap._ADVANCE)
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(cursor, "accounts_refreshtoken")
 

@@ -298,7 +298,7 @@ def test_a_page_without_a_good_token_says_so(local, context):
     page.goto(f"http://localhost:{local.port}/verify-email#token=<img src=x onerror=alert(1)>")
     page.click("button")
 
-    page.wait_for_selector("text=This link was used, is too old, or was never sent.")
+    page.wait_for_selector("text=This link is invalid, has expired or was already used.")
 
 
 ADMIN_PAGES = [

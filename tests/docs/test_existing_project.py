@@ -20,12 +20,12 @@ from tests.servers import ROOT, free_port
 SETTINGS, URLS, VIEWS, WSGI, DRAFTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
-COMMANDS = re.search(
-    r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
-)[1]
-ROLE = re.search(
-    r"## Add a role\n.*?```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
-)[1]
+COMMANDS = re.search(r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL)[
+    1
+]
+ROLE = re.search(r"## Add a role\n.*?```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL)[
+    1
+]
 ALICE = {"username": "alice", "password": PASSWORD}
 
 

@@ -426,7 +426,11 @@ def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
         (ROOT / path).read_text()
         for path in ("accounts/history/mail.py", "accounts/history/background.py", "api/errors.py")
     )
-    quoted = ("Sending an email failed; retrying.", "A job failed.", "A request failed because of the configuration")
+    quoted = (
+        "Sending an email failed; retrying.",
+        "A job failed.",
+        "A request failed because of the configuration",
+    )
 
     assert all(f"*{words}*" in TEXT and words in code for words in quoted)
 
@@ -532,7 +536,7 @@ def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refuse
     def fails(*_):
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr("accounts.sessions.validity._ask", fails)
+    monkeypatch.setattr("accounts.sessions.validity._query", fails)
     refused = signed_in.content()
 
     assert_refused(refused, 503, "unavailable")

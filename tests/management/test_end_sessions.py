@@ -48,14 +48,14 @@ def test_the_command_requires_known_users_or_everyone(signed_in_users, arguments
 
 
 def test_every_batch_of_a_large_selection_is_ended(signed_in_users, monkeypatch):
-    monkeypatch.setattr(lifecycle, "_BATCH", 2)
+    monkeypatch.setattr(lifecycle, "_BATCH_SIZE", 2)
 
     assert lifecycle.end_many(RefreshToken.objects.order_by("-pk"), EndReason.REVOKED, NO_CLIENT) == 3
     assert not RefreshToken.objects.filter(ended_at=None).exists()
 
 
 def test_batches_follow_the_primary_key(signed_in_users, monkeypatch):
-    monkeypatch.setattr(lifecycle, "_BATCH", 1)
+    monkeypatch.setattr(lifecycle, "_BATCH_SIZE", 1)
     recorded = []
     monkeypatch.setattr(lifecycle, "record_session_ends", lambda batch, *_, **__: recorded.extend(batch))
 

@@ -1,4 +1,4 @@
-"""Migrations go up and down, and nothing is missing from them."""
+"""No migration is missing, and migrations can be reversed and reapplied."""
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +13,7 @@ def test_no_migration_is_missing():
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_the_last_migrations_can_be_taken_back_and_done_again():
+def test_the_latest_migrations_can_be_reversed_and_reapplied():
     user = make_user("alice")
     KnownOrigin.objects.remember(user, "a network", "a device", at=timezone.now())
 

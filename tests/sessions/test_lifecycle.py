@@ -15,9 +15,9 @@ URL = "/api/auth/sessions"
 
 
 def sessions(signed_in, query=""):
-    answer = signed_in.get(f"{URL}{query}", signed_in.access_token)
-    assert answer.status_code == 200, answer.content
-    return answer.json()
+    response = signed_in.get(f"{URL}{query}", signed_in.access_token)
+    assert response.status_code == 200, response.content
+    return response.json()
 
 
 def ids(signed_in, query=""):
@@ -34,24 +34,24 @@ def test_the_live_sessions_are_listed_with_device_address_and_times(clock):
     clock.advance(minutes=5)
     desk = SignedIn("alice", HTTP_USER_AGENT=LINUX, REMOTE_ADDR="192.0.2.7")
     now = dt.datetime.now(dt.UTC)
-    spell = lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: E731
+    iso = lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: E731
 
     assert sessions(desk) == [
         {
             "id": id_of(desk), "current": True, "device": "Firefox on Linux", "userAgent": LINUX,
-            "ipAddress": "192.0.2.7", "createdAt": spell(now), "lastUsedAt": spell(now),
-            "expiresAt": spell(now + dt.timedelta(days=1)),
+            "ipAddress": "192.0.2.7", "createdAt": iso(now), "lastUsedAt": iso(now),
+            "expiresAt": iso(now + dt.timedelta(days=1)),
         },
         {
             "id": id_of(phone), "current": False, "device": "Safari on iOS", "userAgent": IPHONE,
-            "ipAddress": "2001:db8::7", "createdAt": spell(now - dt.timedelta(minutes=5)),
-            "lastUsedAt": spell(now - dt.timedelta(minutes=5)),
-            "expiresAt": spell(now + dt.timedelta(days=1, minutes=-5)),
+            "ipAddress": "2001:db8::7", "createdAt": iso(now - dt.timedelta(minutes=5)),
+            "lastUsedAt": iso(now - dt.timedelta(minutes=5)),
+            "expiresAt": iso(now + dt.timedelta(days=1, minutes=-5)),
         },
     ]  # fmt: skip
 
 
-def test_a_refresh_is_a_use(signed_in, clock):
+def test_a_refresh_updates_the_time_of_last_use(signed_in, clock):
     clock.advance(minutes=5)
     signed_in.refresh(signed_in.refresh_token)
 
@@ -59,7 +59,7 @@ def test_a_refresh_is_a_use(signed_in, clock):
     assert row["lastUsedAt"] > row["createdAt"]
 
 
-def test_sessions_that_are_over_are_not_listed(clock):
+def test_ended_and_expired_sessions_are_not_listed(clock):
     user = make_user("alice")
     ended, expired, outdated, live = (SignedIn("alice") for _ in range(4))
     ended.post("/api/auth/signout", token=ended.access_token)
@@ -69,23 +69,23 @@ def test_sessions_that_are_over_are_not_listed(clock):
     assert ids(live) == [id_of(live)]
 
 
-def test_the_sessions_of_others_are_not_listed(signed_in):
+def test_the_sessions_of_other_users_are_not_listed(signed_in):
     SignedIn(make_user().username)
 
     assert ids(signed_in) == [id_of(signed_in)]
 
 
-def test_a_long_list_comes_in_pages(signed_in, monkeypatch):
+def test_a_long_list_is_paginated(signed_in, monkeypatch):
     monkeypatch.setattr(pagination, "PAGE_SIZE", 2)
     username = User.objects.get().username
     newest_first = [id_of(signed_in), *(id_of(SignedIn(username)) for _ in range(4))][::-1]
     found, query = [], ""
     while True:
-        answer = signed_in.get(f"{URL}{query}", signed_in.access_token)
-        found += [row["id"] for row in answer.json()]
-        if "Link" not in answer:
+        response = signed_in.get(f"{URL}{query}", signed_in.access_token)
+        found += [row["id"] for row in response.json()]
+        if "Link" not in response:
             break
-        link, _, relation = answer["Link"].partition(">; ")
+        link, _, relation = response["Link"].partition(">; ")
         assert relation == 'rel="next"'
         query = link.removeprefix("<")
 
@@ -93,11 +93,11 @@ def test_a_long_list_comes_in_pages(signed_in, monkeypatch):
 
 
 @pytest.mark.parametrize("before", ["x", "1", "%00", "%ED%A0%80", "0" * 99])
-def test_a_page_that_begins_nowhere_is_an_invalid_request(signed_in, assert_refused, before):
+def test_an_invalid_page_cursor_is_an_invalid_request(signed_in, assert_refused, before):
     assert_refused(signed_in.get(f"{URL}?before={before}", signed_in.access_token), 400, "invalid_request")
 
 
-def test_any_session_of_one_s_own_is_ended(assert_refused):
+def test_a_user_can_end_any_of_their_own_sessions(assert_refused):
     make_user("alice")
     here, there = SignedIn("alice"), SignedIn("alice")
 
@@ -111,7 +111,7 @@ def test_any_session_of_one_s_own_is_ended(assert_refused):
     assert_refused(here.content(), 401, "token_revoked")
 
 
-def test_a_session_of_somebody_else_is_not_found_and_lives(signed_in, assert_refused):
+def test_a_session_of_another_user_is_not_found_and_stays_live(signed_in, assert_refused):
     other = SignedIn(make_user().username)
 
     for session_id in (id_of(other), uuid.uuid4(), "x", id_of(signed_in).upper(), f"{id_of(other)}0"):
@@ -119,6 +119,6 @@ def test_a_session_of_somebody_else_is_not_found_and_lives(signed_in, assert_ref
     assert other.content().status_code == 200
 
 
-def test_both_need_an_access_token(api, signed_in, assert_refused):
+def test_listing_and_ending_sessions_need_an_access_token(api, signed_in, assert_refused):
     assert_refused(api.get(URL), 401, "token_missing")
     assert_refused(api.delete(f"{URL}/{id_of(signed_in)}"), 401, "token_missing")

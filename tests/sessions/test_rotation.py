@@ -14,12 +14,12 @@ from tests.conftest import SignedIn
 URL = "/api/auth/refreshtoken"
 
 
-def test_a_refresh_answers_with_a_new_pair(signed_in):
-    answer = signed_in.refresh(signed_in.refresh_token)
-    body = answer.json()
+def test_a_refresh_returns_a_new_token_pair(signed_in):
+    response = signed_in.refresh(signed_in.refresh_token)
+    body = response.json()
 
-    assert answer.status_code == 200
-    assert answer["Cache-Control"] == "no-store"
+    assert response.status_code == 200
+    assert response["Cache-Control"] == "no-store"
     assert set(body) == {"accessToken", "refreshToken", "tokenType", "expiresIn", "refreshExpiresIn"}
     assert body["refreshToken"] != signed_in.refresh_token
     assert (body["tokenType"], body["expiresIn"]) == ("Bearer", 900)
@@ -27,18 +27,18 @@ def test_a_refresh_answers_with_a_new_pair(signed_in):
 
 
 @pytest.mark.parametrize("path", [URL, URL + "/", "/api/auth/refreshToken", "/api/auth/refreshToken/"])
-def test_every_spelling_of_the_path_works_without_a_redirect(signed_in, path):
+def test_every_form_of_the_path_works_without_a_redirect(signed_in, path):
     assert signed_in.post(path, {"refreshToken": signed_in.refresh_token}).status_code == 200
 
 
-def test_an_access_token_that_rides_along_is_not_looked_at(signed_in, clock):
+def test_an_access_token_sent_along_with_a_refresh_is_ignored(signed_in, clock):
     clock.advance(hours=1)
 
-    answer = signed_in.post(
+    response = signed_in.post(
         URL, {"refreshToken": signed_in.refresh_token}, **{"x-access-token": signed_in.access_token}
     )
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
@@ -49,7 +49,7 @@ def test_a_session_refreshed_a_thousand_times_is_one_row(signed_in):
     assert RefreshToken.objects.get().generation == 1000
 
 
-def test_a_session_is_refreshed_no_more_often_than_a_chain_can_be_walked(signed_in, monkeypatch, assert_refused):
+def test_the_number_of_refreshes_of_a_session_is_limited(signed_in, monkeypatch, assert_refused):
     monkeypatch.setattr("accounts.sessions.rotation.MAX_GENERATIONS", 2)
     token = signed_in.refresh_token
     for _ in range(2):
@@ -58,15 +58,15 @@ def test_a_session_is_refreshed_no_more_often_than_a_chain_can_be_walked(signed_
     assert_refused(signed_in.refresh(token), 403, "refresh_token_expired")
 
 
-def test_in_grace_the_previous_generation_gets_the_same_successor(signed_in, clock):
+def test_within_grace_the_previous_generation_gets_the_same_successor(signed_in, clock):
     first = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     clock.advance(seconds=9)
 
-    answers = [signed_in.refresh(signed_in.refresh_token) for _ in range(3)]
+    responses = [signed_in.refresh(signed_in.refresh_token) for _ in range(3)]
 
-    assert [answer.json()["refreshToken"] for answer in answers] == [first] * 3
+    assert [response.json()["refreshToken"] for response in responses] == [first] * 3
     assert RefreshToken.objects.get().generation == 1
-    assert signed_in.get("/api/test/user", answers[0].json()["accessToken"]).status_code == 200
+    assert signed_in.get("/api/test/user", responses[0].json()["accessToken"]).status_code == 200
 
 
 def test_grace_ends_when_the_successor_is_used(signed_in, assert_refused):
@@ -76,21 +76,21 @@ def test_grace_ends_when_the_successor_is_used(signed_in, assert_refused):
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
 
-def test_grace_ends_with_its_time(signed_in, clock, assert_refused):
+def test_grace_ends_after_the_configured_time(signed_in, clock, assert_refused):
     signed_in.refresh(signed_in.refresh_token)
     clock.advance(seconds=10)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
 
-def test_without_grace_every_spent_token_is_reuse(signed_in, auth, clock, assert_refused):
+def test_without_grace_every_spent_token_counts_as_reuse(signed_in, auth, clock, assert_refused):
     auth(refresh_token_grace=0)
     signed_in.refresh(signed_in.refresh_token)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
 
-def test_a_spent_refresh_token_ends_the_whole_session(signed_in, clock, assert_refused):
+def test_a_reused_refresh_token_revokes_the_session(signed_in, clock, assert_refused):
     pair = signed_in.refresh(signed_in.refresh_token).json()
     clock.advance(minutes=1)
 
@@ -103,7 +103,7 @@ def test_a_spent_refresh_token_ends_the_whole_session(signed_in, clock, assert_r
 
 
 @pytest.mark.parametrize("age", [2, 3, 50, 999])
-def test_a_spent_token_of_any_age_is_recognised(signed_in, clock, assert_refused, age):
+def test_reuse_of_a_spent_token_of_any_age_is_detected(signed_in, clock, assert_refused, age):
     stolen, token = signed_in.refresh_token, signed_in.refresh_token
     for _ in range(age):
         token = signed_in.refresh(token).json()["refreshToken"]
@@ -124,85 +124,85 @@ def test_reuse_ends_one_session_and_no_other(signed_in, clock):
 
 
 @pytest.fixture
-def overtaken(monkeypatch):
-    """Let something happen between a refresh's arrival and its statement."""
+def before_update(monkeypatch):
+    """Return a function that runs an action just before the UPDATE of the next refresh."""
 
-    def happen(action):
-        move_on = compare_and_swap.advance
+    def run_before_update(action):
+        advance = compare_and_swap.advance
 
-        def first_the_other(*args, **options):
-            monkeypatch.setattr(compare_and_swap, "advance", move_on)
+        def run_action_first(*args, **options):
+            monkeypatch.setattr(compare_and_swap, "advance", advance)
             action()
-            return move_on(*args, **options)
+            return advance(*args, **options)
 
-        monkeypatch.setattr(compare_and_swap, "advance", first_the_other)
+        monkeypatch.setattr(compare_and_swap, "advance", run_action_first)
 
-    return happen
+    return run_before_update
 
 
 @pytest.fixture
-def torn(monkeypatch):
-    """Let the statement of so many refreshes see owner and session at two different moments."""
+def unmatched_updates(monkeypatch):
+    """Return a function that makes the next UPDATEs match no row, as during a concurrent password change."""
 
-    def happen(times):
-        move_on, seen = compare_and_swap.advance, []
+    def match_no_row(times):
+        advance, calls = compare_and_swap.advance, []
 
-        def torn_at_first(*args, **options):
-            seen.append(args)
-            return move_on(*args, **options) if len(seen) > times else None
+        def fail_at_first(*args, **options):
+            calls.append(args)
+            return advance(*args, **options) if len(calls) > times else None
 
-        monkeypatch.setattr(compare_and_swap, "advance", torn_at_first)
+        monkeypatch.setattr(compare_and_swap, "advance", fail_at_first)
 
-    return happen
+    return match_no_row
 
 
-def test_a_refresh_during_a_change_of_password_is_tried_again(signed_in, torn):
-    torn(1)
+def test_a_refresh_during_a_password_change_is_retried(signed_in, unmatched_updates):
+    unmatched_updates(1)
 
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_a_refresh_that_is_not_to_be_had_costs_no_session(signed_in, torn, assert_refused):
-    torn(3)
+def test_a_refresh_that_stays_unavailable_does_not_end_the_session(signed_in, unmatched_updates, assert_refused):
+    unmatched_updates(3)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 503, "unavailable")
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, overtaken):
+def test_a_refresh_overtaken_by_another_gets_the_same_successor(signed_in, before_update):
     other = []
-    overtaken(lambda: other.append(signed_in.refresh(signed_in.refresh_token)))
+    before_update(lambda: other.append(signed_in.refresh(signed_in.refresh_token)))
 
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
 
-    assert answer.json()["refreshToken"] == other[0].json()["refreshToken"]
+    assert response.json()["refreshToken"] == other[0].json()["refreshToken"]
     assert RefreshToken.objects.get().generation == 1
 
 
-def test_a_refresh_overtaken_twice_does_not_turn_the_session_back(signed_in, overtaken, assert_refused):
+def test_a_refresh_overtaken_twice_does_not_reset_the_generation(signed_in, before_update, assert_refused):
     def twice():
         signed_in.refresh(signed_in.refresh(signed_in.refresh_token).json()["refreshToken"])
 
-    overtaken(twice)
+    before_update(twice)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
     assert RefreshToken.objects.get().generation == 2
 
 
-def test_a_refresh_overtaken_by_the_session_s_end_is_refused(signed_in, overtaken, assert_refused):
-    overtaken(lambda: RefreshToken.objects.all().end(EndReason.SIGNED_OUT, at=timezone.now()))
+def test_a_refresh_overtaken_by_the_session_s_end_is_refused(signed_in, before_update, assert_refused):
+    before_update(lambda: RefreshToken.objects.all().end(EndReason.SIGNED_OUT, at=timezone.now()))
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
     assert RefreshToken.objects.get().generation == 0
 
 
-def test_a_refresh_overtaken_by_the_session_s_deletion_is_refused(signed_in, overtaken, assert_refused):
-    overtaken(lambda: RefreshToken.objects.all().delete())
+def test_a_refresh_overtaken_by_the_session_s_deletion_is_refused(signed_in, before_update, assert_refused):
+    before_update(lambda: RefreshToken.objects.all().delete())
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
 
-def test_every_changed_character_is_refused_and_ends_nothing(signed_in, assert_refused):
+def test_a_refresh_token_with_any_changed_character_is_refused_and_ends_no_session(signed_in, assert_refused):
     token = signed_in.refresh_token
     for place in range(len(token)):
         changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
@@ -217,12 +217,14 @@ def test_a_mistyped_token_costs_no_query(signed_in, django_assert_num_queries):
 
 
 def _forged(session, generation, secret):
-    """Spell a token as somebody could who has the server key: the checksum is right."""
+    """Encode a token with a valid checksum, as an attacker with the server key could."""
     return refresh_tokens.encode(refresh_tokens.RefreshSecret(session.uuid, generation, secret))
 
 
 @pytest.mark.parametrize("generation", [0, 1, 2, 3, 4, 2**32 - 1])
-def test_not_even_the_server_key_and_the_database_make_a_refresh_token(signed_in, assert_refused, generation):
+def test_a_refresh_token_cannot_be_forged_from_the_server_key_and_the_database(
+    signed_in, assert_refused, generation
+):
     token = signed_in.refresh_token
     for _ in range(3):
         token = signed_in.refresh(token).json()["refreshToken"]
@@ -234,7 +236,7 @@ def test_not_even_the_server_key_and_the_database_make_a_refresh_token(signed_in
     assert signed_in.refresh(token).status_code == 200
 
 
-def test_the_row_holds_nothing_that_a_token_could_be_made_of(signed_in):
+def test_the_session_row_does_not_contain_the_secret(signed_in):
     session = RefreshToken.objects.get()
     body = base64.urlsafe_b64decode(signed_in.refresh_token.removeprefix("authrt_"))
     stored = [str(value).encode() if not isinstance(value, bytes) else value for value in vars(session).values()]
@@ -251,42 +253,42 @@ def test_a_secret_is_bound_to_its_session_and_generation():
 
 
 @pytest.mark.parametrize("missing", [{}, {"refreshToken": ""}, {"refreshToken": None}])
-def test_a_refresh_without_a_token_says_so(api, assert_refused, missing):
-    answer = api.post(URL, missing)
+def test_a_refresh_without_a_token_is_refused(api, assert_refused, missing):
+    response = api.post(URL, missing)
 
-    assert_refused(answer, 403, "refresh_token_missing")
-    assert answer.json()["message"] == "Refresh Token is required!"
+    assert_refused(response, 403, "refresh_token_missing")
+    assert response.json()["message"] == "Refresh Token is required!"
 
 
 @pytest.mark.parametrize("token", ["x", "authrt_", "authrt_" + "A" * 80, "authrt_" + "é" * 80, " ", "a" * 60000])
 def test_an_invented_token_is_unknown(api, assert_refused, token):
-    answer = api.refresh(token)
+    response = api.refresh(token)
 
-    assert_refused(answer, 403, "refresh_token_unknown")
-    assert answer.json()["message"] == "Refresh token is not in database!"
+    assert_refused(response, 403, "refresh_token_unknown")
+    assert response.json()["message"] == "Refresh token is not in database!"
 
 
 @pytest.mark.parametrize("token", [5, True, ["x"], {"a": 1}])
-def test_a_token_that_is_no_text_is_an_invalid_request(api, assert_refused, token):
+def test_a_token_that_is_not_a_string_is_an_invalid_request(api, assert_refused, token):
     assert_refused(api.refresh(token), 400, "invalid_request")
 
 
 def test_an_idle_session_expires(signed_in, clock, assert_refused):
     clock.advance(days=1)
 
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
 
-    assert_refused(answer, 403, "refresh_token_expired")
-    assert answer.json()["message"] == "Refresh token was expired. Please make a new signin request"
+    assert_refused(response, 403, "refresh_token_expired")
+    assert response.json()["message"] == "Refresh token was expired. Please make a new signin request"
 
 
-def test_a_refresh_prolongs_the_session(signed_in, clock):
+def test_a_refresh_extends_the_session(signed_in, clock):
     token = signed_in.refresh_token
     for _ in range(5):
         clock.advance(hours=23)
-        answer = signed_in.refresh(token)
-        token = answer.json()["refreshToken"]
-        assert answer.json()["refreshExpiresIn"] == 86400
+        response = signed_in.refresh(token)
+        token = response.json()["refreshToken"]
+        assert response.json()["refreshExpiresIn"] == 86400
 
 
 def test_no_session_outlives_its_absolute_lifetime(signed_in, auth, clock, assert_refused):
@@ -312,13 +314,13 @@ def test_a_refresh_never_renews_auth_time(signed_in, clock):
     assert signed_in.claims.auth_time == signed_in_at
 
 
-def test_a_purged_session_is_unknown(signed_in, assert_refused):
+def test_the_refresh_token_of_a_purged_session_is_unknown(signed_in, assert_refused):
     RefreshToken.objects.all().delete()
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
 
-def test_tokens_live_on_when_the_server_key_is_replaced_and_the_old_one_kept(signed_in, settings):
+def test_refresh_tokens_stay_valid_when_the_replaced_secret_key_is_a_fallback(signed_in, settings):
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
 
     second = signed_in.refresh(signed_in.refresh_token)
@@ -327,20 +329,20 @@ def test_tokens_live_on_when_the_server_key_is_replaced_and_the_old_one_kept(sig
     assert signed_in.refresh(second.json()["refreshToken"]).status_code == 200
 
 
-def test_tokens_of_another_server_key_are_unknown(signed_in, settings, assert_refused):
+def test_refresh_tokens_of_another_secret_key_are_unknown(signed_in, settings, assert_refused):
     settings.SECRET_KEY = "n" * 50
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
 
 class TestRotationOff:
-    """For clients that never store a new refresh token."""
+    """AUTH_REFRESH_TOKEN_ROTATION off, for clients that never store a new refresh token."""
 
     @pytest.fixture(autouse=True)
     def _off(self, auth):
         auth(refresh_token_rotation=False)
 
-    def test_the_same_token_is_answered_until_it_expires(self, signed_in, clock, assert_refused):
+    def test_a_refresh_returns_the_same_token_until_it_expires(self, signed_in, clock, assert_refused):
         for _ in range(3):
             clock.advance(hours=7)
             assert signed_in.refresh(signed_in.refresh_token).json()["refreshToken"] == signed_in.refresh_token
@@ -353,12 +355,14 @@ class TestRotationOff:
 
         assert signed_in.refresh(signed_in.refresh_token).json()["refreshExpiresIn"] == 17 * 3600
 
-    def test_the_access_token_does_not_outlive_it(self, signed_in, clock):
+    def test_the_access_token_does_not_outlive_the_refresh_token(self, signed_in, clock):
         clock.advance(hours=23, minutes=50)
 
         assert signed_in.refresh(signed_in.refresh_token).json()["expiresIn"] == 600
 
-    def test_a_generation_spent_while_rotation_was_on_is_still_reuse(self, signed_in, auth, clock, assert_refused):
+    def test_a_token_spent_while_rotation_was_on_still_counts_as_reuse(
+        self, signed_in, auth, clock, assert_refused
+    ):
         auth(refresh_token_rotation=True)
         current = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
         auth(refresh_token_rotation=False)

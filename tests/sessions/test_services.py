@@ -1,4 +1,4 @@
-"""What registered services ask: discovery, introspection (RFC 7662), revocation (RFC 7009), and tokens for one of them."""
+"""Endpoints for registered services: metadata, introspection (RFC 7662), revocation (RFC 7009), and audiences."""
 
 import base64
 from urllib.parse import urlencode
@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import EndReason, RefreshToken, Service, User
 from accounts.sessions import services
@@ -18,19 +19,19 @@ INTROSPECT, REVOKE = "/api/oauth/introspect", "/api/oauth/revoke"
 
 
 @pytest.fixture(autouse=True)
-def _several(auth, clock):
+def _three_services(auth, clock):
     auth(audience=("authproject", "orders", "stock"))
 
 
 class FormClient(Client):
-    """Sends forms, as the RFCs have it of services."""
+    """A test client that sends form-encoded bodies, as the RFCs require."""
 
-    def ask(self, path, body, **options):
+    def post_form(self, path, body, **options):
         return self.post(path, urlencode(body), "application/x-www-form-urlencoded", **options)
 
 
-class Caller:
-    """A service that asks."""
+class ServiceClient:
+    """A registered service that calls the endpoints with its own credentials."""
 
     def __init__(self, name="orders", audience="orders", **fields):
         self.service = Service(client_id=name, audience=audience, **fields)
@@ -38,15 +39,15 @@ class Caller:
         self.service.save()
         self.http = FormClient()
 
-    def ask(self, path, token, secret=None, **body):
-        return self.http.ask(
+    def send(self, path, token, secret=None, **body):
+        return self.http.post_form(
             path, {"token": token, **body}, headers=basic(self.service.client_id, secret or self.secret)
         )
 
     def introspect(self, token):
-        answer = self.ask(INTROSPECT, token)
-        assert answer.status_code == 200, answer.content
-        return answer.json()
+        response = self.send(INTROSPECT, token)
+        assert response.status_code == 200, response.content
+        return response.json()
 
 
 def basic(name, secret):
@@ -55,7 +56,7 @@ def basic(name, secret):
 
 @pytest.fixture
 def orders():
-    return Caller()
+    return ServiceClient()
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def form_client():
     return FormClient()
 
 
-def test_a_good_token_is_told_with_what_it_says(orders):
+def test_introspecting_a_valid_token_returns_its_claims(orders):
     user = make_user("alice", roles=("user", "admin"))
     signed_in = SignedIn("alice")
     claims = signed_in.claims
@@ -89,7 +90,7 @@ def deactivate(signed_in):
 
 
 @pytest.mark.parametrize("event", [sign_out, change_roles, deactivate])
-def test_a_token_that_was_revoked_is_not_active_at_once(signed_in, orders, event):
+def test_a_revoked_token_is_inactive_immediately(signed_in, orders, event):
     assert orders.introspect(signed_in.access_token)["active"]
 
     event(signed_in)
@@ -112,123 +113,123 @@ def test_a_token_for_another_service_is_not_active(orders):
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "x" * 60000])
-def test_what_is_no_token_is_not_active(orders, token):
+def test_a_string_that_is_not_a_token_is_not_active(orders, token):
     assert orders.introspect(token) == {"active": False}
 
 
-def test_a_refresh_token_is_none_of_a_service_s_business(signed_in, orders):
+def test_a_refresh_token_is_not_active_and_stays_usable(signed_in, orders):
     assert orders.introspect(signed_in.refresh_token) == {"active": False}
     assert signed_in.refresh(signed_in.refresh_token).status_code == 200
 
 
-def test_the_answer_is_kept_in_no_cache(signed_in, orders):
-    assert orders.ask(INTROSPECT, signed_in.access_token)["Cache-Control"] == "no-store"
+def test_the_introspection_response_is_not_cacheable(signed_in, orders):
+    assert orders.send(INTROSPECT, signed_in.access_token)["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
 class TestAuthentication:
-    """Who may ask."""
+    """How a service authenticates."""
 
-    def refused(self, answer):
-        assert (answer.status_code, answer.json()["code"], answer.json()["error"]) == (
+    def assert_refused(self, response):
+        assert (response.status_code, response.json()["code"], response.json()["error"]) == (
             401, "invalid_client", "invalid_client",
         )  # fmt: skip
-        assert answer["WWW-Authenticate"].startswith("Basic ")
+        assert response["WWW-Authenticate"].startswith("Basic ")
 
     def test_a_wrong_secret_is_refused(self, orders, path):
         for secret in ("x", orders.secret + "x", orders.secret[:-1], orders.secret.upper()):
-            self.refused(orders.ask(path, "x", secret))
+            self.assert_refused(orders.send(path, "x", secret))
 
     def test_an_unknown_service_is_refused(self, orders, form_client, path):
         for name in ("stock", "", "ORDERS", "a\x00b", "é"):
-            self.refused(form_client.ask(path, {"token": "x"}, headers=basic(name, orders.secret)))
+            self.assert_refused(form_client.post_form(path, {"token": "x"}, headers=basic(name, orders.secret)))
 
-    def test_a_service_that_is_switched_off_is_refused(self, path):
-        self.refused(Caller(is_active=False).ask(path, "x"))
+    def test_an_inactive_service_is_refused(self, path):
+        self.assert_refused(ServiceClient(is_active=False).send(path, "x"))
 
     def test_another_service_s_secret_is_refused(self, orders, path):
-        self.refused(orders.ask(path, "x", Caller("stock", "stock").secret))
+        self.assert_refused(orders.send(path, "x", ServiceClient("stock", "stock").secret))
 
     @pytest.mark.parametrize(
         "header", ["Basic", "Basic ", "Basic !!", "Basic /w==", "Bearer x", "Basic eA==", "x", ":"]
     )
-    def test_nonsense_is_refused(self, orders, form_client, path, header):
-        self.refused(form_client.ask(path, {"token": "x"}, headers={"Authorization": header}))
+    def test_a_malformed_authorization_header_is_refused(self, orders, form_client, path, header):
+        self.assert_refused(form_client.post_form(path, {"token": "x"}, headers={"Authorization": header}))
 
-    def test_without_anything_it_is_refused(self, form_client, path):
-        self.refused(form_client.ask(path, {"token": "x"}))
+    def test_a_request_without_credentials_is_refused(self, form_client, path):
+        self.assert_refused(form_client.post_form(path, {"token": "x"}))
 
-    def test_a_user_s_token_does_not_do(self, signed_in, path):
-        self.refused(signed_in.post(path, {"token": signed_in.access_token}, signed_in.access_token))
+    def test_the_access_token_of_a_user_is_refused(self, signed_in, path):
+        self.assert_refused(signed_in.post(path, {"token": signed_in.access_token}, signed_in.access_token))
 
-    def test_id_and_secret_in_the_body_do(self, orders, form_client, path):
+    def test_id_and_secret_in_the_body_are_accepted(self, orders, form_client, path):
         body = {"token": "x", "client_id": "orders", "client_secret": orders.secret}
-        assert form_client.ask(path, body).status_code == 200
+        assert form_client.post_form(path, body).status_code == 200
 
-    def test_both_ways_at_once_are_refused(self, orders, path):
-        self.refused(orders.ask(path, "x", client_id="orders", client_secret=orders.secret))
+    def test_credentials_in_both_header_and_body_are_refused(self, orders, path):
+        self.assert_refused(orders.send(path, "x", client_id="orders", client_secret=orders.secret))
 
-    def test_without_a_token_the_request_is_invalid(self, orders, form_client, path):
-        answer = form_client.ask(path, {}, headers=basic("orders", orders.secret))
+    def test_a_request_without_a_token_is_invalid(self, orders, form_client, path):
+        response = form_client.post_form(path, {}, headers=basic("orders", orders.secret))
 
-        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+        assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
-    def test_the_secret_is_nowhere_to_be_read(self, orders, path, caplog):
-        orders.ask(path, "x")
+    def test_the_secret_is_neither_stored_nor_logged(self, orders, path, caplog):
+        orders.send(path, "x")
 
         assert orders.secret not in str(Service.objects.values()) + caplog.text
 
 
 def test_revoking_an_access_token_ends_its_session(signed_in, orders, assert_refused):
-    answer = orders.ask(REVOKE, signed_in.access_token, token_type_hint="access_token")
+    response = orders.send(REVOKE, signed_in.access_token, token_type_hint="access_token")
 
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (response.status_code, response.content) == (200, b"")
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_revoked")
     assert RefreshToken.objects.get().end_reason == EndReason.REVOKED_BY_SERVICE
 
 
 def test_revoking_a_refresh_token_ends_its_session(signed_in, orders, assert_refused):
-    assert orders.ask(REVOKE, signed_in.refresh_token).status_code == 200
+    assert orders.send(REVOKE, signed_in.refresh_token).status_code == 200
 
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert RefreshToken.objects.get().end_reason == EndReason.REVOKED_BY_SERVICE
 
 
-def test_revoking_what_is_no_token_or_another_s_is_no_error_and_ends_nothing(signed_in, orders):
+def test_revoking_an_invalid_token_or_one_for_another_service_ends_no_session(signed_in, orders):
     make_user("alice")
     body = {"username": "alice", "password": "correct horse battery", "audience": "stock"}
     foreign = Api().post("/api/auth/signin", body).json()["accessToken"]
 
     for token in ("", "x", foreign):
-        assert orders.ask(REVOKE, token).status_code == 200
+        assert orders.send(REVOKE, token).status_code == 200
     assert not RefreshToken.objects.exclude(ended_at=None).exists()
 
 
 class TestAudience:
-    """`aud` per service."""
+    """Access tokens for one service, by the `audience` parameter."""
 
-    def test_by_default_a_token_is_for_all_of_them(self, signed_in):
+    def test_by_default_a_token_is_for_every_service(self, signed_in):
         assert signed_in.claims.audience == ("authproject", "orders", "stock")
 
-    def test_a_refresh_brings_a_token_for_one(self, signed_in, assert_refused):
+    def test_a_refresh_can_issue_a_token_for_one_service(self, signed_in, assert_refused):
         pair = signed_in.post(
             "/api/auth/refreshtoken", {"refreshToken": signed_in.refresh_token, "audience": "orders"}
         )
 
         token = pair.json()["accessToken"]
-        assert access_tokens.verify_for("orders", token, at=_now()).audience == ("orders",)
+        assert access_tokens.verify_for("orders", token, at=timezone.now()).audience == ("orders",)
         assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
 
-    def test_an_unknown_one_is_refused_and_nothing_is_swapped(self, signed_in, assert_refused):
+    def test_a_refresh_for_an_unknown_service_is_refused_and_rotates_nothing(self, signed_in, assert_refused):
         body = {"refreshToken": signed_in.refresh_token, "audience": "nobody"}
-        answer = signed_in.post("/api/auth/refreshtoken", body)
+        response = signed_in.post("/api/auth/refreshtoken", body)
 
-        assert_refused(answer, 400, "invalid_request")
-        assert "authproject, orders, stock" in answer.json()["errors"]["audience"][0]
+        assert_refused(response, 400, "invalid_request")
+        assert "authproject, orders, stock" in response.json()["errors"]["audience"][0]
         assert RefreshToken.objects.get().generation == 0
 
-    def test_an_unknown_one_opens_no_session(self, api, assert_refused):
+    def test_a_sign_in_for_an_unknown_service_opens_no_session(self, api, assert_refused):
         make_user("alice")
         body = {"username": "alice", "password": "correct horse battery", "audience": ""}
 
@@ -236,29 +237,23 @@ class TestAudience:
         assert not RefreshToken.objects.exists()
 
 
-def _now():
-    from django.utils import timezone  # noqa: PLC0415
-
-    return timezone.now()
-
-
 class TestDiscovery:
     """GET /.well-known/oauth-authorization-server (RFC 8414)."""
 
-    def test_a_verifier_finds_everything_by_the_issuer_alone(self, api, auth):
+    def test_the_metadata_names_every_endpoint_under_the_issuer(self, api, auth):
         auth(issuer="https://auth.example.com")
-        answer = api.get("/.well-known/oauth-authorization-server")
-        metadata = answer.json()
+        response = api.get("/.well-known/oauth-authorization-server")
+        metadata = response.json()
 
         assert metadata["issuer"] == "https://auth.example.com"
         assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
         assert metadata["introspection_endpoint"] == "https://auth.example.com/api/oauth/introspect"
         assert metadata["revocation_endpoint"] == "https://auth.example.com/api/oauth/revoke"
-        assert [] not in metadata.values()  # section 3.2
-        assert answer["Cache-Control"].startswith("public, max-age=")
+        assert [] not in metadata.values()  # RFC 8414 section 3.2: no empty arrays
+        assert response["Cache-Control"].startswith("public, max-age=")
 
     @pytest.mark.parametrize("issuer", ["https://auth.example.com/", "https://auth.example.com"])
-    def test_no_address_has_two_slashes(self, api, auth, issuer):
+    def test_no_endpoint_url_has_a_double_slash(self, api, auth, issuer):
         auth(issuer=issuer)
         metadata = api.get("/.well-known/oauth-authorization-server").json()
 
@@ -267,7 +262,7 @@ class TestDiscovery:
             "https://auth.example.com/.well-known/jwks.json",
         )
 
-    def test_an_issuer_that_is_no_address_has_endpoints_where_it_was_asked(self, api, auth):
+    def test_an_issuer_that_is_not_a_url_has_endpoints_on_the_requested_host(self, api, auth):
         auth(issuer="mycompany")
         metadata = api.get("/.well-known/oauth-authorization-server").json()
 
@@ -276,17 +271,17 @@ class TestDiscovery:
             "http://testserver/.well-known/jwks.json",
         )
 
-    def test_no_header_says_where_the_endpoints_are_once_that_is_set(self, api, auth):
+    def test_the_host_header_is_ignored_when_public_url_is_set(self, api, auth):
         auth(issuer="our-own", public_url="https://auth.example.com")
 
         metadata = api.get("/.well-known/oauth-authorization-server", Host="localhost:666").json()
 
         assert metadata["jwks_uri"] == "https://auth.example.com/.well-known/jwks.json"
 
-    def test_an_issuer_with_a_path_is_found_where_rfc_8414_puts_it(self, api):
+    def test_the_metadata_of_an_issuer_with_a_path_is_at_its_rfc_8414_location(self, api):
         assert api.get("/.well-known/oauth-authorization-server/auth").status_code == 200
 
-    def test_the_endpoints_are_there(self, api):
+    def test_the_named_endpoints_exist(self, api):
         metadata = api.get("/.well-known/oauth-authorization-server").json()
         base = metadata["issuer"]
 
@@ -296,7 +291,7 @@ class TestDiscovery:
 
 
 class TestAdmin:
-    """Services in the admin."""
+    """Services registered in the Django admin."""
 
     def secret_on(self, page):
         return page.content.decode().partition("<code>")[2].partition("</code>")[0]
@@ -312,12 +307,12 @@ class TestAdmin:
         service = Service.objects.get()
         assert secret not in site.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
 
-    def test_another_secret_takes_its_place_and_that_is_logged(self, site, orders):
+    def test_a_new_secret_replaces_the_old_one_and_is_logged(self, site, orders):
         page = site.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
         secret = self.secret_on(page)
 
-        assert orders.ask(INTROSPECT, "x", secret).status_code == 200
-        assert orders.ask(INTROSPECT, "x").status_code == 401
+        assert orders.send(INTROSPECT, "x", secret).status_code == 200
+        assert orders.send(INTROSPECT, "x").status_code == 401
         assert LogEntry.objects.get().get_change_message() == "Generated a new secret."
 
     def test_editing_a_service_keeps_its_secret(self, site, orders):
@@ -327,12 +322,12 @@ class TestAdmin:
         assert services.authenticate("orders", orders.secret).audience == "stock"
 
     @pytest.mark.parametrize("name", ["", "Orders", "a b", "-a", "é", "x" * 61])
-    def test_a_name_that_is_none_is_refused(self, site, name):
+    def test_an_invalid_client_id_is_refused(self, site, name):
         site.post("/admin/accounts/service/add/", {"client_id": name, "audience": "orders"})
 
         assert not Service.objects.exists()
 
-    def test_whoever_may_not_change_services_draws_no_secret(self, orders):
+    def test_a_user_without_permission_cannot_generate_a_secret(self, orders):
         browser = Client()
         browser.force_login(make_user("clerk", is_staff=True))
 

@@ -23,7 +23,7 @@ def test_a_spent_refresh_token_signs_out_too(signed_in, clock, assert_refused):
     assert RefreshToken.objects.get().end_reason == EndReason.SIGNED_OUT
 
 
-def test_the_chain_of_a_session_that_is_over_is_not_walked(signed_in, monkeypatch):
+def test_the_chain_of_an_ended_session_is_not_walked(signed_in, monkeypatch):
     sign_out(signed_in, signed_in.refresh_token)
     monkeypatch.setattr("accounts.tokens.refresh_tokens.descendant", None)
 
@@ -53,29 +53,29 @@ def _altered(token):
     return token[:-1] + ("A" if token[-1] != "A" else "B")
 
 
-def test_a_stale_access_token_does_not_stand_in_the_way(signed_in, clock):
+def test_an_expired_access_token_does_not_prevent_a_sign_out_by_refresh_token(signed_in, clock):
     clock.advance(hours=1)
 
-    answer = signed_in.post(URL, {"refreshToken": signed_in.refresh_token}, token=signed_in.access_token)
+    response = signed_in.post(URL, {"refreshToken": signed_in.refresh_token}, token=signed_in.access_token)
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert RefreshToken.objects.get().ended_at
 
 
-def test_a_stale_access_token_alone_asks_for_a_refresh(signed_in, clock, assert_refused):
+def test_signing_out_with_only_an_expired_access_token_is_refused(signed_in, clock, assert_refused):
     clock.advance(hours=1)
 
     assert_refused(signed_in.post(URL, token=signed_in.access_token), 401, "token_expired")
 
 
-def test_with_neither_token_the_missing_one_is_named(api, assert_refused):
+def test_signing_out_without_any_token_is_refused(api, assert_refused):
     assert_refused(api.post(URL), 401, "token_missing")
 
 
 def test_signing_out_without_a_body_or_content_type_works(signed_in):
-    answer = signed_in.http.generic("POST", URL, headers={"x-access-token": signed_in.access_token})
+    response = signed_in.http.generic("POST", URL, headers={"x-access-token": signed_in.access_token})
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
 
 
 def test_signing_out_ends_one_session(signed_in):
@@ -85,7 +85,7 @@ def test_signing_out_ends_one_session(signed_in):
     assert other.content().status_code == 200
 
 
-def test_signing_out_everywhere_ends_every_session_of_the_user_alone(assert_refused):
+def test_signing_out_everywhere_ends_all_sessions_of_the_user_and_no_others(assert_refused):
     user, other = make_user(), make_user()
     sessions = [SignedIn(user.username) for _ in range(3)]
     bystander = SignedIn(other.username)
@@ -103,5 +103,5 @@ def test_signing_out_everywhere_needs_an_access_token(api, assert_refused):
 
 
 @pytest.mark.parametrize("token", [5, ["x"]])
-def test_a_token_that_is_no_text_is_an_invalid_request(api, assert_refused, token):
+def test_a_token_that_is_not_a_string_is_an_invalid_request(api, assert_refused, token):
     assert_refused(sign_out(api, token), 400, "invalid_request")

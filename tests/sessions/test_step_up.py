@@ -1,4 +1,4 @@
-"""POST /api/auth/reauthenticate, and what asks for it."""
+"""POST /api/auth/reauthenticate, and the actions that require it."""
 
 import datetime as dt
 
@@ -25,13 +25,13 @@ def auth_time(token):
     return access_tokens.verify(token, at=timezone.now()).auth_time
 
 
-def test_the_password_gives_an_access_token_with_a_fresh_auth_time(signed_in, clock):
+def test_the_password_returns_an_access_token_with_a_fresh_auth_time(signed_in, clock):
     clock.advance(minutes=10)
-    answer = confirm(signed_in)
+    response = confirm(signed_in)
 
-    body = answer.json()
-    assert (answer.status_code, set(body)) == (200, {"accessToken", "tokenType", "expiresIn"})
-    assert (body["tokenType"], body["expiresIn"], answer["Cache-Control"]) == ("Bearer", 900, "no-store")
+    body = response.json()
+    assert (response.status_code, set(body)) == (200, {"accessToken", "tokenType", "expiresIn"})
+    assert (body["tokenType"], body["expiresIn"], response["Cache-Control"]) == ("Bearer", 900, "no-store")
     assert auth_time(body["accessToken"]) == int(dt.datetime.now(dt.UTC).timestamp())
     assert auth_time(signed_in.access_token) == auth_time(body["accessToken"]) - 600
     assert access_tokens.verify(body["accessToken"], at=timezone.now()).session_id == signed_in.claims.session_id
@@ -50,23 +50,23 @@ def test_a_refresh_keeps_the_auth_time_and_never_renews_it(signed_in, clock):
     assert auth_time(pair["accessToken"]) == first + 120
 
 
-def test_what_is_sensitive_asks_for_it_and_says_how_recent_it_must_be(signed_in, clock, auth):
+def test_sensitive_actions_require_a_recent_authentication_and_say_how_recent(signed_in, clock, auth):
     auth(recent_authentication=60)
     clock.advance(seconds=61)
 
-    for answer in (
+    for response in (
         signed_in.delete("/api/auth/me", signed_in.access_token),
         signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token),
     ):
-        body = answer.json()
-        assert (answer.status_code, body["code"], body["maxAge"]) == (403, "recent_authentication_required", 60)
-        assert answer["WWW-Authenticate"].startswith(
+        body = response.json()
+        assert (response.status_code, body["code"], body["maxAge"]) == (403, "recent_authentication_required", 60)
+        assert response["WWW-Authenticate"].startswith(
             'Bearer realm="api", error="insufficient_user_authentication"'
         )
-        assert 'max_age="60"' in answer["WWW-Authenticate"]
+        assert 'max_age="60"' in response["WWW-Authenticate"]
 
 
-def test_after_it_what_is_sensitive_is_allowed(signed_in, clock, assert_refused):
+def test_sensitive_actions_are_allowed_after_reauthentication(signed_in, clock, assert_refused):
     clock.advance(seconds=301)
     assert_refused(signed_in.delete("/api/auth/me", signed_in.access_token), 403, "recent_authentication_required")
 
@@ -75,16 +75,16 @@ def test_after_it_what_is_sensitive_is_allowed(signed_in, clock, assert_refused)
     assert signed_in.delete("/api/auth/me", fresh).status_code == 204
 
 
-def test_a_sign_in_is_recent_to_the_second(signed_in, clock, assert_refused):
+def test_a_sign_in_is_recent_for_exactly_the_configured_seconds(signed_in, clock, assert_refused):
     clock.advance(seconds=300)
     assert signed_in.patch("/api/auth/me", {"username": "x"}, signed_in.access_token).status_code == 200
 
     clock.advance(seconds=1)
-    answer = signed_in.patch("/api/auth/me", {"username": "y"}, signed_in.access_token)
-    assert_refused(answer, 403, "recent_authentication_required")
+    response = signed_in.patch("/api/auth/me", {"username": "y"}, signed_in.access_token)
+    assert_refused(response, 403, "recent_authentication_required")
 
 
-def test_the_token_of_another_session_is_not_made_fresh(clock, assert_refused):
+def test_reauthentication_does_not_affect_another_session(clock, assert_refused):
     make_user("alice")
     here, there = SignedIn("alice"), SignedIn("alice")
     clock.advance(minutes=6)
@@ -94,7 +94,7 @@ def test_the_token_of_another_session_is_not_made_fresh(clock, assert_refused):
     assert_refused(there.delete("/api/auth/me", there.access_token), 403, "recent_authentication_required")
 
 
-def test_a_wrong_password_is_told_from_a_wrong_token(signed_in, assert_refused):
+def test_a_wrong_password_has_its_own_code_and_changes_nothing(signed_in, assert_refused):
     before = RefreshToken.objects.values().get()
 
     for password in ("wrong password", "", "x" * 5000):
@@ -118,36 +118,38 @@ def test_a_body_without_a_password_is_an_invalid_request(signed_in, assert_refus
     assert_refused(signed_in.post(URL, body, signed_in.access_token), 400, "invalid_request")
 
 
-def test_guesses_count_together_with_those_at_the_sign_in(signed_in, auth, assert_refused):
+def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, auth, assert_refused):
     auth(account_limit=Limit(4, 900))
     for _ in range(2):
         confirm(signed_in, "wrong password")
         signed_in.sign_in(User.objects.get().username, "wrong password")
 
-    answer = confirm(signed_in)
+    response = confirm(signed_in)
 
-    assert_refused(answer, 429, "throttled")
-    assert int(answer["Retry-After"]) > 0
+    assert_refused(response, 429, "throttled")
+    assert int(response["Retry-After"]) > 0
 
 
-def test_right_passwords_do_not_count(signed_in, auth):
+def test_correct_passwords_do_not_count_towards_the_limit(signed_in, auth):
     auth(account_limit=Limit(2, 900))
 
     assert {confirm(signed_in).status_code for _ in range(5)} == {200}
 
 
-def test_it_needs_an_access_token(api, assert_refused):
+def test_reauthentication_needs_an_access_token(api, assert_refused):
     assert_refused(api.post(URL, {"password": PASSWORD}), 401, "token_missing")
 
 
 @pytest.mark.parametrize("event", ["sign-out", "password", "password here", "deactivation"])
-def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch, assert_refused, event):
-    """The password was right when it was checked; then something happens, and then the token would be issued."""
+def test_a_session_that_ends_during_reauthentication_is_not_stepped_up(
+    signed_in, monkeypatch, assert_refused, event
+):
+    """The event happens after the password was verified and before the token is issued."""
     user = User.objects.get()
-    other_way = User.check_password
+    check_password = User.check_password
 
     def check_then_end(self, raw_password):
-        verdict = other_way(self, raw_password)
+        is_correct = check_password(self, raw_password)
         if event == "sign-out":
             signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
         elif event == "password":
@@ -157,7 +159,7 @@ def test_a_session_that_ends_meanwhile_is_not_stepped_up(signed_in, monkeypatch,
             RefreshToken.objects.update(owner_stamp=7)
         else:
             call_command("deactivateuser", user.username)
-        return verdict
+        return is_correct
 
     monkeypatch.setattr(User, "check_password", check_then_end)
 

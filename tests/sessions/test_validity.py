@@ -1,6 +1,6 @@
-"""What the next request gets after a session, its owner, the roles or the password changed.
+"""The response to the next request after a session, its owner, the roles or the password changed.
 
-Each row is something that happens to an account; the columns are what a protected request and a refresh get.
+Each row of MATRIX is an event, with the expected results of a protected request and of a refresh after it.
 """
 
 import uuid
@@ -43,8 +43,8 @@ def sign_out_everywhere(signed_in, user, admin_site):
 
 def revoked_in_the_admin(signed_in, user, admin_site):
     session_id = signed_in.claims.session_id
-    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
-    assert answer.status_code == 302
+    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
+    assert response.status_code == 302
     assert RefreshToken.objects.get(pk=session_id).end_reason == EndReason.REVOKED
 
 
@@ -83,7 +83,7 @@ def role_granted(signed_in, user, admin_site):
     call_command("grantrole", user.username, "moderator")
 
 
-def role_taken(signed_in, user, admin_site):
+def role_revoked(signed_in, user, admin_site):
     call_command("revokerole", user.username, "user")
 
 
@@ -91,7 +91,7 @@ def role_granted_in_the_admin(signed_in, user, admin_site):
     edit(admin_site, user, roles=["user", "admin"])
 
 
-def role_taken_in_the_admin(signed_in, user, admin_site):
+def role_revoked_in_the_admin(signed_in, user, admin_site):
     edit(admin_site, user, roles=[])
 
 
@@ -105,7 +105,7 @@ def password_changed_in_the_admin(signed_in, user, admin_site):
     assert User.objects.get(pk=user.pk).check_password("another good one")
 
 
-def password_taken_in_the_admin(signed_in, user, admin_site):
+def password_made_unusable_in_the_admin(signed_in, user, admin_site):
     form = {"password1": "", "password2": "", "usable_password": "false", "unset-password": "x"}
     assert admin_site.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
     assert not User.objects.get(pk=user.pk).has_usable_password()
@@ -149,7 +149,7 @@ def password_reset_by_mail(signed_in, user, admin_site):
     assert signed_in.post("/api/auth/password/reset/confirm", body).status_code == 204
 
 
-def password_reset_asked_for(signed_in, user, admin_site):
+def password_reset_requested(signed_in, user, admin_site):
     assert signed_in.post("/api/auth/password/reset", {"email": user.email}).status_code == 202
 
 
@@ -164,8 +164,8 @@ def ended_by_its_owner_elsewhere(signed_in, user, admin_site):
 
 
 def stepped_up(signed_in, user, admin_site):
-    answer = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
-    assert answer.status_code == 200
+    response = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
+    assert response.status_code == 200
 
 
 def names_changed_by_the_owner(signed_in, user, admin_site):
@@ -173,7 +173,7 @@ def names_changed_by_the_owner(signed_in, user, admin_site):
     assert signed_in.patch("/api/auth/me", body, signed_in.access_token).status_code == 200
 
 
-def left(signed_in, user, admin_site):
+def account_deleted_by_its_owner(signed_in, user, admin_site):
     other = SignedIn(user.username)
     assert other.delete("/api/auth/me", other.access_token).status_code == 204
 
@@ -198,8 +198,8 @@ def deleted_in_the_admin(signed_in, user, admin_site):
 
 def session_deleted_in_the_admin(signed_in, user, admin_site):
     session_id = signed_in.claims.session_id
-    answer = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/delete/", {"post": "yes"})
-    assert answer.status_code == 302
+    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/delete/", {"post": "yes"})
+    assert response.status_code == 302
 
 
 def another_session_ended(signed_in, user, admin_site):
@@ -207,7 +207,7 @@ def another_session_ended(signed_in, user, admin_site):
     other.post("/api/auth/signout", token=other.access_token)
 
 
-GONE = (401, "token_revoked"), (403, "refresh_token_unknown")
+DELETED = (401, "token_revoked"), (403, "refresh_token_unknown")
 
 MATRIX = [
     (sign_out, *REVOKED),
@@ -221,27 +221,27 @@ MATRIX = [
     (deactivated_and_activated_again, *REVOKED),
     (deactivated_in_the_database, *REVOKED),
     (role_granted, *STALE),
-    (role_taken, *STALE),
+    (role_revoked, *STALE),
     (role_granted_in_the_admin, *STALE),
-    (role_taken_in_the_admin, *STALE),
+    (role_revoked_in_the_admin, *STALE),
     (password_changed, *REVOKED),
     (password_changed_in_the_admin, *REVOKED),
-    (password_taken_in_the_admin, *REVOKED),
+    (password_made_unusable_in_the_admin, *REVOKED),
     (own_password_changed_in_the_admin, *REVOKED),
     (password_changed_by_command, *REVOKED),
     (password_changed_in_a_shell, *REVOKED),
     (password_changed_by_its_owner_elsewhere, *REVOKED),
     (password_changed_here, *STALE),
     (password_reset_by_mail, *REVOKED),
-    (password_reset_asked_for, PASSES, PASSES),
+    (password_reset_requested, PASSES, PASSES),
     (password_reset_forced, *REVOKED),
     (ended_by_its_owner_elsewhere, *REVOKED),
     (stepped_up, PASSES, PASSES),
     (names_changed_by_the_owner, PASSES, PASSES),
-    (left, *GONE),
-    (deleted, *GONE),
-    (deleted_in_the_admin, *GONE),
-    (session_deleted_in_the_admin, *GONE),
+    (account_deleted_by_its_owner, *DELETED),
+    (deleted, *DELETED),
+    (deleted_in_the_admin, *DELETED),
+    (session_deleted_in_the_admin, *DELETED),
     (name_changed_in_the_admin, PASSES, PASSES),
     (hash_upgraded_at_sign_in, PASSES, PASSES),
     (another_session_ended, PASSES, PASSES),
@@ -250,7 +250,9 @@ MATRIX = [
 
 @pytest.mark.parametrize("path", ["/api/test/user", "/api/auth/signout-all"])
 @pytest.mark.parametrize(("event", "access", "refresh"), MATRIX, ids=[row[0].__name__ for row in MATRIX])
-def test_what_the_next_request_gets(clock, admin_site, assert_refused, event, access, refresh, path):
+def test_the_next_request_and_the_next_refresh_reflect_a_change(
+    clock, admin_site, assert_refused, event, access, refresh, path
+):
     user = make_user()
     signed_in = SignedIn(user.username)
 
@@ -263,15 +265,17 @@ def test_what_the_next_request_gets(clock, admin_site, assert_refused, event, ac
         assert_refused(request(path, token=signed_in.access_token), *access)
     if path.startswith("/api/auth"):
         return
-    answer = signed_in.refresh(signed_in.refresh_token)
+    response = signed_in.refresh(signed_in.refresh_token)
     if refresh == PASSES:
-        assert answer.status_code == 200
+        assert response.status_code == 200
     else:
-        assert_refused(answer, *refresh)
+        assert_refused(response, *refresh)
 
 
-@pytest.mark.parametrize("event", [role_granted, role_taken, role_granted_in_the_admin, role_taken_in_the_admin])
-def test_a_refresh_brings_the_new_roles(clock, admin_site, event):
+@pytest.mark.parametrize(
+    "event", [role_granted, role_revoked, role_granted_in_the_admin, role_revoked_in_the_admin]
+)
+def test_a_refresh_returns_the_new_roles(clock, admin_site, event):
     user = make_user()
     signed_in = SignedIn(user.username)
     event(signed_in, user, admin_site)
@@ -282,7 +286,7 @@ def test_a_refresh_brings_the_new_roles(clock, admin_site, event):
     assert signed_in.content().status_code == 200
 
 
-def test_a_user_switched_off_behind_our_back_goes_on_when_switched_on(signed_in):
+def test_a_user_deactivated_in_the_database_is_accepted_again_once_reactivated(signed_in):
     users = User.objects.filter(sessions__isnull=False)
     User.objects.filter(pk__in=users.values("pk")).update(is_active=False)
     assert signed_in.content().status_code == 401
@@ -292,8 +296,8 @@ def test_a_user_switched_off_behind_our_back_goes_on_when_switched_on(signed_in)
     assert signed_in.content().status_code == 200
 
 
-def test_a_session_opened_while_its_owner_is_deactivated_does_not_revive(api, monkeypatch, assert_refused):
-    """The sign-in has read an active user; the deactivation comes between that and the new session's row."""
+def test_a_session_opened_during_a_deactivation_stays_revoked_after_activation(api, monkeypatch, assert_refused):
+    """The deactivation happens after the sign-in has read an active user and before it stores the session."""
     user = make_user("alice")
     save = RefreshToken.save
 
@@ -309,19 +313,19 @@ def test_a_session_opened_while_its_owner_is_deactivated_does_not_revive(api, mo
     assert_refused(api.refresh(pair["refreshToken"]), 403, "refresh_token_revoked")
 
 
-def test_a_token_of_a_session_that_never_was_is_revoked(signed_in, assert_refused):
+def test_an_access_token_of_an_unknown_session_is_revoked(signed_in, assert_refused):
     RefreshToken.objects.update(uuid=uuid.uuid4())
 
     assert_refused(signed_in.content(), 401, "token_revoked")
 
 
 def edit(admin_site, user, **changes):
-    """Send the user's admin page back with a change, as a browser does."""
+    """Submit the user's admin form with some fields changed, as a browser would."""
     page = admin_site.get(f"/admin/accounts/user/{user.pk}/change/")
     form = page.context["adminform"].form
     values = {name: form.initial.get(name) for name in form.fields}
     values["roles"] = list(user.role_names)
     values |= changes
     body = {name: value for name, value in values.items() if value not in (None, False, "")}
-    answer = admin_site.post(f"/admin/accounts/user/{user.pk}/change/", body)
-    assert answer.status_code == 302, answer.context["errors"]
+    response = admin_site.post(f"/admin/accounts/user/{user.pk}/change/", body)
+    assert response.status_code == 302, response.context["errors"]

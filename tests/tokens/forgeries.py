@@ -1,7 +1,7 @@
-"""Access tokens as forgers make them: after the attacks on JWTs that are known by name, and the Wycheproof vectors.
+"""Forged access tokens, after the known attacks on JWTs and the test vectors of Project Wycheproof.
 
-What is wrong with each is one thing: the rest is as the issuer makes it, and signed with its key wherever a forger
-could not know better.
+Each token has one defect. Everything else is what the issuer would write, and it is signed with the issuer's key,
+unless the signature is the defect, so that no other check can refuse the token.
 """
 
 import base64
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of the curve P-256."""
+"""The order of the curve P-256."""
 
 
 def encode(content):
@@ -23,7 +23,7 @@ def encode(content):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def pair(r, s, size=32):
+def raw_pair(r, s, size=32):
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
@@ -33,7 +33,7 @@ def jwk_of(key):
 
 
 class Forger:
-    """Knows a token's parts, and for what no forger could do its key as well."""
+    """Builds variations of a token. It has the issuer's key, which a real attacker does not."""
 
     def __init__(self, token, key):
         head, payload, self.signature = token.split(".")
@@ -53,7 +53,7 @@ class Forger:
         return f"{signed}.{encode(self.raw_signature(signed, key or self.key))}"
 
     def raw_signature(self, text, key):
-        return pair(*utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(SHA256()))))
+        return raw_pair(*utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(SHA256()))))
 
     def with_header(self, key=None, **changes):
         return self.sign({**self.header, **changes}, self.claims, key)
@@ -65,8 +65,8 @@ class Forger:
         return self.sign(self.header, {**self.claims, **changes})
 
     def with_claim_text(self, name, text):
-        spelled = json.dumps({**self.claims, name: "@"}).replace('"@"', text)
-        return self.sign(self.header, spelled.encode())
+        text_form = json.dumps({**self.claims, name: "@"}).replace('"@"', text)
+        return self.sign(self.header, text_form.encode())
 
     def with_payload(self, payload):
         return self.sign(self.header, payload)
@@ -86,7 +86,7 @@ class Forger:
 
 
 def _texts(forger):
-    """Give the header and the claims as JSON texts without their closing brace."""
+    """Return the header and the claims as JSON without the closing brace."""
     return json.dumps(forger.header)[:-1], json.dumps(forger.claims)[:-1]
 
 
@@ -96,7 +96,7 @@ def unsigned(f):
         yield f"alg {algorithm!r} with the signature", f.unsigned(algorithm, f.signature)
 
 
-def confused(f):
+def wrong_algorithms(f):
     for name, secret in {
         "PEM": f.pem, "PEM without its last newline": f.pem.strip(), "DER": f.der, "nothing": b"",
         "the kid": f.header["kid"].encode(), "the JWK": json.dumps(jwk_of(f.key)).encode(), "a zero": b"\x00",
@@ -134,14 +134,14 @@ def other_headers(f):
     ):  # fmt: skip
         yield f"header {changes}", f.with_header(**changes)
     text, _ = _texts(f)
-    for name, spelled in {
+    for name, text_form in {
         "alg twice": text + ', "alg": "ES256"}', "alg none, then right": '{"alg": "none", ' + text[1:] + "}",
         "kid twice": '{"kid": "x", ' + text[1:] + "}", "escaped twice": text + ', "\\u0061lg": "ES256"}',
         "NaN": text + ', "n": NaN}', "garbage behind": text + "}x", "two objects": text + "}{}",
         "a list": "[" + text + "}]", "a comment": text + "/**/}", "a comma": text + ",}", "single quotes": text.replace('"', "'") + "}",
         "nested": text + ', "a": ' + "[" * 200 + "]" * 200 + "}", "no end": text, "nothing": "",
     }.items():  # fmt: skip
-        yield f"header, {name}", f.with_header_text(spelled.encode())
+        yield f"header, {name}", f.with_header_text(text_form.encode())
     for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32"):
         yield f"header in {encoding}", f.with_header_text((text + "}").encode(encoding))
     yield (
@@ -153,20 +153,20 @@ def other_headers(f):
 def other_signatures(f):
     r, s = utils.decode_dss_signature(f.der_signature())
     for name, signature in {
-        "zeros": bytes(64), "r = 0": pair(0, s), "s = 0": pair(r, 0), "r = n": pair(ORDER, s), "s = n": pair(r, ORDER),
-        "ones": pair(1, 1), "n - 1": pair(ORDER - 1, ORDER - 1), "all bits": b"\xff" * 64, "swapped": pair(s, r),
-        "DER": f.der_signature(), "33 bytes each": pair(r, s, 33), "48 bytes each": pair(r, s, 48), "63 bytes": pair(r, s)[:-1],
-        "65 bytes": pair(r, s) + b"\x00", "a byte before": b"\x00" + pair(r, s), "r alone": pair(r, s)[:32],
-        "twice": pair(r, s) * 2, "one byte": b"\x00", "long": bytes(6000),
+        "zeros": bytes(64), "r = 0": raw_pair(0, s), "s = 0": raw_pair(r, 0), "r = n": raw_pair(ORDER, s), "s = n": raw_pair(r, ORDER),
+        "ones": raw_pair(1, 1), "n - 1": raw_pair(ORDER - 1, ORDER - 1), "all bits": b"\xff" * 64, "swapped": raw_pair(s, r),
+        "DER": f.der_signature(), "33 bytes each": raw_pair(r, s, 33), "48 bytes each": raw_pair(r, s, 48), "63 bytes": raw_pair(r, s)[:-1],
+        "65 bytes": raw_pair(r, s) + b"\x00", "a byte before": b"\x00" + raw_pair(r, s), "r alone": raw_pair(r, s)[:32],
+        "twice": raw_pair(r, s) * 2, "one byte": b"\x00", "long": bytes(6000),
     }.items():  # fmt: skip
         yield f"signature, {name}", f.with_signature(signature)
     yield "signature of the payload alone", f.with_signature(f.raw_signature(f.payload, f.key))
     yield "signature of another header", f"{f.head}.{f.payload}.{f.with_header(typ='JWT').rsplit('.', 1)[1]}"
 
 
-def other_spellings(f):
+def other_encodings(f):
     token = f"{f.head}.{f.payload}.{f.signature}"
-    for name, spelled in {
+    for name, text_form in {
         "padding": token + "==", "one =": token + "=", "padded head": f"{f.head}=.{f.payload}.{f.signature}",
         "a dot behind": token + ".", "a dot before": "." + token, "two dots": token.replace(".", "..", 1),
         "a blank": token.replace(".", " ."), "a tab": token.replace(".", "\t.", 1), "%2E": token.replace(".", "%2E"),
@@ -178,8 +178,8 @@ def other_spellings(f):
         "four parts": token + "." + f.signature, "a JWE": f"{f.head}.{f.payload}.{f.payload}.{f.payload}.{f.signature}",
         "upper case": token.upper(), "full width": token.replace("e", "\uff45", 1), "Arabic digits": token + "\u0661",
     }.items():  # fmt: skip
-        yield f"spelling, {name}", spelled
-    yield "JSON serialisation", json.dumps({"protected": f.head, "payload": f.payload, "signature": f.signature})
+        yield f"encoding, {name}", text_form
+    yield "JSON serialization", json.dumps({"protected": f.head, "payload": f.payload, "signature": f.signature})
     yield "a detached payload", f"{f.head}..{f.signature}"
 
 
@@ -202,9 +202,9 @@ def other_payloads(f):
 
 def other_claims(f):
     for name in ("iat", "nbf", "exp", "auth_time", "ver"):
-        for spelled in ("NaN", "Infinity", "-Infinity", "1e400", "1e3", "1.5", '"1"', "true", "null", "[]", "{}",
+        for text_form in ("NaN", "Infinity", "-Infinity", "1e400", "1e3", "1.5", '"1"', "true", "null", "[]", "{}",
                         "9" * 5000, '"\u0661"', '"0x7fffffff"', '""'):  # fmt: skip
-            yield f"{name} {spelled[:12]}", f.with_claim_text(name, spelled)
+            yield f"{name} {text_form[:12]}", f.with_claim_text(name, text_form)
     future = f.claims["exp"] + 3600
     for name, values in {
         "exp": (0, -1, -(2**63), -(10**400), 1, 2**53, 2**63, 10**400),
@@ -230,13 +230,13 @@ def other_claims(f):
         yield f"no {name}", f.sign(f.header, {other: value for other, value in f.claims.items() if other != name})
 
 
-KINDS = (
-    unsigned, confused, other_keys, other_headers, other_signatures, other_spellings, other_payloads, other_claims,
+CATEGORIES = (
+    unsigned, wrong_algorithms, other_keys, other_headers, other_signatures, other_encodings, other_payloads, other_claims,
 )  # fmt: skip
 
 
 def forgeries(token, key):
-    """Give every forgery of a token with what is wrong with it."""
+    """Yield a description of the defect and the forged token, for every forgery."""
     forger = Forger(token, key)
-    for kind in KINDS:
-        yield from kind(forger)
+    for category in CATEGORIES:
+        yield from category(forger)

@@ -1,4 +1,4 @@
-"""Access tokens: what they say, and every way in which one is not accepted."""
+"""Access tokens: their header and claims, and the reasons for which one is refused."""
 
 import base64
 import hashlib
@@ -18,26 +18,30 @@ from tests.factories import make_user
 URL = "/api/test/user"
 
 
-def part(token, index):
+def decode_segment(token, index):
     text = token.split(".")[index]
     return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def claims_of(token):
-    return part(token, 1)
+    return decode_segment(token, 1)
 
 
-def signed(claims, *, key=None, algorithm="ES256", **header):
+def sign(claims, *, key=None, algorithm="ES256", **header):
     signing = key_ring().signing
     headers = {"typ": "at+jwt", "kid": signing.kid, **header}
     return jwt.encode(claims, key or signing.private_key, algorithm=algorithm, headers=headers)
 
 
 def test_the_header_names_algorithm_key_and_type(signed_in):
-    assert part(signed_in.access_token, 0) == {"alg": "ES256", "kid": key_ring().signing.kid, "typ": "at+jwt"}
+    assert decode_segment(signed_in.access_token, 0) == {
+        "alg": "ES256",
+        "kid": key_ring().signing.kid,
+        "typ": "at+jwt",
+    }
 
 
-def test_the_claims_are_those_of_the_contract(clock):
+def test_the_claims_match_the_contract(clock):
     user = make_user(roles=("user", "admin"))
     signed_in = SignedIn(user.username)
     now = int(datetime.now(UTC).timestamp())
@@ -65,7 +69,7 @@ def test_every_token_has_its_own_jti(signed_in):
     assert claims_of(refreshed)["jti"] != claims_of(signed_in.access_token)["jti"]
 
 
-def test_profile_claims_are_there_only_where_a_setting_asks(auth):
+def test_profile_claims_are_included_only_when_configured(auth):
     user = make_user("alice", fullname="Alice A.")
     auth(profile_claims=("username", "fullname"))
 
@@ -74,9 +78,9 @@ def test_profile_claims_are_there_only_where_a_setting_asks(auth):
     assert (claims["username"], claims["fullname"], "email" in claims) == ("alice", "Alice A.", False)
 
 
-def test_a_token_made_alike_with_the_right_key_is_accepted(signed_in, api):
-    """The tests below stand on this one: what they change is all that is wrong."""
-    assert api.get(URL, signed(claims_of(signed_in.access_token))).status_code == 200
+def test_a_correctly_signed_token_is_accepted(signed_in, api):
+    """Guards the tests below: they change this token in one place, which must be the only reason for the refusal."""
+    assert api.get(URL, sign(claims_of(signed_in.access_token))).status_code == 200
 
 
 def test_exp_has_no_leeway(signed_in, clock, assert_refused):
@@ -84,19 +88,19 @@ def test_exp_has_no_leeway(signed_in, clock, assert_refused):
     assert signed_in.content().status_code == 200
 
     clock.advance(seconds=1)
-    answer = signed_in.content()
+    response = signed_in.content()
 
-    assert_refused(answer, 401, "token_expired")
-    assert answer.json()["message"] == "Unauthorized! Access Token was expired!"
-    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+    assert_refused(response, 401, "token_expired")
+    assert response.json()["message"] == "Unauthorized! Access Token was expired!"
+    assert 'error="invalid_token"' in response["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
-def test_nbf_and_iat_have_five_seconds(signed_in, clock, assert_refused, claim):
+def test_nbf_and_iat_have_five_seconds_of_leeway(signed_in, clock, assert_refused, claim):
     claims = claims_of(signed_in.access_token)
 
-    assert signed_in.get(URL, signed({**claims, claim: claims["iat"] + 5})).status_code == 200
-    assert_refused(signed_in.get(URL, signed({**claims, claim: claims["iat"] + 6})), 401, "token_invalid")
+    assert signed_in.get(URL, sign({**claims, claim: claims["iat"] + 5})).status_code == 200
+    assert_refused(signed_in.get(URL, sign({**claims, claim: claims["iat"] + 6})), 401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_every_claim_is_required(signed_in, assert_refused, claim):
     claims = claims_of(signed_in.access_token)
     del claims[claim]
 
-    assert_refused(signed_in.get(URL, signed(claims)), 401, "token_invalid")
+    assert_refused(signed_in.get(URL, sign(claims)), 401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_every_claim_is_required(signed_in, assert_refused, claim):
         ("auth_time", "0"),
     ],
 )
-def test_every_claim_has_its_right_type_and_value(signed_in, assert_refused, claim, value):
+def test_a_claim_with_a_wrong_type_or_value_is_refused(signed_in, assert_refused, claim, value):
     claims = {**claims_of(signed_in.access_token), claim: value}
     token = jwt.PyJWS().encode(
         json.dumps(claims).encode(),
@@ -151,18 +155,18 @@ def test_every_claim_has_its_right_type_and_value(signed_in, assert_refused, cla
     assert_refused(signed_in.get(URL, token), 401, "token_invalid")
 
 
-@pytest.mark.parametrize("spelling", [str.upper, lambda sid: sid.replace("-", ""), lambda sid: "{" + sid + "}"])
-def test_a_session_id_has_one_spelling(signed_in, assert_refused, spelling):
+@pytest.mark.parametrize("format_sid", [str.upper, lambda sid: sid.replace("-", ""), lambda sid: "{" + sid + "}"])
+def test_a_session_id_in_another_format_is_refused(signed_in, assert_refused, format_sid):
     claims = claims_of(signed_in.access_token)
 
-    assert_refused(signed_in.get(URL, signed({**claims, "sid": spelling(claims["sid"])})), 401, "token_invalid")
+    assert_refused(signed_in.get(URL, sign({**claims, "sid": format_sid(claims["sid"])})), 401, "token_invalid")
 
 
-def test_a_token_of_another_user_does_not_pass_with_this_session(signed_in, assert_refused):
+def test_a_token_with_another_user_for_this_session_is_refused(signed_in, assert_refused):
     other = make_user()
     claims = {**claims_of(signed_in.access_token), "sub": str(other.pk)}
 
-    assert_refused(signed_in.get(URL, signed(claims)), 401, "token_revoked")
+    assert_refused(signed_in.get(URL, sign(claims)), 401, "token_revoked")
 
 
 @pytest.mark.parametrize(
@@ -179,41 +183,46 @@ def test_a_token_of_another_user_does_not_pass_with_this_session(signed_in, asse
         {"x5u": "https://evil.example"},
     ],
 )
-def test_the_header_is_the_one_that_is_issued(signed_in, assert_refused, header):
-    token = signed(claims_of(signed_in.access_token), **header)
+def test_a_header_that_differs_from_the_issued_one_is_refused(signed_in, assert_refused, header):
+    token = sign(claims_of(signed_in.access_token), **header)
 
     assert_refused(signed_in.get(URL, token), 401, "token_invalid")
 
 
 @pytest.mark.parametrize("kid", [5, None, [], {}, ["a"], True])
-def test_a_kid_that_is_no_text_names_no_key(signed_in, assert_refused, kid):
-    header = _segment({"alg": "ES256", "kid": kid, "typ": "at+jwt"})
+def test_a_kid_that_is_not_a_string_is_refused(signed_in, assert_refused, kid):
+    header = _encode_segment({"alg": "ES256", "kid": kid, "typ": "at+jwt"})
 
-    assert_refused(signed_in.get(URL, _with(signed_in.access_token, 0, header)), 401, "token_invalid")
+    assert_refused(signed_in.get(URL, _replace_segment(signed_in.access_token, 0, header)), 401, "token_invalid")
 
 
-def test_no_algorithm_but_the_keys_own_is_accepted(signed_in, assert_refused):
+def test_only_the_algorithm_of_the_key_is_accepted(signed_in, assert_refused):
     claims = claims_of(signed_in.access_token)
     ring = key_ring()
     public = ring.signing.public_key
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    unsigned = _segment({"alg": "none", "kid": ring.signing.kid, "typ": "at+jwt"}) + "." + _segment(claims) + "."
-    confused = _hs256({"alg": "HS256", "kid": ring.signing.kid, "typ": "at+jwt"}, claims, pem)
-    elsewhere = signed(claims, key=ec.generate_private_key(ec.SECP256R1()))
+    unsigned = (
+        _encode_segment({"alg": "none", "kid": ring.signing.kid, "typ": "at+jwt"})
+        + "."
+        + _encode_segment(claims)
+        + "."
+    )
+    hs256_by_public_key = _hs256({"alg": "HS256", "kid": ring.signing.kid, "typ": "at+jwt"}, claims, pem)
+    by_another_key = sign(claims, key=ec.generate_private_key(ec.SECP256R1()))
 
-    for token in (unsigned, confused, elsewhere):
+    for token in (unsigned, hs256_by_public_key, by_another_key):
         assert_refused(signed_in.get(URL, token), 401, "token_invalid")
 
 
-def test_a_signature_has_one_spelling(signed_in, assert_refused):
+def test_only_the_canonical_encoding_of_a_signature_is_accepted(signed_in, assert_refused):
     token = signed_in.access_token
     head, payload, signature = token.split(".")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    # 64 bytes leave four bits of the last character without meaning.
+    # The last character of 64 encoded bytes has four unused bits.
     start = alphabet.index(signature[-1]) // 16 * 16
-    twins = [alphabet[i] for i in range(start, start + 16) if alphabet[i] != signature[-1]]
+    equivalents = [alphabet[i] for i in range(start, start + 16) if alphabet[i] != signature[-1]]
 
-    for last in twins:
+    for last in equivalents:
         assert_refused(signed_in.get(URL, f"{head}.{payload}.{signature[:-1]}{last}"), 401, "token_invalid")
     assert signed_in.get(URL, token).status_code == 200
 
@@ -245,14 +254,14 @@ def test_an_altered_token_is_refused(signed_in, assert_refused, altered):
     assert_refused(signed_in.get(URL, altered(signed_in.access_token)), 401, "token_invalid")
 
 
-def test_every_changed_character_is_refused(signed_in):
+def test_an_access_token_with_a_changed_character_is_refused(signed_in):
     token = signed_in.access_token
     for place in range(0, len(token), 7):
         changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         assert signed_in.get(URL, changed).status_code == 401
 
 
-def test_a_refresh_token_is_no_access_token(signed_in, assert_refused):
+def test_a_refresh_token_is_refused_as_an_access_token(signed_in, assert_refused):
     assert_refused(signed_in.get(URL, signed_in.refresh_token), 401, "token_invalid")
 
 
@@ -261,21 +270,21 @@ def test_every_algorithm_signs_and_verifies(auth, tmp_path, algorithm):
     auth(algorithm=algorithm, keys_dir=tmp_path)
     signed_in = SignedIn(make_user().username)
 
-    assert part(signed_in.access_token, 0)["alg"] == algorithm
+    assert decode_segment(signed_in.access_token, 0)["alg"] == algorithm
     assert signed_in.content().status_code == 200
 
 
-def _segment(value):
+def _encode_segment(value):
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-def _with(token, index, segment):
+def _replace_segment(token, index, segment):
     parts = token.split(".")
     parts[index] = segment
     return ".".join(parts)
 
 
 def _hs256(header, claims, secret):
-    signing_input = f"{_segment(header)}.{_segment(claims)}"
+    signing_input = f"{_encode_segment(header)}.{_encode_segment(claims)}"
     signature = hmac.new(secret, signing_input.encode(), hashlib.sha256).digest()
     return f"{signing_input}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"

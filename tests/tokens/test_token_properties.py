@@ -1,4 +1,4 @@
-"""Tokens that are almost right: none of them passes, does harm, or is a fault."""
+"""Property tests with almost valid tokens: each is refused, changes nothing, and causes no server error."""
 
 import contextlib
 import json
@@ -29,8 +29,8 @@ many_examples = hypothesis_settings(max_examples=400)
 
 
 @pytest.fixture
-def unharmed(signed_in, events):
-    """Check that a session, refreshed once before, is none the worse for what was tried on it."""
+def refreshed_session(signed_in, events):
+    """Return a refresh token of a session that was refreshed once, and a function that checks that it is unchanged."""
     token = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     before = RefreshToken.objects.values().get()
 
@@ -42,45 +42,45 @@ def unharmed(signed_in, events):
     return token, check
 
 
-def is_refused(signed_in, text):
+def assert_unknown(signed_in, text):
     refreshed, signed_out = signed_in.refresh(text), signed_in.post(SIGNOUT, {"refreshToken": text})
     if re.search("[\0\ud800-\udfff]", text):
-        # What no JSON text holds is no value of any field.
-        assert {answer.json()["code"] for answer in (refreshed, signed_out)} == {"invalid_request"}
+        # These characters are refused in every field, before the token is parsed.
+        assert {response.json()["code"] for response in (refreshed, signed_out)} == {"invalid_request"}
     else:
         assert (refreshed.status_code, refreshed.json()["code"]) == (403, "refresh_token_unknown")
         assert signed_out.status_code == 204
 
 
-def test_a_refresh_token_with_a_character_astray_is_unknown_and_ends_nothing(signed_in, unharmed):
-    token, check = unharmed
+def test_a_refresh_token_with_an_altered_character_is_unknown_and_ends_no_session(signed_in, refreshed_session):
+    token, check = refreshed_session
     everything = altered(token) | altered(signed_in.refresh_token)
 
     @many_examples
     @given(everything.filter(lambda text: text and text not in {token, signed_in.refresh_token}))
-    def every_one_is_refused(text):
-        is_refused(signed_in, text)
+    def each_is_refused(text):
+        assert_unknown(signed_in, text)
 
-    every_one_is_refused()
+    each_is_refused()
     check()
 
 
-def test_a_refresh_token_with_a_bit_astray_is_unknown_and_ends_nothing(signed_in, unharmed):
-    token, check = unharmed
+def test_a_refresh_token_with_an_altered_byte_is_unknown_and_ends_no_session(signed_in, refreshed_session):
+    token, check = refreshed_session
 
     @many_examples
     @given(altered_bytes(token.removeprefix(PREFIX)) | altered_bytes(signed_in.refresh_token.removeprefix(PREFIX)))
-    def every_one_is_refused(body):
-        is_refused(signed_in, PREFIX + body)
+    def each_is_refused(body):
+        assert_unknown(signed_in, PREFIX + body)
 
-    every_one_is_refused()
+    each_is_refused()
     check()
 
 
-def test_no_text_that_was_not_issued_is_a_refresh_token(signed_in, unharmed):
-    token, check = unharmed
+def test_a_string_that_was_never_issued_is_refused_as_a_refresh_token(signed_in, refreshed_session):
+    token, check = refreshed_session
     shaped = st.text(ALPHABET, min_size=80, max_size=80).map(PREFIX.__add__)
-    # Two good tokens, cut and joined.
+    # The start of one valid token joined with the end of another.
     joined = st.integers(len(PREFIX) + 1, len(token) - 1).map(
         lambda cut: token[:cut] + signed_in.refresh_token[cut:]
     )
@@ -94,15 +94,15 @@ def test_no_text_that_was_not_issued_is_a_refresh_token(signed_in, unharmed):
     @example(token + "\n")
     @example("\ufeff" + token)
     @example(token.upper())
-    def every_one_is_refused(text):
-        is_refused(signed_in, text)
+    def each_is_refused(text):
+        assert_unknown(signed_in, text)
 
-    every_one_is_refused()
+    each_is_refused()
     check()
 
 
-def test_a_checksum_that_is_right_makes_no_invented_secret_good(signed_in, unharmed):
-    token, check = unharmed
+def test_an_invented_secret_with_a_valid_checksum_is_refused(signed_in, refreshed_session):
+    token, check = refreshed_session
     session = RefreshToken.objects.get()
     genuine = refresh_tokens.parse(token)
     generations = st.integers(0, 3) | st.integers(0, 2**32 - 1)
@@ -111,25 +111,25 @@ def test_a_checksum_that_is_right_makes_no_invented_secret_good(signed_in, unhar
     )
 
     @given(generations, secrets)
-    def every_one_is_refused(generation, secret):
+    def each_is_refused(generation, secret):
         forged = refresh_tokens.encode(refresh_tokens.RefreshSecret(session.uuid, generation, secret))
         if forged not in {token, signed_in.refresh_token}:
-            is_refused(signed_in, forged)
+            assert_unknown(signed_in, forged)
 
-    every_one_is_refused()
+    each_is_refused()
     check()
 
 
 @pytest.mark.parametrize("generation", [0, 2, 99_999])
-def test_a_current_secret_under_another_generation_is_unknown(signed_in, unharmed, generation):
-    token, check = unharmed
+def test_the_current_secret_with_another_generation_is_unknown(signed_in, refreshed_session, generation):
+    token, check = refreshed_session
 
-    is_refused(signed_in, refresh_tokens.encode(refresh_tokens.parse(token)._replace(generation=generation)))
+    assert_unknown(signed_in, refresh_tokens.encode(refresh_tokens.parse(token)._replace(generation=generation)))
     check()
 
 
 @given(st.uuids(), st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32))
-def test_a_refresh_token_is_read_as_it_was_spelled(session_id, generation, secret):
+def test_parsing_an_encoded_refresh_token_returns_the_original(session_id, generation, secret):
     token = refresh_tokens.RefreshSecret(session_id, generation, secret)
 
     assert refresh_tokens.parse(refresh_tokens.encode(token)) == token
@@ -137,7 +137,7 @@ def test_a_refresh_token_is_read_as_it_was_spelled(session_id, generation, secre
 
 
 @pytest.mark.parametrize(("char", "twin"), [("-", "+"), ("_", "/")])
-def test_the_other_base64_is_no_second_spelling(char, twin):
+def test_the_standard_base64_alphabet_is_refused(char, twin):
     bodies = (
         refresh_tokens.encode(refresh_tokens.first_generation(RefreshToken().uuid)).removeprefix(PREFIX)
         for _ in count()
@@ -150,7 +150,7 @@ def test_the_other_base64_is_no_second_spelling(char, twin):
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_a_chain_leads_from_each_generation_to_each_later_one_alone(start, length):
+def test_a_chain_leads_from_each_generation_only_to_later_ones(start, length):
     first = refresh_tokens.first_generation(RefreshToken().uuid)
     chain = [first]
     for _ in range(start + length):
@@ -162,60 +162,60 @@ def test_a_chain_leads_from_each_generation_to_each_later_one_alone(start, lengt
         assert refresh_tokens.descendant(other, generation=current.generation, digest=current.digest) is None
 
 
-def is_no_access_token(text):
+def assert_invalid(text):
     with pytest.raises(TokenInvalid):
         verify(text, at=datetime.now(UTC))
 
 
-def test_an_access_token_with_a_character_astray_is_invalid(signed_in):
+def test_an_access_token_with_an_altered_character_is_invalid(signed_in):
     token = signed_in.access_token
 
     @many_examples
     @given(altered(token))
-    def every_one_is_refused(text):
-        is_no_access_token(text)
+    def each_is_refused(text):
+        assert_invalid(text)
 
-    every_one_is_refused()
+    each_is_refused()
     assert signed_in.content().status_code == 200
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_an_access_token_with_a_bit_astray_is_invalid(signed_in, index):
+def test_an_access_token_with_an_altered_byte_is_invalid(signed_in, index):
     parts = signed_in.access_token.split(".")
 
     @given(altered_bytes(parts[index]))
-    def every_one_is_refused(part):
-        is_no_access_token(".".join([*parts[:index], part, *parts[index + 1 :]]))
+    def each_is_refused(part):
+        assert_invalid(".".join([*parts[:index], part, *parts[index + 1 :]]))
 
-    every_one_is_refused()
+    each_is_refused()
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_the_last_character_of_a_part_has_no_twin(signed_in, index):
-    """Where a part's length leaves bits of its last character without meaning, other characters mean the same."""
+def test_the_last_character_of_a_segment_has_one_accepted_value(signed_in, index):
+    """If the length leaves unused bits in the last character, other characters would decode to the same bytes."""
     parts = signed_in.access_token.split(".")
     for last in ALPHABET.replace(parts[index][-1], ""):
-        is_no_access_token(".".join([*parts[:index], parts[index][:-1] + last, *parts[index + 1 :]]))
+        assert_invalid(".".join([*parts[:index], parts[index][:-1] + last, *parts[index + 1 :]]))
 
 
-def test_what_the_api_refuses_of_an_access_token_it_calls_invalid(signed_in):
+def test_the_api_refuses_an_altered_access_token_as_invalid(signed_in):
     plain = st.sampled_from(ALPHABET + "=+/.~")
     token = signed_in.access_token
 
     @given(st.integers(0, len(token) - 1), plain, st.sampled_from(["Authorization", "x-access-token"]))
-    def every_one_is_refused(place, char, header):
+    def each_is_refused(place, char, header):
         for text in (token[:place] + char + token[place + 1 :], token[:place] + char + token[place:]):
             if text != token:
                 value = f"Bearer {text}" if header == "Authorization" else text
-                answer = signed_in.get("/api/test/user", **{header: value})
-                assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+                response = signed_in.get("/api/test/user", **{header: value})
+                assert (response.status_code, response.json()["code"]) == (401, "token_invalid")
 
-    every_one_is_refused()
+    each_is_refused()
 
 
 @given(st.text() | st.text(ALPHABET + "."))
-def test_no_text_is_an_access_token(text):
-    is_no_access_token(text)
+def test_an_arbitrary_string_is_refused_as_an_access_token(text):
+    assert_invalid(text)
 
 
 JSON = st.recursive(
@@ -225,16 +225,16 @@ JSON = st.recursive(
 )
 
 
-def spelled(value):
+def encode_segment(value):
     return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 @given(JSON | st.fixed_dictionaries({"alg": JSON, "kid": JSON, "typ": JSON}))
-def test_no_header_of_another_s_making_is_a_fault(header):
-    is_no_access_token(f"{spelled(header)}.{spelled({})}.{spelled('')}")
+def test_an_arbitrary_header_is_refused_without_an_error(header):
+    assert_invalid(f"{encode_segment(header)}.{encode_segment({})}.{encode_segment('')}")
 
 
-def test_whatever_a_right_key_signs_is_understood_or_invalid(signed_in):
+def test_any_claim_signed_with_the_key_is_parsed_or_refused(signed_in):
     key = key_ring().signing
     claims = jwt.decode(signed_in.access_token, options={"verify_signature": False})
 
@@ -244,7 +244,7 @@ def test_whatever_a_right_key_signs_is_understood_or_invalid(signed_in):
     @example("exp", 10**15)
     @example("sub", "9" * 19)
     @example("aud", [{}])
-    def it_is(name, value):
+    def each_is_parsed_or_refused(name, value):
         text = jwt.PyJWS().encode(
             json.dumps({**claims, name: value}).encode(),
             key.private_key,
@@ -255,15 +255,15 @@ def test_whatever_a_right_key_signs_is_understood_or_invalid(signed_in):
             assert isinstance(verify(text, at=datetime.now(UTC)), AccessClaims)
         assert signed_in.get("/api/test/user", text).status_code in (200, 401)
 
-    it_is()
+    each_is_parsed_or_refused()
 
 
-def test_a_token_of_one_session_says_nothing_about_another(signed_in, events):
+def test_the_secret_of_one_session_is_refused_for_another(signed_in, events):
     other = SignedIn(RefreshToken.objects.get().owner.username)
     ours, theirs = (refresh_tokens.parse(one.refresh_token) for one in (signed_in, other))
 
     with pytest.raises(RefreshTokenUnknown):
         refresh_tokens.parse(refresh_tokens.encode(ours).replace(PREFIX, PREFIX.upper()))
-    is_refused(signed_in, refresh_tokens.encode(theirs._replace(session_id=ours.session_id)))
+    assert_unknown(signed_in, refresh_tokens.encode(theirs._replace(session_id=ours.session_id)))
 
     assert RefreshToken.objects.filter(ended_at=None).count() == 2

@@ -1,4 +1,4 @@
-"""Where a machine of sessions runs: a clock, settings and a database of its own, for as long as it runs."""
+"""The base class of the session state machine: it sets up the clock, the settings and the database."""
 
 import contextlib
 import logging
@@ -18,17 +18,17 @@ from tests.sessions.session_model import (
     GRACE,
     REFRESH_LIFETIME,
     SESSION_LIFETIME,
-    Access,
+    IssuedAccessToken,
     Owner,
     World,
 )
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-numbers = count(1)
+serial_numbers = count(1)
 
 
-class Heard(logging.Handler):
-    """Keeps the events that are told."""
+class EventRecorder(logging.Handler):
+    """Records the names of logged events."""
 
     def __init__(self):
         super().__init__()
@@ -38,51 +38,51 @@ class Heard(logging.Handler):
         self.events.append(record.event)
 
 
-class Surroundings(RuleBasedStateMachine):
+class SessionStateMachine(RuleBasedStateMachine):
+    """Runs with a frozen clock, short lifetimes and a transaction that is rolled back at the end."""
+
     rotates = True
 
     def __init__(self):
         super().__init__()
-        spans = {
+        lifetimes = {
             "access_token_lifetime": ACCESS_LIFETIME,
             "refresh_token_lifetime": REFRESH_LIFETIME,
             "session_lifetime": SESSION_LIFETIME,
             "refresh_token_grace": GRACE,
         }
         self.world = World()
-        self.heard = Heard()
-        self._around = contextlib.ExitStack()
-        self.clock = self._around.enter_context(time_machine.travel(START, tick=False))
-        auth = {**settings.AUTH, **spans, "refresh_token_rotation": self.rotates}
-        self._around.enter_context(override_settings(AUTH=auth))
-        self._around.enter_context(transaction.atomic())
+        self.recorder = EventRecorder()
+        self._stack = contextlib.ExitStack()
+        self.clock = self._stack.enter_context(time_machine.travel(START, tick=False))
+        auth = {**settings.AUTH, **lifetimes, "refresh_token_rotation": self.rotates}
+        self._stack.enter_context(override_settings(AUTH=auth))
+        self._stack.enter_context(transaction.atomic())
         logger = logging.getLogger("accounts.events")
-        logger.addHandler(self.heard)
-        self._around.callback(logger.removeHandler, self.heard)
+        logger.addHandler(self.recorder)
+        self._stack.callback(logger.removeHandler, self.recorder)
 
     def teardown(self):
         transaction.set_rollback(True)
-        self._around.close()
+        self._stack.close()
 
     @property
     def now(self):
         return datetime.now(UTC)
 
     @contextlib.contextmanager
-    def telling(self, *events):
-        self.heard.events.clear()
+    def expect_events(self, *events):
+        self.recorder.events.clear()
         yield
-        assert self.heard.events == list(events)
-
-    # What is handed out
+        assert self.recorder.events == list(events)
 
     def _sign_up(self):
-        name, password = f"someone{next(numbers)}", "the first of them"
+        name, password = f"someone{next(serial_numbers)}", "the first of them"
         user = User.objects.create_user(name, f"{name}@example.com", password)
         return Owner(user=user, roles=frozenset({"user"}), password=password)
 
-    def _receive(self, token, session):
-        """Note an access token, and that it says what holds at this moment."""
+    def _verify_and_remember(self, token, session):
+        """Check that an access token has the claims that the model expects, and add it to the session."""
         owner = session.owner
         claims = access_tokens.verify(token.text, at=self.now)
         assert (claims.session_id, claims.user_id) == (session.uuid, owner.user.pk)
@@ -90,4 +90,6 @@ class Surroundings(RuleBasedStateMachine):
         assert claims.auth_time == int(session.authenticated_at.timestamp())
         expires_at = min(self.now + ACCESS_LIFETIME, session.expires_at)
         assert claims.expires_at == int(expires_at.timestamp())
-        session.accesses.append(Access(token.text, session, owner.version, expires_at, owner.user.pk))
+        session.access_tokens.append(
+            IssuedAccessToken(token.text, session, owner.version, expires_at, owner.user.pk)
+        )
