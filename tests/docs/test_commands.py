@@ -25,7 +25,7 @@ STARTS = sorted(
 )
 [OPERATORS] = [text for text in SHELL["docs/operations.md"] if "grantrole alice" in text]
 [ROTATION] = [text for text in SHELL["docs/services.md"] if "rotate_signing_key" in text]
-[END_ALL] = [text for text in SHELL["docs/security.md"] if "end_many" in text]
+[END_ALL] = [text for text in SHELL["docs/security.md"] if "endsessions --everyone" in text]
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_every_heading_that_is_linked_to_exists(page):
     for link in LINK.findall(page.read_text()):
         target, _, anchor = link.partition("#")
         if anchor and not link.startswith("https://"):
-            headings = re.findall(r"^#+ (.+)$", (page.parent / target).read_text(), re.MULTILINE)
+            headings = re.findall(r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
