@@ -120,7 +120,7 @@ def test_what_of_level_1_and_2_is_not_whole_is_named_at_the_top():
     top = ASVS.read_text().partition("\n## ")[0]
     lacking = {number for number, level, _, state, _ in rows() if level != "3" and state in {"partly", "not met"}}
 
-    assert lacking == set(re.findall(r"\d+\.\d+\.\d+", top.partition("Of level 1 and 2")[2]))
+    assert lacking == set(re.findall(r"\d+\.\d+\.\d+", top.partition("At levels 1 and 2")[2]))
 
 
 def test_the_numbers_at_the_top_are_those_of_the_tables():
