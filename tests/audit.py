@@ -1,7 +1,7 @@
 """Asks which of the pinned requirements have known vulnerabilities; fails only for one that has.
 
 Two services know: PyPI, and OSV where that one cannot be asked. Where neither can, it says so: an audit that did not
-take place must not look like one that found nothing.
+take place must not look like one that vulnerabilities nothing.
 """
 
 import json
@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 SERVICES = ("pypi", "osv")
 
 
-def ask(service: str) -> list[dict]:
+def run_pip_audit(service: str) -> list[dict]:
     """Return what a service says of each requirement; nothing where it cannot be asked."""
-    answer = subprocess.run(
+    result = subprocess.run(
         [
             str(Path(sys.executable).with_name("pip-audit")), "--require-hashes", "--disable-pip", "-r", "requirements.txt",
             "--vulnerability-service", service, "--format", "json", "--progress-spinner", "off",
@@ -27,32 +27,34 @@ def ask(service: str) -> list[dict]:
         check=False,
     )  # fmt: skip
     try:
-        return json.loads(answer.stdout)["dependencies"]
+        return json.loads(result.stdout)["dependencies"]
     except ValueError:
         return []
 
 
-def report(requirements: list[dict]) -> tuple[int, list[str]]:
+def summarize(requirements: list[dict]) -> tuple[int, list[str]]:
     """Return how many could be audited, and a line for each vulnerability."""
     audited = [requirement for requirement in requirements if "vulns" in requirement]
-    found = [
+    vulnerabilities = [
         f"{requirement['name']} {requirement['version']}: {vulnerability['id']}, fixed in "
         f"{', '.join(vulnerability['fix_versions']) or 'no version'}"
         for requirement in audited
         for vulnerability in requirement["vulns"]
     ]
-    return len(audited), found
+    return len(audited), vulnerabilities
 
 
 def main() -> int:
     """Audit; return 0 unless there is a vulnerability."""
     for service in SERVICES:
-        requirements = ask(service)
-        audited, found = report(requirements)
+        requirements = run_pip_audit(service)
+        audited, vulnerabilities = summarize(requirements)
         if audited:
-            extent = f"{audited} of {len(requirements)} requirements audited, {len(found)} vulnerabilities"
-            print(f"{service}: {extent}", *found, sep="\n")  # noqa: T201  this is what it is for
-            return int(bool(found))
+            summary = (
+                f"{audited} of {len(requirements)} requirements audited, {len(vulnerabilities)} vulnerabilities"
+            )
+            print(f"{service}: {summary}", *vulnerabilities, sep="\n")  # noqa: T201  this is what it is for
+            return int(bool(vulnerabilities))
     print("NOT AUDITED: neither pypi.org nor api.osv.dev tells of vulnerabilities here. Run it where they do.")  # noqa: T201
     return 0
 

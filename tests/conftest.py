@@ -35,12 +35,12 @@ def served(
     """Start the real server, under settings of one's own; it is to stop in order when the module is through."""
     running: list[Server] = []
 
-    def serve(**own: str) -> Server:
+    def start(**variables: str) -> Server:
         folder = tmp_path_factory.mktemp("served")
-        running.append(Server(environment(folder, django_db_blocker, **own), folder / "log"))
+        running.append(Server(environment(folder, django_db_blocker, **variables), folder / "log"))
         return running[-1]
 
-    yield serve
+    yield start
     for server in running:
         assert server.stop() == 0
 
@@ -66,13 +66,13 @@ def _transactions_that_roll_back(db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _background_jobs_run_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do at once what is done later: no thread sees what a test's transaction has written."""
     monkeypatch.setattr(BackgroundQueue, "after_commit", lambda self, job, *args, **options: job(*args, **options))
 
 
 @pytest.fixture(autouse=True)
-def _keys_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def _key_folder_is_checked_on_every_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know at once that the folder of keys has changed: between two lines of a test no moment passes."""
     monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0)
 
@@ -106,17 +106,17 @@ def auth() -> Iterator[Callable[..., None]]:
     """Change settings of the service for one test: spans are given in seconds."""
     overrides: list[override_settings] = []
 
-    def change(**values: Any) -> None:
+    def override(**values: Any) -> None:
         spans = {
             name: dt.timedelta(seconds=value) if name in SPAN_SETTINGS else value for name, value in values.items()
         }
-        override = override_settings(AUTH={**settings.AUTH, **spans})
-        override.enable()
-        overrides.append(override)
+        changed = override_settings(AUTH={**settings.AUTH, **spans})
+        changed.enable()
+        overrides.append(changed)
 
-    yield change
-    for override in reversed(overrides):
-        override.disable()
+    yield override
+    for changed in reversed(overrides):
+        changed.disable()
 
 
 class Api:
@@ -159,19 +159,19 @@ class SignedIn(Api):
 
     def __init__(self, username: str, **headers: str) -> None:
         super().__init__(**headers)
-        answer = self.sign_in(username)
-        assert answer.status_code == 200, answer.content
-        self.access_token: str = answer.json()["accessToken"]
-        self.refresh_token: str = answer.json()["refreshToken"]
+        response = self.sign_in(username)
+        assert response.status_code == 200, response.content
+        self.access_token: str = response.json()["accessToken"]
+        self.refresh_token: str = response.json()["refreshToken"]
 
     @property
     def claims(self) -> AccessClaims:
         return verify(self.access_token, at=dt.datetime.now(dt.UTC))
 
     def activity(self) -> list[dict[str, Any]]:
-        answer = self.get("/api/auth/activity", self.access_token)
-        assert answer.status_code == 200, answer.content
-        return list(answer.json())
+        response = self.get("/api/auth/activity", self.access_token)
+        assert response.status_code == 200, response.content
+        return list(response.json())
 
     def content(self, name: str = "user") -> Any:
         return self.get(f"/api/test/{name}", self.access_token)

@@ -29,7 +29,7 @@ def _database_url() -> str:
     return str(server.get_uri())
 
 
-def _set_up() -> None:
+def _set_environment() -> None:
     for name in [name for name in os.environ if name.startswith("AUTH_")]:
         del os.environ[name]
     os.environ |= {
@@ -44,4 +44,4 @@ def _set_up() -> None:
     atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
-_set_up()
+_set_environment()

@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 DATABASES = ("sqlite", "postgresql")
-STARTS_SOMETHING = ("tests.servers", "tests.browsers", "served):")
+SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "served):")
 
 
-def halves() -> tuple[list[str], list[str]]:
+def split_test_files() -> tuple[list[str], list[str]]:
     """Part the files of tests: those that start servers and browsers, and the others."""
     parts: tuple[list[str], list[str]] = ([], [])
     for file in sorted(Path(__file__).parent.rglob("test_*.py")):
         text = file.read_text()
-        parts[not any(name in text for name in STARTS_SOMETHING)].append(str(file))
+        parts[not any(name in text for name in SERVER_OR_BROWSER)].append(str(file))
     return parts
 
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             ),
         )
         for database in DATABASES
-        for part in ([arguments] if arguments else halves())
+        for part in ([arguments] if arguments else split_test_files())
     ]
     failed = False
     for database, run in runs:

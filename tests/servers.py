@@ -34,11 +34,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(is_so, *, seconds=60):
+def until(condition, *, seconds=60):
     """Wait until something is so: processes of the system do what they do in their own time."""
     deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, is_so
+    while not condition():
+        assert time.monotonic() < deadline, condition
         time.sleep(0.1)
 
 
@@ -65,7 +65,7 @@ class Server:
     def start(self):
         """Start it; once more, after it has stopped, where it was."""
         self.launch()
-        self._wait()
+        self._wait_until_ready()
 
     def launch(self):
         """Start it, and do not wait until it answers."""
@@ -94,13 +94,13 @@ class Server:
     def exchange(self, method, path, body=None, **headers):
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            sent = json.dumps(body) if isinstance(body, dict) else body
-            connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
-            answer = connection.getresponse()
-            content = answer.read()
+            encoded = json.dumps(body) if isinstance(body, dict) else body
+            connection.request(method, path, encoded, {"Content-Type": "application/json", **headers})
+            response = connection.getresponse()
+            content = response.read()
         finally:
             connection.close()
-        return answer.status, answer.headers, content
+        return response.status, response.headers, content
 
     def post(self, path, body, **headers):
         status, content = self.request("POST", path, body, **headers)
@@ -137,7 +137,7 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
-    def _wait(self):
+    def _wait_until_ready(self):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:

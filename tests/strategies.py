@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # What might be taken for one of them, or be skipped, by a lenient reader.
-CHARACTERS = st.sampled_from(ALPHABET + "=+/. \n\t\0,;~é\u200b\uff21\ud800") | st.characters()
+ADVERSARIAL_CHARACTERS = st.sampled_from(ALPHABET + "=+/. \n\t\0,;~é\u200b\uff21\ud800") | st.characters()
 
 
 @st.composite
 def altered(draw, text):
     """Draw `text` with one character changed, removed, inserted, or swapped with its neighbour."""
-    place = draw(st.integers(0, len(text) - 1))
-    head, char, tail = text[:place], text[place], text[place + 1 :]
+    index = draw(st.integers(0, len(text) - 1))
+    head, char, tail = text[:index], text[index], text[index + 1 :]
     return draw(
         st.one_of(
-            CHARACTERS.filter(lambda other: other != char).map(lambda other: head + other + tail),
-            CHARACTERS.map(lambda other: head + other + char + tail),
+            ADVERSARIAL_CHARACTERS.filter(lambda other: other != char).map(lambda other: head + other + tail),
+            ADVERSARIAL_CHARACTERS.map(lambda other: head + other + char + tail),
             st.just(head + tail),
             st.just(head + tail[:1] + char + tail[1:]),
             st.just(head + char.swapcase() + tail),
@@ -31,6 +31,6 @@ def altered(draw, text):
 def altered_bytes(draw, text):
     """Draw a base64url text whose bytes differ from those of `text` by one bit or by one whole byte."""
     content = bytearray(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    place = draw(st.integers(0, len(content) - 1))
-    content[place] ^= draw(st.sampled_from([1 << bit for bit in range(8)]) | st.integers(1, 255))
+    index = draw(st.integers(0, len(content) - 1))
+    content[index] ^= draw(st.sampled_from([1 << bit for bit in range(8)]) | st.integers(1, 255))
     return urlsafe_b64encode(content).rstrip(b"=").decode()

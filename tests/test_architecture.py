@@ -15,7 +15,7 @@ DOMAIN = [
 ]
 
 
-def imported(path):
+def imported_modules(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -24,20 +24,20 @@ def imported(path):
 
 
 @pytest.mark.parametrize("path", DOMAIN, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_domain_knows_no_http(path):
-    assert not [name for name in imported(path) if name.startswith(HTTP)]
+def test_the_domain_imports_no_http_module(path):
+    assert not [name for name in imported_modules(path) if name.startswith(HTTP)]
 
 
 @pytest.mark.parametrize("folder", ["accounts", "api", "authproject"])
 def test_modules_stay_short(folder):
-    long = [path for path in (ROOT / folder).rglob("*.py") if len(path.read_text().splitlines()) > 300]
+    too_long = [path for path in (ROOT / folder).rglob("*.py") if len(path.read_text().splitlines()) > 300]
 
-    assert not long
+    assert not too_long
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [re.match(r"[A-Za-z0-9_.-]+", line)[0].lower() for line in PROJECT["dependencies"]]
-USED_BY_OTHERS = {
+USED_INDIRECTLY = {
     "argon2-cffi": "Argon2PasswordHasher",  # by Django's hasher
     "dj-database-url": "dj_db_url",  # by environs
     "psycopg": "django.db.backends.postgresql",  # by Django's backend
@@ -49,21 +49,21 @@ AWAITED = {"prometheus-client"}
 """What is locked ahead of the code that will use it."""
 
 
-def spelled(name):
+def normalize(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def sources():
+def source_files():
     return [path for folder in ("accounts", "api", "authproject") for path in (ROOT / folder).rglob("*.py")]
 
 
 @pytest.mark.parametrize("dependency", sorted(set(DEPENDENCIES) - AWAITED))
 def test_every_dependency_is_used(dependency):
-    text = "\n".join(path.read_text() for path in sources())
-    if dependency in USED_BY_OTHERS:
-        assert USED_BY_OTHERS[dependency] in text
+    text = "\n".join(path.read_text() for path in source_files())
+    if dependency in USED_INDIRECTLY:
+        assert USED_INDIRECTLY[dependency] in text
         return
-    modules = [module for module, names in packages_distributions().items() if dependency in map(spelled, names)]
+    modules = [module for module, names in packages_distributions().items() if dependency in map(normalize, names)]
 
     assert modules, f"{dependency} is not installed"
     # Imported, or named in the settings, as apps and middleware are.
@@ -78,8 +78,8 @@ def test_every_requirement_is_pinned_by_its_hash(name):
     requirements = [line for line in lines if line and not line.lstrip().startswith("#")]
 
     assert requirements
-    loose = [line for line in requirements if not re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)]
-    assert not loose
+    unpinned = [line for line in requirements if not re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)]
+    assert not unpinned
 
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)

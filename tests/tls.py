@@ -8,12 +8,12 @@ from threading import Thread
 class TlsProxy:
     """Takes HTTPS on a port of its own, and passes each request on to a port that speaks HTTP."""
 
-    def __init__(self, certificate, target):
+    def __init__(self, certificate, target_port):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        self.target = target
+        self.target_port = target_port
         self._listener = context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
         Thread(target=self._accept, daemon=True).start()
 
@@ -30,32 +30,32 @@ class TlsProxy:
 
     def _serve(self, client):
         try:
-            with client, socket.create_connection(("127.0.0.1", self.target), timeout=30) as server:
+            with client, socket.create_connection(("127.0.0.1", self.target_port), timeout=30) as server:
                 client.settimeout(30)
                 client.do_handshake()
-                head, body = self._read(client)
-                first, *lines = head.split(b"\r\n")
+                head, body = self._read_request(client)
+                request_line, *lines = head.split(b"\r\n")
                 kept = [line for line in lines if not line.lower().startswith(b"connection:")]
                 added = [b"X-Forwarded-Proto: https", b"Connection: close"]
-                server.sendall(b"\r\n".join([first, *added, *kept]) + b"\r\n\r\n" + body)
-                while part := server.recv(65536):
-                    client.sendall(part)
+                server.sendall(b"\r\n".join([request_line, *added, *kept]) + b"\r\n\r\n" + body)
+                while chunk := server.recv(65536):
+                    client.sendall(chunk)
         except OSError:
             return  # the browser hung up
 
-    def _read(self, client):
+    def _read_request(self, client):
         received = b""
         while b"\r\n\r\n" not in received:
-            received += self._part(client)
+            received += self._receive(client)
         head, _, body = received.partition(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         length = int(lengths[0].partition(b":")[2]) if lengths else 0
         while len(body) < length:
-            body += self._part(client)
+            body += self._receive(client)
         return head, body
 
-    def _part(self, client):
-        part = client.recv(65536)
-        if not part:
+    def _receive(self, client):
+        chunk = client.recv(65536)
+        if not chunk:
             raise ConnectionAbortedError
-        return part
+        return chunk

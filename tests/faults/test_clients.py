@@ -15,7 +15,7 @@ from tests.servers import Server, environment, until
 
 HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = b'{"username": "nobody", "password": "wrong password"}'
-CUT_OFF = 10  # seconds, for the head and for the body
+TIMEOUT = 10  # seconds, for the head and for the body
 
 
 @pytest.fixture(autouse=True)
@@ -43,41 +43,41 @@ def connect(server):
     return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
-class Slow:
+class SlowClient:
     """A client that sends a byte per second, or none, until it is cut off."""
 
     def __init__(self, server, start, byte=b"x"):
         self.byte = byte
         self.started = time.monotonic()
-        self.lived = None
-        self.got = b""
+        self.closed_after = None
+        self.received = b""
         self.socket = connect(server)
         self.socket.sendall(start)
         self.socket.setblocking(False)  # noqa: FBT003  its own signature
 
     def send_a_byte(self):
-        if self.lived is None:
+        if self.closed_after is None:
             with contextlib.suppress(OSError):  # it is read from next
                 self.socket.send(self.byte)
 
     def read(self):
         try:
-            received = self.socket.recv(1000)
+            data = self.socket.recv(1000)
         except OSError:
-            received = b""
-        self.got += received
-        if not received:
-            self.lived = time.monotonic() - self.started
+            data = b""
+        self.received += data
+        if not data:
+            self.closed_after = time.monotonic() - self.started
             self.socket.close()
-        return bool(received)
+        return bool(data)
 
 
-def drip(clients, is_over):
+def send_slowly(clients, stop):
     """Send a byte per client and second, and note who is cut off when."""
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client.socket, selectors.EVENT_READ, client)
-        while selector.get_map() and not is_over.is_set():
+        while selector.get_map() and not stop.is_set():
             next_byte_at = time.monotonic() + 1
             while (left := next_byte_at - time.monotonic()) > 0 and selector.get_map():
                 for key, _ in selector.select(left):
@@ -95,42 +95,42 @@ STARTS = [
 ]
 
 
-def test_two_hundred_slow_clients_hold_up_nobody_and_are_cut_off(server):
+def test_two_hundred_slow_clients_are_disconnected_and_block_no_other_client(server):
     pair = server.sign_in("alice")
-    silent = [Slow(server, b"", byte=b"") for _ in range(20)]
-    slow = [Slow(server, start) for start in STARTS for _ in range(50)]
-    over = Event()
-    deadline = time.monotonic() + 4 * CUT_OFF
+    silent = [SlowClient(server, b"", byte=b"") for _ in range(20)]
+    slow = [SlowClient(server, start) for start in STARTS for _ in range(50)]
+    stop = Event()
+    deadline = time.monotonic() + 4 * TIMEOUT
     with ThreadPoolExecutor(1) as pool:
-        dripping = pool.submit(drip, [*silent, *slow], over)
+        sending = pool.submit(send_slowly, [*silent, *slow], stop)
         try:
-            took = []
-            while not dripping.done() and time.monotonic() < deadline:
+            durations = []
+            while not sending.done() and time.monotonic() < deadline:
                 started = time.monotonic()
                 assert server.content(pair) == 200
                 status, pair = server.refresh(pair)
                 assert status == 200, pair
-                took.append(time.monotonic() - started)
-                dripping_goes_on(dripping)
+                durations.append(time.monotonic() - started)
+                pause(sending)
         finally:
-            over.set()
-        dripping.result(timeout=120)
+            stop.set()
+        sending.result(timeout=120)
 
-    assert len(took) > 10
-    assert max(took) < 5
+    assert len(durations) > 10
+    assert max(durations) < 5
     for client in [*silent, *slow]:
-        assert CUT_OFF - 1 < (client.lived or deadline) < 3 * CUT_OFF
-    assert {client.got.split(b"\r\n")[0] for client in slow[100:]} == {b"HTTP/1.1 408 Request Timeout"}
+        assert TIMEOUT - 1 < (client.closed_after or deadline) < 3 * TIMEOUT
+    assert {client.received.split(b"\r\n")[0] for client in slow[100:]} == {b"HTTP/1.1 408 Request Timeout"}
 
 
-def dripping_goes_on(dripping):
+def pause(sending):
     """Let a moment pass between two honest requests."""
     with contextlib.suppress(TimeoutError):
-        dripping.result(timeout=0.2)
+        sending.result(timeout=0.2)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has to know how")
-def test_who_does_not_read_what_is_answered_is_cut_off(server):
+def test_a_client_that_does_not_read_the_response_is_disconnected(server):
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.connect(("127.0.0.1", server.port))
@@ -147,24 +147,26 @@ def test_who_does_not_read_what_is_answered_is_cut_off(server):
 
 def is_connected(server, client):
     """Tell whether the server still keeps a place for a client."""
-    ours = client.getsockname()
-    return any(there.raddr == ours for worker in server.workers() for there in worker.net_connections())
+    address = client.getsockname()
+    return any(
+        connection.raddr == address for worker in server.workers() for connection in worker.net_connections()
+    )
 
 
-def test_a_request_that_has_begun_is_answered_though_the_service_stops(server):
-    with connect(server) as begun, connect(server) as idle, connect(server), connect(server) as at_its_head:
+def test_a_request_in_progress_is_completed_when_the_service_stops(server):
+    with connect(server) as in_body, connect(server) as idle, connect(server), connect(server) as in_head:
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b" 200 " in idle.recv(1000)
-        at_its_head.sendall(b"GET /hea")
-        begun.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
-        assert begun.recv(1000).startswith(b"HTTP/1.1 100 ")
-        begun.sendall(BODY[:5])
+        in_head.sendall(b"GET /hea")
+        in_body.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        assert in_body.recv(1000).startswith(b"HTTP/1.1 100 ")
+        in_body.sendall(BODY[:5])
 
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: is_refused(server), seconds=CUT_OFF - 1)
-        begun.sendall(BODY[5:])
+        until(lambda: is_refused(server), seconds=TIMEOUT - 1)
+        in_body.sendall(BODY[5:])
 
-        assert begun.recv(1000).startswith(b"HTTP/1.1 401 ")
+        assert in_body.recv(1000).startswith(b"HTTP/1.1 401 ")
     assert server.process.wait(timeout=20) == 0
     assert is_refused(server)
 
@@ -177,7 +179,7 @@ def is_refused(server):
     return False
 
 
-def test_a_service_that_is_stopped_while_it_starts_stops_at_once(server):
+def test_a_service_can_be_stopped_while_it_starts(server):
     server.stop()
     for _ in range(3):
         server.launch()

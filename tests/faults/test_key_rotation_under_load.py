@@ -11,7 +11,7 @@ from accounts.keys.schedule import Schedule
 from tests.factories import PASSWORD
 from tests.servers import Server, environment, rotate
 
-CLIENTS = 6
+CLIENT_COUNT = 6
 
 
 @pytest.fixture(autouse=True)
@@ -26,23 +26,23 @@ def server(tmp_path, django_db_setup, django_db_blocker):
     assert running.stop() == 0
 
 
-class Visitor:
+class Client:
     """Somebody who refreshes and asks for content again and again, and notes every answer."""
 
     def __init__(self, server, name):
         self.server = server
-        self.answers = Counter()
+        self.responses = Counter()
         self.kids = set()
         server.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
         self.pair = server.post("/api/auth/signin", {"username": name, "password": PASSWORD})[1]
 
-    def go_on(self, stop):
+    def run(self, stop):
         while not stop.is_set():
             for _ in range(3):
-                self.answers["content", self.ask()] += 1
-            self.answers["refresh", self.refresh()] += 1
+                self.responses["content", self.get_content()] += 1
+            self.responses["refresh", self.refresh()] += 1
 
-    def ask(self):
+    def get_content(self):
         return self.server.request("GET", "/api/test/user", Authorization=f"Bearer {self.pair['accessToken']}")[0]
 
     def refresh(self):
@@ -53,47 +53,47 @@ class Visitor:
 
 
 @pytest.fixture
-def visitors(server):
-    return [Visitor(server, f"visitor{number}") for number in range(CLIENTS)]
+def clients(server):
+    return [Client(server, f"client{number}") for number in range(CLIENT_COUNT)]
 
 
-def signing(server):
+def key_ids(server):
     folder = Path(server.environment["AUTH_KEYS_DIR"])
     schedule, _ = Schedule.read(folder, "ES256")
     newest = max((entry for entry in schedule.entries if entry.signs_from), key=lambda entry: entry.signs_from)
     return newest.kid, [entry.kid for entry in schedule.entries if entry.signs_from is None]
 
 
-def test_no_request_fails_while_keys_rotate_move_and_are_dropped(server, visitors):
+def test_no_request_fails_while_keys_are_rotated_and_dropped(server, clients):
     stop = Event()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        going = [pool.submit(visitor.go_on, stop) for visitor in visitors]
+    with ThreadPoolExecutor(CLIENT_COUNT) as pool:
+        futures = [pool.submit(client.run, stop) for client in clients]
         try:
             for _ in range(3):
                 rotate(server)
             # Another algorithm begins with a key that nobody knows yet: it would sign a minute later.
             server.manage("rotate_signing_key", "--algorithm", "EdDSA")
-            _, waiting = signing(server)
-            server.manage("rotate_signing_key", "--drop", waiting[0])
+            _, pending = key_ids(server)
+            server.manage("rotate_signing_key", "--drop", pending[0])
             rotate(server)
         finally:
             stop.set()
-        for visitor in going:
-            visitor.result()
+        for future in futures:
+            future.result()
 
-    answers = sum((visitor.answers for visitor in visitors), Counter())
-    assert set(answers) == {("content", 200), ("refresh", 200)}
-    assert all(len(visitor.kids) > 1 for visitor in visitors)
+    responses = sum((client.responses for client in clients), Counter())
+    assert set(responses) == {("content", 200), ("refresh", 200)}
+    assert all(len(client.kids) > 1 for client in clients)
 
 
-def test_of_a_dropped_key_no_token_passes_with_the_next_request_and_every_refresh_does(server, visitors):
+def test_tokens_of_a_dropped_key_are_refused_immediately_and_refreshes_succeed(server, clients):
     for _ in range(3):
-        kid, _ = signing(server)
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            assert set(pool.map(lambda visitor: visitor.ask(), visitors)) == {200}
+        kid, _ = key_ids(server)
+        with ThreadPoolExecutor(CLIENT_COUNT) as pool:
+            assert set(pool.map(lambda client: client.get_content(), clients)) == {200}
 
             server.manage("rotate_signing_key", "--drop", kid)
 
-            assert set(pool.map(lambda visitor: visitor.ask(), visitors * 5)) == {401}
-            assert set(pool.map(lambda visitor: visitor.refresh(), visitors)) == {200}
-            assert set(pool.map(lambda visitor: visitor.ask(), visitors * 5)) == {200}
+            assert set(pool.map(lambda client: client.get_content(), clients * 5)) == {401}
+            assert set(pool.map(lambda client: client.refresh(), clients)) == {200}
+            assert set(pool.map(lambda client: client.get_content(), clients * 5)) == {200}

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: what they stop is one of their own."""
+    """Give the tests no database: what they stop is one of their settings."""
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def postgresql():
 @pytest.fixture(scope="module")
 def server(postgresql, served):
     # The tests take their time between a refresh and the next.
-    own = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
-    return served(**own)
+    settings = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
+    return served(**settings)
 
 
 @pytest.fixture
@@ -37,107 +37,107 @@ def pair(server, request):
     return server.sign_in(f"user{abs(hash(request.node.name))}")
 
 
-def refused(server, method, path, body=None, **headers):
-    status, told, content = server.exchange(method, path, body, **headers)
-    return status, json.loads(content).get("code"), int(told.get("Retry-After", 0)) > 0
+def exchange(server, method, path, body=None, **headers):
+    status, response_headers, content = server.exchange(method, path, body, **headers)
+    return status, json.loads(content).get("code"), int(response_headers.get("Retry-After", 0)) > 0
 
 
 UNAVAILABLE = (503, "unavailable", True)
 
 
-def attempts(server, pair):
-    """What cannot be answered without the database, as questions to be asked."""
+def requests_that_need_the_database(server, pair):
+    """What cannot be answered without the database, as questions to be requests."""
     bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
     name = pair["username"]
     account = {"username": f"{name}2", "email": f"{name}2@example.com", "password": PASSWORD}
-    # It may be ended by a database that goes on with what it was asked.
+    # It may be ended by a database that goes on with what it was requests.
     other = server.sign_in(f"{name}3")
     return [
-        lambda: refused(server, "GET", "/readyz"),
-        lambda: refused(server, "GET", "/api/test/user", **bearer),
-        lambda: refused(server, "GET", "/api/auth/sessions", **bearer),
-        lambda: refused(server, "POST", "/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]}),
-        lambda: refused(server, "POST", "/api/auth/signin", {"username": name, "password": PASSWORD}),
-        lambda: refused(server, "POST", "/api/auth/signup", account),
-        lambda: refused(server, "POST", "/api/auth/signout", {"refreshToken": other["refreshToken"]}),
-        lambda: refused(server, "GET", "/admin/login/", Cookie="sessionid=" + "x" * 32),
+        lambda: exchange(server, "GET", "/readyz"),
+        lambda: exchange(server, "GET", "/api/test/user", **bearer),
+        lambda: exchange(server, "GET", "/api/auth/sessions", **bearer),
+        lambda: exchange(server, "POST", "/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]}),
+        lambda: exchange(server, "POST", "/api/auth/signin", {"username": name, "password": PASSWORD}),
+        lambda: exchange(server, "POST", "/api/auth/signup", account),
+        lambda: exchange(server, "POST", "/api/auth/signout", {"refreshToken": other["refreshToken"]}),
+        lambda: exchange(server, "GET", "/admin/login/", Cookie="sessionid=" + "x" * 32),
     ]
 
 
-def assert_all_is_well(server, pair):
+def assert_recovered(server, pair):
     # Each process leaves a database that did not answer alone for a moment.
     until(lambda: set(at_once(20, lambda _: server.request("GET", "/readyz")[0])) == {200})
-    status, following = server.refresh(pair)
-    assert (status, server.content(following)) == (200, 200)
-    assert set(at_once(20, lambda _: server.content(following))) == {200}
-    assert server.refresh(following)[0] == 200
+    status, successor = server.refresh(pair)
+    assert (status, server.content(successor)) == (200, 200)
+    assert set(at_once(20, lambda _: server.content(successor))) == {200}
+    assert server.refresh(successor)[0] == 200
 
 
-def test_after_a_restart_of_an_idle_database_no_request_fails(server, postgresql, pair):
+def test_no_request_fails_after_an_idle_database_restarts(server, postgresql, pair):
     assert set(at_once(20, lambda _: server.content(pair))) == {200}
 
     postgresql.stop()
     postgresql.start()
 
     assert set(at_once(20, lambda _: server.content(pair))) == {200}
-    assert_all_is_well(server, pair)
+    assert_recovered(server, pair)
 
 
-def test_what_needs_a_database_that_is_stopped_is_503_until_it_is_started(server, postgresql, pair):
-    asked = attempts(server, pair)
+def test_requests_that_need_a_stopped_database_get_503_until_it_starts(server, postgresql, pair):
+    requests = requests_that_need_the_database(server, pair)
     postgresql.stop()
     try:
-        answers = at_once(len(asked) * 2, lambda number: asked[number % len(asked)]())
+        responses = at_once(len(requests) * 2, lambda number: requests[number % len(requests)]())
         alive = [
             server.request("GET", path)[0] for path in ("/healthz", "/.well-known/jwks.json", "/api/test/all")
         ]
     finally:
         postgresql.start()
 
-    assert set(answers) == {UNAVAILABLE}
+    assert set(responses) == {UNAVAILABLE}
     assert set(alive) == {200}
-    assert_all_is_well(server, pair)
+    assert_recovered(server, pair)
 
 
-def test_what_needs_a_database_that_never_answers_is_503_within_seconds(server, postgresql, pair):
-    asked = attempts(server, pair)
+def test_requests_that_need_a_frozen_database_get_503_within_seconds(server, postgresql, pair):
+    requests = requests_that_need_the_database(server, pair)
     assert set(at_once(20, lambda _: server.content(pair))) == {200}
     started = time.monotonic()
     with postgresql.frozen():
-        answers = at_once(len(asked), lambda number: (asked[number](), time.monotonic() - started))
+        responses = at_once(len(requests), lambda number: (requests[number](), time.monotonic() - started))
 
-    assert {answer for answer, _ in answers} == {UNAVAILABLE}
-    assert max(took for _, took in answers) < 13
-    assert_all_is_well(server, pair)
+    assert {response for response, _ in responses} == {UNAVAILABLE}
+    assert max(duration for _, duration in responses) < 13
+    assert_recovered(server, pair)
 
 
-def test_a_probe_of_liveness_and_other_services_wait_for_no_database(server, postgresql, pair):
-    asked = attempts(server, pair)
-    with postgresql.frozen(), ThreadPoolExecutor(len(asked)) as pool:
-        waiting = [pool.submit(attempt) for attempt in asked]
+def test_liveness_probes_and_public_keys_do_not_wait_for_the_database(server, postgresql, pair):
+    requests = requests_that_need_the_database(server, pair)
+    with postgresql.frozen(), ThreadPoolExecutor(len(requests)) as pool:
+        futures = [pool.submit(request) for request in requests]
         started = time.monotonic()
         alive = [server.request("GET", path)[0] for path in ("/healthz", "/.well-known/jwks.json") * 5]
-        took = time.monotonic() - started
-        answers = [one.result() for one in waiting]
+        duration = time.monotonic() - started
+        responses = [future.result() for future in futures]
 
     assert set(alive) == {200}
-    assert took < 5  # a connection is given up after five seconds
-    assert set(answers) == {UNAVAILABLE}
-    assert_all_is_well(server, pair)
+    assert duration < 5  # a connection is given up after five seconds
+    assert set(responses) == {UNAVAILABLE}
+    assert_recovered(server, pair)
 
 
-def test_a_database_that_takes_no_writes_is_503_for_them_and_read_from(server, postgresql, pair):
+def test_with_a_read_only_database_writes_get_503_and_reads_succeed(server, postgresql, pair):
     bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
-    writes = attempts(server, pair)[3:-1]
+    writes = requests_that_need_the_database(server, pair)[3:-1]
     with postgresql.read_only():
         until(lambda: server.refresh(pair)[0] != 200)
-        answers = at_once(len(writes) * 2, lambda number: writes[number % len(writes)]())
+        responses = at_once(len(writes) * 2, lambda number: writes[number % len(writes)]())
         read = [
             server.request("GET", path, **bearer)[0]
             for path in ("/readyz", "/api/test/user", "/api/auth/sessions", "/api/auth/me", "/admin/login/")
         ]
 
-    assert set(answers) == {UNAVAILABLE}
+    assert set(responses) == {UNAVAILABLE}
     assert set(read) == {200}
     until(lambda: server.refresh(pair)[0] == 200)
-    assert_all_is_well(server, pair)
+    assert_recovered(server, pair)

@@ -15,12 +15,12 @@ import pytest
 from tests.environment import ON_POSTGRESQL
 from tests.servers import ROOT, PostgreSQL, Server, at_once, environment, until
 
-CLIENTS = 5
+CLIENT_COUNT = 5
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its own."""
+    """Give the tests no database: the server has its settings."""
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ class Client:
         self.pair = server.sign_in(name)
         self.statuses = []
 
-    def go_on(self, is_over):
-        while not is_over():
+    def run(self, is_stopped):
+        while not is_stopped():
             with contextlib.suppress(OSError, http.client.HTTPException):
                 self.refresh()
 
@@ -51,82 +51,82 @@ class Client:
 
 @contextlib.contextmanager
 def refreshing(clients):
-    """Let them refresh until the block has ended."""
-    over = []
+    """Let them refresh until the block has completed_process."""
+    stopped = []
     with ThreadPoolExecutor(len(clients)) as pool:
-        going = [pool.submit(client.go_on, lambda: over) for client in clients]
+        futures = [pool.submit(client.run, lambda: stopped) for client in clients]
         try:
             yield
         finally:
-            over.append(True)
-        for one in going:
-            one.result()
+            stopped.append(True)
+        for future in futures:
+            future.result()
 
 
-def some_more_refreshes(clients):
-    answered = sum(len(client.statuses) for client in clients)
-    enough = answered + 5 + secrets.randbelow(40)
-    until(lambda: sum(len(client.statuses) for client in clients) >= enough)
+def wait_for_refreshes(clients):
+    completed = sum(len(client.statuses) for client in clients)
+    target = completed + 5 + secrets.randbelow(40)
+    until(lambda: sum(len(client.statuses) for client in clients) >= target)
 
 
-def assert_nobody_is_signed_out(server, clients):
+def assert_still_signed_in(server, clients):
     for client in clients:
-        answers = at_once(3, lambda _, client=client: server.refresh(client.pair))
-        assert {status for status, _ in answers} == {200}, answers
-        assert len({body["refreshToken"] for _, body in answers}) == 1
-        client.pair = answers[0][1]
+        responses = at_once(3, lambda _, client=client: server.refresh(client.pair))
+        assert {status for status, _ in responses} == {200}, responses
+        assert len({body["refreshToken"] for _, body in responses}) == 1
+        client.pair = responses[0][1]
         assert server.content(client.pair) == 200
     assert "reuse_detected" not in server.log.read_text()
 
 
-def test_nobody_is_signed_out_when_the_service_is_killed_again_and_again(server):
-    clients = [Client(server, f"killed{number}") for number in range(CLIENTS)]
+def test_no_client_is_signed_out_when_the_service_is_killed_repeatedly(server):
+    clients = [Client(server, f"killed{number}") for number in range(CLIENT_COUNT)]
 
     for _ in range(3):
         with refreshing(clients):
-            some_more_refreshes(clients)
+            wait_for_refreshes(clients)
             server.kill()
         server.start()
-        assert_nobody_is_signed_out(server, clients)
+        assert_still_signed_in(server, clients)
 
     assert {status for client in clients for status in client.statuses} == {200}
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to kill")
-def test_nobody_is_signed_out_when_the_database_is_killed_again_and_again(
+def test_no_client_is_signed_out_when_the_database_is_killed_repeatedly(
     tmp_path, django_db_setup, django_db_blocker
 ):
     postgresql = PostgreSQL()
-    own = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
-    server = Server(environment(tmp_path, django_db_blocker, **own), tmp_path / "log")
-    clients = [Client(server, f"killed{number}") for number in range(CLIENTS)]
+    settings = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
+    server = Server(environment(tmp_path, django_db_blocker, **settings), tmp_path / "log")
+    clients = [Client(server, f"killed{number}") for number in range(CLIENT_COUNT)]
 
     for _ in range(3):
         with refreshing(clients):
-            some_more_refreshes(clients)
+            wait_for_refreshes(clients)
             postgresql.kill()
-            some_more_refreshes(clients)
+            wait_for_refreshes(clients)
             postgresql.start()
-            some_more_refreshes(clients)
+            wait_for_refreshes(clients)
         until(lambda: server.request("GET", "/readyz")[0] == 200)
-        assert_nobody_is_signed_out(server, clients)
+        assert_still_signed_in(server, clients)
 
     assert {status for client in clients for status in client.statuses} == {200, 503}
     assert server.stop() == 0
     postgresql.remove()
 
 
-def kill_the_workers(server):
+def kill_workers(server):
     """Kill the processes that answer, and wait for those that take their place."""
     killed = server.workers()
     for process in killed:
         process.kill()
     until(lambda: len(server.workers()) == len(killed) and not set(killed) & set(server.workers()))
     # One of them may hold a connection that it has not read from yet.
-    until(lambda: all(answers(server) for _ in range(10)))
+    until(lambda: all(is_ready(server) for _ in range(10)))
 
 
-def answers(server):
+def is_ready(server):
     with contextlib.suppress(OSError, http.client.HTTPException):
         return server.request("GET", "/readyz")[0] == 200
 
@@ -147,14 +147,14 @@ def replaced_by_an_empty_folder(folder):
     folder.mkdir()
 
 
-LOSSES = [removed, replaced_by_a_file, replaced_by_a_link_to_nothing, replaced_by_an_empty_folder]
+REPLACEMENTS = [removed, replaced_by_a_file, replaced_by_a_link_to_nothing, replaced_by_an_empty_folder]
 
 
 @contextlib.contextmanager
-def without_keys(server, put_in_their_place):
+def without_keys(server, put_replacement):
     folder = Path(server.environment["AUTH_KEYS_DIR"])
     kept = folder.rename(folder.with_name("kept"))
-    put_in_their_place(folder)
+    put_replacement(folder)
     try:
         yield
     finally:
@@ -164,42 +164,42 @@ def without_keys(server, put_in_their_place):
         kept.rename(folder)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_a_service_that_loses_its_keys_goes_on_with_those_it_has_read(server, loss):
-    pair = server.sign_in(loss.__name__)
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_a_service_whose_key_folder_is_lost_continues_with_the_keys_it_has_read(server, replacement):
+    pair = server.sign_in(replacement.__name__)
     assert set(at_once(20, lambda _: server.content(pair))) == {200}
     forged = {"accessToken": f"{pair['accessToken'][:-20]}{'A' * 20}"}
     published = server.request("GET", "/.well-known/jwks.json")
 
-    with without_keys(server, loss):
+    with without_keys(server, replacement):
         assert set(at_once(10, lambda _: server.content(pair))) == {200}
         assert set(at_once(10, lambda _: server.content(forged))) == {401}
-        answers = at_once(10, lambda _: server.refresh(pair))
-        assert {status for status, _ in answers} == {200}
-        assert {server.content(body) for _, body in answers} == {200}
+        responses = at_once(10, lambda _: server.refresh(pair))
+        assert {status for status, _ in responses} == {200}
+        assert {server.content(body) for _, body in responses} == {200}
         assert server.request("GET", "/.well-known/jwks.json") == published
 
-    assert {server.content(body) for _, body in answers} == {200}
+    assert {server.content(body) for _, body in responses} == {200}
 
 
-def test_processes_that_are_killed_are_replaced_and_have_the_keys_of_the_start(server):
+def test_workers_that_replace_killed_ones_have_the_keys_of_the_start(server):
     pair = server.sign_in("replaced")
 
     with without_keys(server, replaced_by_a_file):
-        kill_the_workers(server)
+        kill_workers(server)
         assert set(at_once(20, lambda _: server.content(pair))) == {200}
-        status, following = server.refresh(pair)
-        assert (status, server.content(following)) == (200, 200)
+        status, successor = server.refresh(pair)
+        assert (status, server.content(successor)) == (200, 200)
 
-    assert server.content(following) == 200
+    assert server.content(successor) == 200
 
 
-@pytest.mark.parametrize("loss", [replaced_by_a_file, replaced_by_a_link_to_nothing])
-def test_a_start_without_a_folder_for_keys_ends_with_one_sentence(server, tmp_path, loss):
+@pytest.mark.parametrize("replacement", [replaced_by_a_file, replaced_by_a_link_to_nothing])
+def test_a_start_without_a_usable_key_folder_fails_with_one_line(server, tmp_path, replacement):
     folder = tmp_path / "keys"
-    loss(folder)
+    replacement(folder)
 
-    ended = subprocess.run(
+    completed_process = subprocess.run(
         [sys.executable, "manage.py", "serve"],
         cwd=ROOT,
         env={**os.environ, **server.environment, "AUTH_KEYS_DIR": str(folder)},
@@ -209,6 +209,6 @@ def test_a_start_without_a_folder_for_keys_ends_with_one_sentence(server, tmp_pa
         check=False,
     )
 
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Configuration error: AUTH_KEYS_DIR: ")
-    assert len(ended.stderr.splitlines()) == 1
+    assert completed_process.returncode == 1
+    assert completed_process.stderr.startswith("Configuration error: AUTH_KEYS_DIR: ")
+    assert len(completed_process.stderr.splitlines()) == 1

@@ -17,7 +17,7 @@ from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
-AT_ONCE = 25
+CONCURRENCY = 25
 
 
 @pytest.fixture
@@ -26,182 +26,190 @@ def alice():
     return SignedIn("alice")
 
 
-def refreshing(token):
+def refresh_with(token):
     return lambda: Api().refresh(token)
 
 
-def signing_up(username, email):
+def sign_up_with(username, email):
     return lambda: Api().sign_up(username, email=email)
 
 
-def claims_of(answer):
-    return access_tokens.verify(answer.json()["accessToken"], at=datetime.now(UTC))
+def claims_in(response):
+    return access_tokens.verify(response.json()["accessToken"], at=datetime.now(UTC))
 
 
-def test_a_storm_on_each_generation_adds_no_row_and_no_second_successor(alice):
+def test_concurrent_refreshes_of_each_generation_add_no_row_and_have_one_successor(alice):
     token, generations = alice.refresh_token, 6
     for generation in range(generations):
-        answers = at_once(*[refreshing(token)] * AT_ONCE)
+        responses = at_once(*[refresh_with(token)] * CONCURRENCY)
 
-        assert {answer.status_code for answer in answers} == {200}
-        (token,) = {answer.json()["refreshToken"] for answer in answers}
+        assert {response.status_code for response in responses} == {200}
+        (token,) = {response.json()["refreshToken"] for response in responses}
         assert RefreshToken.objects.get().generation == generation + 1
-        assert {alice.get("/api/test/user", answer.json()["accessToken"]).status_code for answer in answers} == {
-            200
-        }
+        assert {
+            alice.get("/api/test/user", response.json()["accessToken"]).status_code for response in responses
+        } == {200}
 
 
-def test_refreshes_of_two_generations_at_once_end_the_session_or_agree(alice, events):
+def test_concurrent_refreshes_of_two_generations_end_the_session(alice, events):
     for _ in range(5):
         first = SignedIn("alice").refresh_token
         second = alice.refresh(first).json()["refreshToken"]
 
-        answers = at_once(*[refreshing(first), refreshing(second)] * 6)
+        responses = at_once(*[refresh_with(first), refresh_with(second)] * 6)
 
         # The older one is in grace until the newer one is used, and reuse from then on.
-        codes = {answer.json().get("code") for answer in answers}
+        codes = {response.json().get("code") for response in responses}
         assert codes <= {None, "refresh_token_reused", "refresh_token_revoked"}
-        assert len({answer.json()["refreshToken"] for answer in answers[::2] if answer.status_code == 200}) <= 1
-        assert len({answer.json()["refreshToken"] for answer in answers[1::2] if answer.status_code == 200}) <= 1
+        assert (
+            len({response.json()["refreshToken"] for response in responses[::2] if response.status_code == 200})
+            <= 1
+        )
+        assert (
+            len({response.json()["refreshToken"] for response in responses[1::2] if response.status_code == 200})
+            <= 1
+        )
         assert "refresh_token_reused" in codes
         assert alice.refresh(second).json()["code"] == "refresh_token_revoked"
 
 
-def test_roles_and_version_in_a_token_are_of_one_moment(alice):
+def test_the_roles_and_version_of_a_token_are_read_together(alice):
     """Whoever sees `ver` knows which roles were meant: no token says old roles under a new version."""
-    user, token, seen = User.objects.get(), alice.refresh_token, {}
+    user, token, roles_by_version = User.objects.get(), alice.refresh_token, {}
 
-    def changing(change, *names):
+    def change_roles(change, *names):
         return lambda: change(User.objects.get(), names, NO_CLIENT)
 
     for _ in range(6):
-        answers = at_once(
-            *[refreshing(token)] * 6,
+        responses = at_once(
+            *[refresh_with(token)] * 6,
             *[lambda: Api().sign_in("alice")] * 3,
-            changing(roles.replace, "user", "admin"),
-            changing(roles.grant, "moderator"),
-            changing(roles.revoke, "admin", "moderator"),
+            change_roles(roles.replace, "user", "admin"),
+            change_roles(roles.grant, "moderator"),
+            change_roles(roles.revoke, "admin", "moderator"),
         )
-        for answer in answers[:9]:
-            assert answer.status_code == 200, answer.content
-            claims = claims_of(answer)
-            assert seen.setdefault(claims.token_version, claims.roles) == claims.roles
-        token = answers[0].json()["refreshToken"]
+        for response in responses[:9]:
+            assert response.status_code == 200, response.content
+            claims = claims_in(response)
+            assert roles_by_version.setdefault(claims.token_version, claims.roles) == claims.roles
+        token = responses[0].json()["refreshToken"]
         user.refresh_from_db()
-        for answer in answers[:9]:
-            is_current = claims_of(answer).token_version == user.token_version
-            status = alice.get("/api/test/user", answer.json()["accessToken"]).status_code
+        for response in responses[:9]:
+            is_current = claims_in(response).token_version == user.token_version
+            status = alice.get("/api/test/user", response.json()["accessToken"]).status_code
             assert status == (200 if is_current else 401)
-        assert claims_of(alice.refresh(token)).roles == user.role_names
+        assert claims_in(alice.refresh(token)).roles == user.role_names
 
 
-def test_nobody_comes_past_a_deactivation(alice, auth):
+def test_no_token_survives_a_concurrent_deactivation(alice, auth):
     auth(account_limit=None)
     user = User.objects.get()
     for _ in range(5):
         session = SignedIn("alice")
 
-        answers = at_once(
+        responses = at_once(
             lambda: activation.deactivate(user, NO_CLIENT),
-            *[refreshing(session.refresh_token)] * 4,
+            *[refresh_with(session.refresh_token)] * 4,
             *[lambda: Api().sign_in("alice")] * 4,
         )[1:]
 
-        assert {answer.status_code for answer in answers} <= {200, 401, 403}
+        assert {response.status_code for response in responses} <= {200, 401, 403}
         activation.activate(user, NO_CLIENT)
-        for answer in answers:
-            if answer.status_code == 200:
-                assert alice.get("/api/test/user", answer.json()["accessToken"]).json()["code"] == "token_revoked"
-                assert alice.refresh(answer.json()["refreshToken"]).json()["code"] == "refresh_token_revoked"
+        for response in responses:
+            if response.status_code == 200:
+                assert (
+                    alice.get("/api/test/user", response.json()["accessToken"]).json()["code"] == "token_revoked"
+                )
+                assert alice.refresh(response.json()["refreshToken"]).json()["code"] == "refresh_token_revoked"
 
 
-def test_of_simultaneous_sign_ups_with_one_address_one_succeeds(auth):
+def test_only_one_of_concurrent_sign_ups_with_the_same_email_succeeds(auth):
     auth(account_limit=None)
     addresses = ["one@example.com", "ONE@example.com", "ｏne@example.com", " one@example.com"] * 3
 
-    answers = at_once(*[signing_up(f"name{number}", address) for number, address in enumerate(addresses)])
+    responses = at_once(*[sign_up_with(f"name{number}", address) for number, address in enumerate(addresses)])
 
-    assert Counter(answer.status_code for answer in answers) == {201: 1, 400: 11}
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 400} == {"email_taken"}
+    assert Counter(response.status_code for response in responses) == {201: 1, 400: 11}
+    assert {response.json()["code"] for response in responses if response.status_code == 400} == {"email_taken"}
     assert User.objects.get().role_names == ("user",)
 
 
-def test_of_the_same_sign_up_many_times_at_once_one_succeeds(auth):
+def test_only_one_of_identical_concurrent_sign_ups_succeeds(auth):
     auth(account_limit=None)
 
-    answers = at_once(*[signing_up("one", "one@example.com")] * AT_ONCE)
+    responses = at_once(*[sign_up_with("one", "one@example.com")] * CONCURRENCY)
 
-    assert Counter(answer.status_code for answer in answers) == {201: 1, 400: AT_ONCE - 1}
+    assert Counter(response.status_code for response in responses) == {201: 1, 400: CONCURRENCY - 1}
     # Who comes between the two that are looked for finds the second alone.
-    codes = {answer.json()["code"] for answer in answers if answer.status_code == 400}
+    codes = {response.json()["code"] for response in responses if response.status_code == 400}
     assert codes <= {"username_taken", "email_taken"}
     assert User.objects.count() == 1
     assert Api().sign_in("one").status_code == 200
 
 
-def test_of_simultaneous_sign_ups_one_address_gets_no_more_mails_than_the_limit(mailoutbox):
-    answers = at_once(*[signing_up(f"name{number}", "one@example.com") for number in range(AT_ONCE)])
+def test_concurrent_sign_ups_send_one_address_no_more_emails_than_the_limit(mailoutbox):
+    responses = at_once(*[sign_up_with(f"name{number}", "one@example.com") for number in range(CONCURRENCY)])
 
-    assert Counter(answer.status_code for answer in answers) == {201: 1, 400: 9, 429: AT_ONCE - 10}
+    assert Counter(response.status_code for response in responses) == {201: 1, 400: 9, 429: CONCURRENCY - 10}
     assert len(mailoutbox) <= 10
 
 
-def test_simultaneous_sign_ups_with_one_address_do_not_tell_which_was_first(auth):
+def test_concurrent_sign_ups_with_one_email_do_not_reveal_which_was_first(auth):
     auth(unverified_signin=False, hide_known_email=True)
 
-    answers = at_once(*[signing_up(f"name{number}", "one@example.com") for number in range(8)])
+    responses = at_once(*[sign_up_with(f"name{number}", "one@example.com") for number in range(8)])
 
-    assert Counter(answer.status_code for answer in answers) == {201: 8}
-    assert {answer.json()["email"] for answer in answers} == {"one@example.com"}
+    assert Counter(response.status_code for response in responses) == {201: 8}
+    assert {response.json()["email"] for response in responses} == {"one@example.com"}
     assert User.objects.with_email("one@example.com").count() == 1
     assert User.objects.count() == 8
 
 
-def test_a_purge_as_sessions_expire_is_no_fault_and_takes_no_other(alice, clock):
+def test_a_purge_while_sessions_expire_deletes_only_those(alice, clock):
     for _ in range(3):
-        dying = [SignedIn("alice") for _ in range(5)]
+        expiring = [SignedIn("alice") for _ in range(5)]
         clock.advance(hours=23)
-        living = SignedIn("alice")
+        valid = SignedIn("alice")
         clock.advance(hours=1)
 
-        answers = at_once(
+        responses = at_once(
             *[lambda: call_command("purge_expired_tokens", batch_size=2)] * 2,
-            *[refreshing(session.refresh_token) for session in dying],
-            *[refreshing(living.refresh_token)] * 5,
+            *[refresh_with(session.refresh_token) for session in expiring],
+            *[refresh_with(valid.refresh_token)] * 5,
         )[2:]
 
-        codes = {answer.json().get("code") for answer in answers[:5]}
+        codes = {response.json().get("code") for response in responses[:5]}
         assert codes <= {"refresh_token_expired", "refresh_token_unknown"}
-        assert {answer.status_code for answer in answers[5:]} == {200}
-        assert alice.refresh(answers[-1].json()["refreshToken"]).status_code == 200
+        assert {response.status_code for response in responses[5:]} == {200}
+        assert alice.refresh(responses[-1].json()["refreshToken"]).status_code == 200
         assert not RefreshToken.objects.expired(datetime.now(UTC)).exists()
 
 
-def test_right_guesses_among_wrong_ones_let_no_more_wrong_ones_through(alice):
-    def guessing_wrong():
+def test_correct_passwords_among_wrong_ones_do_not_raise_the_limit(alice):
+    def fail_to_sign_in():
         return Api().sign_in("alice", "a wrong one")
 
-    answers = at_once(*[guessing_wrong, lambda: Api().sign_in("alice")] * 12)
+    responses = at_once(*[fail_to_sign_in, lambda: Api().sign_in("alice")] * 12)
 
-    assert {answer.status_code for answer in answers} <= {200, 401, 429}
-    assert Counter(answer.status_code for answer in answers)[401] <= 10
-    later = [guessing_wrong() for _ in range(11)]
-    assert Counter(answer.status_code for answer in [*answers, *later])[401] == 10
+    assert {response.status_code for response in responses} <= {200, 401, 429}
+    assert Counter(response.status_code for response in responses)[401] <= 10
+    later = [fail_to_sign_in() for _ in range(11)]
+    assert Counter(response.status_code for response in [*responses, *later])[401] == 10
 
 
-def test_guesses_on_many_accounts_at_once_count_against_their_address(auth):
+def test_concurrent_failures_on_many_accounts_count_against_one_ip_address(auth):
     auth(address_limit=Limit(12, 900))
 
-    answers = at_once(*[lambda number=number: Api().sign_in(f"name{number}", PASSWORD) for number in range(30)])
+    responses = at_once(*[lambda number=number: Api().sign_in(f"name{number}", PASSWORD) for number in range(30)])
 
-    assert Counter(answer.status_code for answer in answers) == {401: 12, 429: 18}
+    assert Counter(response.status_code for response in responses) == {401: 12, 429: 18}
 
 
-def test_wrong_passwords_at_a_step_up_at_once_count_in_full(alice):
-    def trying():
+def test_concurrent_wrong_passwords_at_a_step_up_are_all_counted(alice):
+    def fail_to_reauthenticate():
         return Api().post("/api/auth/reauthenticate", {"password": "a wrong one"}, alice.access_token)
 
-    answers = at_once(*[trying] * AT_ONCE)
+    responses = at_once(*[fail_to_reauthenticate] * CONCURRENCY)
 
-    assert Counter(answer.status_code for answer in answers) == {403: 10, 429: AT_ONCE - 10}
+    assert Counter(response.status_code for response in responses) == {403: 10, 429: CONCURRENCY - 10}
     assert not Activity.objects.filter(event="reauthentication:succeeded").exists()

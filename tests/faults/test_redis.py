@@ -19,11 +19,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its own."""
+    """Give the tests no database: the server has its settings."""
 
 
 class Redis:
-    """A Redis of our own, which keeps what it counts when it is stopped."""
+    """A Redis of our settings, which keeps what it counts when it is stopped."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -34,7 +34,7 @@ class Redis:
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         self._process = subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
-        until(self._answers)
+        until(self._responds)
 
     def stop(self):
         self._process.terminate()
@@ -49,7 +49,7 @@ class Redis:
         finally:
             process.resume()
 
-    def _answers(self):
+    def _responds(self):
         with redis.Redis.from_url(self.url) as client, contextlib.suppress(redis.RedisError):
             return client.ping()
 
@@ -63,48 +63,48 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(cache, served):
-    own = {"CACHE_URL": cache.url, "AUTH_ACCOUNT_LIMIT": "3/15m", "AUTH_ADDRESS_LIMIT": "1000/15m"}
-    return served(**own)
+    settings = {"CACHE_URL": cache.url, "AUTH_ACCOUNT_LIMIT": "3/15m", "AUTH_ADDRESS_LIMIT": "1000/15m"}
+    return served(**settings)
 
 
-def guess(server, name, password="wrong password"):
+def try_to_sign_in(server, name, password="wrong password"):
     started = time.monotonic()
-    status, told, _ = server.exchange("POST", "/api/auth/signin", {"username": name, "password": password})
-    return status, "Retry-After" in told, time.monotonic() - started
+    status, headers, _ = server.exchange("POST", "/api/auth/signin", {"username": name, "password": password})
+    return status, "Retry-After" in headers, time.monotonic() - started
 
 
-def assert_guesses_wait_and_sessions_go_on(server, pair):
+def assert_sign_ins_get_503_and_sessions_continue(server, pair):
     name = pair["username"]
-    guesses = [guess(server, name), guess(server, name, PASSWORD)]
-    guesses += at_once(4, lambda _: guess(server, name))
+    attempts = [try_to_sign_in(server, name), try_to_sign_in(server, name, PASSWORD)]
+    attempts += at_once(4, lambda _: try_to_sign_in(server, name))
 
-    assert {(status, is_told) for status, is_told, _ in guesses} == {(503, True)}
-    assert max(took for _, _, took in guesses) < 10
+    assert {(status, has_retry_after) for status, has_retry_after, _ in attempts} == {(503, True)}
+    assert max(duration for _, _, duration in attempts) < 10
     assert server.request("GET", "/readyz")[0] == 503
     assert server.request("GET", "/healthz")[0] == 200
     assert server.content(pair) == 200
-    status, following = server.refresh(pair)
-    assert (status, server.content(following)) == (200, 200)
+    status, successor = server.refresh(pair)
+    assert (status, server.content(successor)) == (200, 200)
 
 
-def test_while_the_cache_is_stopped_nobody_guesses_and_nobody_is_signed_out(server, cache):
+def test_while_the_cache_is_stopped_sign_ins_get_503_and_sessions_continue(server, cache):
     pair = server.sign_in("alice")
-    assert [guess(server, "alice")[0] for _ in range(2)] == [401, 401]
+    assert [try_to_sign_in(server, "alice")[0] for _ in range(2)] == [401, 401]
     cache.stop()
     try:
-        assert_guesses_wait_and_sessions_go_on(server, pair)
+        assert_sign_ins_get_503_and_sessions_continue(server, pair)
     finally:
         cache.start()
 
     until(lambda: server.request("GET", "/readyz")[0] == 200)
-    assert [guess(server, "alice")[0] for _ in range(3)] == [401, 429, 429]
+    assert [try_to_sign_in(server, "alice")[0] for _ in range(3)] == [401, 429, 429]
 
 
-def test_while_the_cache_never_answers_nobody_guesses_and_nobody_is_signed_out(server, cache):
+def test_while_the_cache_is_frozen_sign_ins_get_503_and_sessions_continue(server, cache):
     pair = server.sign_in("bob")
     with cache.frozen():
-        assert_guesses_wait_and_sessions_go_on(server, pair)
+        assert_sign_ins_get_503_and_sessions_continue(server, pair)
 
     until(lambda: server.request("GET", "/readyz")[0] == 200)
-    assert guess(server, "bob", PASSWORD)[0] in (200, 429)
+    assert try_to_sign_in(server, "bob", PASSWORD)[0] in (200, 429)
     assert server.sign_in("carol")
