@@ -1,7 +1,7 @@
-"""Asks which of the pinned requirements have known vulnerabilities; fails only for one that has.
+"""Check the pinned requirements for known vulnerabilities; fail only if there is one.
 
-Two services know: PyPI, and OSV where that one cannot be asked. Where neither can, it says so: an audit that did not
-take place must not look like one that vulnerabilities nothing.
+The data comes from PyPI, or from OSV if PyPI cannot be reached. If neither can be reached, the output says that there
+was no audit, so that it is not mistaken for one without findings.
 """
 
 import json
@@ -14,7 +14,7 @@ SERVICES = ("pypi", "osv")
 
 
 def run_pip_audit(service: str) -> list[dict]:
-    """Return what a service says of each requirement; nothing where it cannot be asked."""
+    """Return the report of a service for each requirement, or an empty list if it cannot be reached."""
     result = subprocess.run(
         [
             str(Path(sys.executable).with_name("pip-audit")), "--require-hashes", "--disable-pip", "-r", "requirements.txt",
@@ -33,7 +33,7 @@ def run_pip_audit(service: str) -> list[dict]:
 
 
 def summarize(requirements: list[dict]) -> tuple[int, list[str]]:
-    """Return how many could be audited, and a line for each vulnerability."""
+    """Return the number of audited requirements, and a line for each vulnerability."""
     audited = [requirement for requirement in requirements if "vulns" in requirement]
     vulnerabilities = [
         f"{requirement['name']} {requirement['version']}: {vulnerability['id']}, fixed in "
@@ -45,7 +45,7 @@ def summarize(requirements: list[dict]) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Audit; return 0 unless there is a vulnerability."""
+    """Run the audit; return 1 if there is a vulnerability, otherwise 0."""
     for service in SERVICES:
         requirements = run_pip_audit(service)
         audited, vulnerabilities = summarize(requirements)
@@ -53,9 +53,9 @@ def main() -> int:
             summary = (
                 f"{audited} of {len(requirements)} requirements audited, {len(vulnerabilities)} vulnerabilities"
             )
-            print(f"{service}: {summary}", *vulnerabilities, sep="\n")  # noqa: T201  this is what it is for
+            print(f"{service}: {summary}", *vulnerabilities, sep="\n")  # noqa: T201  the output of the command
             return int(bool(vulnerabilities))
-    print("NOT AUDITED: neither pypi.org nor api.osv.dev tells of vulnerabilities here. Run it where they do.")  # noqa: T201
+    print("NOT AUDITED: neither pypi.org nor api.osv.dev can be reached. Run the audit again with network access.")  # noqa: T201
     return 0
 
 

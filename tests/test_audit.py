@@ -1,4 +1,4 @@
-"""The audit of requirements: a vulnerability fails it, and where nobody could be asked it says so."""
+"""Test the audit of requirements: only a vulnerability fails it, and an audit without data is reported as none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Many at once, in threads of this process."""
+"""Run functions concurrently in threads of this process."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -7,7 +7,7 @@ from django.db import connection
 
 
 def at_once(*tasks):
-    """Run the tasks in a thread each, start them together, and return what they return."""
+    """Run each task in a thread with its own database connection, all at the same time; return their results."""
     barrier = Barrier(len(tasks))
 
     def run(task):

@@ -1,4 +1,4 @@
-"""What stands in front of a server in production: a proxy that ends TLS, and says so."""
+"""A proxy that terminates TLS in front of a server, as in production."""
 
 import socket
 import ssl
@@ -6,7 +6,7 @@ from threading import Thread
 
 
 class TlsProxy:
-    """Takes HTTPS on a port of its own, and passes each request on to a port that speaks HTTP."""
+    """Accepts HTTPS on a free port and forwards each request over HTTP, with `X-Forwarded-Proto: https`."""
 
     def __init__(self, certificate, target_port):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -41,7 +41,7 @@ class TlsProxy:
                 while chunk := server.recv(65536):
                     client.sendall(chunk)
         except OSError:
-            return  # the browser hung up
+            return  # the browser closed the connection
 
     def _read_request(self, client):
         received = b""

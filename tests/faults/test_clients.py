@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or in the middle of something when the service stops."""
+"""Test clients that are slow or silent, and clients that are connected when the service stops."""
 
 import contextlib
 import selectors
@@ -15,12 +15,12 @@ from tests.servers import Server, environment, until
 
 HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = b'{"username": "nobody", "password": "wrong password"}'
-TIMEOUT = 10  # seconds, for the head and for the body
+TIMEOUT = 10  # seconds; the server's limit for the header section, and for the body
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its own."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def connect(server):
 
 
 class SlowClient:
-    """A client that sends a byte per second, or none, until it is cut off."""
+    """A client that sends one byte per second, or none, until the server closes the connection."""
 
     def __init__(self, server, start, byte=b"x"):
         self.byte = byte
@@ -53,11 +53,11 @@ class SlowClient:
         self.received = b""
         self.socket = connect(server)
         self.socket.sendall(start)
-        self.socket.setblocking(False)  # noqa: FBT003  its own signature
+        self.socket.setblocking(False)  # noqa: FBT003  the method takes no keyword
 
     def send_a_byte(self):
         if self.closed_after is None:
-            with contextlib.suppress(OSError):  # it is read from next
+            with contextlib.suppress(OSError):  # a closed connection is detected by read()
                 self.socket.send(self.byte)
 
     def read(self):
@@ -73,7 +73,7 @@ class SlowClient:
 
 
 def send_slowly(clients, stop):
-    """Send a byte per client and second, and note who is cut off when."""
+    """Send one byte per client and second until `stop` is set; record when each client is disconnected."""
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client.socket, selectors.EVENT_READ, client)
@@ -124,17 +124,17 @@ def test_two_hundred_slow_clients_are_disconnected_and_block_no_other_client(ser
 
 
 def pause(sending):
-    """Let a moment pass between two honest requests."""
+    """Wait 0.2 seconds, or until `sending` is done."""
     with contextlib.suppress(TimeoutError):
         sending.result(timeout=0.2)
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has to know how")
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
 def test_a_client_that_does_not_read_the_response_is_disconnected(server):
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.connect(("127.0.0.1", server.port))
-        client.setblocking(False)  # noqa: FBT003  its own signature
+        client.setblocking(False)  # noqa: FBT003  the method takes no keyword
         with contextlib.suppress(BlockingIOError):
             for _ in range(100):
                 client.send(b"GET /api/schema HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
@@ -146,7 +146,7 @@ def test_a_client_that_does_not_read_the_response_is_disconnected(server):
 
 
 def is_connected(server, client):
-    """Tell whether the server still keeps a place for a client."""
+    """Return whether a worker still has a connection to the client."""
     address = client.getsockname()
     return any(
         connection.raddr == address for worker in server.workers() for connection in worker.net_connections()

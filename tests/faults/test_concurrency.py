@@ -1,4 +1,4 @@
-"""Many at once, with real threads, each on a connection of its own."""
+"""Test concurrent requests in threads, each with its own database connection."""
 
 from collections import Counter
 from threading import Thread
@@ -154,7 +154,7 @@ def test_concurrent_role_changes_do_not_undo_each_other(monkeypatch):
         monkeypatch.setattr(roles, "refuse_unknown", refuse_unknown)
         other_change = Thread(target=lambda: at_once(lambda: call_command("grantrole", "alice", "moderator")))
         other_change.start()
-        # It gets no further than the lock, for as long as this change is under way.
+        # The other change waits for the row lock until this change is committed.
         other_change.join(timeout=1)
         other_changes.append(other_change)
         refuse_unknown(names)

@@ -1,4 +1,4 @@
-"""Many at once over several processes of the real server, beside commands that are processes of their own."""
+"""Test concurrent requests to several server processes, and management commands that run at the same time."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ _numbers = count(1)
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its own, which is not created inside a transaction."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def server(served):
 
 
 class Person:
-    """Somebody with an address of one's own."""
+    """A user with an IP address of their own."""
 
     def __init__(self, server):
         self.server = server
@@ -77,7 +77,7 @@ def run_concurrently(*tasks):
 
 @contextmanager
 def repeating(*tasks):
-    """Do each task again and again for as long as the block takes; a list of what they returned is filled."""
+    """Call each task repeatedly in a thread while the block runs; yield the growing list of results."""
     stop, responses = Event(), []
 
     def repeat(task):
@@ -148,7 +148,7 @@ def test_no_token_survives_a_concurrent_sign_out(server, person, path):
 
 
 def test_a_token_issued_after_a_role_change_has_the_new_roles(server, person, pair):
-    """One from before is stale: with it nobody is told that a role is missing, and nobody keeps one."""
+    """Tokens issued before the change are stale: 401, and never a 403 or a 200 that the new roles do not permit."""
     latest = {"token": pair["refreshToken"]}
 
     def request_moderator_content():

@@ -1,4 +1,4 @@
-"""Keys that rotate and are dropped under load, over two processes."""
+"""Test that keys can be rotated and dropped under load, with two server processes."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ CLIENT_COUNT = 6
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its own, which is not made inside a transaction."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def server(tmp_path, django_db_setup, django_db_blocker):
 
 
 class Client:
-    """Somebody who refreshes and asks for content again and again, and notes every answer."""
+    """A client that refreshes and requests content repeatedly, and records the status of every response."""
 
     def __init__(self, server, name):
         self.server = server
@@ -71,7 +71,7 @@ def test_no_request_fails_while_keys_are_rotated_and_dropped(server, clients):
         try:
             for _ in range(3):
                 rotate(server)
-            # Another algorithm begins with a key that nobody knows yet: it would sign a minute later.
+            # The first key of another algorithm is published a minute before it signs, so it is still pending.
             server.manage("rotate_signing_key", "--algorithm", "EdDSA")
             _, pending = key_ids(server)
             server.manage("rotate_signing_key", "--drop", pending[0])

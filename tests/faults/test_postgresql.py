@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops, freezes or takes no more writes, under a running service."""
+"""Test a running service whose PostgreSQL stops, freezes or becomes read-only."""
 
 import json
 import time
@@ -10,12 +10,12 @@ from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 from tests.servers import PostgreSQL, at_once, until
 
-pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to stop")
+pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="needs PostgreSQL")
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: what they stop is one of their settings."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def postgresql():
 
 @pytest.fixture(scope="module")
 def server(postgresql, served):
-    # The tests take their time between a refresh and the next.
+    # The tests replay refresh tokens more than ten seconds later, the default grace.
     settings = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
     return served(**settings)
 
@@ -46,11 +46,11 @@ UNAVAILABLE = (503, "unavailable", True)
 
 
 def requests_that_need_the_database(server, pair):
-    """What cannot be answered without the database, as questions to be requests."""
+    """Return functions that send one request each, for which the service needs the database."""
     bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
     name = pair["username"]
     account = {"username": f"{name}2", "email": f"{name}2@example.com", "password": PASSWORD}
-    # It may be ended by a database that goes on with what it was requests.
+    # Not the session of `pair`: a database that resumes may still execute the sign-out.
     other = server.sign_in(f"{name}3")
     return [
         lambda: exchange(server, "GET", "/readyz"),
@@ -65,7 +65,7 @@ def requests_that_need_the_database(server, pair):
 
 
 def assert_recovered(server, pair):
-    # Each process leaves a database that did not answer alone for a moment.
+    # After a timeout, each process pauses before it connects again.
     until(lambda: set(at_once(20, lambda _: server.request("GET", "/readyz")[0])) == {200})
     status, successor = server.refresh(pair)
     assert (status, server.content(successor)) == (200, 200)
@@ -121,7 +121,7 @@ def test_liveness_probes_and_public_keys_do_not_wait_for_the_database(server, po
         responses = [future.result() for future in futures]
 
     assert set(alive) == {200}
-    assert duration < 5  # a connection is given up after five seconds
+    assert duration < 5  # requests that wait for a connection time out after five seconds
     assert set(responses) == {UNAVAILABLE}
     assert_recovered(server, pair)
 

@@ -1,4 +1,4 @@
-"""Processes of the service that are killed, and keys that are taken away from them."""
+"""Test that sessions survive killed server and database processes, and the loss of the key folder."""
 
 import contextlib
 import http.client
@@ -20,17 +20,17 @@ CLIENT_COUNT = 5
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its settings."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
 def server(served):
-    # A start may take longer than the grace that is usual.
+    # A restart may take longer than the default grace.
     return served(AUTH_REFRESH_TOKEN_GRACE="600", AUTH_ACCOUNT_LIMIT="")
 
 
 class Client:
-    """Somebody who refreshes again and again, and keeps the last pair that came."""
+    """A client that refreshes repeatedly and stores the last pair of tokens that it received."""
 
     def __init__(self, server, name):
         self.server = server
@@ -51,7 +51,7 @@ class Client:
 
 @contextlib.contextmanager
 def refreshing(clients):
-    """Let them refresh until the block has completed_process."""
+    """Let the clients refresh in threads while the block runs."""
     stopped = []
     with ThreadPoolExecutor(len(clients)) as pool:
         futures = [pool.submit(client.run, lambda: stopped) for client in clients]
@@ -92,7 +92,7 @@ def test_no_client_is_signed_out_when_the_service_is_killed_repeatedly(server):
     assert {status for client in clients for status in client.statuses} == {200}
 
 
-@pytest.mark.skipif(not ON_POSTGRESQL, reason="there is no server to kill")
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="needs PostgreSQL")
 def test_no_client_is_signed_out_when_the_database_is_killed_repeatedly(
     tmp_path, django_db_setup, django_db_blocker
 ):
@@ -117,12 +117,12 @@ def test_no_client_is_signed_out_when_the_database_is_killed_repeatedly(
 
 
 def kill_workers(server):
-    """Kill the processes that answer, and wait for those that take their place."""
+    """Kill the worker processes and wait until others have replaced them."""
     killed = server.workers()
     for process in killed:
         process.kill()
     until(lambda: len(server.workers()) == len(killed) and not set(killed) & set(server.workers()))
-    # One of them may hold a connection that it has not read from yet.
+    # A connection may have been accepted by a worker that is not ready yet.
     until(lambda: all(is_ready(server) for _ in range(10)))
 
 
@@ -132,7 +132,7 @@ def is_ready(server):
 
 
 def removed(folder):
-    """Leave nothing where the folder was."""
+    """Put nothing in its place."""
 
 
 def replaced_by_a_file(folder):

@@ -1,4 +1,4 @@
-"""What may happen in any order, with real threads: whatever the order was, what the contract says holds."""
+"""Test concurrent requests in threads whose order is undefined: the documented rules must hold in every order."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ def test_concurrent_refreshes_of_two_generations_end_the_session(alice, events):
 
         responses = at_once(*[refresh_with(first), refresh_with(second)] * 6)
 
-        # The older one is in grace until the newer one is used, and reuse from then on.
+        # The older token is within the grace until the newer one is used; from then on it counts as reused.
         codes = {response.json().get("code") for response in responses}
         assert codes <= {None, "refresh_token_reused", "refresh_token_revoked"}
         assert (
@@ -74,7 +74,7 @@ def test_concurrent_refreshes_of_two_generations_end_the_session(alice, events):
 
 
 def test_the_roles_and_version_of_a_token_are_read_together(alice):
-    """Whoever sees `ver` knows which roles were meant: no token says old roles under a new version."""
+    """All tokens with the same `ver` have the same roles: none has the old roles with the new version."""
     user, token, roles_by_version = User.objects.get(), alice.refresh_token, {}
 
     def change_roles(change, *names):
@@ -140,7 +140,7 @@ def test_only_one_of_identical_concurrent_sign_ups_succeeds(auth):
     responses = at_once(*[sign_up_with("one", "one@example.com")] * CONCURRENCY)
 
     assert Counter(response.status_code for response in responses) == {201: 1, 400: CONCURRENCY - 1}
-    # Who comes between the two that are looked for finds the second alone.
+    # A sign-up that runs between the checks for the username and the email finds only the email taken.
     codes = {response.json()["code"] for response in responses if response.status_code == 400}
     assert codes <= {"username_taken", "email_taken"}
     assert User.objects.count() == 1

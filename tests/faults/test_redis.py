@@ -1,4 +1,4 @@
-"""A Redis that stops or freezes, under a running service."""
+"""Test a running service whose Redis stops or freezes."""
 
 import contextlib
 import shutil
@@ -13,17 +13,17 @@ from tests.factories import PASSWORD
 from tests.servers import at_once, free_port, until
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("redis-server") is None, reason="there is no redis-server here; CI installs it"
+    shutil.which("redis-server") is None, reason="needs redis-server, which CI installs"
 )
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its settings."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 class Redis:
-    """A Redis of our settings, which keeps what it counts when it is stopped."""
+    """A Redis server for one test module, which stores its data on disk and so survives a restart."""
 
     def __init__(self, folder):
         self._folder = folder

@@ -1,4 +1,4 @@
-"""A SQLite whose disk is full, or that takes no more writes, under a running service."""
+"""Test a running service whose SQLite database cannot be written: full disk, file size limit, read-only file, lock."""
 
 import contextlib
 import resource
@@ -12,26 +12,26 @@ from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 from tests.servers import Server, at_once, environment
 
-pytestmark = pytest.mark.skipif(ON_POSTGRESQL, reason="this is about SQLite")
+pytestmark = pytest.mark.skipif(ON_POSTGRESQL, reason="needs SQLite")
 
 UNAVAILABLE = (503, True)
 
 
 @pytest.fixture(autouse=True)
 def _transactions_that_roll_back():
-    """Give the tests no database: the server has its settings."""
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its settings for the database: 16 MiB of memory."""
+    """Mount a tmpfs of 16 MiB for the database."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
+        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -56,7 +56,7 @@ def server_on_disk(tmp_path, disk, django_db_setup, django_db_blocker):
 
 @contextlib.contextmanager
 def limited_file_size(server):
-    """Let no file of the server grow: to SQLite that is as if the disk were full."""
+    """Limit the file size of the workers to that of the WAL file, which for SQLite is like a full disk."""
     log = Path(server.environment["DATABASE_URL"].removeprefix("sqlite:///") + "-wal")
     original_limits = {worker: worker.rlimit(resource.RLIMIT_FSIZE) for worker in server.workers()}
     for worker, (_, highest) in original_limits.items():
@@ -127,7 +127,7 @@ def test_on_a_full_disk_writes_get_503_and_reads_succeed(server_on_disk, disk):
 
 @contextlib.contextmanager
 def read_only_file(server):
-    """Say in its header that a later SQLite alone may write it: this stops root, too, unlike its mode."""
+    """Set a file format version that this SQLite may only read. Unlike file permissions, this also applies to root."""
     path = Path(server.environment["DATABASE_URL"].removeprefix("sqlite:///"))
     write_version = 18
     for version in (b"\3", b"\2"):
