@@ -3,8 +3,8 @@
 // SecureStore is expo-secure-store, or anything with its getItemAsync, setItemAsync and deleteItemAsync.
 
 const KEY = "auth-session";
-const PAUSES = [300, 1000, 3000]; // milliseconds; the service repeats a lost answer for ten seconds
-const LONGEST_WAIT = 30_000; // of what Retry-After asks for
+const RETRY_DELAYS = [300, 1000, 3000]; // milliseconds; the service repeats a lost response for ten seconds
+const MAX_RETRY_AFTER = 30_000; // of what Retry-After asks for
 
 export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalThis.fetch }) {
   let renewing;
@@ -17,17 +17,17 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
       body: JSON.stringify(body),
     });
 
-  async function keep(answer) {
-    const { accessToken, refreshToken } = await answer.json();
+  async function storeSession(response) {
+    const { accessToken, refreshToken } = await response.json();
     const session = { accessToken, refreshToken };
     await store.setItemAsync(KEY, JSON.stringify(session));
     return session;
   }
 
   async function signIn(username, password) {
-    const answer = await post("signin", { username, password });
-    if (answer.ok) await keep(answer);
-    return answer;
+    const response = await post("signin", { username, password });
+    if (response.ok) await storeSession(response);
+    return response;
   }
 
   async function signOut() {
@@ -36,15 +36,15 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     if (session) await post("signout", { refreshToken: session.refreshToken });
   }
 
-  /** Swap the refresh token; a lost answer is asked for again. Null where the session is over. */
+  /** Swap the refresh token; a lost response is asked for again. Null where the session is over. */
   async function exchange(refreshToken) {
-    for (const pause of [...PAUSES, null]) {
-      const answer = await post("refreshtoken", { refreshToken }).catch(() => null);
-      if (answer?.ok) return keep(answer);
-      if (answer?.status === 403) return end((await answer.json()).code);
-      const wait = Number(answer?.headers.get("Retry-After")) * 1000 || pause;
-      if (pause === null || wait > LONGEST_WAIT)
-        throw new Error(`The session could not be renewed: ${answer?.status ?? "no answer"}`);
+    for (const pause of [...RETRY_DELAYS, null]) {
+      const response = await post("refreshtoken", { refreshToken }).catch(() => null);
+      if (response?.ok) return storeSession(response);
+      if (response?.status === 403) return end((await response.json()).code);
+      const wait = Number(response?.headers.get("Retry-After")) * 1000 || pause;
+      if (pause === null || wait > MAX_RETRY_AFTER)
+        throw new Error(`The session could not be renewed: ${response?.status ?? "no response"}`);
       await new Promise((done) => setTimeout(done, wait));
     }
   }
@@ -71,10 +71,10 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
   /** `fetch` below the service's address, with a token that is renewed after a 401. */
   async function authFetch(path, init = {}) {
     const session = await read();
-    const answer = await send(path, init, session);
-    if (answer.status !== 401 || !session) return answer;
+    const response = await send(path, init, session);
+    if (response.status !== 401 || !session) return response;
     const renewed = await renew(session);
-    return renewed ? send(path, init, renewed) : answer;
+    return renewed ? send(path, init, renewed) : response;
   }
 
   return { signIn, signOut, fetch: authFetch };

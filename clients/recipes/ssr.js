@@ -7,18 +7,18 @@
 export const RENEW = "/api/auth/renew";
 const SIGN_IN = "/sign-in";
 const REFRESHABLE = new Set(["token_expired", "token_stale", "token_invalid"]);
-const OVER = new Set(["token_missing", "token_revoked"]);
+const SIGN_IN_REQUIRED = new Set(["token_missing", "token_revoked"]);
 const UNAVAILABLE = "Try again in a moment.";
 
 export function site({ service, render }) {
   return (request, response) =>
-    answer(service, render, request, response).catch((error) => {
+    handle(service, render, request, response).catch((error) => {
       console.error(error);
       send(response, 503, { "Retry-After": "5" }, UNAVAILABLE);
     });
 }
 
-async function answer(service, render, request, response) {
+async function handle(service, render, request, response) {
   const { pathname, search, searchParams } = new URL(request.url, "http://here");
   if (pathname === RENEW) return renew(service, request, response, searchParams.get("next"));
 
@@ -28,7 +28,7 @@ async function answer(service, render, request, response) {
   const { code } = await me.json();
   const next = encodeURIComponent(pathname + search);
   if (REFRESHABLE.has(code)) return send(response, 303, { Location: `${RENEW}?next=${next}` });
-  if (OVER.has(code)) return send(response, 303, { Location: `${SIGN_IN}?next=${next}` });
+  if (SIGN_IN_REQUIRED.has(code)) return send(response, 303, { Location: `${SIGN_IN}?next=${next}` });
   return unavailable(me, response); // 429 and 503 above all
 }
 
@@ -50,8 +50,8 @@ function forwarded({ headers, socket }) {
   return { cookie, "user-agent": userAgent, "x-forwarded-for": socket.remoteAddress };
 }
 
-function unavailable(answer, response) {
-  const retryAfter = answer.headers.get("Retry-After");
+function unavailable(upstream, response) {
+  const retryAfter = upstream.headers.get("Retry-After");
   return send(response, 503, retryAfter ? { "Retry-After": retryAfter } : {}, UNAVAILABLE);
 }
 

@@ -34,7 +34,7 @@ class FakeIssuer:
     def token(self, audience, **claims):
         """Sign what the service would say of a user, but for the claims that are given here."""
         now = int(time.time())
-        said = {
+        payload = {
             "iss": self.url,
             "aud": audience,
             "sub": "1",
@@ -49,9 +49,9 @@ class FakeIssuer:
             "auth_time": now,
             **claims,
         }
-        return jwt.encode(said, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
+        return jwt.encode(payload, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
 
-    def _published(self):
+    def _documents(self):
         key = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))
         return {
             METADATA: {"issuer": self.url, "jwks_uri": self.url + JWKS},
@@ -63,7 +63,7 @@ class FakeIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                document = issuer._published().get(self.path)
+                document = issuer._documents().get(self.path)
                 self.send_response(200 if document else 404)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()

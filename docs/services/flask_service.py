@@ -48,12 +48,12 @@ def orders():
 @app.delete("/orders")
 def delete_orders():
     """What must not outlive a sign-out asks the issuer whether the session still lives."""
-    answer = requests.post(
+    response = requests.post(
         metadata["introspection_endpoint"], data={"token": token()}, auth=CREDENTIALS, timeout=5
     )
-    if answer.status_code != 200:  # noqa: PLR2004
+    if response.status_code != 200:  # noqa: PLR2004
         abort(503)
-    if not answer.json()["active"]:
+    if not response.json()["active"]:
         abort(401)
     return {"deleted": 0}
 

@@ -10,7 +10,7 @@ import httpx
 
 from authclient.errors import AuthError
 from authclient.stores import MemoryStore, Session, Store
-from authclient.tokens import REST, TokenClient
+from authclient.tokens import BACKOFF, TokenClient
 
 Credentials = Callable[[], tuple[str, str]]
 
@@ -51,7 +51,7 @@ class Auth(httpx.Auth):
         """
         session = self._tokens.sign_in(username, password, self._audience)
         with self._lock, self._store.lock():
-            self._keep(session)
+            self._store_session(session)
 
     def reauthenticate(self, password: str) -> None:
         """Confirm the password, for what needs a recent authentication.
@@ -63,7 +63,7 @@ class Auth(httpx.Auth):
             session = self._store.load()
             if session is None:
                 raise _not_signed_in()
-            self._keep(self._tokens.reauthenticate(session, password))
+            self._store_session(self._tokens.reauthenticate(session, password))
 
     def sign_out(self) -> None:
         """End the session, and forget it also where the service cannot be told.
@@ -72,7 +72,7 @@ class Auth(httpx.Auth):
         """
         with self._lock, self._store.lock():
             session = self._store.load()
-            self._forget()
+            self._clear_session()
         if session is not None:
             self._tokens.sign_out(session.refresh_token)
 
@@ -82,11 +82,11 @@ class Auth(httpx.Auth):
             yield request
             return
         session = self._current()
-        response = yield _signed(request, session)
-        if _is_refused(response):
-            successor = self._renewed(session)
-            if _can_be_sent_again(request):
-                yield _signed(request, successor)
+        response = yield _with_token(request, session)
+        if _is_token_refused(response):
+            successor = self._get_renewed(session)
+            if _is_repeatable(request):
+                yield _with_token(request, successor)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign a request, as the synchronous flow does.
@@ -100,11 +100,11 @@ class Auth(httpx.Auth):
         session = self._usable()
         if session is None:
             session = await anyio.to_thread.run_sync(self._current)
-        response = yield _signed(request, session)
-        if _is_refused(response):
-            successor = await anyio.to_thread.run_sync(self._renewed, session)
-            if _can_be_sent_again(request):
-                yield _signed(request, successor)
+        response = yield _with_token(request, session)
+        if _is_token_refused(response):
+            successor = await anyio.to_thread.run_sync(self._get_renewed, session)
+            if _is_repeatable(request):
+                yield _with_token(request, successor)
 
     def _usable(self) -> Session | None:
         """Return the session, if its access token need not be replaced yet."""
@@ -116,18 +116,18 @@ class Auth(httpx.Auth):
         session = self._usable()
         if session is not None:
             return session
-        ageing = self._session
+        expiring = self._session
         try:
-            return self._renewed(None)
+            return self._get_renewed(None)
         except AuthError as error:
-            if error.needs_sign_in or ageing is None or ageing.expires_at <= time.time():
+            if error.needs_sign_in or expiring is None or expiring.expires_at <= time.time():
                 raise
-            return ageing
+            return expiring
 
-    def _renewed(self, refused: Session | None) -> Session:
+    def _get_renewed(self, refused: Session | None) -> Session:
         """Return a session other than the refused one; who comes while another refreshes gets what that got."""
         with self._lock:
-            session = self._usable_but(refused)
+            session = self._usable_except(refused)
             if session is not None:
                 return session
             if self._failure is not None and time.time() < self._failure_until:
@@ -136,50 +136,50 @@ class Auth(httpx.Auth):
                 with self._store.lock():
                     return self._renew(refused)
             except AuthError as error:
-                self._remember(error)
+                self._remember_failure(error)
                 raise
 
-    def _usable_but(self, refused: Session | None) -> Session | None:
+    def _usable_except(self, refused: Session | None) -> Session | None:
         session = self._usable()
-        return None if session is None or _is_same(session, refused) else session
+        return None if session is None or _is_same_session(session, refused) else session
 
     def _renew(self, refused: Session | None) -> Session:
         self._session = self._store.load()
-        return self._usable_but(refused) or self._refreshed() or self._signed_in()
+        return self._usable_except(refused) or self._refresh() or self._sign_in_with_credentials()
 
-    def _refreshed(self) -> Session | None:
+    def _refresh(self) -> Session | None:
         """Refresh; None where there is nothing to refresh, or the session is over and can be opened anew."""
         if self._session is None:
             return None
         try:
-            return self._keep(self._tokens.refresh(self._session.refresh_token, self._audience))
+            return self._store_session(self._tokens.refresh(self._session.refresh_token, self._audience))
         except AuthError as error:
             if not error.needs_sign_in:
                 raise
-            self._forget()
+            self._clear_session()
             if self._credentials is None:
                 raise
             return None
 
-    def _signed_in(self) -> Session:
+    def _sign_in_with_credentials(self) -> Session:
         if self._credentials is None:
             raise _not_signed_in()
-        return self._keep(self._tokens.sign_in(*self._credentials(), self._audience))
+        return self._store_session(self._tokens.sign_in(*self._credentials(), self._audience))
 
-    def _keep(self, session: Session) -> Session:
+    def _store_session(self, session: Session) -> Session:
         self._store.save(session)
         self._session, self._failure = session, None
         return session
 
-    def _forget(self) -> None:
+    def _clear_session(self) -> None:
         self._store.save(None)
         self._session = None
 
-    def _remember(self, error: AuthError) -> None:
+    def _remember_failure(self, error: AuthError) -> None:
         """Leave the service alone for as long as it asks, whoever asks here: they get the same answer at once."""
         if error.may_pass:
             self._failure = error
-            self._failure_until = time.time() + (REST if error.retry_after is None else error.retry_after)
+            self._failure_until = time.time() + (BACKOFF if error.retry_after is None else error.retry_after)
 
 
 def _not_signed_in() -> AuthError:
@@ -190,21 +190,21 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _signed(request: httpx.Request, session: Session) -> httpx.Request:
+def _with_token(request: httpx.Request, session: Session) -> httpx.Request:
     request.headers["Authorization"] = f"Bearer {session.access_token}"
     return request
 
 
-def _is_refused(response: httpx.Response) -> bool:
+def _is_token_refused(response: httpx.Response) -> bool:
     """Tell whether the access token is to blame (RFC 6750 section 3.1); some services do not say why."""
     challenge = response.headers.get("www-authenticate")
     return response.status_code == httpx.codes.UNAUTHORIZED and (challenge is None or "invalid_token" in challenge)
 
 
-def _can_be_sent_again(request: httpx.Request) -> bool:
+def _is_repeatable(request: httpx.Request) -> bool:
     """Tell whether the body is still there: one that was a stream is gone."""
     return isinstance(request.stream, httpx.ByteStream)
 
 
-def _is_same(one: Session, other: Session | None) -> bool:
+def _is_same_session(one: Session, other: Session | None) -> bool:
     return other is not None and one.access_token == other.access_token
