@@ -1,20 +1,20 @@
-// Keeps a user of the token authentication service signed in: in a browser, or wherever else `fetch` is.
-// One module, no dependency. Its types are in auth-client.d.ts; how it is used is in README.md.
+// Client of the token authentication service, for browsers and other environments with `fetch`. Keeps a user signed in.
+// One module without dependencies. Types: auth-client.d.ts. Usage: README.md.
 
-/** An access token is renewed so many seconds before its end, or a fifth of its life if that is less. */
+/** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** After so many milliseconds a refresh whose response did not come is tried again, with the same token. */
+/** Milliseconds before each retry of a refresh without a response. Retries send the same refresh token. */
 const RETRY_DELAYS = [300, 1000, 3000];
-/** An response that takes longer (ms) is given up. The service repeats an response for ten seconds: its grace. */
+/** Milliseconds to wait for a response: less than the service's grace period (10 s), within which a retry succeeds. */
 const RESPONSE_TIMEOUT = 8_000;
-/** What `Retry-After` asks for is waited for within a request up to so many seconds. */
+/** Seconds: a request waits for `Retry-After` up to this value, and fails beyond it. */
 const MAX_RETRY_AFTER = 30;
-/** What one tab wrote to localStorage another may read a moment later: a turn is stored for so long (ms). */
+/** Milliseconds to hold the lock after writing, because other tabs see changes of localStorage with a delay. */
 const STORAGE_SYNC_DELAY = 100;
 
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** What a call of this module fails with: a refusal by the service, or no response at all (`network_error`, status 0). */
+/** The error of every failed call: an error response of the service, or no response (`network_error`, status 0). */
 export class AuthError extends Error {
   constructor(message, { code, status = 0, retryAfter = null, errors = {}, cause } = {}) {
     super(message, { cause });
@@ -23,7 +23,7 @@ export class AuthError extends Error {
 }
 
 /**
- * One user's session, shared by all tabs whose clients have the same `storage` and `url`.
+ * A session of one user, shared by all tabs whose clients have the same `storage` and `url`.
  *
  * Events: `signedin` {user}, `refreshed` {user}, `refreshfailed` {error}, `signedout` {reason, user}.
  */
@@ -43,7 +43,7 @@ export class AuthClient extends EventTarget {
     this.#base = new URL(url.endsWith("/") ? url : `${url}/`, page);
     this.#origins = new Set([this.#base, page, ...origins].filter(Boolean).map((one) => new URL(one).origin));
     this.#usesCookies = transport === "cookie";
-    // With cookies no token is stored here, only whose session it is and when it ends.
+    // With cookies, only the user and the expiry are stored here, and no token.
     this.#storage = storage ?? (this.#usesCookies && globalThis.localStorage) ?? null;
     this.#storage ||= memoryStorage();
     this.#fetch = (...args) => fetch(...args);
@@ -51,33 +51,33 @@ export class AuthClient extends EventTarget {
     globalThis.addEventListener?.("storage", this.#onStorage);
   }
 
-  /** Stop following the other tabs. */
+  /** Stop listening to other tabs. */
   close() {
     globalThis.removeEventListener?.("storage", this.#onStorage);
   }
 
-  /** Who is signed in, since when, and without cookies the tokens; null when signed out. */
+  /** Return the session (user, times and, without cookies, tokens), or null if nobody is signed in. */
   async session() {
     try {
       return JSON.parse(await this.#storage.getItem(this.#key));
     } catch {
-      return null; // What stands there is not ours.
+      return null; // The storage contains something that this client did not write.
     }
   }
 
-  /** Make an account; it is not signed in yet. */
+  /** Create an account. This does not sign in. */
   signUp(fields) {
     return this.#post("auth/signup", fields);
   }
 
-  /** Open a session; `username` may be an e-mail address. */
+  /** Sign in. `username` may be an email address. */
   async signIn({ username, password, ...others }) {
     const useCookies = this.#usesCookies || undefined;
     const response = await this.#post("auth/signin", { ...others, username, password, useCookies });
     return this.#startSession(response, response);
   }
 
-  /** With cookies: take over a session that was opened elsewhere, as on a sister site. Null if there is none. */
+  /** With cookies: continue a session that was started elsewhere, as on a sister site. Return null if there is none. */
   async resume() {
     const existing = await this.session();
     if (existing || !this.#usesCookies) return existing;
@@ -90,7 +90,7 @@ export class AuthClient extends EventTarget {
     }
   }
 
-  /** End this session, in every tab. Without cookies its tokens are forgotten even if the service is out of reach. */
+  /** Sign out in every tab. Without cookies, the tokens are deleted even if the service cannot be reached. */
   async signOut() {
     const session = await this.session();
     if (!session) return;
@@ -99,14 +99,14 @@ export class AuthClient extends EventTarget {
     if (this.#usesCookies) await this.#endSession("signed_out", session);
   }
 
-  /** End every session of the user, on all devices. */
+  /** Sign out on all devices. */
   async signOutEverywhere() {
     const session = await this.session();
     await this.call("POST", "auth/signout-all");
     await this.#endSession("signed_out_everywhere", session);
   }
 
-  /** Confirm the password, for what answers 403 `recent_authentication_required`. */
+  /** Confirm the password after a 403 `recent_authentication_required`. */
   async reauthenticate(password) {
     const response = await this.call("POST", "auth/reauthenticate", { password });
     return this.#withLock(async () => {
@@ -117,8 +117,8 @@ export class AuthClient extends EventTarget {
   }
 
   /**
-   * Renew the session, unless that was done since `stale`, the session that a refused request was signedRequest with.
-   * All who ask meanwhile, in whichever tab, wait for the same one refresh.
+   * Refresh the session, unless it was refreshed since `stale`, the session that a refused request was sent with.
+   * Simultaneous calls, in any tab, wait for the same refresh.
    */
   async refresh(stale) {
     const session = stale ?? (await this.session());
@@ -126,14 +126,14 @@ export class AuthClient extends EventTarget {
     return this.#renew(session);
   }
 
-  /** Call an endpoint below /api/ and return what it answers: an object, or null where the response is empty. */
+  /** Call an endpoint below /api/. Return the parsed response, or null if it is empty. */
   async call(method, path, body) {
     return parseResponse(await this.fetch(this.#request(method, path, body)));
   }
 
   /**
-   * `fetch`, with the session's access token. It is renewed shortly before its end, and when it is answered 401;
-   * then the request is signedRequest once more. Other origins than the service's, the page's and `origins` are signedRequest no token.
+   * `fetch` with the session's access token. The token is renewed shortly before it expires, and after a 401, in which
+   * case the request is repeated once. Only the service, the page's origin and `origins` receive the token.
    */
   async fetch(input, init) {
     const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
@@ -146,39 +146,42 @@ export class AuthClient extends EventTarget {
     return this.#send(request, await this.#renew(session));
   }
 
-  /** The session, renewed if its token is about to end: for what is not signedRequest by `fetch`. Null when signed out. */
+  /** Return the session, refreshed if its token is about to expire, for requests that are not sent with `fetch`. */
   async fresh() {
     const session = await this.session();
     if (!session || secondsLeft(session) > Math.min(RENEWAL_MARGIN, session.expiresIn / 5)) return session;
     try {
       return await this.#renew(session);
     } catch (error) {
-      // It was too early to have to: the token is good for a moment yet.
+      // The renewal was early; the current token is still valid.
       if (!endsSession(error) && secondsLeft(session) > 0) return session;
       throw error;
     }
   }
 
   #renew(stale) {
-    this.#pendingRenewal ??= this.#withLock(() => this.#renewWithLock(stale)).finally(() => (this.#pendingRenewal = undefined));
+    this.#pendingRenewal ??= this.#withLock(() => this.#renewWithLock(stale)).finally(() => {
+      this.#pendingRenewal = undefined;
+    });
     return this.#pendingRenewal;
   }
 
   async #renewWithLock(stale) {
     const session = await this.session();
-    // Nobody's request is signedRequest again as somebody else's.
+    // Never repeat a request of one user with another user's token.
     if (session?.user.id !== stale.user.id) throw signedOutError();
-    if (!isSameSession(session, stale)) return session; // Another tab, or a request before this one, has done it.
+    if (!isSameSession(session, stale)) return session; // Another tab or request has refreshed it.
     if (Date.now() < this.#backoff.until) throw this.#backoff.error;
     const response = await this.#exchangeRefreshToken(session);
     const current = await this.session();
-    // Whoever signed out or in meanwhile has the last word.
+    // A sign-out or sign-in during the refresh takes precedence.
     if (current?.signedInAt !== session.signedInAt) throw signedOutError();
-    if (!isSameSession(current, session)) return current; // Without Web Locks another tab was at it, and has the same response.
+    // Without Web Locks, another tab may have refreshed too. It got the same response.
+    if (!isSameSession(current, session)) return current;
     return this.#storeSession({ ...session, ...response }, "refreshed");
   }
 
-  /** Swap the refresh token. Only a refusal of it ends the session. */
+  /** Exchange the refresh token. Only a refusal of that token ends the session. */
   async #exchangeRefreshToken(session) {
     try {
       const { refreshToken } = session;
@@ -191,7 +194,7 @@ export class AuthClient extends EventTarget {
     }
   }
 
-  /** Do a task while no other tab does it. Without Web Locks two may: the service's grace gives them one response. */
+  /** Run a task while no other tab does. Without Web Locks two may; the service's grace period gives both one response. */
   #withLock(task) {
     const locks = globalThis.navigator?.locks;
     if (!locks) return task();
@@ -203,7 +206,7 @@ export class AuthClient extends EventTarget {
     });
   }
 
-  /** Do a task again if it failed for a reason that may pass. */
+  /** Run a task, and retry it after temporary failures. */
   async #retry(task) {
     for (const pause of RETRY_DELAYS) {
       try {
@@ -222,12 +225,12 @@ export class AuthClient extends EventTarget {
       method,
       headers: body && { "Content-Type": "application/json" },
       body: body && JSON.stringify(body),
-      // Cookies that another client of this page has been given stay out of it.
+      // Without the cookie transport, do not send cookies of another client on this page.
       credentials: this.#usesCookies ? "include" : "omit",
     });
   }
 
-  /** Call an endpoint that looks at no access token. */
+  /** Call an endpoint that ignores access tokens. */
   async #post(path, body) {
     const request = new Request(this.#request("POST", path, body), { signal: AbortSignal.timeout(RESPONSE_TIMEOUT) });
     return parseResponse(await this.#send(request));
@@ -263,7 +266,7 @@ export class AuthClient extends EventTarget {
   }
 
   async #endSession(reason, session) {
-    // A sign-in that came in between is not undone by what became of the session before.
+    // Do not end a session that was started in the meantime.
     if ((await this.session())?.signedInAt !== session.signedInAt) return;
     await this.#storage.removeItem(this.#key);
     this.#dispatch("signedout", { reason, user: session.user });
@@ -273,7 +276,7 @@ export class AuthClient extends EventTarget {
     this.dispatchEvent(new CustomEvent(event, { detail }));
   }
 
-  /** Another tab wrote to the storage that all share. */
+  /** Another tab has changed the shared storage. */
   #onStorage = ({ key, oldValue, newValue, storageArea }) => {
     if (storageArea !== this.#storage || (key !== null && key !== this.#key)) return;
     const [before, after] = [oldValue, newValue].map((text) => JSON.parse(text ?? "null"));
@@ -303,7 +306,7 @@ function isSameSession(one, other) {
   return one?.renewedAt === other.renewedAt && one.accessToken === other.accessToken;
 }
 
-/** Whether a refresh was refused for good. Everything else, a proxy's 403 as well, leaves the session as it is. */
+/** Return whether the error ends the session. Other errors, such as a proxy's 403, do not. */
 function endsSession(error) {
   return error.status === 403 && error.code.startsWith("refresh_token_");
 }
@@ -315,14 +318,14 @@ function csrfToken() {
 async function parseResponse(response) {
   const isJson = response.headers.get("Content-Type")?.includes("json");
   const content = await (isJson ? response.json() : response.text()).catch((error) => {
-    throw networkError(error); // The response was cut short.
+    throw networkError(error); // The response was incomplete.
   });
   if (response.ok) return content || null;
   const { message = `Status ${response.status}`, code = "unexpected_answer", errors } = isJson ? content : {};
   throw new AuthError(message, { code, status: response.status, retryAfter: retryAfter(response), errors });
 }
 
-/** Seconds, which the header says as a number or as a date (RFC 9110 section 10.2.3). */
+/** Return `Retry-After` in seconds. The header is a number or a date (RFC 9110 section 10.2.3). */
 function retryAfter(response) {
   const value = response.headers.get("Retry-After");
   if (value === null) return null;

@@ -1,10 +1,10 @@
-// A mobile app (React Native, Expo), which needs nothing but fetch and a secure store:
+// Mobile apps (React Native, Expo). Needs only fetch and a secure store. Usage:
 //   const auth = mobileAuth({ url, store: SecureStore, onSignedOut: (code) => navigation.navigate("SignIn", { code }) });
-// SecureStore is expo-secure-store, or anything with its getItemAsync, setItemAsync and deleteItemAsync.
+// SecureStore is expo-secure-store, or an object with getItemAsync, setItemAsync and deleteItemAsync.
 
 const KEY = "auth-session";
-const RETRY_DELAYS = [300, 1000, 3000]; // milliseconds; the service repeats a lost response for ten seconds
-const MAX_RETRY_AFTER = 30_000; // of what Retry-After asks for
+const RETRY_DELAYS = [300, 1000, 3000]; // milliseconds; the service repeats a response for ten seconds
+const MAX_RETRY_AFTER = 30_000; // milliseconds; do not wait longer for Retry-After
 
 export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalThis.fetch }) {
   let renewing;
@@ -36,7 +36,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     if (session) await post("signout", { refreshToken: session.refreshToken });
   }
 
-  /** Swap the refresh token; a lost response is asked for again. Null where the session is over. */
+  /** Exchange the refresh token, and retry if the response is lost. Return null if the session has ended. */
   async function exchange(refreshToken) {
     for (const pause of [...RETRY_DELAYS, null]) {
       const response = await post("refreshtoken", { refreshToken }).catch(() => null);
@@ -55,7 +55,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return null;
   }
 
-  /** One refresh for all who wait; none where it was done since `stale`. */
+  /** Refresh once for all callers, unless the session was refreshed since `stale`. */
   function renew(stale) {
     renewing ??= read()
       .then((session) => (session?.accessToken === stale.accessToken ? exchange(session.refreshToken) : session))
@@ -68,7 +68,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return fetch(`${url}${path}`, { ...init, headers });
   }
 
-  /** `fetch` below the service's address, with a token that is renewed after a 401. */
+  /** `fetch` below the service's URL, with a token that is renewed after a 401. */
   async function authFetch(path, init = {}) {
     const session = await read();
     const response = await send(path, init, session);

@@ -1,8 +1,8 @@
-// Server-side rendering (Node) behind one host: a proxy leads /api/ to the service, and all else and RENEW to this.
+// Server-side rendering (Node) behind one host: a proxy routes /api/ to the service, and RENEW and all other paths here.
 //   createServer(site({ service: "http://127.0.0.1:8000", render: (me, path) => `<h1>Hello, ${escape(me.username)}</h1>` }))
 //
-// The browser sends the access cookie with each page. The refresh cookie goes to /api/auth alone, so where a refresh is
-// needed the browser is sent to RENEW, below that path, and from there back to the page.
+// The browser sends the access cookie with each page, but the refresh cookie to /api/auth only. If a refresh is needed, the
+// browser is redirected to RENEW, which is below that path, and from there back to the page.
 
 export const RENEW = "/api/auth/renew";
 const SIGN_IN = "/sign-in";
@@ -29,7 +29,7 @@ async function handle(service, render, request, response) {
   const next = encodeURIComponent(pathname + search);
   if (REFRESHABLE.has(code)) return send(response, 303, { Location: `${RENEW}?next=${next}` });
   if (SIGN_IN_REQUIRED.has(code)) return send(response, 303, { Location: `${SIGN_IN}?next=${next}` });
-  return unavailable(me, response); // 429 and 503 above all
+  return unavailable(me, response); // mainly 429 and 503
 }
 
 async function renew(service, request, response, next) {
@@ -37,7 +37,7 @@ async function renew(service, request, response, next) {
   const headers = { ...forwarded(request), "X-CSRFToken": csrfToken };
   const refreshed = await fetch(`${service}/api/auth/refreshtoken`, { method: "POST", headers });
   const cookies = { "Set-Cookie": refreshed.headers.getSetCookie(), "Cache-Control": "no-store" };
-  // A path of this host and nothing else: no //evil.example, no backslash that browsers read as a slash.
+  // Allow only a path on this host: no //evil.example, and no backslash, which browsers treat as a slash.
   const back = /^\/(?![/\\])/.test(next ?? "") ? next : "/";
   if (refreshed.ok) return send(response, 303, { ...cookies, Location: back });
   if (refreshed.status !== 403) return unavailable(refreshed, response);
@@ -45,7 +45,7 @@ async function renew(service, request, response, next) {
 }
 
 function forwarded({ headers, socket }) {
-  // The service believes the address if this server is among its AUTH_TRUSTED_PROXIES.
+  // The service uses this address if this server is in its AUTH_TRUSTED_PROXIES.
   const { cookie = "", "user-agent": userAgent = "" } = headers;
   return { cookie, "user-agent": userAgent, "x-forwarded-for": socket.remoteAddress };
 }

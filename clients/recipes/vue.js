@@ -1,7 +1,7 @@
-// Vue: const { user, reason } = useAuth(auth)
+// Vue. Usage: const { user, reason } = useAuth(auth)
 import { getCurrentScope, onScopeDispose, readonly, shallowRef } from "vue";
 
-/** Who is signed in, and why nobody is any more; both change with the client, in every tab. */
+/** Return refs of the signed-in user and of the reason why the session ended. Both follow the client in every tab. */
 export function useAuth(auth) {
   const user = shallowRef(null);
   const reason = shallowRef(null);

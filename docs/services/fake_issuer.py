@@ -1,4 +1,4 @@
-"""An issuer for the tests of a service: makes access tokens of any content, and publishes its key."""
+"""An issuer for tests of a service: creates access tokens with any content and publishes its key."""
 
 import json
 import time
@@ -15,7 +15,7 @@ JWKS = "/.well-known/jwks.json"
 
 
 class FakeIssuer:
-    """Listens on a free port of this machine, at `url`, for as long as its block lasts."""
+    """An issuer that listens on a free local port, at `url`, while its `with` block runs."""
 
     def __init__(self):
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -32,7 +32,7 @@ class FakeIssuer:
         self._server.server_close()
 
     def token(self, audience, **claims):
-        """Sign what the service would say of a user, but for the claims that are given here."""
+        """Return a signed token with the service's claims, replaced or extended by `claims`."""
         now = int(time.time())
         payload = {
             "iss": self.url,

@@ -1,4 +1,4 @@
-"""Signs requests with an access token, and gets another one in time: once, whoever else needs it too."""
+"""httpx authentication that adds an access token to requests and refreshes it, once for all waiting callers."""
 
 import copy
 import threading
@@ -16,15 +16,15 @@ Credentials = Callable[[], tuple[str, str]]
 
 
 class Auth(httpx.Auth):
-    """Keeps any number of httpx clients, threads and tasks signed in with one session.
+    """Authenticates any number of httpx clients, threads and tasks with one session.
 
-    `url` is where the service is reached, `store` where the session is kept. `credentials` is asked for username
-    and password when there is no session, or it is over; without it, that is an AuthError. The token is sent to
-    `url`'s origin and those of `services`, and to nobody else. `audience` asks for tokens for one service alone.
-    `http` speaks to the service about tokens, where that needs a proxy or certificates of its own.
+    `url` is the service's URL, `store` where the session is stored. `credentials` returns username and password;
+    it is called if there is no session or the session has ended. Without it, that raises AuthError. The token is
+    sent to the origins of `url` and `services` only. `audience` requests tokens for one service. `http` is the
+    httpx client for token requests, for example with a proxy or certificates.
     """
 
-    def __init__(  # noqa: PLR0913  each is a choice of its own, by name
+    def __init__(  # noqa: PLR0913  keyword-only options
         self,
         url: str,
         *,
@@ -45,7 +45,7 @@ class Auth(httpx.Auth):
         self._failure_until = 0.0
 
     def sign_in(self, username: str, password: str) -> None:
-        """Open a session and keep it, in place of any other.
+        """Sign in and store the session, replacing any other.
 
         Raises AuthError.
         """
@@ -54,7 +54,7 @@ class Auth(httpx.Auth):
             self._store_session(session)
 
     def reauthenticate(self, password: str) -> None:
-        """Confirm the password, for what needs a recent authentication.
+        """Confirm the password, for actions that require a recent authentication.
 
         Raises AuthError.
         """
@@ -66,7 +66,7 @@ class Auth(httpx.Auth):
             self._store_session(self._tokens.reauthenticate(session, password))
 
     def sign_out(self) -> None:
-        """End the session, and forget it also where the service cannot be told.
+        """End the session. The stored session is deleted even if the service cannot be reached.
 
         Raises AuthError.
         """
@@ -77,7 +77,7 @@ class Auth(httpx.Auth):
             self._tokens.sign_out(session.refresh_token)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request; where the token is refused, once more with another one."""
+        """Add the token to a request; if the token is refused, repeat the request once with a new one."""
         if _origin(request.url) not in self._origins:
             yield request
             return
@@ -89,10 +89,10 @@ class Auth(httpx.Auth):
                 yield _with_token(request, successor)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Sign a request, as the synchronous flow does.
+        """Add the token to a request, as `sync_auth_flow` does.
 
-        What waits does so in a thread: the event loop goes on, and a task that is cancelled meanwhile leaves no
-        refresh behind whose answer nobody kept.
+        Blocking calls run in a thread, so that the event loop is not blocked, and so that a cancelled task does
+        not lose the result of a refresh.
         """
         if _origin(request.url) not in self._origins:
             yield request
@@ -107,12 +107,15 @@ class Auth(httpx.Auth):
                 yield _with_token(request, successor)
 
     def _usable(self) -> Session | None:
-        """Return the session, if its access token need not be replaced yet."""
+        """Return the session if its access token need not be renewed yet."""
         session = self._session
         return session if session is not None and time.time() < session.renew_at else None
 
     def _current(self) -> Session:
-        """Return a session with a good access token; one about to expire will do if no other is to be had."""
+        """Return a session with a valid access token.
+
+        If renewing fails, the current token is used until it expires.
+        """
         session = self._usable()
         if session is not None:
             return session
@@ -125,7 +128,7 @@ class Auth(httpx.Auth):
             return expiring
 
     def _get_renewed(self, refused: Session | None) -> Session:
-        """Return a session other than the refused one; who comes while another refreshes gets what that got."""
+        """Return a session other than the refused one. Callers that wait for a refresh get its result."""
         with self._lock:
             session = self._usable_except(refused)
             if session is not None:
@@ -148,7 +151,10 @@ class Auth(httpx.Auth):
         return self._usable_except(refused) or self._refresh() or self._sign_in_with_credentials()
 
     def _refresh(self) -> Session | None:
-        """Refresh; None where there is nothing to refresh, or the session is over and can be opened anew."""
+        """Refresh the session.
+
+        Returns None if there is no session, or if it has ended and credentials are available.
+        """
         if self._session is None:
             return None
         try:
@@ -176,7 +182,7 @@ class Auth(httpx.Auth):
         self._session = None
 
     def _remember_failure(self, error: AuthError) -> None:
-        """Leave the service alone for as long as it asks, whoever asks here: they get the same answer at once."""
+        """Raise the same error for all callers until the service may be called again."""
         if error.may_pass:
             self._failure = error
             self._failure_until = time.time() + (BACKOFF if error.retry_after is None else error.retry_after)
@@ -196,13 +202,13 @@ def _with_token(request: httpx.Request, session: Session) -> httpx.Request:
 
 
 def _is_token_refused(response: httpx.Response) -> bool:
-    """Tell whether the access token is to blame (RFC 6750 section 3.1); some services do not say why."""
+    """Return whether the access token was refused (RFC 6750 section 3.1). Some services send no challenge."""
     challenge = response.headers.get("www-authenticate")
     return response.status_code == httpx.codes.UNAUTHORIZED and (challenge is None or "invalid_token" in challenge)
 
 
 def _is_repeatable(request: httpx.Request) -> bool:
-    """Tell whether the body is still there: one that was a stream is gone."""
+    """Return whether the request can be repeated: the body of a stream is consumed."""
     return isinstance(request.stream, httpx.ByteStream)
 
 

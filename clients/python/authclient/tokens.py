@@ -9,28 +9,28 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 from authclient.errors import AuthError
 from authclient.stores import Session
 
-TOTAL_TIMEOUT = 20.0  # seconds, for one sign-in or refresh with all of its tries
-RETRY_DELAY = 0.5  # seconds between tries, where the service asks for no other
-BACKOFF = 5.0  # seconds without tries after all of them have failed, where the service asks for no other
+TOTAL_TIMEOUT = 20.0  # seconds for a sign-in or refresh with all its retries
+RETRY_DELAY = 0.5  # seconds between retries, unless the service sends Retry-After
+BACKOFF = 5.0  # seconds without requests after all retries have failed, unless the service sends Retry-After
 
-# A refresh whose response was lost is answered once more within AUTH_REFRESH_TOKEN_GRACE (10 seconds unless set
-# otherwise): a lost response must be noticed, and retry_after for again, well before that.
+# The service repeats the response to a refresh within AUTH_REFRESH_TOKEN_GRACE (default: 10 seconds). A lost
+# response must be noticed and requested again well before that.
 TIMEOUT = httpx.Timeout(4.0)
 
-# The last tenth of a token's life, but no more than this, is when it is replaced though it is still good.
+# A token is renewed in the last tenth of its lifetime, but at most this many seconds before it expires.
 MAX_RENEWAL_MARGIN = 30.0
 
 
 class TokenClient:
-    """Speaks to the service's endpoints that hand out tokens and take them back."""
+    """Calls the service's endpoints that issue and revoke tokens."""
 
     def __init__(self, url: str, http: httpx.Client | None = None) -> None:
         self._url = url.rstrip("/")
-        # Without a client of its own no connection is kept: a process that forks shares none with its children.
+        # Without a client, no connection is kept open, so that a process that forks shares none with its children.
         self._send = httpx.post if http is None else http.post
 
     def sign_in(self, username: str, password: str, audience: str | None) -> Session:
-        """Open a session.
+        """Sign in; return the session.
 
         Raises AuthError.
         """
@@ -38,14 +38,14 @@ class TokenClient:
         return self._request_session("signin", body)
 
     def refresh(self, refresh_token: str, audience: str | None) -> Session:
-        """Swap a refresh token for a pair; the same one as often as it takes to get an response.
+        """Exchange a refresh token for a new pair. Retries send the same token.
 
         Raises AuthError.
         """
         return self._request_session("refreshtoken", {"refreshToken": refresh_token, "audience": audience})
 
     def reauthenticate(self, session: Session, password: str) -> Session:
-        """Get an access token with a fresh `auth_time`.
+        """Return the session with an access token whose `auth_time` is new.
 
         Raises AuthError.
         """
@@ -94,7 +94,9 @@ def _parse_session(response: dict[str, Any], requested_at: float) -> Session:
             expires_at=requested_at + lifetime,
         )
     except KeyError as error:
-        raise AuthError("unexpected_answer", f"The response has no {error}: is this the service?") from None
+        raise AuthError(
+            "unexpected_answer", f"The response has no {error}. Is this the URL of the service?"
+        ) from None
 
 
 def _parse_error(response: httpx.Response) -> AuthError:
@@ -114,7 +116,7 @@ def _parse_object(response: httpx.Response) -> dict[str, Any]:
         body = None
     if not isinstance(body, dict):
         raise AuthError(
-            "unexpected_answer", f"{response.url} answered no JSON object.", status=response.status_code
+            "unexpected_answer", f"{response.url} did not respond with a JSON object.", status=response.status_code
         )
     return body
 
