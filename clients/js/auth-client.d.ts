@@ -1,12 +1,12 @@
-/** What a call fails with: a refusal by the service, or no answer at all (`network_error`, status 0). */
+/** The error of every failed call: an error response of the service, or no response (`network_error`, status 0). */
 export class AuthError extends Error {
   /** The service's code, such as `invalid_credentials`; or `network_error`, `signed_out`, `unexpected_answer`. */
   readonly code: string;
-  /** The HTTP status; 0 where there was no answer. */
+  /** The HTTP status; 0 if there was no response. */
   readonly status: number;
-  /** Seconds to wait before the next try, where the service says so (429, 503). */
+  /** Seconds to wait before a retry, if the service requests it (429, 503). */
   readonly retryAfter: number | null;
-  /** What is wrong, by field, where fields are to blame. */
+  /** Validation errors, by field. */
   readonly errors: Record<string, string[]>;
 }
 
@@ -21,18 +21,18 @@ export interface User {
 
 export interface Session {
   user: User;
-  /** Milliseconds since 1970, as of all moments here. */
+  /** All times are in milliseconds since 1970. */
   signedInAt: number;
   renewedAt: number;
-  /** Seconds since `renewedAt`, as of all spans here. */
+  /** All durations are in seconds since `renewedAt`. */
   expiresIn: number;
   refreshExpiresIn: number;
-  /** Not there with cookies. */
+  /** Missing with cookies. */
   accessToken?: string;
   refreshToken?: string;
 }
 
-/** `localStorage`, `sessionStorage`, or anything of that shape; its methods may be asynchronous. */
+/** `localStorage`, `sessionStorage`, or an object with these methods, which may be asynchronous. */
 export interface SessionStorage {
   getItem(key: string): string | null | Promise<string | null>;
   setItem(key: string, text: string): unknown;
@@ -40,24 +40,24 @@ export interface SessionStorage {
 }
 
 export interface Options {
-  /** Where the service is; the page's own origin, unless given. */
+  /** The service's URL. Default: the page's origin. */
   url?: string;
-  /** How tokens travel: `body` (default) through this client's hands, `cookie` out of reach of scripts. */
+  /** `body` (default): the client handles the tokens. `cookie`: tokens are in cookies that scripts cannot read. */
   transport?: "body" | "cookie";
-  /** Where the session is kept; in memory, unless given. With cookies: `localStorage`, and no token in it. */
+  /** Where the session is stored. Default: in memory; with cookies, in `localStorage`, without tokens. */
   storage?: SessionStorage;
-  /** Other origins whose APIs take these access tokens. */
+  /** Other origins that receive the access token. */
   origins?: string[];
   fetch?: typeof globalThis.fetch;
 }
 
-/** Why a session ended; otherwise the code that its refresh was refused with, such as `refresh_token_reused`. */
+/** Why a session ended: one of these, or the error code of its refresh, such as `refresh_token_reused`. */
 export type EndReason = "signed_out" | "signed_out_everywhere" | "other_tab" | (string & {});
 
 export interface AuthEvents {
   signedin: CustomEvent<{ user: User }>;
   refreshed: CustomEvent<{ user: User }>;
-  /** The access token could not be renewed, but the session lives on: it is tried again with the next request. */
+  /** The access token could not be renewed. The session remains, and the next request tries again. */
   refreshfailed: CustomEvent<{ error: AuthError }>;
   signedout: CustomEvent<{ reason: EndReason; user: User | null }>;
 }
@@ -82,20 +82,20 @@ export class AuthClient extends EventTarget {
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
-  /** Stop following the other tabs. */
+  /** Stop listening to other tabs. */
   close(): void;
   session(): Promise<Session | null>;
   signUp(fields: SignUp): Promise<User & { message: string }>;
   signIn(fields: { username: string; password: string; audience?: string }): Promise<Session>;
-  /** With cookies: take over a session that was opened elsewhere, as on a sister site. */
+  /** With cookies: continue a session that was started elsewhere, for example on a sister site. */
   resume(): Promise<Session | null>;
   signOut(): Promise<void>;
   signOutEverywhere(): Promise<void>;
-  /** Confirm the password, for what answers 403 `recent_authentication_required`. */
+  /** Confirm the password after a 403 `recent_authentication_required`. */
   reauthenticate(password: string): Promise<Session>;
-  /** Renew the session, unless that was done since `stale`, the session that a refused request was sent with. */
+  /** Refresh the session, unless it was refreshed since `stale`, the session that a refused request was sent with. */
   refresh(stale?: Session): Promise<Session>;
-  /** The session, renewed if its access token is about to end: for what is not sent by `fetch`. */
+  /** Return the session, refreshed if its access token is about to expire, for requests that are not sent with `fetch`. */
   fresh(): Promise<Session | null>;
   /** Call an endpoint below /api/, as in `call("GET", "auth/me")`. */
   call(method: string, path: string, body?: unknown): Promise<any>;

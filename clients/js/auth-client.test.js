@@ -1,4 +1,4 @@
-// The client against a service that is made up here, with a clock that is moved by hand.
+// The client against a fake service, with a fake clock.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
@@ -11,7 +11,7 @@ const json = (body, status = 200, headers = {}) =>
   new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", ...headers } });
 const refusal = (status, code, headers) => json({ message: `It is ${code}.`, code }, status, headers);
 
-/** Answers as the service does; `troubles` are what refreshes meet before one gets through. */
+/** A fake service. `troubles` are the failures of the next refreshes. */
 class Service {
   generation = 0;
   requests = [];
@@ -123,7 +123,7 @@ const lost = () => {
   throw new TypeError("fetch failed");
 };
 
-test("a sign-in is kept, told, and its token sent along", async () => {
+test("a sign-in is stored, dispatches an event, and adds its token to requests", async () => {
   const client = await signedIn();
 
   const answer = await client.fetch("/api/orders");
@@ -134,7 +134,7 @@ test("a sign-in is kept, told, and its token sent along", async () => {
   assert.equal(service.requests[0].credentials, "omit");
 });
 
-test("a wrong password is an error with code and status, and no session", async () => {
+test("a wrong password rejects with code and status, and starts no session", async () => {
   const client = clientOf();
 
   await assert.rejects(
@@ -145,7 +145,7 @@ test("a wrong password is an error with code and status, and no session", async 
   assert.equal(await client.session(), null);
 });
 
-test("validation is told by field, and when to come back", async () => {
+test("an error has validation errors by field, and Retry-After", async () => {
   const answer = { message: "no", code: "invalid_request", errors: { email: ["This is none."] } };
   const client = clientOf({ fetch: async () => json(answer, 400, { "Retry-After": "7" }) });
 
@@ -155,7 +155,7 @@ test("validation is told by field, and when to come back", async () => {
   );
 });
 
-test("a token that is about to end is renewed before it is used", async () => {
+test("a token that is about to expire is renewed before it is used", async () => {
   const client = await signedIn();
   mock.timers.tick((LIFETIME - 31) * 1000);
   await client.fetch("/api/orders");
@@ -167,7 +167,7 @@ test("a token that is about to end is renewed before it is used", async () => {
   assert.deepEqual([answer.status, service.refreshes], [200, 1]);
 });
 
-test("a token that is answered 401 is renewed, and the request sent once more with its body", async () => {
+test("after a 401 the token is renewed and the request is repeated with its body", async () => {
   const client = await signedIn();
   service.generation = 1;
   service.troubles = [() => json(service.pair())];
@@ -178,7 +178,7 @@ test("a token that is answered 401 is renewed, and the request sent once more wi
   assert.deepEqual(client.heard.at(-1), ["refreshed", undefined]);
 });
 
-test("a request that is answered 401 again is given back", async () => {
+test("a second 401 is returned to the caller", async () => {
   const client = await signedIn({
     fetch: (request) => (request.url.endsWith("orders") ? refusal(401, "token_stale") : service.fetch(request)),
   });
@@ -188,7 +188,7 @@ test("a request that is answered 401 again is given back", async () => {
   assert.deepEqual([answer.status, service.refreshes], [401, 1]);
 });
 
-test("any number of requests wait for one refresh", async () => {
+test("simultaneous requests wait for one refresh", async () => {
   const client = await signedIn();
   mock.timers.tick(LIFETIME * 1000);
 
@@ -198,7 +198,7 @@ test("any number of requests wait for one refresh", async () => {
   assert.equal(service.refreshes, 1);
 });
 
-test("a 401 that comes late asks for no second refresh", async () => {
+test("a late 401 causes no second refresh", async () => {
   const client = await signedIn();
   let answerLate;
   const late = new Promise((resolve) => (answerLate = resolve));
@@ -215,7 +215,7 @@ test("a 401 that comes late asks for no second refresh", async () => {
   assert.equal(service.refreshes, 1);
 });
 
-test("clients that share a storage wait for one refresh, by Web Locks", async () => {
+test("clients that share a storage refresh once, with Web Locks", async () => {
   const queue = new Map();
   const locks = {
     request(name, task) {
@@ -242,7 +242,7 @@ test("clients that share a storage wait for one refresh, by Web Locks", async ()
   }
 });
 
-test("clients that share a storage and have no Web Locks go on with one answer", async () => {
+test("clients that share a storage get the same response without Web Locks", async () => {
   const storage = shared();
   const tabs = [await signedIn({ storage }), clientOf({ storage })];
   mock.timers.tick(LIFETIME * 1000);
@@ -259,7 +259,7 @@ test("clients that share a storage and have no Web Locks go on with one answer",
   assert.equal(service.refreshes, 2);
 });
 
-test("a lost answer is asked for again with the same token", async () => {
+test("a refresh without a response is retried with the same token", async () => {
   const client = await signedIn();
   const presented = [];
   const answerThatIsLost = (_, token) => {
@@ -279,7 +279,7 @@ test("a lost answer is asked for again with the same token", async () => {
   assert.equal((await client.session()).refreshToken, "r1");
 });
 
-test("an answer that is cut short is asked for again", async () => {
+test("a refresh with an incomplete response is retried", async () => {
   const client = await signedIn();
   service.troubles = [
     () => new Response('{"accessToken": "a', { headers: { "Content-Type": "application/json" } }),
@@ -290,7 +290,7 @@ test("an answer that is cut short is asked for again", async () => {
   assert.equal((await client.session()).accessToken, "a1");
 });
 
-test("without a network the session stays, and the next request tries again", async () => {
+test("without a network the session remains and the next request retries", async () => {
   const client = await signedIn();
   mock.timers.tick(LIFETIME * 1000);
   service.troubles = [lost, lost, lost, lost];
@@ -301,7 +301,7 @@ test("without a network the session stays, and the next request tries again", as
   assert.equal((await client.fetch("/api/orders")).status, 200);
 });
 
-test("a token that is good for a moment yet is used if it cannot be renewed", async () => {
+test("a token that is still valid is used if it cannot be renewed", async () => {
   const client = await signedIn();
   mock.timers.tick((LIFETIME - 20) * 1000);
   service.troubles = [lost, lost, lost, lost];
@@ -309,7 +309,7 @@ test("a token that is good for a moment yet is used if it cannot be renewed", as
   assert.equal((await settled(client.fetch("/api/orders"))).status, 200);
 });
 
-test("Retry-After is waited for", async () => {
+test("a refresh waits for Retry-After", async () => {
   const client = await signedIn();
   service.troubles = [() => refusal(503, "unavailable", { "Retry-After": "5" })];
   const start = Date.now();
@@ -320,13 +320,13 @@ test("Retry-After is waited for", async () => {
   assert.equal(service.refreshes, 2);
 });
 
-test("a long Retry-After fails at once, and nothing is asked before it has passed", async () => {
+test("a long Retry-After fails immediately and blocks requests until it has passed", async () => {
   const client = await signedIn();
   service.troubles = [() => refusal(429, "throttled", { "Retry-After": "600" })];
-  const told = (error) => refused("throttled", 429)(error) && error.retryAfter === 600;
-  await assert.rejects(client.refresh(), told);
+  const isThrottled = (error) => refused("throttled", 429)(error) && error.retryAfter === 600;
+  await assert.rejects(client.refresh(), isThrottled);
 
-  await assert.rejects(client.refresh(), told);
+  await assert.rejects(client.refresh(), isThrottled);
   assert.equal(service.refreshes, 1);
 
   mock.timers.tick(600_000);
@@ -341,7 +341,7 @@ test("Retry-After may be a date", async () => {
   await assert.rejects(client.signUp({}), ({ retryAfter }) => retryAfter === 60);
 });
 
-test("a refused refresh ends the session, and says why", async () => {
+test("a refused refresh ends the session with its error code as the reason", async () => {
   const client = await signedIn();
   service.troubles = [() => refusal(403, "refresh_token_revoked")];
 
@@ -351,7 +351,7 @@ test("a refused refresh ends the session, and says why", async () => {
   assert.deepEqual(client.heard.at(-1), ["signedout", "refresh_token_revoked"]);
 });
 
-test("a 403 that is not about the refresh token leaves the session", async () => {
+test("a 403 that is not about the refresh token ends no session", async () => {
   const client = await signedIn();
   service.troubles = [() => new Response("<h1>Forbidden</h1>", { status: 403 })];
 
@@ -360,7 +360,7 @@ test("a 403 that is not about the refresh token leaves the session", async () =>
   assert.equal((await client.session()).refreshToken, "r0");
 });
 
-test("a sign-out forgets the tokens first, and tells the service", async () => {
+test("a sign-out deletes the tokens before it calls the service", async () => {
   const client = await signedIn();
 
   await client.signOut();
@@ -370,7 +370,7 @@ test("a sign-out forgets the tokens first, and tells the service", async () => {
   assert.deepEqual(client.heard.at(-1), ["signedout", "signed_out"]);
 });
 
-test("a sign-out while a refresh is under way has the last word", async () => {
+test("a sign-out during a refresh takes precedence", async () => {
   const client = await signedIn();
   const refreshing = client.refresh();
   await client.signOut();
@@ -380,7 +380,7 @@ test("a sign-out while a refresh is under way has the last word", async () => {
   assert.equal(await client.session(), null);
 });
 
-test("a sign-out everywhere ends the session here", async () => {
+test("a sign-out everywhere ends the local session", async () => {
   const client = await signedIn();
 
   await client.signOutEverywhere();
@@ -389,7 +389,7 @@ test("a sign-out everywhere ends the session here", async () => {
   assert.deepEqual(client.heard.at(-1), ["signedout", "signed_out_everywhere"]);
 });
 
-test("a request of one user is not sent again as another's", async () => {
+test("a request of one user is not repeated with another user's token", async () => {
   const storage = shared();
   const client = await signedIn({ storage });
   const other = clientOf({ storage });
@@ -404,7 +404,7 @@ test("a request of one user is not sent again as another's", async () => {
   assert.equal((await client.session()).user.username, "bob");
 });
 
-test("other origins are sent no token, unless they are named", async () => {
+test("other origins get no token unless they are configured", async () => {
   const client = await signedIn({ origins: ["https://orders.example.com"] });
 
   await client.fetch("https://evil.example.net/");
@@ -414,7 +414,7 @@ test("other origins are sent no token, unless they are named", async () => {
   assert.deepEqual([evil, orders], [null, "Bearer a0"]);
 });
 
-test("an aborted request fails as fetch does", async () => {
+test("an aborted request fails as with fetch", async () => {
   const client = await signedIn({
     fetch: (request) => (request.signal.aborted ? Promise.reject(request.signal.reason) : service.fetch(request)),
   });
@@ -422,13 +422,13 @@ test("an aborted request fails as fetch does", async () => {
   await assert.rejects(client.fetch("/api/orders", { signal: AbortSignal.abort() }), { name: "AbortError" });
 });
 
-test("what stands in the storage and is not ours is nobody", async () => {
+test("foreign content in the storage counts as signed out", async () => {
   const client = clientOf({ storage: { getItem: () => "{broken", setItem() {}, removeItem() {} } });
 
   assert.equal(await client.session(), null);
 });
 
-test("with cookies no token is kept, and what changes something proves itself", async () => {
+test("with cookies no token is stored, and unsafe requests send the CSRF token", async () => {
   const storage = shared();
   globalThis.document = { cookie: "a=b; csrftoken=proof", baseURI: URL_OF_SERVICE };
   try {

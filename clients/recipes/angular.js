@@ -1,4 +1,4 @@
-// Angular: provideHttpClient(withInterceptors([authInterceptor(auth, "https://api.example.com/")]))
+// Angular. Usage: provideHttpClient(withInterceptors([authInterceptor(auth, "https://api.example.com/")]))
 import { catchError, from, switchMap, throwError } from "rxjs";
 
 export function authInterceptor(auth, address) {

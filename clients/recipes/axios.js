@@ -1,4 +1,4 @@
-// axios, with the client's session: authenticate(axios.create({ baseURL }), auth)
+// axios with the client's session. Usage: authenticate(axios.create({ baseURL }), auth)
 
 export function authenticate(instance, auth) {
   instance.interceptors.request.use(async (config) => {

@@ -1,10 +1,10 @@
-// A mobile app (React Native, Expo), which needs nothing but fetch and a secure store:
+// Mobile apps (React Native, Expo). Needs only fetch and a secure store. Usage:
 //   const auth = mobileAuth({ url, store: SecureStore, onSignedOut: (code) => navigation.navigate("SignIn", { code }) });
-// SecureStore is expo-secure-store, or anything with its getItemAsync, setItemAsync and deleteItemAsync.
+// SecureStore is expo-secure-store, or an object with getItemAsync, setItemAsync and deleteItemAsync.
 
 const KEY = "auth-session";
-const PAUSES = [300, 1000, 3000]; // milliseconds; the service repeats a lost answer for ten seconds
-const LONGEST_WAIT = 30_000; // of what Retry-After asks for
+const RETRY_DELAYS = [300, 1000, 3000]; // milliseconds; the service repeats a response for ten seconds
+const MAX_RETRY_AFTER = 30_000; // milliseconds; do not wait longer for Retry-After
 
 export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalThis.fetch }) {
   let renewing;
@@ -17,17 +17,17 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
       body: JSON.stringify(body),
     });
 
-  async function keep(answer) {
-    const { accessToken, refreshToken } = await answer.json();
+  async function storeSession(response) {
+    const { accessToken, refreshToken } = await response.json();
     const session = { accessToken, refreshToken };
     await store.setItemAsync(KEY, JSON.stringify(session));
     return session;
   }
 
   async function signIn(username, password) {
-    const answer = await post("signin", { username, password });
-    if (answer.ok) await keep(answer);
-    return answer;
+    const response = await post("signin", { username, password });
+    if (response.ok) await storeSession(response);
+    return response;
   }
 
   async function signOut() {
@@ -36,15 +36,15 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     if (session) await post("signout", { refreshToken: session.refreshToken });
   }
 
-  /** Swap the refresh token; a lost answer is asked for again. Null where the session is over. */
+  /** Exchange the refresh token, and retry if the response is lost. Return null if the session has ended. */
   async function exchange(refreshToken) {
-    for (const pause of [...PAUSES, null]) {
-      const answer = await post("refreshtoken", { refreshToken }).catch(() => null);
-      if (answer?.ok) return keep(answer);
-      if (answer?.status === 403) return end((await answer.json()).code);
-      const wait = Number(answer?.headers.get("Retry-After")) * 1000 || pause;
-      if (pause === null || wait > LONGEST_WAIT)
-        throw new Error(`The session could not be renewed: ${answer?.status ?? "no answer"}`);
+    for (const pause of [...RETRY_DELAYS, null]) {
+      const response = await post("refreshtoken", { refreshToken }).catch(() => null);
+      if (response?.ok) return storeSession(response);
+      if (response?.status === 403) return end((await response.json()).code);
+      const wait = Number(response?.headers.get("Retry-After")) * 1000 || pause;
+      if (pause === null || wait > MAX_RETRY_AFTER)
+        throw new Error(`The session could not be renewed: ${response?.status ?? "no response"}`);
       await new Promise((done) => setTimeout(done, wait));
     }
   }
@@ -55,7 +55,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return null;
   }
 
-  /** One refresh for all who wait; none where it was done since `stale`. */
+  /** Refresh once for all callers, unless the session was refreshed since `stale`. */
   function renew(stale) {
     renewing ??= read()
       .then((session) => (session?.accessToken === stale.accessToken ? exchange(session.refreshToken) : session))
@@ -68,13 +68,13 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return fetch(`${url}${path}`, { ...init, headers });
   }
 
-  /** `fetch` below the service's address, with a token that is renewed after a 401. */
+  /** `fetch` below the service's URL, with a token that is renewed after a 401. */
   async function authFetch(path, init = {}) {
     const session = await read();
-    const answer = await send(path, init, session);
-    if (answer.status !== 401 || !session) return answer;
+    const response = await send(path, init, session);
+    if (response.status !== 401 || !session) return response;
     const renewed = await renew(session);
-    return renewed ? send(path, init, renewed) : answer;
+    return renewed ? send(path, init, renewed) : response;
   }
 
   return { signIn, signOut, fetch: authFetch };

@@ -1,7 +1,7 @@
-// React: const users = userStore(auth), once beside the client; const user = useUser(users) in components.
+// React. Usage: const users = userStore(auth) once, beside the client; const user = useUser(users) in components.
 import { useSyncExternalStore } from "react";
 
-/** Who is signed in, as a store that React can subscribe to. */
+/** Return a store of the signed-in user that React can subscribe to. */
 export function userStore(auth) {
   let user = null;
   const listeners = new Set();

@@ -1,4 +1,4 @@
-// The recipes with their libraries, against the service at SERVICE: tests/clients/test_recipes.py starts it.
+// The recipes with their libraries, against the service at SERVICE, which tests/clients/test_recipes.py starts.
 import "@angular/compiler";
 
 import assert from "node:assert/strict";
@@ -68,7 +68,7 @@ async function stale(auth) {
 
 const ten = (task) => Promise.all(Array.from({ length: 10 }, task));
 
-test("axios: ten requests with a stale token wait for one refresh", async () => {
+test("axios: ten requests with a stale token cause one refresh", async () => {
   const auth = await signedIn();
   const http = authenticate(axios.create({ baseURL: `${url}/api` }), auth);
   assert.equal((await http.get("/test/user")).data, "User Content.");
@@ -84,7 +84,7 @@ test("axios: ten requests with a stale token wait for one refresh", async () => 
   );
 });
 
-test("axios: the end of the session is an error, and told", async () => {
+test("axios: the end of the session rejects the request and dispatches signedout", async () => {
   const auth = await signedIn();
   const http = authenticate(axios.create({ baseURL: `${url}/api` }), auth);
   const told = once(auth, "signedout");
@@ -96,10 +96,10 @@ test("axios: the end of the session is an error, and told", async () => {
   await assert.rejects(http.get("/test/user"), ({ response }) => response.data.code === "token_missing");
 });
 
-test("Angular: ten requests with a stale token wait for one refresh; other addresses get none", async () => {
+test("Angular: ten requests with a stale token cause one refresh, and other origins get no token", async () => {
   const auth = await signedIn();
   const features = [withFetch(), withInterceptors([authInterceptor(auth, `${url}/`)])];
-  // An application without a page: what Angular provides 'in root' is provided here.
+  // Injects without a page what Angular provides 'in root'.
   const providers = [
     { provide: ɵINJECTOR_SCOPE, useValue: "root" },
     provideZonelessChangeDetection(),
@@ -125,7 +125,7 @@ test("Angular: ten requests with a stale token wait for one refresh; other addre
   assert.equal(seen.authorization, undefined);
 });
 
-test("Vue: the user comes and goes with the session", async () => {
+test("Vue: the user follows the session", async () => {
   const auth = await signedIn();
   const scope = effectScope();
   const { user, reason } = scope.run(() => useAuth(auth));
@@ -138,7 +138,7 @@ test("Vue: the user comes and goes with the session", async () => {
   scope.stop();
 });
 
-test("React: a component shows who is signed in", async () => {
+test("React: a component shows the signed-in user", async () => {
   const auth = await signedIn();
   const users = userStore(auth);
   await users.ready;
@@ -166,7 +166,7 @@ function phone() {
 }
 const kept = (store) => JSON.parse([...store.items.values()][0]);
 
-test("a phone: one refresh for ten requests, also where its first answer is lost", async () => {
+test("mobile: ten requests cause one refresh, even if its first response is lost", async () => {
   const store = phone();
   const presented = [];
   const flaky = async (address, init) => {
@@ -187,7 +187,7 @@ test("a phone: one refresh for ten requests, also where its first answer is lost
   assert.equal(presented[0], presented[1]);
 });
 
-test("a phone: a session that was ended elsewhere is over here, and a dead network ends none", async () => {
+test("mobile: a revoked session ends, and a network failure ends no session", async () => {
   const store = phone();
   const codes = [];
   const auth = mobileAuth({ url, store, onSignedOut: (code) => codes.push(code) });
@@ -228,7 +228,7 @@ class Browser {
   }
 }
 
-test("server-side rendering: a stale token is renewed on the way, and who is not signed in is led to do so", async (context) => {
+test("server rendering: a stale token is renewed by redirect, and signed-out users are redirected to sign in", async (context) => {
   const render = ({ username }, path) => `<p>${username} at ${path}</p>`;
   const server = createServer(site({ service: url, render })).listen(0, "127.0.0.1");
   context.after(() => server.close());
@@ -264,7 +264,7 @@ test("server-side rendering: a stale token is renewed on the way, and who is not
   assert.equal(over.headers.get("Location"), "/sign-in?next=%2Forders");
 });
 
-test("server-side rendering: without the service a page says so, and the server lives on", async (context) => {
+test("server rendering: without the service, pages respond with 503 and the server continues", async (context) => {
   context.mock.method(console, "error", () => {});
   const server = createServer(site({ service: "http://127.0.0.1:1", render: String })).listen(0, "127.0.0.1");
   context.after(() => server.close());

@@ -1,24 +1,24 @@
-// Server-side rendering (Node) behind one host: a proxy leads /api/ to the service, and all else and RENEW to this.
+// Server-side rendering (Node) behind one host: a proxy routes /api/ to the service, and RENEW and all other paths here.
 //   createServer(site({ service: "http://127.0.0.1:8000", render: (me, path) => `<h1>Hello, ${escape(me.username)}</h1>` }))
 //
-// The browser sends the access cookie with each page. The refresh cookie goes to /api/auth alone, so where a refresh is
-// needed the browser is sent to RENEW, below that path, and from there back to the page.
+// The browser sends the access cookie with each page, but the refresh cookie to /api/auth only. If a refresh is needed, the
+// browser is redirected to RENEW, which is below that path, and from there back to the page.
 
 export const RENEW = "/api/auth/renew";
 const SIGN_IN = "/sign-in";
 const REFRESHABLE = new Set(["token_expired", "token_stale", "token_invalid"]);
-const OVER = new Set(["token_missing", "token_revoked"]);
+const SIGN_IN_REQUIRED = new Set(["token_missing", "token_revoked"]);
 const UNAVAILABLE = "Try again in a moment.";
 
 export function site({ service, render }) {
   return (request, response) =>
-    answer(service, render, request, response).catch((error) => {
+    handle(service, render, request, response).catch((error) => {
       console.error(error);
       send(response, 503, { "Retry-After": "5" }, UNAVAILABLE);
     });
 }
 
-async function answer(service, render, request, response) {
+async function handle(service, render, request, response) {
   const { pathname, search, searchParams } = new URL(request.url, "http://here");
   if (pathname === RENEW) return renew(service, request, response, searchParams.get("next"));
 
@@ -28,8 +28,8 @@ async function answer(service, render, request, response) {
   const { code } = await me.json();
   const next = encodeURIComponent(pathname + search);
   if (REFRESHABLE.has(code)) return send(response, 303, { Location: `${RENEW}?next=${next}` });
-  if (OVER.has(code)) return send(response, 303, { Location: `${SIGN_IN}?next=${next}` });
-  return unavailable(me, response); // 429 and 503 above all
+  if (SIGN_IN_REQUIRED.has(code)) return send(response, 303, { Location: `${SIGN_IN}?next=${next}` });
+  return unavailable(me, response); // mainly 429 and 503
 }
 
 async function renew(service, request, response, next) {
@@ -37,7 +37,7 @@ async function renew(service, request, response, next) {
   const headers = { ...forwarded(request), "X-CSRFToken": csrfToken };
   const refreshed = await fetch(`${service}/api/auth/refreshtoken`, { method: "POST", headers });
   const cookies = { "Set-Cookie": refreshed.headers.getSetCookie(), "Cache-Control": "no-store" };
-  // A path of this host and nothing else: no //evil.example, no backslash that browsers read as a slash.
+  // Allow only a path on this host: no //evil.example, and no backslash, which browsers treat as a slash.
   const back = /^\/(?![/\\])/.test(next ?? "") ? next : "/";
   if (refreshed.ok) return send(response, 303, { ...cookies, Location: back });
   if (refreshed.status !== 403) return unavailable(refreshed, response);
@@ -45,13 +45,13 @@ async function renew(service, request, response, next) {
 }
 
 function forwarded({ headers, socket }) {
-  // The service believes the address if this server is among its AUTH_TRUSTED_PROXIES.
+  // The service uses this address if this server is in its AUTH_TRUSTED_PROXIES.
   const { cookie = "", "user-agent": userAgent = "" } = headers;
   return { cookie, "user-agent": userAgent, "x-forwarded-for": socket.remoteAddress };
 }
 
-function unavailable(answer, response) {
-  const retryAfter = answer.headers.get("Retry-After");
+function unavailable(upstream, response) {
+  const retryAfter = upstream.headers.get("Retry-After");
   return send(response, 503, retryAfter ? { "Retry-After": retryAfter } : {}, UNAVAILABLE);
 }
 

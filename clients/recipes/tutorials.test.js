@@ -1,4 +1,4 @@
-// The front ends of the Node tutorials, as they are: each 401 means 'refresh', and the first refresh token is kept for ever.
+// The front ends of the Node tutorials, unchanged: they refresh on every 401 and never replace the first refresh token.
 // SERVICE runs with AUTH_REFRESH_TOKEN_ROTATION=false.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -34,7 +34,7 @@ function tutorial() {
   };
 }
 
-test("they sign up, sign in, and refresh again and again", async () => {
+test("users sign up, sign in and refresh repeatedly", async () => {
   const { api, signIn } = tutorial();
   const account = { username: "reader", email: "reader@example.com", password: "12345678 correct" };
   assert.equal((await api.post("/auth/signup", account)).data.message, "User was registered successfully!");
@@ -60,7 +60,7 @@ test("they sign up, sign in, and refresh again and again", async () => {
   );
 });
 
-test("when the session is over a refresh is refused with 403, and nothing loops", async () => {
+test("after the session has ended, a refresh gets 403 and nothing loops", async () => {
   const { api, signIn } = tutorial();
   const account = { username: "leaver", email: "leaver@example.com", password: "12345678 correct" };
   await api.post("/auth/signup", account);

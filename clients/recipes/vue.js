@@ -1,19 +1,19 @@
-// Vue: const { user, reason } = useAuth(auth)
+// Vue. Usage: const { user, reason } = useAuth(auth)
 import { getCurrentScope, onScopeDispose, readonly, shallowRef } from "vue";
 
-/** Who is signed in, and why nobody is any more; both change with the client, in every tab. */
+/** Return refs of the signed-in user and of the reason why the session ended. Both follow the client in every tab. */
 export function useAuth(auth) {
   const user = shallowRef(null);
   const reason = shallowRef(null);
-  const off = new AbortController();
-  const { signal } = off;
+  const subscription = new AbortController();
+  const { signal } = subscription;
 
-  const enter = ({ detail }) => {
+  const setUser = ({ detail }) => {
     user.value = detail.user;
     reason.value = null;
   };
-  auth.addEventListener("signedin", enter, { signal });
-  auth.addEventListener("refreshed", enter, { signal });
+  auth.addEventListener("signedin", setUser, { signal });
+  auth.addEventListener("refreshed", setUser, { signal });
   auth.addEventListener(
     "signedout",
     ({ detail }) => {
@@ -23,6 +23,6 @@ export function useAuth(auth) {
     { signal },
   );
   auth.session().then((session) => (user.value ??= session?.user ?? null));
-  if (getCurrentScope()) onScopeDispose(() => off.abort());
+  if (getCurrentScope()) onScopeDispose(() => subscription.abort());
   return { user: readonly(user), reason: readonly(reason) };
 }

@@ -1,11 +1,11 @@
-"""An orders service in Django: takes the company's access tokens, by `api.stateless`, without a database."""
+"""An orders service in Django that verifies access tokens with `api.stateless`, without a database."""
 
 import os
 
 from django.conf import settings
 
 settings.configure(
-    SECRET_KEY="signs nothing here",
+    SECRET_KEY="not used by this service",
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["rest_framework"],
@@ -30,7 +30,7 @@ from rest_framework.views import APIView
 
 
 class Orders(APIView):
-    """The orders of whoever asks."""
+    """The orders of the user."""
 
     def get(self, request):
         return Response({"orders": [], "of": str(request.user.pk), "roles": request.user.roles})

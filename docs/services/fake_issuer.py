@@ -1,4 +1,4 @@
-"""An issuer for the tests of a service: makes access tokens of any content, and publishes its key."""
+"""An issuer for tests of a service: creates access tokens with any content and publishes its key."""
 
 import json
 import time
@@ -15,7 +15,7 @@ JWKS = "/.well-known/jwks.json"
 
 
 class FakeIssuer:
-    """Listens on a free port of this machine, at `url`, for as long as its block lasts."""
+    """An issuer that listens on a free local port, at `url`, while its `with` block runs."""
 
     def __init__(self):
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -32,9 +32,9 @@ class FakeIssuer:
         self._server.server_close()
 
     def token(self, audience, **claims):
-        """Sign what the service would say of a user, but for the claims that are given here."""
+        """Return a signed token with the service's claims, replaced or extended by `claims`."""
         now = int(time.time())
-        said = {
+        payload = {
             "iss": self.url,
             "aud": audience,
             "sub": "1",
@@ -49,9 +49,9 @@ class FakeIssuer:
             "auth_time": now,
             **claims,
         }
-        return jwt.encode(said, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
+        return jwt.encode(payload, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
 
-    def _published(self):
+    def _documents(self):
         key = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))
         return {
             METADATA: {"issuer": self.url, "jwks_uri": self.url + JWKS},
@@ -63,7 +63,7 @@ class FakeIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                document = issuer._published().get(self.path)
+                document = issuer._documents().get(self.path)
                 self.send_response(200 if document else 404)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()

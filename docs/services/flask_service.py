@@ -1,4 +1,4 @@
-"""An orders service in Flask: takes the company's access tokens, by PyJWT."""
+"""An orders service in Flask that verifies access tokens with PyJWT."""
 
 import os
 
@@ -13,8 +13,8 @@ CREDENTIALS = (os.environ.get("CLIENT_ID", ""), os.environ.get("CLIENT_SECRET", 
 app = Flask(__name__)
 metadata = requests.get(f"{ISSUER}/.well-known/oauth-authorization-server", timeout=5).json()
 if metadata["issuer"] != ISSUER:
-    raise SystemExit("The metadata is another issuer's.")
-# PyJWKClient looks the keys up again when a token names one that it does not know.
+    raise SystemExit("The metadata belongs to another issuer.")
+# PyJWKClient fetches the keys again when a token has an unknown kid.
 keys = jwt.PyJWKClient(metadata["jwks_uri"], lifespan=30, timeout=5)
 
 
@@ -32,7 +32,7 @@ def authenticate():
             options={"require": ["exp", "iat", "sub", "jti", "client_id"]},
         )  # fmt: skip
     except jwt.PyJWKClientConnectionError:
-        abort(503)  # a 401 would have every client refresh
+        abort(503)  # with 401, every client would refresh
     except jwt.PyJWTError:
         abort(401)
     if decoded["header"]["typ"] != "at+jwt":
@@ -47,13 +47,13 @@ def orders():
 
 @app.delete("/orders")
 def delete_orders():
-    """What must not outlive a sign-out asks the issuer whether the session still lives."""
-    answer = requests.post(
+    """Introspect the token first, because this action must not be possible after a sign-out."""
+    response = requests.post(
         metadata["introspection_endpoint"], data={"token": token()}, auth=CREDENTIALS, timeout=5
     )
-    if answer.status_code != 200:  # noqa: PLR2004
+    if response.status_code != 200:  # noqa: PLR2004
         abort(503)
-    if not answer.json()["active"]:
+    if not response.json()["active"]:
         abort(401)
     return {"deleted": 0}
 

@@ -1,4 +1,4 @@
-// An orders service in Node: takes the company's access tokens, by jose.
+// An orders service in Node that verifies access tokens with jose.
 import { createServer } from "node:http";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 
@@ -6,8 +6,8 @@ const issuer = process.env.ISSUER;
 const audience = process.env.AUDIENCE ?? "orders";
 
 const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json();
-if (metadata.issuer !== issuer) throw new Error("The metadata is another issuer's.");
-// A dropped key is refused after 30 seconds; jose would keep it for ten minutes.
+if (metadata.issuer !== issuer) throw new Error("The metadata belongs to another issuer.");
+// Refuse a dropped key after 30 seconds; by default, jose caches keys for ten minutes.
 const keys = createRemoteJWKSet(new URL(metadata.jwks_uri), { cacheMaxAge: 30_000 });
 
 async function authenticate(request) {

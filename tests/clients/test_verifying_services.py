@@ -87,7 +87,7 @@ def issuer(server):
 def credentials(server):
     """Register the service, as the admin does."""
     script = (
-        "from accounts import services; from accounts.models import Service; "
+        "from accounts.sessions import services; from accounts.models import Service; "
         "service = Service(client_id='orders', audience='orders'); print(services.new_secret(service)); service.save()"
     )
     told = subprocess.run(
@@ -367,7 +367,7 @@ class TestStateless:
 
     @pytest.mark.parametrize("issuer_name", ["", "auth.example.com", "file:///etc/passwd"])
     def test_an_issuer_that_is_no_address_is_refused(self, issuer_name):
-        with pytest.raises(ImproperlyConfigured, match="Allowed: an https:// address"):
+        with pytest.raises(ImproperlyConfigured, match="Allowed: an https:// URL"):
             IssuerKeys(issuer_name)
 
 

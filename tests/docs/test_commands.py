@@ -1,4 +1,4 @@
-"""What the pages tell operators to type: each command is run, and each set of settings starts."""
+"""The pages for operators: each documented command succeeds, and each documented set of settings is valid."""
 
 import os
 import re
@@ -50,37 +50,37 @@ def run(server):
     return run
 
 
-def test_the_commands_for_operators_do_what_the_readme_says(server, run, tmp_path):
+def test_the_commands_for_operators_succeed(server, run, tmp_path):
     pair = server.sign_in("alice")
     (tmp_path / "users.jsonl").touch()
-    typed = {
+    substitutions = {
         "createsuperuser": ("createsuperuser --noinput", ""),
         "changepassword alice": ("changepassword alice", "another horse staple\n" * 2),
         "users.jsonl": (str(tmp_path / "users.jsonl"), ""),
     }
 
     for line in OPERATORS.splitlines():
-        part = next((part for part in typed if part in line), "")
-        change, text = typed.get(part, ("", ""))
-        done = run(line.replace(part, change) if part else line, text)
+        part = next((part for part in substitutions if part in line), "")
+        replacement, text = substitutions.get(part, ("", ""))
+        done = run(line.replace(part, replacement) if part else line, text)
         assert done.returncode == 0, (line, done.stderr)
 
     assert server.content(pair) == 401
 
 
-def test_keys_are_rotated_and_dropped_as_the_page_says(run):
+def test_the_documented_commands_rotate_and_drop_keys(run):
     rotate, to_another, drop = ROTATION.splitlines()
-    told = run(rotate).stdout
-    assert "signs" in told
+    output = run(rotate).stdout
+    assert "signs" in output
     assert "EdDSA" in run(to_another).stdout
-    kid = told.split()[0]
+    kid = output.split()[0]
 
     done = run(drop.replace("--drop KID", f"--drop={kid}"))
     assert done.returncode == 0, done.stderr
     assert kid not in run(rotate).stdout
 
 
-def test_a_restored_backup_is_made_safe_as_the_page_says(server, run):
+def test_the_documented_command_ends_all_sessions_after_a_restore(server, run):
     pair = server.sign_in("bob")
     assert server.content(pair) == 200
 
@@ -91,13 +91,13 @@ def test_a_restored_backup_is_made_safe_as_the_page_says(server, run):
 
 
 @pytest.mark.parametrize("command", STARTS)
-def test_the_settings_of_every_start_that_is_shown_are_taken(command, tmp_path):
-    shown = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
+def test_the_settings_of_every_documented_start_are_valid(command, tmp_path):
+    variables = dict(re.findall(r"([A-Z_]+)=(\S+)", command))
 
-    checked = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=ROOT,
-        env={**os.environ, **shown, "AUTH_KEYS_DIR": str(tmp_path)},
+        env={**os.environ, **variables, "AUTH_KEYS_DIR": str(tmp_path)},
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
-    assert checked.returncode == 0, checked.stderr
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""docs/existing-project.md, followed to the letter in a project that Django has just made, as processes of its own."""
+"""docs/existing-project.md: a new Django project that follows the page works as the page says."""
 
 import os
 import re
@@ -30,17 +30,17 @@ ALICE = {"username": "alice", "password": PASSWORD}
 
 
 class Project:
-    """A project by the name of shop."""
+    """A new Django project named shop, set up as the page says."""
 
     def __init__(self, folder):
         self.folder = folder
-        own = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("AUTH", "DJANGO", "DATABASE"))
         }
         self.environment = {
-            **own,
+            **inherited,
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "DJANGO_SUPERUSER_USERNAME": "root",
@@ -77,7 +77,7 @@ class Project:
             "-m", "granian", "--interface", "wsgi", "--port", str(port), "shop.wsgi:application"
         ), port
 
-    def serve_as_the_service_does(self):
+    def serve_with_command(self):
         port = free_port()
         served = f'from shop.settings import *\n\nHOST, PORT, WORKERS = "127.0.0.1", {port}, 1\n'
         (self.folder / "shop/served.py").write_text(served)
@@ -101,7 +101,7 @@ def project(tmp_path_factory):
 
 @contextmanager
 def running(project, process, port):
-    """Wait until it is ready, give its address, and stop it."""
+    """Wait until the server is ready, yield its URL, and stop it afterwards."""
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
     try:
@@ -140,42 +140,42 @@ def test_the_project_needs_no_migration_of_its_own(project):
     project.run("python manage.py makemigrations --check --dry-run")
 
 
-def test_a_view_of_the_project_knows_who_asks(url, pair):
-    answer = httpx.get(f"{url}/basket", headers=bearer(pair))
+def test_a_view_of_the_project_gets_the_user_and_roles(url, pair):
+    response = httpx.get(f"{url}/basket", headers=bearer(pair))
 
-    assert (answer.status_code, answer.json()) == (200, {"of": "alice", "roles": ["user"], "items": []})
+    assert (response.status_code, response.json()) == (200, {"of": "alice", "roles": ["user"], "items": []})
     assert pair["expiresIn"] == 300
 
 
-def test_a_view_of_the_project_refuses_as_the_service_does(url, pair):
+def test_a_view_of_the_project_refuses_with_the_service_s_codes(url, pair):
     refused = [
         httpx.get(f"{url}/basket"),
         httpx.get(f"{url}/basket", headers={"Authorization": "Bearer x"}),
         httpx.delete(f"{url}/basket", headers=bearer(pair)),
     ]
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [
+    assert [(response.status_code, response.json()["code"]) for response in refused] == [
         (401, "token_missing"), (401, "token_invalid"), (403, "role_required"),
     ]  # fmt: skip
 
 
-def test_a_session_is_refreshed_and_ends_for_the_project_s_views_too(url, pair):
+def test_refreshes_and_sign_outs_take_effect_in_the_project_s_views(url, pair):
     pair = httpx.post(f"{url}/api/auth/refreshtoken", json={"refreshToken": pair["refreshToken"]}).json()
     assert httpx.get(f"{url}/basket", headers=bearer(pair)).status_code == 200
 
     httpx.post(f"{url}/api/auth/signout", json={"refreshToken": pair["refreshToken"]}).raise_for_status()
 
-    answer = httpx.get(f"{url}/basket", headers=bearer(pair))
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    response = httpx.get(f"{url}/basket", headers=bearer(pair))
+    assert (response.status_code, response.json()["code"]) == (401, "token_revoked")
 
 
-def test_the_server_of_the_service_serves_the_project_too(project, url, pair):
-    with running(project, *project.serve_as_the_service_does()) as own:
-        assert httpx.post(f"{own}/api/auth/signin", json=ALICE).status_code == 200
-        assert httpx.get(f"{own}/basket", headers=bearer(pair)).status_code == 200
+def test_the_serve_command_serves_the_project(project, url, pair):
+    with running(project, *project.serve_with_command()) as served:
+        assert httpx.post(f"{served}/api/auth/signin", json=ALICE).status_code == 200
+        assert httpx.get(f"{served}/basket", headers=bearer(pair)).status_code == 200
 
 
-def test_a_role_of_the_project_s_own_lets_those_pass_who_have_it(project, url, pair):
+def test_a_view_that_requires_a_new_role_accepts_only_users_who_have_it(project, url, pair):
     refused = httpx.get(f"{url}/drafts", headers=bearer(pair))
     assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
 
@@ -187,19 +187,19 @@ def test_a_role_of_the_project_s_own_lets_those_pass_who_have_it(project, url, p
     project.run("python manage.py revokerole alice editor")
 
 
-def test_the_tests_that_are_shown_pass_in_the_project(project):
-    told = project.run("python -m pytest --ds=shop.settings -p no:randomly --rootdir . shop/test_basket.py")
+def test_the_tests_on_the_page_pass_in_the_project(project):
+    output = project.run("python -m pytest --ds=shop.settings -p no:randomly --rootdir . shop/test_basket.py")
 
-    assert "2 passed" in told
+    assert "2 passed" in output
 
 
-def test_a_page_with_cookies_changes_something_with_its_csrf_token_alone(project, url):
+def test_a_change_with_cookies_requires_the_csrf_token(project, url):
     bob = {**ALICE, "username": "bob", "email": "bob@example.com"}
     httpx.post(f"{url}/api/auth/signup", json=bob).raise_for_status()
     project.run("python manage.py grantrole bob moderator")
-    answer = httpx.post(f"{url}/api/auth/signin", json={**bob, "useCookies": True})
-    cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
-    csrf = answer.cookies["csrftoken"]
+    response = httpx.post(f"{url}/api/auth/signin", json={**bob, "useCookies": True})
+    cookies = "; ".join(f"{name}={value}" for name, value in response.cookies.items())
+    csrf = response.cookies["csrftoken"]
 
     refused = httpx.delete(f"{url}/basket", headers={"Cookie": cookies})
     passed = httpx.delete(f"{url}/basket", headers={"Cookie": cookies, "X-CSRFToken": csrf})
@@ -220,7 +220,7 @@ def sign_in_to_the_admin(http, password):
     return http.post("/admin/login/", data=form)
 
 
-def test_the_admin_finds_sessions_and_counts_guesses(url, pair):
+def test_the_admin_lists_sessions_and_limits_failed_sign_ins(url, pair):
     with httpx.Client(base_url=url) as http:
         assert sign_in_to_the_admin(http, PASSWORD).status_code == 302
         assert "alice" in http.get("/admin/accounts/refreshtoken/").text
@@ -230,39 +230,39 @@ def test_the_admin_finds_sessions_and_counts_guesses(url, pair):
     assert "Too many attempts" in pages[-1]
 
 
-def test_what_happens_is_logged(project, url, pair):
+def test_security_events_are_logged(project, url, pair):
     assert "sign_in:succeeded" in (project.folder / "log").read_text()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "check"),
+    ("setting", "check"),
     [
         ({"USE_TZ": False}, "accounts.E001"),
         ({"AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"]}, "accounts.W001"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(wrong, check):
-    with override_settings(**wrong):
+def test_unsuitable_settings_are_reported_by_a_check(setting, check):
+    with override_settings(**setting):
         assert check in {message.id for message in run_checks()}
 
 
-def test_a_transaction_around_every_request_is_told(monkeypatch):
+def test_atomic_requests_are_reported_by_a_check(monkeypatch):
     monkeypatch.setitem(settings.DATABASES["default"], "ATOMIC_REQUESTS", value=True)
 
     assert "accounts.E002" in {message.id for message in run_checks()}
 
 
-def test_an_admin_that_is_django_s_own_is_told(project):
-    answer = project.run(
+def test_an_admin_without_limits_is_reported_by_a_check(project):
+    output = project.run(
         "sed s/authproject.apps.AuthAdminConfig/django.contrib.admin/ shop/settings.py > shop/plain.py;"
         "DJANGO_SETTINGS_MODULE=shop.plain python manage.py check 2>&1 || true"
     )
-    assert "accounts.E003" in answer
+    assert "accounts.E003" in output
 
 
-def test_views_that_cannot_answer_a_refused_token_are_told(project):
-    answer = project.run(
+def test_a_missing_exception_handler_is_reported_by_a_check(project):
+    output = project.run(
         "sed '/EXCEPTION_HANDLER/d' shop/settings.py > shop/silent.py;"
         "DJANGO_SETTINGS_MODULE=shop.silent python manage.py check 2>&1 || true"
     )
-    assert "api.E001" in answer
+    assert "api.E001" in output

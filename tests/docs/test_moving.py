@@ -1,4 +1,4 @@
-"""docs/moving.md, followed to the letter in a project with simplejwt and knox; and what import_users refuses."""
+"""docs/moving.md: a project with simplejwt and knox moves as the page says; and the rules of import_users."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Basket(APIView):
 
 urlpatterns = [path("api/token/", TokenObtainPairView.as_view()), path("basket", Basket.as_view())]
 """
-PEOPLE = f"""
+CREATE_USERS = f"""
 from django.contrib.auth.models import Group, User
 alice = User.objects.create_user("alice", "alice@example.com", "{PASSWORD}", first_name="Alice", last_name="A.")
 bob = User.objects.create_user("bob", "bob@example.com", "{PASSWORD}")
@@ -47,7 +47,7 @@ bob.groups.add(Group.objects.create(name="Newsletter"), Group.objects.create(nam
 User.objects.create_user("carol@home", "carol@example.com", "{PASSWORD}")
 User.objects.create_superuser("root", "root@example.com", "{PASSWORD}")
 """
-ASK = """
+REQUEST_BASKET = """
 import sys
 from django.test import Client
 answer = Client().get("/basket", headers={"Authorization": sys.stdin.read()})
@@ -63,18 +63,18 @@ print(AuthToken.objects.create(User.objects.get(username="bob"))[1])
 
 
 class OldProject:
-    """A project by the name of shop, as it was before."""
+    """A project named shop, with users, simplejwt and knox, before the move."""
 
     def __init__(self, folder):
         self.folder = folder
-        own = {n: v for n, v in os.environ.items() if not n.startswith(("AUTH", "DJANGO", "DATABASE"))}
+        inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AUTH", "DJANGO", "DATABASE"))}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = {**own, "PYTHONPATH": str(ROOT), "PATH": path}
+        self.environment = {**inherited, "PYTHONPATH": str(ROOT), "PATH": path}
         self.run("python -m django startproject shop .")
         self.add("settings", OLD_SETTINGS)
         (folder / "shop/urls.py").write_text(URLS)
         self.run("python manage.py migrate --verbosity 0")
-        self.shell(PEOPLE)
+        self.shell(CREATE_USERS)
 
     def add(self, module, text):
         with (self.folder / f"shop/{module}.py").open("a") as file:
@@ -92,56 +92,56 @@ class OldProject:
         (self.folder / "script.py").write_text(script)
         return self.run("""python manage.py shell -v 0 -c "exec(open('script.py').read())" """, text)
 
-    def ask(self, authorization):
-        return self.shell(ASK, authorization).strip()
+    def request_basket(self, authorization):
+        return self.shell(REQUEST_BASKET, authorization).strip()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, django_db_setup, django_db_blocker):
     folder, port = tmp_path_factory.mktemp("moved"), free_port()
-    written = dict(re.findall(r"([A-Z_]+)=(\S+)", SERVE))
-    assert set(written) == {"PUBLIC_URL", "AUTH_AUDIENCE"}
-    settings = {**written, "PUBLIC_URL": f"http://localhost:{port}", "PORT": str(port)}
+    documented = dict(re.findall(r"([A-Z_]+)=(\S+)", SERVE))
+    assert set(documented) == {"PUBLIC_URL", "AUTH_AUDIENCE"}
+    settings = {**documented, "PUBLIC_URL": f"http://localhost:{port}", "PORT": str(port)}
     server = Server(environment(folder, django_db_blocker, **settings), folder / "log")
     yield server
     assert server.stop() == 0
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory):
+def old_project(tmp_path_factory):
     return OldProject(tmp_path_factory.mktemp("old"))
 
 
 @pytest.fixture(scope="module")
-def moved(old, server):
-    old.run(EXPORT)
+def imported(old_project, server):
+    old_project.run(EXPORT)
     command = IMPORT.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
-    ran = subprocess.run(
-        ["sh", "-ec", command], cwd=old.folder, env=server.environment,
+    done = subprocess.run(
+        ["sh", "-ec", command], cwd=old_project.folder, env=server.environment,
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    lines = map(json.loads, (old.folder / "ids.jsonl").read_text().splitlines())
-    return ran, {line["username"]: line for line in lines}
+    lines = map(json.loads, (old_project.folder / "ids.jsonl").read_text().splitlines())
+    return done, {line["username"]: line for line in lines}
 
 
 @pytest.fixture(scope="module")
-def both(old, server, moved):
-    old_tokens = old.shell(OLD_TOKENS).split()
-    old.add("models", MODELS)
-    old.add("authentication", AUTHENTICATION)
-    old.add("settings", SETTINGS.replace("https://auth.example.com", server.environment["PUBLIC_URL"]))
-    old.run(FILL)
-    return old_tokens
+def old_tokens(old_project, server, imported):
+    tokens = old_project.shell(OLD_TOKENS).split()
+    old_project.add("models", MODELS)
+    old_project.add("authentication", AUTHENTICATION)
+    old_project.add("settings", SETTINGS.replace("https://auth.example.com", server.environment["PUBLIC_URL"]))
+    old_project.run(FILL)
+    return tokens
 
 
-def test_who_breaks_a_rule_is_told_and_all_others_are_here(moved):
-    ran, told = moved
+def test_accounts_that_break_a_rule_are_refused_and_all_others_are_imported(imported):
+    done, results = imported
 
-    assert ran.returncode == 1
-    assert "3 account(s) imported or already present, 1 refused" in ran.stderr
-    assert "no spaces, no @" in told["carol@home"]["refused"]
-    assert {name for name, line in told.items() if "id" in line} == {"alice", "bob", "root"}
-    assert told["root"]["note"] == "Staff and superuser rights were not imported."
+    assert done.returncode == 1
+    assert "3 account(s) imported or already present, 1 refused" in done.stderr
+    assert "no spaces, no @" in results["carol@home"]["refused"]
+    assert {name for name, line in results.items() if "id" in line} == {"alice", "bob", "root"}
+    assert results["root"]["note"] == "Staff and superuser rights were not imported."
 
 
 @pytest.mark.parametrize(
@@ -152,66 +152,66 @@ def test_who_breaks_a_rule_is_told_and_all_others_are_here(moved):
         ("root", ["ROLE_USER"]),
     ],
 )
-def test_the_old_password_signs_in_with_the_roles_of_the_groups(server, moved, name, roles):
+def test_the_old_password_signs_in_and_groups_have_become_roles(server, imported, name, roles):
     status, body = server.post("/api/auth/signin", {"username": name, "password": PASSWORD})
 
-    assert (status, body["roles"], body["id"]) == (200, roles, moved[1][name]["id"])
+    assert (status, body["roles"], body["id"]) == (200, roles, imported[1][name]["id"])
     assert server.post("/api/auth/signin", {"username": name, "password": "wrong"})[0] == 401
 
 
-def test_old_and_new_tokens_are_taken_side_by_side(old, server, both):
-    jwt, knox = both
+def test_the_old_project_accepts_old_and_new_tokens(old_project, server, old_tokens):
+    jwt, knox = old_tokens
     new = server.post("/api/auth/signin", {"username": "bob", "password": PASSWORD})[1]["accessToken"]
 
-    assert old.ask(f"Bearer {jwt}") == "200 alice"
-    assert old.ask(f"Token {knox}") == "200 bob"
-    assert old.ask(f"Bearer {new}") == "200 bob"
-    assert old.ask(f"Bearer {new[:-20]}{'A' * 10}{new[-10:]}") == "401 Unauthorized!"
-    assert old.ask("Bearer nonsense").startswith("401 token_not_valid")
+    assert old_project.request_basket(f"Bearer {jwt}") == "200 alice"
+    assert old_project.request_basket(f"Token {knox}") == "200 bob"
+    assert old_project.request_basket(f"Bearer {new}") == "200 bob"
+    assert old_project.request_basket(f"Bearer {new[:-20]}{'A' * 10}{new[-10:]}") == "401 Unauthorized!"
+    assert old_project.request_basket("Bearer nonsense").startswith("401 token_not_valid")
 
 
-def test_who_has_signed_up_since_is_somebody_new_there(old, server, both):
+def test_a_user_who_signed_up_after_the_import_gets_a_new_user_in_the_old_project(old_project, server, old_tokens):
     new = server.sign_in("dora")["accessToken"]
 
-    assert old.ask(f"Bearer {new}").startswith("200 account-")
-    assert old.ask(f"Bearer {new}").startswith("200 account-")
+    assert old_project.request_basket(f"Bearer {new}").startswith("200 account-")
+    assert old_project.request_basket(f"Bearer {new}").startswith("200 account-")
 
 
-def test_it_is_all_done_again_without_harm(old, server, both):
+def test_repeating_the_import_changes_nothing(old_project, server, old_tokens):
     command = IMPORT.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
-    before = (old.folder / "ids.jsonl").read_text()
-    subprocess.run(["sh", "-ec", command], cwd=old.folder, env=server.environment, check=False, timeout=60)
-    old.run(FILL)
+    before = (old_project.folder / "ids.jsonl").read_text()
+    subprocess.run(["sh", "-ec", command], cwd=old_project.folder, env=server.environment, check=False, timeout=60)
+    old_project.run(FILL)
 
-    assert (old.folder / "ids.jsonl").read_text() == before
+    assert (old_project.folder / "ids.jsonl").read_text() == before
 
 
-def user(number, username, /, **fields):
+def user(pk, username, /, **fields):
     email = f"{username}@example.com"
     return {
         "model": "auth.user",
-        "pk": number,
+        "pk": pk,
         "fields": {"username": username, "email": email, "password": password_hash(), **fields},
     }
 
 
-def bring(tmp_path, *entries, groups=(), form="jsonl"):
-    """Import; return what was said of each, and how it ended."""
-    lines = "\n".join(map(json.dumps, entries)) if form == "jsonl" else json.dumps(entries, indent=2)
+def import_entries(tmp_path, *entries, groups=(), file_format="jsonl"):
+    """Run import_users; return the result of each entry, and what went to standard error."""
+    lines = "\n".join(map(json.dumps, entries)) if file_format == "jsonl" else json.dumps(entries, indent=2)
     path = tmp_path / "users"
     path.write_text(lines)
-    output, ending = StringIO(), StringIO()
+    output, error_output = StringIO(), StringIO()
     options = [f"--group={group}" for group in groups]
     try:
-        call_command("import_users", str(path), *options, stdout=output, stderr=ending)
+        call_command("import_users", str(path), *options, stdout=output, stderr=error_output)
     except CommandError as error:
-        ending.write(str(error))
-    return [json.loads(line) for line in output.getvalue().splitlines()], ending.getvalue()
+        error_output.write(str(error))
+    return [json.loads(line) for line in output.getvalue().splitlines()], error_output.getvalue()
 
 
 @pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt"])
-def test_an_old_hash_is_good_and_is_upgraded_at_the_next_sign_in(tmp_path, hasher):
-    bring(tmp_path, user(1, "alice", password=make_password(PASSWORD, hasher=hasher)))
+def test_an_imported_hash_is_valid_and_upgraded_at_the_next_sign_in(tmp_path, hasher):
+    import_entries(tmp_path, user(1, "alice", password=make_password(PASSWORD, hasher=hasher)))
 
     assert User.objects.get().password.startswith(hasher)
     assert Api().sign_in("alice").status_code == 200
@@ -219,9 +219,11 @@ def test_an_old_hash_is_good_and_is_upgraded_at_the_next_sign_in(tmp_path, hashe
     assert Api().sign_in("alice").status_code == 200
 
 
-def test_everything_that_is_known_of_an_account_comes_along(tmp_path):
-    joined = "2019-05-06T07:08:09.123Z"
-    bring(tmp_path, user(1, "alice", first_name="Alice", last_name="A.", date_joined=joined, is_active=False))
+def test_name_state_and_join_date_are_imported(tmp_path):
+    join_date = "2019-05-06T07:08:09.123Z"
+    import_entries(
+        tmp_path, user(1, "alice", first_name="Alice", last_name="A.", date_joined=join_date, is_active=False)
+    )
 
     alice = User.objects.get()
     assert (alice.fullname, alice.is_active, alice.is_email_verified) == ("Alice A.", False, False)
@@ -229,8 +231,8 @@ def test_everything_that_is_known_of_an_account_comes_along(tmp_path):
     assert Activity.objects.get().event == "user:imported"
 
 
-def test_without_a_usable_password_nobody_signs_in_until_it_is_reset(tmp_path, mailoutbox):
-    bring(tmp_path, user(1, "alice", password="!unusable"))
+def test_an_account_without_a_usable_password_needs_a_reset_to_sign_in(tmp_path, mailoutbox):
+    import_entries(tmp_path, user(1, "alice", password="!unusable"))
 
     assert Api().sign_in("alice", "!unusable").status_code == 401
     Api().post("/api/auth/password/reset", {"email": "alice@example.com"})
@@ -259,29 +261,31 @@ def test_without_a_usable_password_nobody_signs_in_until_it_is_reset(tmp_path, m
         ({"password": None}, "This entry is not a user with the fields username, email, password."),
     ],
 )
-def test_what_breaks_a_rule_is_refused_with_the_reason_and_the_others_are_not(tmp_path, fields, reason):
-    told, ending = bring(tmp_path, user(1, "alice", **fields), user(2, "bob"))
+def test_an_account_that_breaks_a_rule_is_refused_with_the_reason_and_others_are_imported(
+    tmp_path, fields, reason
+):
+    results, error_output = import_entries(tmp_path, user(1, "alice", **fields), user(2, "bob"))
 
-    assert told[0]["pk"] == 1
-    assert reason in told[0]["refused"]
-    assert told[1]["id"] == User.objects.get(username="bob").pk
+    assert results[0]["pk"] == 1
+    assert reason in results[0]["refused"]
+    assert results[1]["id"] == User.objects.get(username="bob").pk
     assert User.objects.count() == 1
-    assert ending == (
+    assert error_output == (
         '1 account(s) imported or already present, 1 refused. See "refused" in the output for the reasons.'
     )
-    assert "plain text" not in str(told)
+    assert "plain text" not in str(results)
 
 
 @pytest.mark.parametrize("entry", [7, None, "alice", {}, {"fields": 3}, {"pk": 1, "fields": {"name": "Editors"}}])
-def test_what_is_no_user_is_refused(tmp_path, entry):
-    told, _ = bring(tmp_path, entry, user(2, "bob"))
+def test_an_entry_that_is_not_a_user_is_refused(tmp_path, entry):
+    results, _ = import_entries(tmp_path, entry, user(2, "bob"))
 
-    assert "This entry is not a user" in told[0]["refused"]
+    assert "This entry is not a user" in results[0]["refused"]
     assert User.objects.count() == 1
 
 
-def test_of_two_names_that_are_one_here_the_second_is_refused(tmp_path):
-    told, _ = bring(
+def test_an_account_whose_name_or_email_differs_only_by_case_is_refused(tmp_path):
+    results, _ = import_entries(
         tmp_path,
         user(1, "alice"),
         user(2, "Alice", email="other@example.com"),
@@ -289,7 +293,7 @@ def test_of_two_names_that_are_one_here_the_second_is_refused(tmp_path):
         user(4, "bob", email="Alice@Example.com"),
     )
 
-    assert [line.get("refused") for line in told] == [
+    assert [line.get("refused") for line in results] == [
         None,
         "username: Another account already has this username.",
         "username: Another account already has this username.",
@@ -297,41 +301,43 @@ def test_of_two_names_that_are_one_here_the_second_is_refused(tmp_path):
     ]
 
 
-def test_an_account_that_is_here_is_left_as_it_is(tmp_path):
+def test_an_existing_account_is_not_changed(tmp_path):
     alice = make_user("alice", fullname="Alice here", roles=("moderator",))
-    told, ending = bring(tmp_path, user(1, "alice", first_name="Alice there", groups=[["admin"]]))
+    results, error_output = import_entries(
+        tmp_path, user(1, "alice", first_name="Alice there", groups=[["admin"]])
+    )
 
-    assert told == [{"pk": 1, "username": "alice", "id": alice.pk}]
-    assert ending == "1 account(s) imported or already present.\n"
+    assert results == [{"pk": 1, "username": "alice", "id": alice.pk}]
+    assert error_output == "1 account(s) imported or already present.\n"
     alice.refresh_from_db()
     assert (alice.fullname, alice.role_names) == ("Alice here", ("moderator",))
 
 
-def test_a_group_is_the_role_that_it_is_said_to_be(tmp_path):
+def test_a_group_becomes_the_role_that_the_option_names(tmp_path):
     Role.objects.create(name="editor")
     entry = user(1, "alice", groups=[["Editors"], ["News=letter"], ["moderator"]])
-    bring(tmp_path, entry, groups=["Editors=editor", "News=letter="])
+    import_entries(tmp_path, entry, groups=["Editors=editor", "News=letter="])
 
     assert User.objects.get().role_names == ("editor", "moderator", "user")
 
 
 @pytest.mark.parametrize(("group", "message"), [("Editors=emperor", "emperor"), ("Editors", "NAME=ROLE")])
-def test_a_role_that_does_not_exist_stops_it_before_anything_is_done(tmp_path, group, message):
-    told, ending = bring(tmp_path, user(1, "alice"), groups=[group])
+def test_an_unknown_role_stops_the_import_before_any_account_is_imported(tmp_path, group, message):
+    results, error_output = import_entries(tmp_path, user(1, "alice"), groups=[group])
 
-    assert (told, User.objects.count()) == ([], 0)
-    assert message in ending
+    assert (results, User.objects.count()) == ([], 0)
+    assert message in error_output
 
 
-def test_a_list_of_many_lines_and_standard_input_are_read_as_well(tmp_path, monkeypatch):
-    assert len(bring(tmp_path, user(1, "alice"), user(2, "bob"), form="json")[0]) == 2
+def test_a_json_list_and_standard_input_are_accepted_too(tmp_path, monkeypatch):
+    assert len(import_entries(tmp_path, user(1, "alice"), user(2, "bob"), file_format="json")[0]) == 2
 
     monkeypatch.setattr(sys, "stdin", StringIO(json.dumps(user(3, "carol")) + "\n\n"))
     call_command("import_users", "-", stdout=StringIO(), stderr=StringIO())
     assert User.objects.count() == 3
 
 
-def test_a_file_that_is_cut_off_says_where_and_is_gone_on_with(tmp_path):
+def test_a_truncated_file_is_refused_with_the_line_number(tmp_path):
     path = tmp_path / "cut"
     path.write_text(json.dumps(user(1, "alice")) + '\n{"model": "auth')
 
@@ -341,8 +347,8 @@ def test_a_file_that_is_cut_off_says_where_and_is_gone_on_with(tmp_path):
         call_command("import_users", str(tmp_path / "none"))
 
 
-def test_each_batch_is_whole_or_not_at_all(monkeypatch):
-    entries = [user(number, f"user{number}") for number in range(5)]
+def test_a_failing_batch_is_rolled_back_and_earlier_ones_remain(monkeypatch):
+    entries = [user(pk, f"user{pk}") for pk in range(5)]
     calls = []
 
     def fail_in_the_second(granted):
@@ -359,7 +365,7 @@ def test_each_batch_is_whole_or_not_at_all(monkeypatch):
     assert all(one.role_names == ("user",) for one in User.objects.all())
 
 
-def test_a_batch_that_a_sign_up_got_in_the_way_of_is_looked_at_anew(monkeypatch):
+def test_a_batch_that_conflicts_with_a_sign_up_is_retried(monkeypatch):
     grant_roles, raced = importing._grant_roles, []
 
     def race(new):
@@ -369,7 +375,7 @@ def test_a_batch_that_a_sign_up_got_in_the_way_of_is_looked_at_anew(monkeypatch)
         grant_roles(new)
 
     monkeypatch.setattr(importing, "_grant_roles", race)
-    told = list(importing.import_accounts([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
+    results = list(importing.import_accounts([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
 
-    assert [account.refusal for account in told] == ["", ""]
+    assert [account.refusal for account in results] == ["", ""]
     assert User.objects.count() == 2

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md, run as they stand there; and what is in deploy/, as far as it can be looked at here."""
+"""docs/operations.md: every command marked as tested does what the page says; files in deploy/ are consistent."""
 
 import base64
 import json
@@ -24,15 +24,15 @@ ALICE = {"username": "alice", "password": PASSWORD}
 
 
 class Shell:
-    """Where an operator types what the guide says."""
+    """A folder and environment in which the commands of the page are run."""
 
-    def __init__(self, folder, own):
+    def __init__(self, folder, env):
         self.folder = folder
-        self.environment = own
+        self.environment = env
         (folder / "manage.py").symlink_to(ROOT / "manage.py")
         (folder / "data").mkdir()
 
-    def type(self, name, **variables):
+    def run_block(self, name, **variables):
         done = subprocess.run(
             ["bash", "-euc", BLOCKS[name] + "\nenv -0 >&2"],
             cwd=self.folder,
@@ -46,11 +46,11 @@ class Shell:
 
 
 class Installation(Shell):
-    """The same, with a server that is running."""
+    """A shell with a running server and a user named alice."""
 
-    def __init__(self, folder, own):
-        super().__init__(folder, own)
-        self.server = Server(own, folder / "log")
+    def __init__(self, folder, env):
+        super().__init__(folder, env)
+        self.server = Server(env, folder / "log")
         self.server.post("/api/auth/signup", {**ALICE, "email": "alice@example.com"})
 
     def sign_in(self):
@@ -66,47 +66,54 @@ class Installation(Shell):
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory, django_db_setup, django_db_blocker):
-    """Make a folder and a database for each of so many installations; SQLite's is where the guide has it."""
-    programs = ""
+def environments(tmp_path_factory, django_db_setup, django_db_blocker):
+    """Return folder and environment of three installations, each with an empty database.
+
+    SQLite's database is where the page expects it.
+    """
+    postgresql_binaries = ""
     if ON_POSTGRESQL:
         with django_db_blocker.unblock(), connection.cursor() as cursor:
-            cursor.execute("SELECT setting FROM pg_config WHERE name = 'BINDIR'")  # pg_dump, as new as the server
-            programs = cursor.fetchone()[0]
+            cursor.execute(
+                "SELECT setting FROM pg_config WHERE name = 'BINDIR'"
+            )  # pg_dump of the server's version
+            postgresql_binaries = cursor.fetchone()[0]
 
     def make(name):
         folder = tmp_path_factory.mktemp(name)
-        own = environment(
+        env = environment(
             folder,
             django_db_blocker,
             AUTH_METRICS=f"127.0.0.1:{free_port()}",
-            PATH=f"{Path(sys.executable).parent}:{programs}:{os.environ['PATH']}",
-            WORKERS="1",  # that are stopped as soon as they are ready
+            PATH=f"{Path(sys.executable).parent}:{postgresql_binaries}:{os.environ['PATH']}",
+            WORKERS="1",  # the tests stop the server as soon as its first worker is ready
         )
-        return folder, own if ON_POSTGRESQL else {**own, "DATABASE_URL": f"sqlite:///{folder / 'data/db.sqlite3'}"}
+        return folder, env if ON_POSTGRESQL else {**env, "DATABASE_URL": f"sqlite:///{folder / 'data/db.sqlite3'}"}
 
     return [make(name) for name in ("operated", "backed_up", "restored")]
 
 
 @pytest.fixture(scope="module")
-def here(places):
-    installation = Installation(*places[0])
-    yield installation
-    assert installation.server.stop() == 0
+def installation(environments):
+    running = Installation(*environments[0])
+    yield running
+    assert running.server.stop() == 0
 
 
-def test_a_person_is_told_what_is_known(here):
-    pair = here.sign_in()
+def test_the_documented_export_contains_profile_sessions_and_history(installation):
+    pair = installation.sign_in()
 
-    told = here.type("export", api=f"http://127.0.0.1:{here.server.port}/api", access=pair["accessToken"])[0]
+    output = installation.run_block(
+        "export", api=f"http://127.0.0.1:{installation.server.port}/api", access=pair["accessToken"]
+    )[0]
 
-    profile, sessions, activity = map(json.loads, told.splitlines())
+    profile, sessions, activity = map(json.loads, output.splitlines())
     assert profile["email"] == "alice@example.com"
     assert any(session["current"] for session in sessions)
     assert "sign_in:succeeded" in {entry["event"] for entry in activity}
 
 
-def test_every_command_marked_as_tested_is():
+def test_every_command_marked_as_tested_is_run_here():
     mine = Path(__file__).read_text()
 
     assert [
@@ -114,20 +121,20 @@ def test_every_command_marked_as_tested_is():
     ] == []
 
 
-def test_a_backup_restores_users_and_keys_and_no_session(places):
-    before = Installation(*places[1])
+def test_a_restored_backup_has_the_users_and_keys_and_no_valid_session(environments):
+    before = Installation(*environments[1])
     pair = before.sign_in()
-    before.type(f"backup-{DATABASE}")
+    before.run_block(f"backup-{DATABASE}")
     keys = before.server.request("GET", "/.well-known/jwks.json")[1]
     before.server.stop()
-    after = Shell(*places[2])
+    after = Shell(*environments[2])
     for name in ("keys.tar", "backup.dump" if ON_POSTGRESQL else "backup.sqlite3"):
         assert (before.folder / name).stat().st_mode & 0o77 == 0
         shutil.copy(before.folder / name, after.folder)
 
-    told, _ = after.type(f"restore-{DATABASE}")
+    output, _ = after.run_block(f"restore-{DATABASE}")
 
-    assert "Ended 1 session(s)." in told
+    assert "Ended 1 session(s)." in output
     before.server = Server(after.environment, after.folder / "log")
     try:
         assert before.server.request("GET", "/.well-known/jwks.json")[1] == keys
@@ -137,20 +144,23 @@ def test_a_backup_restores_users_and_keys_and_no_session(places):
         before.server.stop()
 
 
-def test_a_rotation_lets_tokens_live_on(here):
-    pair = here.sign_in()
+def test_tokens_stay_valid_after_a_key_rotation(installation):
+    pair = installation.sign_in()
 
-    told, _ = here.type("rotate")
+    output, _ = installation.run_block("rotate")
 
-    assert "signs" in told
-    assert here.status(pair) == 200
+    assert "signs" in output
+    assert installation.status(pair) == 200
 
 
-def test_a_replaced_secret_key_is_noticed_by_nobody(here, tmp_path):
-    pair = here.sign_in()
-    _, after = here.type("secret")
-    changed = {**here.environment, **{name: after[name] for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")}}
-    assert changed["SECRET_KEY"] != here.environment["SECRET_KEY"]
+def test_sessions_continue_when_the_secret_key_is_replaced_with_the_old_one_as_a_fallback(installation, tmp_path):
+    pair = installation.sign_in()
+    _, after = installation.run_block("secret")
+    changed = {
+        **installation.environment,
+        **{name: after[name] for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")},
+    }
+    assert changed["SECRET_KEY"] != installation.environment["SECRET_KEY"]
 
     other = Server({**changed, "PORT": str(free_port()), "AUTH_METRICS": ""}, tmp_path / "log")
     try:
@@ -159,75 +169,77 @@ def test_a_replaced_secret_key_is_noticed_by_nobody(here, tmp_path):
         other.stop()
 
 
-def test_a_purge_says_what_it_would_delete_first(here):
-    told, _ = here.type("purge")
+def test_the_documented_purge_succeeds_and_reports_the_sessions(installation):
+    output, _ = installation.run_block("purge")
 
-    assert "sessions" in told
-
-
-def test_a_stolen_token_s_user_is_signed_out_everywhere(here):
-    pairs = [here.sign_in(), here.sign_in()]
-
-    told, _ = here.type("stolen-token")
-
-    assert re.search(r"Ended \d+ session\(s\)\.", told)
-    assert {(here.status(pair), here.refresh(pair)) for pair in pairs} == {(401, 403)}
+    assert "sessions" in output
 
 
-def test_a_leaked_signing_key_s_tokens_fail_and_sessions_live_on(here):
-    pair = here.sign_in()
+def test_the_response_to_a_stolen_token_ends_all_sessions_of_the_user(installation):
+    pairs = [installation.sign_in(), installation.sign_in()]
+
+    output, _ = installation.run_block("stolen-token")
+
+    assert re.search(r"Ended \d+ session\(s\)\.", output)
+    assert {(installation.status(pair), installation.refresh(pair)) for pair in pairs} == {(401, 403)}
+
+
+def test_the_response_to_a_leaked_signing_key_refuses_its_tokens_and_keeps_sessions_valid(installation):
+    pair = installation.sign_in()
     header = pair["accessToken"].split(".")[0]
     kid = json.loads(base64.urlsafe_b64decode(header + "=="))["kid"]
 
-    here.type("leaked-signing-key", KID=kid)
+    installation.run_block("leaked-signing-key", KID=kid)
 
-    assert (here.status(pair), here.refresh(pair)) == (401, 200)
-
-
-def test_a_leaked_database_lets_nobody_stay(here):
-    pair = here.sign_in()
-
-    told, _ = here.type("leaked-database")
-
-    assert re.search(r"Ended \d+ session\(s\)\.", told)
-    assert (here.status(pair), here.refresh(pair)) == (401, 403)
-    assert here.status(here.sign_in()) == 200
+    assert (installation.status(pair), installation.refresh(pair)) == (401, 200)
 
 
-def test_metrics_are_where_the_guide_says(here):
-    here.sign_in()
-    told, _ = here.type("metrics")
+def test_the_response_to_a_leaked_database_ends_all_sessions(installation):
+    pair = installation.sign_in()
 
-    for name in re.findall(r"`(auth_\w+)", GUIDE.partition("**Metrics.**")[2].partition("Alerts")[0]):
-        assert name in told, name
+    output, _ = installation.run_block("leaked-database")
+
+    assert re.search(r"Ended \d+ session\(s\)\.", output)
+    assert (installation.status(pair), installation.refresh(pair)) == (401, 403)
+    assert installation.status(installation.sign_in()) == 200
 
 
-def test_the_health_check_ends_as_the_server_is(here):
+def test_every_documented_metric_is_published(installation):
+    installation.sign_in()
+    output, _ = installation.run_block("metrics")
+
+    for name in re.findall(
+        r"`(auth_\w+)", GUIDE.partition("**Metrics.**")[2].partition("Start with these alerts")[0]
+    ):
+        assert name in output, name
+
+
+def test_the_health_check_succeeds_only_if_the_server_is_ready(installation):
     command = [sys.executable, str(ROOT / "deploy/healthcheck.py")]
 
-    assert subprocess.run(command, env=here.environment, check=False).returncode == 0
-    nobody = {**here.environment, "PORT": str(free_port())}
-    assert subprocess.run(command, env=nobody, check=False, stderr=subprocess.DEVNULL).returncode != 0
+    assert subprocess.run(command, env=installation.environment, check=False).returncode == 0
+    without_server = {**installation.environment, "PORT": str(free_port())}
+    assert subprocess.run(command, env=without_server, check=False, stderr=subprocess.DEVNULL).returncode != 0
 
 
-def test_secrets_are_read_from_files(tmp_path):
+def test_a_secret_is_read_from_a_file(tmp_path):
     (tmp_path / "key").write_text("a secret of some length, and the end of its line\n")
     script = "from authproject.settings import SECRET_KEY; print(repr(SECRET_KEY))"
 
-    def shown(path):
+    def print_secret_key(path):
         variables = {**os.environ, "SECRET_KEY": "", "SECRET_KEY_FILE": str(path)}
         return subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
         )
 
-    assert shown(tmp_path / "key").stdout == "'a secret of some length, and the end of its line'\n"
-    assert "SECRET_KEY_FILE must be a readable file path" in shown(tmp_path / "none").stderr
+    assert print_secret_key(tmp_path / "key").stdout == "'a secret of some length, and the end of its line'\n"
+    assert "SECRET_KEY_FILE must be a readable file path" in print_secret_key(tmp_path / "none").stderr
 
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 
-def test_the_compose_file_names_nothing_that_it_does_not_have():
+def test_every_name_in_the_compose_file_is_declared_there():
     services = COMPOSE["services"]
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services), name
@@ -235,7 +247,7 @@ def test_the_compose_file_names_nothing_that_it_does_not_have():
         assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= set(COMPOSE["volumes"]), name
 
 
-def test_in_containers_nothing_is_writable_or_privileged_that_need_not_be():
+def test_containers_are_read_only_without_capabilities_and_not_root():
     for name in ("auth", "migrate", "purge"):
         service = COMPOSE["services"][name]
         assert service["read_only"] is True
@@ -243,19 +255,19 @@ def test_in_containers_nothing_is_writable_or_privileged_that_need_not_be():
     assert re.findall(r"^USER (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["10001"]
 
 
-def test_the_image_is_made_of_files_that_are_there():
+def test_every_file_that_the_image_copies_exists_and_is_not_ignored():
     dockerfile = (ROOT / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE)
-    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    included = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     assert all((ROOT / path).exists() for path in copied)
-    assert set(copied) == kept
+    assert set(copied) == included
     assert "--require-hashes" in dockerfile
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 @pytest.mark.parametrize("unit", sorted(path.name for path in (ROOT / "deploy").glob("authproject*")))
-def test_systemd_understands_the_units(unit, tmp_path):
+def test_systemd_accepts_the_units(unit, tmp_path):
     for path in (ROOT / "deploy").glob("authproject*"):
         text = path.read_text().replace("/opt/authproject/.venv/bin/python", sys.executable)
         (tmp_path / path.name).write_text(text)

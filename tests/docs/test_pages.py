@@ -109,5 +109,14 @@ def test_every_page_is_in_the_index():
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} <= linked
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_every_file_that_a_page_names_exists(page):
+    named = re.findall(
+        r"`((?:accounts|api|authproject|benchmarks|clients|deploy|tests)/[\w/.-]+)", page.read_text()
+    )
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def slug(heading):
     return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")

@@ -1,4 +1,4 @@
-"""docs/security.md and docs/asvs.md name tests, modules and requirements: all of them are there, and each once."""
+"""docs/security.md and docs/asvs.md: every test, file, heading and requirement that they name exists."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ SECURITY = ROOT / "docs/security.md"
 ASVS = ROOT / "docs/asvs.md"
 PAGES = (SECURITY, ASVS, ROOT / "SECURITY.md")
 
-# OWASP ASVS 5.0.0: of each section, the level of each requirement.
+# OWASP ASVS 5.0.0: per section, the levels of its requirements in order.
 LEVELS = {
     "2.1": "122", "2.2": "112", "2.3": "12223", "2.4": "23",
     "3.1": "3", "3.2": "113", "3.3": "12223", "3.4": "11222233", "3.5": "11122333", "3.6": "3", "3.7": "22333",
@@ -48,27 +48,27 @@ def rows():
 
 
 @cache
-def defined(path):
-    """List the names of a file's tests, those in classes with the class before them."""
-    found = set()
+def defined_names(path):
+    """Return the names of all functions in a test file; methods as Class::name."""
+    names = set()
     for node in ast.parse((ROOT / path).read_text()).body:
         if isinstance(node, ast.FunctionDef):
-            found.add(node.name)
+            names.add(node.name)
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}::{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
-    return found
+            names |= {f"{node.name}::{member.name}" for member in node.body if isinstance(member, ast.FunctionDef)}
+    return names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_test_that_is_named_exists(page):
-    named = TEST.findall(page.read_text())
+def test_every_named_test_exists(page):
+    references = TEST.findall(page.read_text())
 
-    assert [f"{path}::{name}" for path, name in named if name not in defined(path)] == []
+    assert [f"{path}::{name}" for path, name in references if name not in defined_names(path)] == []
 
 
 @pytest.mark.parametrize("page", [SECURITY, ASVS], ids=lambda page: page.name)
-def test_tests_are_named_in_one_way(page):
-    """What is spelled otherwise would not be looked for."""
+def test_every_mention_of_a_test_is_written_as_file_and_name(page):
+    """The test above finds no other notation."""
     text = page.read_text()
 
     assert len(TEST.findall(text)) == len(re.findall(r"::test_|::Test", text)) - len(
@@ -77,7 +77,7 @@ def test_tests_are_named_in_one_way(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_file_that_is_named_exists(page):
+def test_every_named_file_exists(page):
     text = page.read_text()
     links = [link.partition("#")[0] for link in LINK.findall(text) if not link.startswith("https://")]
 
@@ -86,49 +86,53 @@ def test_every_file_that_is_named_exists(page):
 
 
 @pytest.mark.parametrize("page", [SECURITY, ASVS], ids=lambda page: page.name)
-def test_every_heading_that_is_linked_to_exists(page):
+def test_every_linked_heading_exists(page):
     for link in LINK.findall(page.read_text()):
         target, _, anchor = link.partition("#")
         if anchor and not link.startswith("https://"):
-            headings = re.findall(r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
+            headings = re.findall(
+                r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE
+            )
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_every_requirement_stands_there_once_at_its_level():
-    shown = [(cells[0], cells[1]) for cells in rows()]
+def test_every_asvs_requirement_is_listed_once_with_its_level():
+    listed = [(cells[0], cells[1]) for cells in rows()]
 
-    assert shown == list(REQUIREMENTS.items())
+    assert listed == list(REQUIREMENTS.items())
 
 
-def test_each_says_how_it_is_met_or_what_is_missing():
-    for number, _, short, state, how in rows():
-        assert short, number
+def test_every_requirement_has_a_state_and_says_how_it_is_met_or_what_is_missing():
+    for number, _, requirement, state, reason in rows():
+        assert requirement, number
         assert state in STATES, number
-        assert len(how) >= len("none"), number
+        assert len(reason) >= len("none"), number
 
 
-def test_what_is_met_at_level_1_is_shown_by_a_test_or_lacks_what_it_is_about():
-    without = {
-        number for number, level, _, state, how in rows() if level == "1" and state == "met" and "::" not in how
+def test_every_met_requirement_of_level_1_names_a_test_unless_none_is_possible():
+    without_test = {
+        number
+        for number, level, _, state, reason in rows()
+        if level == "1" and state == "met" and "::" not in reason
     }
 
-    # Documentation of rules, no secret questions, and that nothing is encrypted.
-    assert without == {"6.4.2", "8.1.1", "11.3.1", "11.3.2"}
+    # They are about documentation, the absence of secret questions, and the absence of encryption.
+    assert without_test == {"6.4.2", "8.1.1", "11.3.1", "11.3.2"}
 
 
-def test_what_of_level_1_and_2_is_not_whole_is_named_at_the_top():
-    top = ASVS.read_text().partition("\n## ")[0]
-    lacking = {number for number, level, _, state, _ in rows() if level != "3" and state in {"partly", "not met"}}
+def test_the_introduction_names_every_unmet_requirement_of_levels_1_and_2():
+    introduction = ASVS.read_text().partition("\n## ")[0]
+    unmet = {number for number, level, _, state, _ in rows() if level != "3" and state in {"partly", "not met"}}
 
-    assert lacking == set(re.findall(r"\d+\.\d+\.\d+", top.partition("At levels 1 and 2")[2]))
+    assert unmet == set(re.findall(r"\d+\.\d+\.\d+", introduction.partition("At levels 1 and 2")[2]))
 
 
-def test_the_numbers_at_the_top_are_those_of_the_tables():
-    counted = {}
+def test_the_counts_in_the_introduction_match_the_tables():
+    counts = {}
     for _, level, _, state, _ in rows():
-        counted[level, state] = counted.get((level, state), 0) + 1
+        counts[level, state] = counts.get((level, state), 0) + 1
     states = ("met", "partly", "not met", "operator", "n/a")
 
     for level in "123":
-        shown = " | ".join(str(counted.get((level, state), 0)) for state in states)
-        assert f"| {level} | {shown} |" in ASVS.read_text()
+        listed = " | ".join(str(counts.get((level, state), 0)) for state in states)
+        assert f"| {level} | {listed} |" in ASVS.read_text()

@@ -1,4 +1,7 @@
-"""What a thief gets and does not get, theft by theft; docs/security.md tells of each. Some of it is bad news."""
+"""What an attacker can and cannot do with each stolen secret, as docs/security.md states.
+
+Some tests document what is not protected.
+"""
 
 import base64
 import time
@@ -17,8 +20,8 @@ from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
 
-def test_nothing_in_the_whole_database_lets_anyone_in(signed_in, mailed_token):
-    """Leaked database: every value of every row is held against everything that somebody could get in with."""
+def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
+    """Leaked database: compare every value of every row with every secret that authenticates someone."""
     make_administrator()
     browser = Client()
     browser.post("/admin/login/", {"username": "root", "password": PASSWORD})
@@ -50,38 +53,38 @@ def test_nothing_in_the_whole_database_lets_anyone_in(signed_in, mailed_token):
         assert not [value for value in stored if secret in value or secret.hex().encode() in value]
 
 
-def forged(claims, **changes):
-    """Sign what a thief of the signing key likes."""
+def forge(claims, **changes):
+    """Sign claims with the service's signing key, as a thief of that key can."""
     key = key_ring().signing
     now = int(time.time())
-    content = {**claims, "iat": now, "nbf": now, "exp": now + 900, **changes}
-    return jwt.encode(content, key.private_key, key.algorithm, headers={"typ": "at+jwt", "kid": key.kid})
+    payload = {**claims, "iat": now, "nbf": now, "exp": now + 900, **changes}
+    return jwt.encode(payload, key.private_key, key.algorithm, headers={"typ": "at+jwt", "kid": key.kid})
 
 
 def claims_in(token):
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_a_stolen_signing_key_gives_any_role_to_a_session_that_is_in_force(signed_in):
-    """Bad news: drop the key. Roles are read in the token."""
+def test_a_stolen_signing_key_adds_any_role_to_a_valid_session(signed_in):
+    """Not protected: roles are read from the token. The remedy is to drop the key."""
     claims = claims_in(signed_in.access_token)
 
-    assert signed_in.get("/api/test/admin", forged(claims, roles=["admin"])).status_code == 200
+    assert signed_in.get("/api/test/admin", forge(claims, roles=["admin"])).status_code == 200
 
 
-def test_it_revives_no_session_and_takes_over_no_other_user_s(signed_in, assert_refused):
+def test_a_stolen_signing_key_neither_reopens_a_session_nor_takes_over_another_user_s(signed_in, assert_refused):
     other = SignedIn(make_user().username)
     claims = claims_in(signed_in.access_token)
     victim = claims_in(other.access_token)
 
-    assert_refused(Api().get("/api/test/user", forged(claims, sub=victim["sub"])), 401, "token_revoked")
+    assert_refused(Api().get("/api/test/user", forge(claims, sub=victim["sub"])), 401, "token_revoked")
     other.post("/api/auth/signout", token=other.access_token)
-    assert_refused(Api().get("/api/test/user", forged(victim)), 401, "token_revoked")
-    assert_refused(Api().get("/api/test/user", forged(claims, ver=claims["ver"] + 1)), 401, "token_stale")
+    assert_refused(Api().get("/api/test/user", forge(victim)), 401, "token_revoked")
+    assert_refused(Api().get("/api/test/user", forge(claims, ver=claims["ver"] + 1)), 401, "token_stale")
 
 
-def test_who_refreshes_within_the_grace_of_each_refresh_goes_on_unrecognised(signed_in, clock, events):
-    """Bad news: a thief who knows when the client refreshes. The log tells of each as a repeated refresh."""
+def test_a_thief_who_refreshes_within_the_grace_of_each_refresh_is_not_recognized(signed_in, clock, events):
+    """Not protected: a thief who knows when the client refreshes. Each case is logged as a repeated refresh."""
     victim = thief = signed_in.refresh_token
     for _ in range(3):
         clock.advance(minutes=15)
@@ -94,7 +97,9 @@ def test_who_refreshes_within_the_grace_of_each_refresh_goes_on_unrecognised(sig
     assert [line["event"] for line in events()].count("session:refresh_repeated") == 3
 
 
-def test_without_grace_nobody_does(signed_in, clock, auth, assert_refused):
+def test_without_grace_a_thief_who_refreshes_right_after_the_client_is_recognized(
+    signed_in, clock, auth, assert_refused
+):
     auth(refresh_token_grace=0)
     thief = signed_in.refresh_token
     signed_in.refresh(signed_in.refresh_token)
@@ -104,7 +109,7 @@ def test_without_grace_nobody_does(signed_in, clock, auth, assert_refused):
 
 @pytest.fixture
 def restored(signed_in, clock):
-    """A backup is made, life goes on, and the backup is restored; the token is one that was spent meanwhile."""
+    """Restore a backup of a session that has ended since; return a refresh token that was used after the backup."""
     backup = RefreshToken.objects.values().get()
     spent = signed_in.refresh_token
     signed_in.refresh(spent)
@@ -114,21 +119,21 @@ def restored(signed_in, clock):
     return spent
 
 
-def test_a_restored_backup_brings_back_sessions_and_spent_tokens(restored):
-    """Bad news: end all sessions after a backup was restored."""
+def test_a_restored_backup_makes_ended_sessions_and_used_tokens_valid_again(restored):
+    """Not protected: the operator has to end all sessions after restoring a backup."""
     assert Api().refresh(restored).status_code == 200
 
 
-def test_unless_every_session_is_ended_with_it(restored, assert_refused):
+def test_ending_every_session_after_a_restore_refuses_the_old_tokens(restored, assert_refused):
     lifecycle.end_many(RefreshToken.objects.all(), EndReason.REVOKED, NO_CLIENT)
 
     assert_refused(Api().refresh(restored), 403, "refresh_token_revoked")
 
 
-def test_who_stole_an_access_token_gets_no_other_and_changes_nothing_that_matters(
+def test_a_thief_of_an_access_token_gets_no_other_token_and_changes_nothing_sensitive(
     signed_in, clock, assert_refused
 ):
-    """Five minutes after the sign-in, that is; until then the theft has the standing of the sign-in."""
+    """Later than five minutes after the sign-in: until then the token counts as a recent authentication."""
     clock.advance(seconds=301)
     token, thief = signed_in.access_token, Api()
 

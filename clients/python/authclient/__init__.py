@@ -1,4 +1,4 @@
-"""Keeps an httpx client signed in to the token authentication service."""
+"""Client of the token authentication service: authentication for httpx that refreshes tokens."""
 
 from authclient.auth import Auth
 from authclient.errors import AuthError

@@ -1,8 +1,8 @@
 class AuthError(Exception):
-    """The service refused, or could not be reached; `code` says which, as the service spells it.
+    """An error response of the service, or a failure to reach it. `code` is the service's error code.
 
-    This package adds `not_signed_in` (there is no session), `unreachable` (no answer came) and `locked` (another
-    process holds the session's file, and does not let go).
+    This package adds `not_signed_in` (there is no session), `unreachable` (no response), `unexpected_answer` (the
+    response is not the service's) and `locked` (another process holds the lock of the session file).
     """
 
     def __init__(
@@ -19,10 +19,10 @@ class AuthError(Exception):
 
     @property
     def needs_sign_in(self) -> bool:
-        """Whether the session is over, and nothing but a new sign-in helps."""
+        """Whether the session has ended and only a new sign-in helps."""
         return self.code == "not_signed_in" or self.code.startswith("refresh_token_")
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same request may succeed in a moment."""
+        """Whether a retry may succeed."""
         return self.code == "unreachable" or self.status in {429, 502, 503, 504}

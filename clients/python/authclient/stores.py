@@ -1,4 +1,4 @@
-"""Where a session is kept between requests, processes and restarts."""
+"""Stores for a session: in memory, or in a file that processes share and that survives restarts."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 
 from authclient.errors import AuthError
 
-LOCK_TIMEOUT = 60.0  # seconds; longer than a process takes that retries a refresh
+LOCK_TIMEOUT = 60.0  # seconds; longer than a refresh with all its retries
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Both tokens, and until when the access token is good; moments are seconds since 1970."""
+    """Both tokens and the times of the access token, in seconds since 1970."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -28,59 +28,59 @@ class Session:
 
 
 class Store(Protocol):
-    """Keeps one session. Any object with these three methods will do."""
+    """A store for one session: any object with these three methods."""
 
     def load(self) -> Session | None:
-        """Return the session that was saved last."""
+        """Return the stored session, or None."""
 
     def save(self, session: Session | None) -> None:
-        """Keep the session; None: forget it."""
+        """Store the session, or delete it if it is None."""
 
     def lock(self) -> AbstractContextManager[object]:
-        """Keep everyone else who shares the session from refreshing it meanwhile."""
+        """Return a context manager that prevents others who share the store from refreshing."""
 
 
 class MemoryStore:
-    """Keeps a session for as long as the process lives."""
+    """Stores a session in memory."""
 
     def __init__(self) -> None:
         self._session: Session | None = None
         self._lock = threading.Lock()
 
     def load(self) -> Session | None:
-        """Return the session that was saved last."""
+        """Return the stored session, or None."""
         return self._session
 
     def save(self, session: Session | None) -> None:
-        """Keep the session; None: forget it."""
+        """Store the session, or delete it if it is None."""
         self._session = session
 
     def lock(self) -> AbstractContextManager[object]:
-        """Keep whoever shares this store from refreshing meanwhile."""
+        """Return a lock between the threads that share this store."""
         return self._lock
 
 
 class FileStore:
-    """Keeps a session in a file that its owner alone can read; processes of one machine may share it."""
+    """Stores a session in a file that only its owner can read. Processes on one machine may share it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).expanduser()
         self._lock_path = self._path.with_name(f"{self._path.name}.lock")
 
     def load(self) -> Session | None:
-        """Return the session in the file; None where there is none, or nothing that is one."""
+        """Return the session in the file, or None if there is no file or no valid session in it."""
         try:
             return Session(**json.loads(self._path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def save(self, session: Session | None) -> None:
-        """Put the session in the file's place in one step, so that no reader and no crash finds half of one."""
+        """Replace the file atomically, or delete it if the session is None."""
         if session is None:
             self._path.unlink(missing_ok=True)
             return
         self._make_folder()
-        # Made by mkstemp, it is readable by its owner alone from the start.
+        # mkstemp creates a file that only its owner can read.
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(descriptor, "w") as file:
@@ -94,9 +94,9 @@ class FileStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from refreshing meanwhile.
+        """Lock the session against other processes.
 
-        Raises AuthError where one of them never lets go.
+        Raises AuthError (`locked`) after LOCK_TIMEOUT.
         """
         self._make_folder()
         lock = FileLock(self._lock_path, mode=0o600, timeout=LOCK_TIMEOUT, is_singleton=False)
