@@ -14,7 +14,7 @@ import pytest
 from tests.servers import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-CALLS_EACH = "10"
+MAX_EXAMPLES = "10"
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +23,21 @@ def server(served):
 
 
 def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
-    address = f"http://127.0.0.1:{server.port}"
+    base_url = f"http://127.0.0.1:{server.port}"
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--no-color", "--config-file", str(CONFIGURATION),
-        "run", f"{address}/api/schema", "--checks", "all", "--max-examples", CALLS_EACH, "--continue-on-failure",
+        "run", f"{base_url}/api/schema", "--checks", "all", "--max-examples", MAX_EXAMPLES, "--continue-on-failure",
         "--generation-deterministic",
     ]  # fmt: skip
 
-    report = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=tmp_path,
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
-            "SCHEMATHESIS_API": address,
+            "SCHEMATHESIS_API": base_url,
         },
         capture_output=True,
         text=True,
@@ -45,6 +45,6 @@ def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
         check=False,
     )
 
-    assert report.returncode == 0, report.stdout + report.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
-        assert f"✅  {phase}" in report.stdout, report.stdout
+        assert f"✅  {phase}" in completed.stdout, completed.stdout
