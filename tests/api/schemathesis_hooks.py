@@ -1,4 +1,4 @@
-"""Loaded by the schemathesis command: signs in, and signs up anew whenever a call has ended the account."""
+"""Authenticate the requests of the schemathesis command, which loads this module through SCHEMATHESIS_HOOKS."""
 
 import os
 from itertools import count
@@ -11,7 +11,10 @@ PASSWORD = "correct horse battery"
 
 
 class SignedInUser:
-    """A user who is there and signed in at every call, whatever the call before has done."""
+    """Supplies a valid access token for every call.
+
+    Calls may sign the user out or delete the account. If the token is no longer valid, a new user signs up.
+    """
 
     def __init__(self):
         self._serial_numbers = count(1)

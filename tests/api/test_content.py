@@ -1,4 +1,4 @@
-"""The four test endpoints, and where an access token may stand."""
+"""Test the four content endpoints, and where a request may carry its access token."""
 
 import pytest
 
@@ -107,7 +107,7 @@ def test_two_different_tokens_in_one_request_are_refused(signed_in, assert_refus
 def test_a_duplicate_token_header_is_refused(signed_in, api, assert_refused, header):
     value = f"{'Bearer ' if header == 'Authorization' else ''}{signed_in.access_token}"
 
-    # Servers join the two with a comma (RFC 9110 section 5.3).
+    # A server joins two headers of the same name with a comma (RFC 9110 section 5.3).
     assert_refused(api.get("/api/test/user", **{header: f"{value},{value}"}), 400, "invalid_request")
 
 
@@ -132,7 +132,7 @@ def test_a_token_in_the_query_string_is_ignored(signed_in, api, assert_refused):
 
 
 class TestFormField:
-    """`access_token` in a form, RFC 6750 section 2.2."""
+    """The form field `access_token` (RFC 6750 section 2.2), which is off by default."""
 
     FORM = "application/x-www-form-urlencoded"
     URL = "/api/auth/signout-all"

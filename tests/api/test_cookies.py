@@ -1,4 +1,4 @@
-"""Tokens in cookies, and the CSRF check of what rides on them."""
+"""Test tokens in cookies, and the CSRF check of requests that use them."""
 
 import json
 
@@ -14,7 +14,10 @@ FRONT_END = "http://localhost:8081"
 
 
 class Browser(Api):
-    """A browser at a page of the API's own origin: it keeps cookies, and sends `Origin` with what changes something."""
+    """A browser on a page of the API's own origin.
+
+    It stores cookies. Like the page's scripts, `send` adds `Origin` and `X-CSRFToken`; it omits headers set to None.
+    """
 
     origin = "http://testserver"
 
@@ -144,8 +147,9 @@ SUCCESS = {200, 204}
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[f"{row[0]} {row[1]}" for row in CHANGES])
 @pytest.mark.parametrize(
     "headers",
-    [{"X-CSRFToken": None}, {"X-CSRFToken": ""}, {"X-CSRFToken": "x" * 32}, {"Origin": FOREIGN_ORIGIN}, {"Origin": "null"},
-     {"Origin": None, "Sec-Fetch-Site": "cross-site"}, {"Origin": None, "Sec-Fetch-Site": "same-site"}],
+    [{"X-CSRFToken": None}, {"X-CSRFToken": ""}, {"X-CSRFToken": "x" * 32}, {"Origin": FOREIGN_ORIGIN},
+     {"Origin": "null"}, {"Origin": None, "Sec-Fetch-Site": "cross-site"},
+     {"Origin": None, "Sec-Fetch-Site": "same-site"}],
 )  # fmt: skip
 def test_a_change_that_fails_the_csrf_check_is_refused(
     signed_in_browser, assert_refused, method, path, body, headers
@@ -213,7 +217,7 @@ def test_two_different_csrf_cookies_are_refused(signed_in_browser, assert_refuse
 
 @pytest.mark.parametrize("name", ["__Host-access", "__Secure-refresh"])
 def test_two_different_token_cookies_of_the_same_name_are_refused(signed_in_browser, assert_refused, name):
-    """A sister site can set a second one beside ours."""
+    """A site on the same parent domain can set a second cookie of the same name."""
     cookies = "; ".join(f"{key}={morsel.value}" for key, morsel in signed_in_browser.http.cookies.items())
     csrf = signed_in_browser.cookie("csrftoken").value
     signed_in_browser.http.cookies.clear()
@@ -222,7 +226,7 @@ def test_two_different_token_cookies_of_the_same_name_are_refused(signed_in_brow
         "POST", "/api/auth/refreshtoken", Cookie=f"{cookies}; {name}=other", **{"X-CSRFToken": csrf}
     )
     if name == "__Host-access":
-        assert response.status_code == 200  # a refresh does not look at access tokens
+        assert response.status_code == 200  # a refresh ignores access tokens
         response = signed_in_browser.get("/api/test/user", Cookie=f"{cookies}; {name}=other")
 
     assert_refused(response, 400, "invalid_request")

@@ -1,4 +1,4 @@
-"""How refusals look."""
+"""Test error responses: their codes, statuses and headers, and that they reveal nothing about the server."""
 
 import sqlite3
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""HTTP as attackers speak it: bytes on a socket of the real server, and what each answer carries."""
+"""Test the running server with raw bytes on a socket: request smuggling, limits, response headers and CORS."""
 
 import json
 import re
@@ -42,7 +42,7 @@ class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
-    rest: bytes
+    rest: bytes  # what follows the body on the connection
 
     @property
     def code(self):
@@ -50,7 +50,7 @@ class Response(NamedTuple):
 
 
 def exchange(server, *sent, half_close=False):
-    """Send bytes, and read all that comes back until the server hangs up."""
+    """Send bytes, and return everything that the server sends until it closes the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"".join(sent))
         if half_close:
@@ -59,6 +59,7 @@ def exchange(server, *sent, half_close=False):
 
 
 def send(server, *sent, **options):
+    """Send bytes, and return the response that the server sends first."""
     head, _, rest = exchange(server, *sent, **options).partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -80,7 +81,7 @@ def sign_up(server, name):
     return body
 
 
-# Where requests end, about which a proxy and a server must never differ (request smuggling).
+# Request smuggling: a proxy and the server must agree on where each request ends.
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_a_truncated_chunked_body_is_refused(server):
     assert post(server, FORM, CHUNKED, b"\r\n", chunk, b"0\r\n\r\n").status == 200
 
 
-# Which host, path and method are meant.
+# Hosts, methods, paths and protocols.
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_truncated_chunked_body_is_refused(server):
         (b"GET /api/test/all HTTP/1.1", b"Host: localhost@evil.example\r\n", 400),
         (b"GET /api/test/all HTTP/1.1", b"Host: localhost:80:80\r\n", 400),
         (b"GET /api/test/all HTTP/1.1", b"Host: localhost\r\nX-Forwarded-Host: evil.example\r\n", 200),
-        # Of a whole address and a Host the address counts (RFC 9112 section 3.2.2).
+        # A request target with a host overrides the Host header (RFC 9112 section 3.2.2).
         (b"GET http://localhost/api/test/all HTTP/1.1", b"Host: evil.example\r\n", 200),
         (b"GET http://evil.example/api/test/all HTTP/1.1", b"Host: localhost\r\n", 400),
         (b"CONNECT evil.example:443 HTTP/1.1", b"Host: localhost\r\n", 400),
@@ -282,7 +283,7 @@ def test_the_response_to_head_is_the_response_to_get_without_its_body(server):
         )
 
 
-# Limits.
+# Limits on size and time.
 
 
 @pytest.mark.parametrize(
@@ -336,7 +337,7 @@ def test_a_body_that_arrives_too_late_is_refused_as_documented(server):
     assert json.loads(response.body) == documented["examples"]["invalid_request"]["value"]
 
 
-# What every answer carries, and what none does.
+# Response headers.
 
 REQUESTS = {
     "public content": b"GET /api/test/all HTTP/1.1\r\n" + HEAD + b"\r\n",
@@ -397,7 +398,7 @@ def test_behind_tls_browsers_get_hsts_and_the_api_refuses_plain_http(behind_tls)
 
     assert encrypted.status == 200
     assert encrypted.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
-    # Who is led on to https never learns that the token was there for all to read.
+    # A redirect would hide from the client that it has just sent its token unencrypted.
     assert (plain.status, "location" in plain.headers) == (400, False)
     page = get(behind_tls, b"/admin/")
     assert (page.status, page.headers["location"]) == (301, "https://localhost/admin/")

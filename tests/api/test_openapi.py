@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page, health, and the start page."""
+"""Test the OpenAPI document, the page that displays it, and the health checks."""
 
 import re
 import subprocess
@@ -42,7 +42,7 @@ threads = [threading.Thread(target=load) for _ in range(8)]
 [thread.join() for thread in threads]
 print(len(path_counts))
 """
-    # In a process of its own: the library remembers what it has loaded.
+    # A new process, because the document and the library's data are loaded once per process.
     completed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )

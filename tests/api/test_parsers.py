@@ -1,4 +1,4 @@
-"""Bytes of all kinds: a clear 4xx, never a 5xx."""
+"""Test that malformed requests are refused with a 4xx status and a code, and never cause a 5xx."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""The OpenAPI document is exact: whatever is made up from it is answered as it says, and what it forbids is refused.
+"""Test that the OpenAPI document is exact: the server accepts what it allows and refuses what it forbids.
 
-Schemathesis calls a running server: the examples, the limits of every field, random bodies and chains of calls, by
-somebody who is signed in, with every check that it has.
+Schemathesis calls a running server as a user who is signed in. It sends the documented examples, the limits of
+every field, random bodies and sequences of calls, and applies all of its checks to the responses.
 """
 
 import os
@@ -26,8 +26,8 @@ def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
     base_url = f"http://127.0.0.1:{server.port}"
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--no-color", "--config-file", str(CONFIGURATION),
-        "run", f"{base_url}/api/schema", "--checks", "all", "--max-examples", MAX_EXAMPLES, "--continue-on-failure",
-        "--generation-deterministic",
+        "run", f"{base_url}/api/schema", "--checks", "all", "--max-examples", MAX_EXAMPLES,
+        "--continue-on-failure", "--generation-deterministic",
     ]  # fmt: skip
 
     completed = subprocess.run(

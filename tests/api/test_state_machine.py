@@ -1,4 +1,4 @@
-"""The API as several clients of one user meet it, in any order of requests: statuses and codes, by a small model."""
+"""Run random requests from several devices of one user, and compare statuses and codes with a model."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta
@@ -24,13 +24,13 @@ _serial_numbers = count(1)
 
 
 def status_and_code(response):
-    """Give the status, and the code of a refusal."""
+    """Return the status, and the error code or None."""
     is_refusal = response.status_code >= 400
     return response.status_code, response.json()["code"] if is_refusal else None
 
 
 class Device:
-    """One sign-in, as the client keeps it: both tokens, and what became of them."""
+    """A device that has signed in: its tokens, and the state of its session according to the model."""
 
     def __init__(self, pair, version):
         self.access, self.refresh = pair["accessToken"], pair["refreshToken"]
@@ -40,6 +40,8 @@ class Device:
 
 
 class ClientsStateMachine(RuleBasedStateMachine):
+    """A user with several devices. `version` counts the changes that make earlier access tokens stale."""
+
     devices = Bundle("devices")
 
     def __init__(self):
@@ -60,6 +62,7 @@ class ClientsStateMachine(RuleBasedStateMachine):
         self._contexts.close()
 
     def expected_refusal(self, device):
+        """Return the code with which the device's access token is refused, or None if it is valid."""
         if device.expires_at <= datetime.now(UTC):
             return "token_expired"
         if device.has_ended:
@@ -67,7 +70,7 @@ class ClientsStateMachine(RuleBasedStateMachine):
         return None if device.version_at_issue == self.version else "token_stale"
 
     def call_with_access_token(self, device, call, status):
-        """Do what needs an access token; tell whether it was done."""
+        """Check that the call has the status that the model expects; return whether it succeeded."""
         code = self.expected_refusal(device)
         assert status_and_code(call(device.access)) == ((401, code) if code else (status, None))
         return code is None

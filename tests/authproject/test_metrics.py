@@ -1,4 +1,4 @@
-"""AUTH_METRICS: what all workers of a running server count, on a port of its own; and nothing at all without it."""
+"""Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def server(tmp_path_factory, django_db_setup, django_db_blocker):
 
 
 def scrape(server):
-    """Read the page, as what each sample is worth."""
+    """Fetch the metrics; return the value of each sample by its name and label values."""
     with urllib.request.urlopen(f"http://{server.environment['AUTH_METRICS']}/metrics", timeout=30) as page:
         text = page.read().decode()
     return {
@@ -47,7 +47,7 @@ def scrape(server):
 
 
 def increase_of(server, *sample):
-    """Return a function that tells by how much a sample has grown since now."""
+    """Return a function that returns by how much a sample has increased since this call."""
     before = scrape(server).get(sample, 0)
     return lambda: scrape(server).get(sample, 0) - before
 

@@ -1,4 +1,4 @@
-"""What each path is led through: pages through Django's middleware, the API past it."""
+"""Test the middleware and the security headers of API responses and of HTML pages."""
 
 import pytest
 from django.test import Client
@@ -11,6 +11,7 @@ def test_the_api_refuses_an_unknown_host(site):
 
 
 def test_a_response_to_a_request_without_an_origin_varies_by_origin(site):
+    """Otherwise a cache could send this response, which has no CORS headers, to a page of another origin."""
     response = site.get("/.well-known/jwks.json")
     assert "origin" in response.headers["Vary"].lower()
 

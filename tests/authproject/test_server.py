@@ -1,4 +1,4 @@
-"""The real server: processes, sockets, signals, and a database of its own."""
+"""Test a running server: several processes, slow clients, signals, and malformed requests."""
 
 import contextlib
 import json
@@ -78,7 +78,7 @@ def test_a_chunked_body_over_the_size_limit_is_refused(server):
 
 
 def test_an_endless_body_does_not_keep_the_server_busy(server):
-    # The server answers and hangs up, which the client may notice while it is still sending.
+    # The server responds and closes the connection, possibly while the client is still sending.
     with contextlib.suppress(ConnectionError):
         status, _ = server.post("/api/auth/signin", (b"x" * 65536 for _ in range(1000)))
         assert status == 413
@@ -248,7 +248,7 @@ def test_bytes_that_are_not_http_cause_no_server_error(server):
     assert server.request("GET", "/healthz")[0] == 200
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's flow is for those who have curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands in the README need curl")
 def test_the_commands_in_the_readme_work_as_described(server):
     commands = (
         (ROOT / "README.md")

@@ -1,4 +1,4 @@
-"""Settings: read once, typed, validated."""
+"""Test that settings are read from the environment, converted to their types and validated."""
 
 import dataclasses
 import os
