@@ -1,7 +1,9 @@
 """Signing in to the Django admin: the session cookie, its lifetime, and what the database stores of it."""
 
+import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session as DjangoSession
-from django.test import Client
+from django.test import Client, override_settings
 
 from tests.factories import PASSWORD
 
@@ -50,3 +52,9 @@ def test_an_admin_session_expires_after_12_hours(administrator, clock):
     assert browser.get("/admin/").status_code == 200
     clock.advance(hours=1)
     assert browser.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize(("fallbacks", "status"), [([settings.SECRET_KEY], 200), ([], 302)])
+def test_a_replaced_secret_key_ends_admin_sign_ins_unless_the_old_one_is_a_fallback(site, fallbacks, status):
+    with override_settings(SECRET_KEY="another-secret-key-" * 3, SECRET_KEY_FALLBACKS=fallbacks):
+        assert site.get("/admin/").status_code == status

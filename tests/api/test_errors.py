@@ -1,4 +1,4 @@
-"""How refusals look."""
+"""Test error responses: their codes, statuses and headers, and that they reveal nothing about the server."""
 
 import sqlite3
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ CONTRACT = {
 
 
 def refusals():
-    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AuthError)][1:]
+    return [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, AuthError)][1:]
 
 
 def test_every_refusal_has_the_code_and_status_of_the_contract():
     assert {refusal.code: STATUSES[refusal.kind] for refusal in refusals()} == CONTRACT
 
 
-def test_every_refusal_says_something():
+def test_every_refusal_has_a_message_and_a_docstring():
     assert all(refusal.message and refusal.__doc__ for refusal in refusals())
 
 
@@ -37,66 +37,66 @@ def test_every_kind_has_a_status():
     assert set(STATUSES) == set(Kind)
 
 
-@pytest.mark.parametrize("fault", [OperationalError("secret host"), InterfaceError("secret host")])
+@pytest.mark.parametrize("error", [OperationalError("secret host"), InterfaceError("secret host")])
 @pytest.mark.parametrize("path", ["/api/test/user", "/readyz"])
-def test_a_database_that_cannot_be_reached_is_503(signed_in, assert_refused, fault, path):
-    with unreachable_database(fault):
-        answer = signed_in.get(path, signed_in.access_token)
+def test_an_unreachable_database_causes_a_503(signed_in, assert_refused, error, path):
+    with failing_database(error):
+        response = signed_in.get(path, signed_in.access_token)
 
-    assert_refused(answer, 503, "unavailable")
-    assert int(answer["Retry-After"]) > 0
-    assert b"secret" not in answer.content
+    assert_refused(response, 503, "unavailable")
+    assert int(response["Retry-After"]) > 0
+    assert b"secret" not in response.content
 
 
 @pytest.mark.parametrize("path", ["/api/test/user", "/admin/"])
-def test_a_database_that_is_damaged_is_503(signed_in, assert_refused, path):
+def test_a_damaged_database_causes_a_503(signed_in, assert_refused, path):
     damaged = DatabaseError("secret path")
     damaged.__cause__ = sqlite3.DatabaseError("database disk image is malformed")
     signed_in.http.raise_request_exception = False
     signed_in.http.cookies["sessionid"] = "x" * 32
 
-    with unreachable_database(damaged):
-        answer = signed_in.get(path, signed_in.access_token)
+    with failing_database(damaged):
+        response = signed_in.get(path, signed_in.access_token)
 
-    assert_refused(answer, 503, "unavailable")
-    assert int(answer["Retry-After"]) > 0
+    assert_refused(response, 503, "unavailable")
+    assert int(response["Retry-After"]) > 0
 
 
-def test_on_an_admin_page_too(client, assert_refused):
+def test_an_unreachable_database_causes_a_503_in_the_admin(client, assert_refused):
     client.raise_request_exception = False
     client.cookies["sessionid"] = "x" * 32
-    with unreachable_database(OperationalError("secret host")):
-        answer = client.get("/admin/")
+    with failing_database(OperationalError("secret host")):
+        response = client.get("/admin/")
 
-    assert_refused(answer, 503, "unavailable")
-    assert answer["Retry-After"]
+    assert_refused(response, 503, "unavailable")
+    assert response["Retry-After"]
 
 
-def test_liveness_asks_nothing(api):
-    with unreachable_database(OperationalError()):
+def test_liveness_does_not_depend_on_the_database(api):
+    with failing_database(OperationalError()):
         assert api.get("/healthz").status_code == 200
 
 
-def test_a_fault_of_ours_tells_nothing(client, monkeypatch):
+def test_an_internal_error_reveals_no_detail(client, monkeypatch):
     client.raise_request_exception = False
     monkeypatch.setattr("api.views.content._text_response", _raising(RuntimeError("secret detail")))
 
-    answer = client.get("/api/test/all")
+    response = client.get("/api/test/all")
 
-    assert answer.status_code == 500
-    assert answer.json()["code"] == "internal_error"
-    assert b"secret" not in answer.content
-
-
-def test_errors_reach_a_page_of_another_origin(api):
-    answer = api.get("/api/test/user", Origin="http://localhost:8081")
-
-    assert answer.status_code == 401
-    assert answer["Access-Control-Allow-Origin"] == "http://localhost:8081"
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_error"
+    assert b"secret" not in response.content
 
 
-def test_a_preflight_allows_what_the_front_ends_send(api):
-    answer = api.http.options(
+def test_an_error_has_cors_headers_for_an_allowed_origin(api):
+    response = api.get("/api/test/user", Origin="http://localhost:8081")
+
+    assert response.status_code == 401
+    assert response["Access-Control-Allow-Origin"] == "http://localhost:8081"
+
+
+def test_a_preflight_allows_the_headers_that_the_front_ends_send(api):
+    response = api.http.options(
         "/api/auth/refreshToken",
         headers={
             "Origin": "http://localhost:8081",
@@ -105,25 +105,25 @@ def test_a_preflight_allows_what_the_front_ends_send(api):
         },
     )
 
-    assert answer.status_code == 200
-    assert {"content-type", "x-access-token"} <= set(answer["Access-Control-Allow-Headers"].split(", "))
+    assert response.status_code == 200
+    assert {"content-type", "x-access-token"} <= set(response["Access-Control-Allow-Headers"].split(", "))
 
 
-def test_another_origin_gets_no_cors_headers(api):
-    answer = api.get("/api/test/all", Origin="http://evil.example")
+def test_an_origin_that_is_not_allowed_gets_no_cors_headers(api):
+    response = api.get("/api/test/all", Origin="http://evil.example")
 
-    assert "Access-Control-Allow-Origin" not in answer
+    assert "Access-Control-Allow-Origin" not in response
 
 
 @contextmanager
-def unreachable_database(fault):
+def failing_database(error):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("django.db.backends.utils.CursorWrapper.execute", _raising(fault))
+        patch.setattr("django.db.backends.utils.CursorWrapper.execute", _raising(error))
         yield
 
 
-def _raising(fault):
+def _raising(error):
     def fail(*_args, **_options):
-        raise fault
+        raise error
 
     return fail

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page, health, and the start page."""
+"""Test the OpenAPI document, the page that displays it, and the health checks."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def test_the_document_lists_every_endpoint_once(api):
     }  # fmt: skip
 
 
-def test_of_several_who_ask_for_the_document_first_everyone_gets_it():
+def test_concurrent_first_requests_all_get_the_document():
     script = """
 import os, sys, threading
 os.environ["DJANGO_SETTINGS_MODULE"] = "authproject.settings"
@@ -33,56 +33,58 @@ import django
 django.setup()
 from api.openapi.schema import document
 sys.setswitchinterval(1e-6)
-together, got = threading.Barrier(8), []
-def ask():
-    together.wait()
-    got.append(len(document()["paths"]))
-askers = [threading.Thread(target=ask) for _ in range(8)]
-[asker.start() for asker in askers]
-[asker.join() for asker in askers]
-print(len(got))
+barrier, path_counts = threading.Barrier(8), []
+def load():
+    barrier.wait()
+    path_counts.append(len(document()["paths"]))
+threads = [threading.Thread(target=load) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(path_counts))
 """
-    # In a process of its own: the library remembers what it has loaded.
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    # A new process, because the document and the library's data are loaded once per process.
+    completed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
 
-    assert told.stdout.strip() == "8", told.stderr
+    assert completed.stdout.strip() == "8", completed.stderr
 
 
 def operations(document):
     return [operation for path in document["paths"].values() for operation in path.values()]
 
 
-def test_the_server_knows_where_passwords_are_hashed(api, settings):
+def test_every_endpoint_that_accepts_a_password_is_in_paths_that_hash(api, settings):
     for path, operations in api.get("/api/schema").json()["paths"].items():
         for operation in operations.values():
             if "requestBody" in operation and re.search("password", str(operation["requestBody"]), re.IGNORECASE):
                 assert path.startswith(settings.PATHS_THAT_HASH), path
 
 
-def test_every_endpoint_is_described_and_shown_by_example(api):
+def test_every_endpoint_has_a_description_and_examples(api):
     for operation in operations(api.get("/api/schema").json()):
         name = operation["operationId"]
         assert operation["summary"], name
         assert operation["description"], name
         assert all(response["description"] for response in operation["responses"].values()), name
         for content in (operation.get("requestBody"), *operation["responses"].values()):
-            shown = (content or {}).get("content", {}).get("application/json")
-            assert shown is None or shown["examples"], name
+            json_content = (content or {}).get("content", {}).get("application/json")
+            assert json_content is None or json_content["examples"], name
 
 
 def test_every_code_of_the_contract_is_documented_with_its_status(api):
-    found = set()
+    documented = set()
     for operation in operations(api.get("/api/schema").json()):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 codes = response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
-                found |= {(code, int(status)) for code in codes}
+                documented |= {(code, int(status)) for code in codes}
 
-    elsewhere = {("invalid_request", 408), ("payload_too_large", 413), ("unsupported_media_type", 415)}
-    assert found == set(CONTRACT.items()) | elsewhere
+    outside_the_contract = {("invalid_request", 408), ("payload_too_large", 413), ("unsupported_media_type", 415)}
+    assert documented == set(CONTRACT.items()) | outside_the_contract
 
 
-def test_one_of_three_ways_to_bring_an_access_token_is_enough(api):
+def test_an_access_token_may_be_sent_in_any_of_three_ways(api):
     document = api.get("/api/schema").json()
 
     assert document["paths"]["/api/auth/me"]["get"]["security"] == [
@@ -94,7 +96,7 @@ def test_one_of_three_ways_to_bring_an_access_token_is_enough(api):
     assert set(document["components"]["securitySchemes"]) == {"bearer", "xAccessToken", "cookie", "service"}
 
 
-def test_a_missing_token_is_documented_as_the_setting_says(auth):
+def test_the_documented_status_of_a_missing_token_follows_the_setting(auth):
     auth(missing_token_status=403)
 
     refusals = document.__wrapped__()["paths"]["/api/auth/me"]["get"]["responses"]
@@ -103,7 +105,7 @@ def test_a_missing_token_is_documented_as_the_setting_says(auth):
     assert "token_missing" not in refusals["401"]["description"]
 
 
-def test_headers_of_refusals_are_documented(api):
+def test_the_headers_of_refusals_are_documented(api):
     refusals = api.get("/api/schema").json()["paths"]["/api/auth/reauthenticate"]["post"]["responses"]
 
     assert refusals["401"]["headers"]["WWW-Authenticate"]["required"]
@@ -111,31 +113,31 @@ def test_headers_of_refusals_are_documented(api):
     assert refusals["403"]["headers"] == {}
 
 
-def test_the_page_loads_nothing_from_elsewhere(api):
+def test_the_documentation_page_loads_nothing_from_another_host(api):
     page = api.get("/api/docs")
 
     assert page.status_code == 200
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
-    assert loaded
-    assert all(address.startswith("/") for address in loaded)
+    urls = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
+    assert urls
+    assert all(url.startswith("/") for url in urls)
 
 
-def test_the_page_says_in_which_language_it_is(api):
+def test_the_documentation_page_declares_its_language(api):
     assert '<html lang="en">' in api.get("/api/docs").content.decode()
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/healthz/", "/readyz/"])
-def test_health_is_told(api, path):
+def test_the_health_checks_report_ok(api, path):
     assert api.get(path).json() == {"status": "ok"}
 
 
-def test_readiness_asks_the_cache_too(api, settings, assert_refused):
+def test_readiness_fails_if_the_attempt_counters_are_unreachable(api, settings, assert_refused):
     settings.GUESS_COUNTERS_URL = "redis://127.0.0.1:1/0"
 
     assert_refused(api.get("/readyz"), 503, "unavailable")
 
 
-def test_a_guess_that_cannot_be_counted_is_not_allowed(api, settings, assert_refused):
+def test_a_sign_in_attempt_that_cannot_be_counted_is_refused(api, settings, assert_refused):
     settings.GUESS_COUNTERS_URL = "redis://127.0.0.1:1/0"
 
     assert_refused(api.sign_in("alice"), 503, "unavailable")

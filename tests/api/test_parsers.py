@@ -1,4 +1,4 @@
-"""Bytes of all kinds: a clear 4xx, never a 5xx."""
+"""Test that malformed requests are refused with a 4xx status and a code, and never cause a 5xx."""
 
 import json
 
@@ -8,7 +8,7 @@ from accounts.models import RefreshToken, User
 from api.http.parsers import MAX_BODY_SIZE
 from tests.factories import PASSWORD, make_user
 
-POSTS = ["signup", "signin", "refreshtoken", "signout"]
+ENDPOINTS = ["signup", "signin", "refreshtoken", "signout"]
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
@@ -17,7 +17,7 @@ def post(api, name, body, content_type=JSON, **headers):
     return api.http.generic("POST", f"/api/auth/{name}", body, content_type, headers=headers)
 
 
-@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize(
     "body",
     [
@@ -35,33 +35,33 @@ def post(api, name, body, content_type=JSON, **headers):
         b'"' + b"x" * 1000,
     ],
 )
-def test_a_body_that_is_no_json_is_refused(api, assert_refused, name, body):
+def test_a_body_that_is_not_valid_json_is_refused(api, assert_refused, name, body):
     assert_refused(post(api, name, body), 400, "invalid_request")
 
 
-@pytest.mark.parametrize("name", POSTS)
+@pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"x"', b"[{}]", b"true"])
-def test_json_that_is_no_object_is_refused(api, assert_refused, name, body):
-    answer = post(api, name, body)
+def test_json_other_than_an_object_is_refused(api, assert_refused, name, body):
+    response = post(api, name, body)
 
-    assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["errors"]["body"]
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"]["body"]
 
 
 @pytest.mark.parametrize("body", [b"username=%ff&password=x", b"\xff=1", b"a=1&" * 200])
-def test_a_form_that_is_no_utf_8_or_endless_is_refused(api, assert_refused, body):
+def test_a_form_that_is_not_utf_8_or_has_too_many_fields_is_refused(api, assert_refused, body):
     assert_refused(post(api, "signin", body, FORM), 400, "invalid_request")
 
 
-def test_a_form_s_indexed_names_are_none_of_ours(api):
+def test_indexed_field_names_of_a_form_are_ignored(api):
     body = "username=alice&email=a@example.com&password=long+enough+1&roles[" + "9" * 5000 + "]=admin"
 
     assert post(api, "signup", body.encode(), FORM).json()["roles"] == ["ROLE_USER"]
 
 
 @pytest.mark.parametrize("field", ["username", "email", "fullname"])
-def test_a_text_that_takes_long_to_normalise_is_not_normalised(api, monkeypatch, field):
-    monkeypatch.setattr("unicodedata.normalize", _refuse_long)
+def test_an_overlong_text_is_not_unicode_normalized(api, monkeypatch, field):
+    monkeypatch.setattr("unicodedata.normalize", _normalize_only_short_text)
     body = {
         "username": "alice",
         "email": "a@example.com",
@@ -73,14 +73,14 @@ def test_a_text_that_takes_long_to_normalise_is_not_normalised(api, monkeypatch,
     assert post(api, "signin", json.dumps(body).encode()).status_code in (401, 413)
 
 
-def _refuse_long(form, text):
+def _normalize_only_short_text(form, text):
     assert len(text) < 3000
     return text
 
 
 @pytest.mark.parametrize("field", ["username", "password", "email", "fullname"])
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "a\udfffb"])
-def test_text_that_no_database_stores_is_refused(api, assert_refused, field, text):
+def test_text_that_the_database_cannot_store_is_refused(api, assert_refused, field, text):
     body = {"username": "alice", "email": "a@example.com", "password": "long enough 1", field: text}
 
     assert_refused(post(api, "signup", json.dumps(body).encode()), 400, "invalid_request")
@@ -90,7 +90,7 @@ def test_text_that_no_database_stores_is_refused(api, assert_refused, field, tex
 @pytest.mark.parametrize(
     "text", ["\x00", "\ud800", "'; DROP TABLE accounts_user; --", "%s", "{0}", "\u202e", "𝒶" * 999]
 )
-def test_strange_credentials_are_a_refusal(api, text):
+def test_malformed_credentials_are_refused(api, text):
     for field in ("username", "password"):
         body = {"username": "alice", "password": "x", field: text}
 
@@ -100,32 +100,32 @@ def test_strange_credentials_are_a_refusal(api, text):
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "//", "é"]
 )
-def test_another_media_type_is_refused(api, assert_refused, content_type):
+def test_an_unsupported_media_type_is_refused(api, assert_refused, content_type):
     assert_refused(post(api, "signin", b"{}", content_type), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "utf-16", "rot13", "hex", "idna", "nonsense", "zlib", "undefined"])
-def test_the_claimed_charset_is_not_looked_at(api, charset):
-    answer = post(api, "signin", b'{"username": "a", "password": "b"}', f"{JSON}; charset={charset}")
+def test_the_charset_parameter_is_ignored(api, charset):
+    response = post(api, "signin", b'{"username": "a", "password": "b"}', f"{JSON}; charset={charset}")
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize("content_type", [JSON, FORM])
-@pytest.mark.parametrize("name", POSTS)
-def test_a_body_too_large_is_refused(api, assert_refused, name, content_type):
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_a_body_over_the_size_limit_is_refused(api, assert_refused, name, content_type):
     assert_refused(post(api, name, b"x" * (MAX_BODY_SIZE + 1), content_type), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*;q=0", "nonsense", "text/plain"])
-def test_whatever_is_accepted_the_answer_is_json(api, accept):
-    answer = post(api, "signin", b"{}", JSON, Accept=accept)
+def test_the_response_is_json_whatever_the_accept_header(api, accept):
+    response = post(api, "signin", b"{}", JSON, Accept=accept)
 
-    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
+    assert (response.status_code, response["Content-Type"]) == (400, "application/json")
 
 
 @pytest.mark.parametrize("query", ["?format=xml", "?format=api", "?%ff=%00", "?" + "a=1&" * 2000])
-def test_the_query_string_changes_nothing(api, query):
+def test_the_query_string_is_ignored(api, query):
     assert api.get(f"/api/test/all{query}").content == b"Public Content."
 
 
@@ -146,47 +146,47 @@ def test_the_query_string_changes_nothing(api, query):
         ("OPTIONS", "/"),
     ],
 )
-def test_another_method_is_refused(api, assert_refused, method, path):
-    answer = api.http.generic(method, path)
+def test_an_unsupported_method_is_refused(api, assert_refused, method, path):
+    response = api.http.generic(method, path)
 
     if path == "/api/test/user":
-        assert_refused(answer, 401, "token_missing")
+        assert_refused(response, 401, "token_missing")
     else:
-        assert_refused(answer, 405, "method_not_allowed")
+        assert_refused(response, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(
     "path",
     ["/nowhere", "/api", "/api/", "/api/auth/signin//", "/api/auth/%ff", "/api/auth/signin%00", "/%2e%2e/x"],
 )
-def test_a_path_that_leads_nowhere_is_not_found(api, assert_refused, path):
+def test_an_unknown_path_is_not_found(api, assert_refused, path):
     assert_refused(api.get(path), 404, "not_found")
 
 
 @pytest.mark.parametrize("value", ["é", "\x7f", "a" * 20_000, "Bearer", "x.y.z", "..", "{}", "eyJ.eyJ.x"])
-def test_strange_tokens_are_a_refusal(api, value):
+def test_malformed_tokens_are_refused(api, value):
     for headers in ({"x-access-token": value}, {"Authorization": f"Bearer {value}"}):
         assert api.get("/api/test/user", **headers).status_code == 401
 
 
-def test_a_foreign_host_is_refused(api, assert_refused):
+def test_an_unknown_host_is_refused(api, assert_refused):
     assert_refused(api.http.get("/api/test/all", headers={"Host": "evil.example"}), 400, "invalid_request")
 
 
-def test_nothing_of_all_this_opened_a_session(api):
+def test_query_operators_in_credentials_start_no_session(api):
     post(api, "signin", b'{"username": {"$ne": ""}, "password": {"$ne": ""}}')
 
     assert not RefreshToken.objects.exists()
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "on", [], {}])
-def test_in_json_a_switch_is_true_or_false_and_nothing_like_it(api, assert_refused, value):
+def test_a_json_flag_must_be_true_or_false(api, assert_refused, value):
     body = {"username": "alice", "password": "x", "useCookies": value}
 
     assert_refused(post(api, "signin", json.dumps(body).encode()), 400, "invalid_request")
 
 
-def test_in_a_form_a_switch_is_a_word(api, assert_refused):
+def test_a_form_flag_is_parsed_from_text(api, assert_refused):
     make_user("alice")
     form = f"username=alice&password={PASSWORD.replace(' ', '+')}&useCookies=true"
 
@@ -194,7 +194,7 @@ def test_in_a_form_a_switch_is_a_word(api, assert_refused):
 
 
 @pytest.mark.parametrize("path", ["/api/auth/sessions?before=", "/api/auth/activity?before="])
-def test_an_empty_key_is_none_and_begins_no_page(signed_in, assert_refused, path):
+def test_an_empty_page_cursor_is_an_invalid_request(signed_in, assert_refused, path):
     assert_refused(signed_in.get(path, signed_in.access_token), 400, "invalid_request")
 
 
@@ -206,26 +206,26 @@ def test_an_empty_key_is_none_and_begins_no_page(signed_in, assert_refused, path
         b'{"username": "alice", "password": "x", "more": {"a": 1, "a": 2}}',
     ],
 )
-def test_a_name_that_stands_there_twice_is_refused(api, assert_refused, body):
+def test_a_duplicate_name_in_a_json_object_is_refused(api, assert_refused, body):
     assert_refused(post(api, "signin", body), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1E+999999999", "9" * 4000, "9" * 5000, "-0", "1.5"])
-def test_a_number_of_any_size_is_no_text(api, assert_refused, number):
+def test_a_number_in_place_of_a_string_is_refused(api, assert_refused, number):
     assert_refused(
         post(api, "signin", f'{{"username": {number}, "password": "x"}}'.encode()), 400, "invalid_request"
     )
 
 
-def test_a_number_that_is_too_long_is_told_without_a_word_about_what_reads_it(api, assert_refused):
-    answer = post(api, "signin", b'{"username": ' + b"9" * 5000 + b', "password": "x"}')
+def test_the_message_about_an_overlong_number_does_not_reveal_the_parser(api, assert_refused):
+    response = post(api, "signin", b'{"username": ' + b"9" * 5000 + b', "password": "x"}')
 
-    assert_refused(answer, 400, "invalid_request")
-    assert answer.json()["message"] == "The body is not valid JSON: a number is too long"
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["message"] == "The body is not valid JSON: a number is too long"
 
 
 @pytest.mark.parametrize("before", ["1e400", "9" * 5000, "-1", "0", "0x1", "NaN", "%00", str(2**63)])
-def test_a_key_that_is_no_number_of_ours_begins_no_page(signed_in, assert_refused, before):
-    answer = signed_in.get(f"/api/auth/activity?before={before}", signed_in.access_token)
+def test_a_page_cursor_out_of_range_or_of_the_wrong_type_is_an_invalid_request(signed_in, assert_refused, before):
+    response = signed_in.get(f"/api/auth/activity?before={before}", signed_in.access_token)
 
-    assert_refused(answer, 400, "invalid_request")
+    assert_refused(response, 400, "invalid_request")

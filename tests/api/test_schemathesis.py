@@ -1,7 +1,7 @@
-"""The OpenAPI document is exact: whatever is made up from it is answered as it says, and what it forbids is refused.
+"""Test that the OpenAPI document is exact: the server accepts what it allows and refuses what it forbids.
 
-Schemathesis calls a running server: the examples, the limits of every field, random bodies and chains of calls, by
-somebody who is signed in, with every check that it has.
+Schemathesis calls a running server as a user who is signed in. It sends the documented examples, the limits of
+every field, random bodies and sequences of calls, and applies all of its checks to the responses.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 from tests.servers import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-CALLS_EACH = "10"
+MAX_EXAMPLES = "10"
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +23,21 @@ def server(served):
 
 
 def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
-    address = f"http://127.0.0.1:{server.port}"
+    base_url = f"http://127.0.0.1:{server.port}"
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--no-color", "--config-file", str(CONFIGURATION),
-        "run", f"{address}/api/schema", "--checks", "all", "--max-examples", CALLS_EACH, "--continue-on-failure",
-        "--generation-deterministic",
+        "run", f"{base_url}/api/schema", "--checks", "all", "--max-examples", MAX_EXAMPLES,
+        "--continue-on-failure", "--generation-deterministic",
     ]  # fmt: skip
 
-    report = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=tmp_path,
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks",
-            "SCHEMATHESIS_API": address,
+            "SCHEMATHESIS_API": base_url,
         },
         capture_output=True,
         text=True,
@@ -45,6 +45,6 @@ def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):
         check=False,
     )
 
-    assert report.returncode == 0, report.stdout + report.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
-        assert f"✅  {phase}" in report.stdout, report.stdout
+        assert f"✅  {phase}" in completed.stdout, completed.stdout

@@ -1,4 +1,4 @@
-"""AUTH_METRICS: what all workers of a running server count, on a port of its own; and nothing at all without it."""
+"""Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
 import os
 import signal
@@ -26,17 +26,17 @@ ALICE = {"username": "alice", "password": PASSWORD}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, django_db_setup, django_db_blocker):
     folder = tmp_path_factory.mktemp("metrics")
-    metrics = f"127.0.0.1:{free_port()}"
-    own = environment(folder, django_db_blocker, AUTH_METRICS=metrics, TMPDIR=str(folder))
-    running = Server(own, folder / "log")
-    running.post("/api/auth/signup", {**ALICE, "email": "alice@example.com"})
-    yield running
-    assert running.stop() == 0
+    endpoint = f"127.0.0.1:{free_port()}"
+    settings = environment(folder, django_db_blocker, AUTH_METRICS=endpoint, TMPDIR=str(folder))
+    server = Server(settings, folder / "log")
+    server.post("/api/auth/signup", {**ALICE, "email": "alice@example.com"})
+    yield server
+    assert server.stop() == 0
     assert not list(folder.glob("auth-metrics-*"))
 
 
-def look(server):
-    """Read the page, as what each sample is worth."""
+def scrape(server):
+    """Fetch the metrics; return the value of each sample by its name and label values."""
     with urllib.request.urlopen(f"http://{server.environment['AUTH_METRICS']}/metrics", timeout=30) as page:
         text = page.read().decode()
     return {
@@ -46,17 +46,17 @@ def look(server):
     }
 
 
-def grown(server, *sample):
-    """Return a function that tells by how much a sample has grown since now."""
-    before = look(server).get(sample, 0)
-    return lambda: look(server).get(sample, 0) - before
+def increase_of(server, *sample):
+    """Return a function that returns by how much a sample has increased since this call."""
+    before = scrape(server).get(sample, 0)
+    return lambda: scrape(server).get(sample, 0) - before
 
 
-def test_what_happens_to_accounts_is_counted_over_all_processes(server):
-    signed_in = grown(server, "auth_events_total", "sign_in:succeeded")
-    failed = grown(server, "auth_events_total", "sign_in:failed")
-    refreshed = grown(server, "auth_events_total", "session:refreshed")
-    reused = grown(server, "auth_events_total", "session:reuse_detected")
+def test_security_events_are_counted_across_all_processes(server):
+    signed_in = increase_of(server, "auth_events_total", "sign_in:succeeded")
+    failed = increase_of(server, "auth_events_total", "sign_in:failed")
+    refreshed = increase_of(server, "auth_events_total", "session:refreshed")
+    reused = increase_of(server, "auth_events_total", "session:reuse_detected")
 
     with ThreadPoolExecutor(8) as pool:
         pairs = list(pool.map(lambda _: server.post("/api/auth/signin", ALICE)[1], range(16)))
@@ -70,30 +70,30 @@ def test_what_happens_to_accounts_is_counted_over_all_processes(server):
     assert (signed_in(), failed(), refreshed(), reused()) == (16, 3, 2, 1)
 
 
-def test_requests_are_counted_and_timed_by_the_name_of_their_path(server):
-    counted = grown(server, "auth_requests_total", "401", "user-content")
-    timed = grown(server, "auth_request_seconds_count", "user-content")
-    nowhere = grown(server, "auth_requests_total", "404", "none")
+def test_requests_are_counted_and_timed_by_url_name(server):
+    counted = increase_of(server, "auth_requests_total", "401", "user-content")
+    timed = increase_of(server, "auth_request_seconds_count", "user-content")
+    not_found = increase_of(server, "auth_requests_total", "404", "none")
 
     for _ in range(20):
         server.request("GET", "/api/test/user")
     server.request("GET", "/api/made/up/by/a/stranger")
 
-    assert (counted(), timed(), nowhere()) == (20, 20, 1)
+    assert (counted(), timed(), not_found()) == (20, 20, 1)
 
 
-def test_no_name_that_a_client_invents_becomes_a_label(server):
+def test_a_path_chosen_by_a_client_never_becomes_a_label(server):
     for path in ("/api/x1", "/x2", "/admin/x3"):
         server.request("GET", path)
 
     assert not [
-        sample for sample in look(server) if any("x1" in part or "x2" in part or "x3" in part for part in sample)
+        sample for sample in scrape(server) if any("x1" in part or "x2" in part or "x3" in part for part in sample)
     ]
 
 
-def test_the_database_is_told_of(server):
+def test_the_state_of_the_database_is_reported(server):
     server.request("GET", "/readyz")
-    page = look(server)
+    page = scrape(server)
 
     assert page["auth_database_up",] == 1
     assert page["auth_database_connections_opened_total",] >= 1
@@ -101,8 +101,8 @@ def test_the_database_is_told_of(server):
         assert sum(value for (name, *_), value in page.items() if name == "auth_database_connections") >= 1
 
 
-def test_a_worker_that_dies_takes_nothing_along(server):
-    counted = grown(server, "auth_requests_total", "200", "public-content")
+def test_the_counts_of_a_killed_worker_are_not_lost(server):
+    counted = increase_of(server, "auth_requests_total", "200", "public-content")
     for _ in range(10):
         server.request("GET", "/api/test/all")
     workers = psutil.Process(server.process.pid).children()
@@ -115,49 +115,49 @@ def test_a_worker_that_dies_takes_nothing_along(server):
     assert server.request("GET", "/api/test/all")[0] == 200
 
 
-def test_a_worker_that_dies_before_it_has_counted_anything_breaks_nothing(server):
+def test_an_empty_file_of_a_killed_worker_does_not_break_a_scrape(server):
     (folder,) = Path(server.environment["TMPDIR"]).glob("auth-metrics-*")
     (folder / "counter_1.db").touch()
 
-    assert look(server)["auth_database_up",] == 1
+    assert scrape(server)["auth_database_up",] == 1
 
 
-def test_nothing_is_shown_where_clients_come(server):
+def test_metrics_are_not_served_on_the_public_port(server):
     assert server.request("GET", "/metrics")[0] == 404
 
 
-def test_without_the_setting_the_library_is_not_even_loaded():
+def test_without_the_setting_the_metrics_library_is_not_imported():
     script = (
         "import sys, authproject.rsgi, api.management.commands.serve; print('prometheus_client' in sys.modules)"
     )
     environment = {**os.environ, "AUTH_METRICS": "", "DJANGO_SETTINGS_MODULE": "authproject.settings"}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
 
-    assert done.stdout == "False\n"
+    assert completed.stdout == "False\n"
 
 
-def test_a_port_that_is_taken_stops_the_start(server):
-    taken = {**server.environment, "PORT": str(free_port())}
-    done = subprocess.run(
+def test_a_port_in_use_prevents_the_server_from_starting(server):
+    environment = {**server.environment, "PORT": str(free_port())}
+    completed = subprocess.run(
         [sys.executable, "manage.py", "serve"],
         cwd=ROOT,
-        env=taken,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
 
-    assert done.returncode != 0
-    assert "Address already in use" in done.stderr
+    assert completed.returncode != 0
+    assert "Address already in use" in completed.stderr
 
 
 @pytest.mark.parametrize(
     "text", ["9464", "localhost:9464", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:99999", ":9464"]
 )
-def test_a_wrong_setting_is_told(text, monkeypatch):
+def test_an_invalid_value_is_refused_with_what_is_allowed(text, monkeypatch):
     monkeypatch.setenv("AUTH_METRICS", text)
 
     with pytest.raises(
@@ -167,9 +167,9 @@ def test_a_wrong_setting_is_told(text, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "read"), [("", None), ("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:9464", ("::1", 9464))]
+    ("text", "endpoint"), [("", None), ("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:9464", ("::1", 9464))]
 )
-def test_a_right_setting_is_read(text, read, monkeypatch):
+def test_a_valid_value_is_parsed(text, endpoint, monkeypatch):
     monkeypatch.setenv("AUTH_METRICS", text)
 
-    assert read_endpoint(Env(), "AUTH_METRICS") == read
+    assert read_endpoint(Env(), "AUTH_METRICS") == endpoint

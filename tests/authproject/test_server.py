@@ -1,4 +1,4 @@
-"""The real server: processes, sockets, signals, and a database of its own."""
+"""Test a running server: several processes, slow clients, signals, and malformed requests."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ def server(served):
 
 
 @pytest.fixture(scope="module")
-def busy(served):
+def single_worker(served):
     return served(WORKERS="1", AUTH_ACCOUNT_LIMIT="")
 
 
@@ -32,29 +32,29 @@ def pair(server, request):
     return server.sign_in(f"user{abs(hash(request.node.name))}")
 
 
-def many(server, number, task):
+def in_parallel(number, task):
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(lambda _: task(), range(number)))
 
 
-def test_fifty_refreshes_over_two_processes_get_the_same_successor(server, pair):
-    answers = many(
-        server, 50, lambda: server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+def test_fifty_concurrent_refreshes_over_two_processes_get_the_same_successor(server, pair):
+    responses = in_parallel(
+        50, lambda: server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
     )
 
-    assert Counter(status for status, _ in answers) == {200: 50}
-    assert len({body["refreshToken"] for _, body in answers}) == 1
+    assert Counter(status for status, _ in responses) == {200: 50}
+    assert len({body["refreshToken"] for _, body in responses}) == 1
 
 
-def test_guesses_over_two_processes_count_in_full(server, pair):
+def test_failed_sign_ins_are_counted_across_processes(server, pair):
     body = {"username": pair["username"], "password": "wrong password"}
 
-    answers = many(server, 30, lambda: server.post("/api/auth/signin", body))
+    responses = in_parallel(30, lambda: server.post("/api/auth/signin", body))
 
-    assert Counter(status for status, _ in answers) == {401: 10, 429: 20}
+    assert Counter(status for status, _ in responses) == {401: 10, 429: 20}
 
 
-def test_a_revocation_is_seen_by_every_process(server, pair):
+def test_a_revocation_takes_effect_in_every_process(server, pair):
     bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
     assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(10)} == {200}
 
@@ -63,7 +63,7 @@ def test_a_revocation_is_seen_by_every_process(server, pair):
     assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(10)} == {401}
 
 
-def test_a_body_that_comes_in_chunks_is_read(server, pair):
+def test_a_chunked_body_is_accepted(server, pair):
     chunks = (part.encode() for part in ('{"refreshToken": "', pair["refreshToken"], '"}'))
 
     status, body = server.post("/api/auth/refreshtoken", chunks)
@@ -71,14 +71,14 @@ def test_a_body_that_comes_in_chunks_is_read(server, pair):
     assert status == 200, body
 
 
-def test_chunks_beyond_the_limit_are_refused(server):
+def test_a_chunked_body_over_the_size_limit_is_refused(server):
     status, body = server.post("/api/auth/signin", (b"x" * 65536 for _ in range(2)))
 
     assert (status, body["code"]) == (413, "payload_too_large")
 
 
-def test_a_body_without_end_is_read_no_further_than_needed(server):
-    # The server answers and hangs up, which the client may notice while it is still sending.
+def test_an_endless_body_does_not_keep_the_server_busy(server):
+    # The server responds and closes the connection, possibly while the client is still sending.
     with contextlib.suppress(ConnectionError):
         status, _ = server.post("/api/auth/signin", (b"x" * 65536 for _ in range(1000)))
         assert status == 413
@@ -86,20 +86,20 @@ def test_a_body_without_end_is_read_no_further_than_needed(server):
     assert server.request("GET", "/healthz")[0] == 200
 
 
-def test_one_header_twice_is_refused(server, pair):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(
+def test_a_duplicate_token_header_is_refused(server, pair):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(
             b"GET /api/test/user HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             + f"x-access-token: {pair['accessToken']}\r\n".encode() * 2
             + b"\r\n"
         )
-        answer = raw.makefile("rb").read()
+        response = connection.makefile("rb").read()
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"invalid_request" in answer
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b"invalid_request" in response
 
 
-def test_the_address_that_a_trusted_proxy_forwards_is_recorded(server, pair):
+def test_the_ip_address_forwarded_by_a_trusted_proxy_is_logged(server, pair):
     body = {"username": pair["username"], "password": PASSWORD}
 
     server.post("/api/auth/signin", body, **{"X-Forwarded-For": "203.0.113.77"})
@@ -120,50 +120,50 @@ def test_the_address_that_a_trusted_proxy_forwards_is_recorded(server, pair):
     ],
 )
 @pytest.mark.parametrize("path", ["/healthz?x=%ff", "/api/auth/signin?a=1", "/admin/login/?a=%ff", "/nowhere?a=1"])
-def test_no_content_type_is_a_fault(server, content_type, path):
+def test_no_content_type_causes_a_server_error(server, content_type, path):
     for method in ("GET", "POST"):
         assert server.request(method, path, b"{}", **{"Content-Type": content_type})[0] < 500
 
 
-def test_clients_that_send_a_byte_and_nothing_more_hold_up_nobody(server, pair):
-    slow = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(40)]
+def test_clients_that_stop_sending_do_not_delay_other_requests(server, pair):
+    connections = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(40)]
     try:
-        for number, one in enumerate(slow):
+        for number, connection in enumerate(connections):
             length = b"Transfer-Encoding: chunked\r\n\r\n1\r\n{" if number % 2 else b"Content-Length: 50\r\n\r\n{"
-            one.sendall(
+            connection.sendall(
                 b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + length
             )
 
         status, _ = server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
 
         assert status == 200
-        assert slow[0].recv(100).startswith(b"HTTP/1.1 408 ")
+        assert connections[0].recv(100).startswith(b"HTTP/1.1 408 ")
     finally:
-        for one in slow:
-            one.close()
+        for connection in connections:
+            connection.close()
 
 
-def test_nobody_waits_behind_those_who_sign_in(busy):
-    bearer = {"Authorization": f"Bearer {busy.sign_in('patient')['accessToken']}"}
+def test_concurrent_sign_ins_do_not_delay_other_requests(single_worker):
+    bearer = {"Authorization": f"Bearer {single_worker.sign_in('patient')['accessToken']}"}
     body = json.dumps({"username": "patient", "password": PASSWORD}).encode()
-    signing_in = [socket.create_connection(("127.0.0.1", busy.port), timeout=30) for _ in range(40)]
-    for one in signing_in:
-        one.sendall(
+    connections = [socket.create_connection(("127.0.0.1", single_worker.port), timeout=30) for _ in range(40)]
+    for connection in connections:
+        connection.sendall(
             b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
         )
-    first = signing_in[0].recv(12)
+    first = connections[0].recv(12)
 
-    assert busy.request("GET", "/api/test/user", **bearer)[0] == 200
+    assert single_worker.request("GET", "/api/test/user", **bearer)[0] == 200
 
-    answered, _, _ = select.select(signing_in, [], [], 0)
-    assert len(answered) < 20
-    assert {first, *(one.recv(12) for one in signing_in[1:])} == {b"HTTP/1.1 200"}
-    for one in signing_in:
-        one.close()
+    responded, _, _ = select.select(connections, [], [], 0)
+    assert len(responded) < 20
+    assert {first, *(connection.recv(12) for connection in connections[1:])} == {b"HTTP/1.1 200"}
+    for connection in connections:
+        connection.close()
 
 
-def test_a_header_with_an_underscore_stands_for_no_other(server, pair):
+def test_a_header_with_underscores_is_not_read_as_one_with_hyphens(server, pair):
     body = {"username": pair["username"], "password": "wrong password"}
 
     server.post("/api/auth/signin", body, X_Forwarded_For="66.66.66.66", **{"X-Forwarded-For": "203.0.113.99"})
@@ -173,50 +173,50 @@ def test_a_header_with_an_underscore_stands_for_no_other(server, pair):
     assert "66.66.66.66" not in server.log.read_text()
 
 
-def test_pages_are_served_and_heads_have_no_body(server):
+def test_pages_are_served_and_responses_to_head_have_no_body(server):
     status, page = server.request("GET", "/admin/login/")
     assert (status, b"Token authentication" in page) == (200, True)
 
-    status, nothing = server.request("HEAD", "/api/test/all")
-    assert (status, nothing) == (200, b"")
+    status, body = server.request("HEAD", "/api/test/all")
+    assert (status, body) == (200, b"")
 
 
 @pytest.mark.parametrize("path", ["/%E5%BC%A0", "/%ff", "/a%00b", "//evil.example", "/%2e%2e/x", "/?x=%ff"])
-def test_no_path_is_a_fault(server, path):
+def test_no_path_causes_a_server_error(server, path):
     assert server.request("GET", path)[0] in (200, 404)
 
 
-def test_a_body_cut_short_is_not_taken_for_a_whole_one(server, pair):
+def test_a_truncated_body_is_not_accepted(server, pair):
     form = f"username={pair['username']}&password={PASSWORD.replace(' ', '+')}".encode()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(
             b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + form
         )
-        raw.shutdown(socket.SHUT_WR)
+        connection.shutdown(socket.SHUT_WR)
 
-        assert b" 200 " not in raw.makefile("rb").read()
+        assert b" 200 " not in connection.makefile("rb").read()
 
 
 def test_requests_in_flight_are_finished_when_the_server_stops(server, tmp_path):
     other = Server({**server.environment, "PORT": str(free_port())}, tmp_path / "log")
-    asked = [socket.create_connection(("127.0.0.1", other.port), timeout=30) for _ in range(20)]
-    for one in asked:
-        one.sendall(
+    connections = [socket.create_connection(("127.0.0.1", other.port), timeout=30) for _ in range(20)]
+    for connection in connections:
+        connection.sendall(
             b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b'Content-Length: 36\r\n\r\n{"username": "nobody","password":""}'
         )
-    first = asked[0].recv(12)
+    first = connections[0].recv(12)
 
     assert other.stop() == 0
 
-    answers = [first, *(one.recv(12) for one in asked[1:])]
-    for one in asked:
-        one.close()
-    assert set(answers) <= {b"HTTP/1.1 401", b"HTTP/1.1 429"}
+    responses = [first, *(connection.recv(12) for connection in connections[1:])]
+    for connection in connections:
+        connection.close()
+    assert set(responses) <= {b"HTTP/1.1 401", b"HTTP/1.1 429"}
 
 
-def test_a_server_that_is_stopped_while_it_starts_stops_at_once(server, tmp_path):
+def test_a_server_that_is_terminated_during_startup_exits_cleanly(server, tmp_path):
     log = tmp_path / "log"
     with log.open("wb") as output:
         starting = subprocess.Popen(
@@ -234,35 +234,37 @@ def test_a_server_that_is_stopped_while_it_starts_stops_at_once(server, tmp_path
     assert starting.wait(timeout=15) == 0
 
 
-def test_bytes_that_are_no_http_are_no_fault(server):
-    for sent in (
+def test_bytes_that_are_not_http_cause_no_server_error(server):
+    for content in (
         b"\x00\xff\r\n\r\n",
         b"GET / HTTP/9\r\n\r\n",
         b"GET /api/test/user HTTP/1.1\r\nHost: \xff\r\nConnection: close\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-            raw.sendall(sent)
-            raw.shutdown(socket.SHUT_WR)
-            assert b" 500 " not in raw.makefile("rb").read()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+            assert b" 500 " not in connection.makefile("rb").read()
 
     assert server.request("GET", "/healthz")[0] == 200
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's flow is for those who have curl")
-def test_the_readme_s_flow_does_what_it_says(server):
-    flow = (
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands in the README need curl")
+def test_the_commands_in_the_readme_work_as_described(server):
+    commands = (
         (ROOT / "README.md")
         .read_text()
         .partition("## Sign up, sign in, call the API")[2]
         .split("```")[1]
         .removeprefix("sh\n")
     )
-    script = flow.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    script = commands.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
-    told = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    output = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
-    registered, content, refused, signed_out, over = told.splitlines()
+    registered, content, refused, signed_out, revoked = output.splitlines()
     assert json.loads(registered)["message"] == "User was registered successfully!"
     assert (content, signed_out) == ("User Content.", "")
     assert json.loads(refused)["code"] == "role_required"
-    assert json.loads(over)["code"] == "token_revoked"
+    assert json.loads(revoked)["code"] == "token_revoked"

@@ -1,4 +1,4 @@
-"""Settings: read once, typed, validated."""
+"""Test that settings are read from the environment, converted to their types and validated."""
 
 import dataclasses
 import os
@@ -44,7 +44,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
 
 
-def test_the_environment_is_read_in_its_types(monkeypatch):
+def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     settings = read(
         monkeypatch,
         AUTH_ACCESS_TOKEN_LIFETIME="60",
@@ -107,15 +107,15 @@ def test_the_environment_is_read_in_its_types(monkeypatch):
         ("AUTH_ACTIVITY_LIFETIME", "0"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, name, value):
-    with pytest.raises(ImproperlyConfigured) as refusal:
+def test_an_invalid_value_is_refused_with_what_is_allowed(monkeypatch, name, value):
+    with pytest.raises(ImproperlyConfigured) as raised:
         read(monkeypatch, **{name: value})
 
-    assert str(refusal.value).startswith(f"{name} is ")
-    assert "Allowed: " in str(refusal.value)
+    assert str(raised.value).startswith(f"{name} is ")
+    assert "Allowed: " in str(raised.value)
 
 
-def test_a_known_address_is_hidden_only_where_a_sign_in_does_not_tell(monkeypatch):
+def test_hiding_known_emails_requires_refusing_unverified_sign_ins(monkeypatch):
     with pytest.raises(ImproperlyConfigured, match=r"^AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with"):
         read(monkeypatch, AUTH_HIDE_KNOWN_EMAIL="true")
 
@@ -123,13 +123,13 @@ def test_a_known_address_is_hidden_only_where_a_sign_in_does_not_tell(monkeypatc
 
 
 @pytest.mark.parametrize("domain", ["example.org", "ample.com", "auth.example.com.evil.org"])
-def test_the_cookie_domain_is_one_that_the_public_url_is_in(monkeypatch, domain):
+def test_a_cookie_domain_that_does_not_contain_the_public_url_is_refused(monkeypatch, domain):
     with pytest.raises(ImproperlyConfigured, match=f"^AUTH_COOKIE_DOMAIN is '{domain}'. Allowed: a domain that"):
         read(monkeypatch, AUTH_COOKIE_DOMAIN=domain, PUBLIC_URL="https://auth.example.com")
 
 
 @pytest.mark.parametrize("domain", ["example.com", ".example.com", "Example.com", "auth.example.com"])
-def test_and_so_it_may_be(monkeypatch, domain):
+def test_a_cookie_domain_that_contains_the_public_url_is_accepted(monkeypatch, domain):
     assert (
         read(monkeypatch, AUTH_COOKIE_DOMAIN=domain, PUBLIC_URL="https://auth.example.com").cookie_domain == domain
     )
@@ -141,12 +141,12 @@ def test_an_unknown_setting_is_refused():
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(AuthSettings), ids=lambda field: field.name)
-def test_a_value_of_another_type_is_refused(field):
+def test_a_value_of_the_wrong_type_is_refused(field):
     with pytest.raises(ImproperlyConfigured):
         AuthSettings(**{field.name: object()})
 
 
-def start(**environment):
+def run_check(**environment):
     return subprocess.run(
         [sys.executable, "manage.py", "check"],
         env={**os.environ, **environment},
@@ -169,12 +169,12 @@ def start(**environment):
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
-def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
-    run = start(**{name: value})
+def test_an_invalid_value_stops_the_start_with_one_sentence(name, value):
+    completed = run_check(**{name: value})
 
-    assert run.returncode != 0
-    assert run.stderr.startswith(f"Configuration error: {name} is '{value}'. Allowed: ")
-    assert "Traceback" not in run.stderr
+    assert completed.returncode != 0
+    assert completed.stderr.startswith(f"Configuration error: {name} is '{value}'. Allowed: ")
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize(
@@ -187,21 +187,21 @@ def test_a_wrong_value_stops_the_start_with_one_sentence(name, value):
         ("CACHE_URL", "memcached://u:hidden@h"),
     ],
 )
-def test_a_wrong_address_is_named_without_its_password(name, value):
-    run = start(**{name: value})
+def test_an_invalid_url_is_reported_without_its_password(name, value):
+    completed = run_check(**{name: value})
 
-    assert run.returncode != 0
-    assert run.stderr.startswith(f"Configuration error: {name} cannot be used. Allowed: ")
-    assert "hidden" not in run.stderr
-
-
-def test_hosts_are_names_alone():
-    run = start(ALLOWED_HOSTS="auth.example.com,https://x.example")
-
-    assert run.stderr.startswith("Configuration error: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+    assert completed.returncode != 0
+    assert completed.stderr.startswith(f"Configuration error: {name} cannot be used. Allowed: ")
+    assert "hidden" not in completed.stderr
 
 
-def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
+def test_a_url_in_allowed_hosts_is_refused():
+    completed = run_check(ALLOWED_HOSTS="auth.example.com,https://x.example")
+
+    assert completed.stderr.startswith("Configuration error: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+
+
+def test_a_secret_key_that_cannot_be_stored_stops_the_start(tmp_path):
     path = tmp_path / "file"
     path.touch()
 
@@ -209,8 +209,8 @@ def test_a_secret_that_cannot_be_kept_stops_the_start(tmp_path):
         load_or_create_secret("SECRET_KEY", path / "secret_key")
 
 
-def test_over_tls_the_admin_s_cookie_is_out_of_reach_of_other_hosts():
-    shown = subprocess.run(
+def test_over_tls_the_admin_session_cookie_is_bound_to_its_host():
+    output = subprocess.run(
         [sys.executable, "manage.py", "diffsettings"],
         env={**os.environ, "PUBLIC_URL": "https://auth.example.com"},
         capture_output=True,
@@ -219,7 +219,7 @@ def test_over_tls_the_admin_s_cookie_is_out_of_reach_of_other_hosts():
         check=True,
     ).stdout
 
-    assert "SESSION_COOKIE_NAME = '__Host-sessionid'" in shown
-    assert "SESSION_COOKIE_SECURE = True" in shown
-    assert "SESSION_COOKIE_DOMAIN" not in shown
-    assert "SECURE_HSTS_SECONDS = 31536000" in shown
+    assert "SESSION_COOKIE_NAME = '__Host-sessionid'" in output
+    assert "SESSION_COOKIE_SECURE = True" in output
+    assert "SESSION_COOKIE_DOMAIN" not in output
+    assert "SECURE_HSTS_SECONDS = 31536000" in output

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md: each symptom is brought about, and is what the page says."""
+"""docs/troubleshooting.md: a test reproduces each symptom, its cause and its remedy."""
 
 import base64
 import json
@@ -31,35 +31,35 @@ from tests.tls import TlsProxy
 
 TEXT = (ROOT / "docs/troubleshooting.md").read_text()
 HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
-LOOK, PROXY = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-SHOWN: dict[str, Callable] = {}
-CALL = """async ([method, url, body]) => {
+FIRST_LOOK, LOOK_BEHIND_PROXY = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+TESTS_BY_SYMPTOM: dict[str, Callable] = {}
+FETCH = """async ([method, url, body]) => {
     const headers = { "Content-Type": "application/json" };
     const sent = body && JSON.stringify(body);
-    const answer = await fetch(url, { method, headers, body: sent, credentials: "include" });
-    return [answer.status, await answer.text()];
+    const response = await fetch(url, { method, headers, body: sent, credentials: "include" });
+    return [response.status, await response.text()];
 }"""
 
 
 def symptom(heading):
-    """Name the heading whose words a test holds the service to."""
+    """Register the decorated test as the one that reproduces the symptom under a heading of the page."""
 
-    def note(test):
-        assert SHOWN.setdefault(heading, test) is test, heading
+    def register(test):
+        assert TESTS_BY_SYMPTOM.setdefault(heading, test) is test, heading
         return test
 
-    return note
+    return register
 
 
-def said_below(heading):
+def section(heading):
     return TEXT.partition(f"### {heading}\n")[2].partition("\n#")[0]
 
 
-def test_every_symptom_is_brought_about():
-    assert sorted(SHOWN) == sorted(HEADINGS)
+def test_every_symptom_on_the_page_is_reproduced():
+    assert sorted(TESTS_BY_SYMPTOM) == sorted(HEADINGS)
 
 
-# It does not start
+# The service does not start
 
 
 @symptom("A setting is wrong")
@@ -72,7 +72,7 @@ def test_every_symptom_is_brought_about():
         ("CORS_ALLOWED_ORIGINS", "http://localhost:3000/"),
     ],
 )
-def test_a_wrong_setting_is_named(name, value, tmp_path):
+def test_a_wrong_setting_is_named_with_its_value(name, value, tmp_path):
     done = manage(tmp_path, "check", **{name: value})
 
     assert done.returncode != 0
@@ -81,7 +81,7 @@ def test_a_wrong_setting_is_named(name, value, tmp_path):
 
 
 @symptom("Address already in use")
-def test_a_port_that_is_taken(tmp_path):
+def test_a_port_in_use_is_reported_without_a_traceback(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = manage(tmp_path, "serve", PORT=str(taken.getsockname()[1]))
 
@@ -108,22 +108,20 @@ def manage(folder, *arguments, **own):
 
 @symptom("Blocked by CORS policy")
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:8081", "http://localhost:8082", "https://localhost:8081"])
-def test_a_page_of_another_origin(api, origin):
-    said = "Access-Control-Allow-Origin"
+def test_a_page_of_another_origin_gets_no_cors_header(api, origin):
+    header = "Access-Control-Allow-Origin"
 
-    assert api.get("/api/test/all", Origin="http://localhost:8081").headers[said] == "http://localhost:8081"
-    assert said not in api.get("/api/test/all", Origin=origin).headers
+    assert api.get("/api/test/all", Origin="http://localhost:8081").headers[header] == "http://localhost:8081"
+    assert header not in api.get("/api/test/all", Origin=origin).headers
 
 
-def test_the_headers_that_a_page_may_send_are_those_that_the_page_lists(api):
-    answer = api.http.options(
+def test_the_allowed_cors_headers_are_those_on_the_page(api):
+    response = api.http.options(
         "/api/auth/me", headers={"Origin": "http://localhost:8081", "Access-Control-Request-Method": "GET"}
     )
-    allowed = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].split(",")} - {"accept"}
+    allowed = {name.strip() for name in response.headers["Access-Control-Allow-Headers"].split(",")} - {"accept"}
 
-    listed = re.search(r"Headers that a page may send: (.*?)\. ", said_below("Blocked by CORS policy"), re.DOTALL)[
-        1
-    ]
+    listed = re.search(r"Headers that a page may send: (.*?)\. ", section("Blocked by CORS policy"), re.DOTALL)[1]
     assert {name.lower() for name in re.findall("`(.+?)`", listed)} == allowed
 
 
@@ -136,17 +134,17 @@ def test_the_headers_that_a_page_may_send_are_those_that_the_page_lists(api):
         ({}, "X-CSRFToken must repeat the value of the cookie"),
     ],
 )
-def test_a_cookie_without_a_proof(api, assert_refused, headers, message):
+def test_each_failed_csrf_check_has_its_documented_message(api, assert_refused, headers, message):
     api.post("/api/auth/signin", {"username": make_user().username, "password": PASSWORD, "useCookies": True})
 
     refused = api.post("/api/auth/signout-all", **headers)
 
     assert_refused(refused, 403, "csrf_failed")
     assert message in refused.json()["message"]
-    assert message in said_below("403 csrf_failed")
+    assert message in section("403 csrf_failed")
 
 
-def test_the_csrf_token_is_the_host_s_own_unless_a_domain_is_set(api):
+def test_the_csrf_cookie_is_limited_to_the_host_unless_a_domain_is_set(api):
     user = {"username": make_user().username, "password": PASSWORD, "useCookies": True}
     assert not api.post("/api/auth/signin", user).cookies["csrftoken"]["domain"]
 
@@ -167,33 +165,33 @@ def server(served, front):
 
 
 class TestBrowser:
-    """Chromium, at a page of one's own."""
+    """A browser, or curl, with pages on other hosts."""
 
     @pytest.fixture(autouse=True)
     def _transactions_that_roll_back(self):
-        """Give no test a database: the server has its own."""
+        """Turn the database of the tests off: the server has its own."""
 
     @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
     @pytest.mark.parametrize(
         ("page", "service", "status"),
         [("localhost", "localhost", 200), ("localhost", "127.0.0.1", 401), ("127.0.0.1", "localhost", 401)],
     )
-    def test_a_page_by_another_name_has_its_cookies_dropped(self, server, front, chromium, page, service, status):
+    def test_a_page_on_another_host_name_sends_no_cookies(self, server, front, chromium, page, service, status):
         context = chromium.new_context()
-        opened, address = context.new_page(), f"http://{page}:{front}/"
-        opened.route(address, lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
-        opened.goto(address)
+        tab, address = context.new_page(), f"http://{page}:{front}/"
+        tab.route(address, lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
+        tab.goto(address)
         api = f"http://{service}:{server.port}/api"
         user = {"username": "ada", "password": PASSWORD, "useCookies": True}
 
-        assert opened.evaluate(CALL, ["POST", f"{api}/auth/signin", user])[0] == 200
-        got, text = opened.evaluate(CALL, ["GET", f"{api}/test/user", None])
-        assert got == status
+        assert tab.evaluate(FETCH, ["POST", f"{api}/auth/signin", user])[0] == 200
+        status_code, text = tab.evaluate(FETCH, ["GET", f"{api}/test/user", None])
+        assert status_code == status
         assert status == 200 or json.loads(text)["code"] == "token_missing"
         context.close()
 
     @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-    def test_a_page_below_the_same_domain_cannot_read_the_csrf_token(self, served, chromium):
+    def test_a_page_on_a_sister_host_cannot_read_the_csrf_token(self, served, chromium):
         port = free_port()
         proxy = TlsProxy(trustme.CA().issue_cert("*.company.test"), port)
         page, service = (f"https://{name}.company.test:{proxy.port}" for name in ("app", "auth"))
@@ -202,47 +200,47 @@ class TestBrowser:
         sign_up = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
         assert server.post("/api/auth/signup", sign_up, **{"X-Forwarded-Proto": "https"})[0] == 201
         context = chromium.new_context(ignore_https_errors=True)
-        opened = context.new_page()
-        opened.route(f"{page}/", lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
-        opened.goto(f"{page}/")
+        tab = context.new_page()
+        tab.route(f"{page}/", lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
+        tab.goto(f"{page}/")
 
         user = {"username": "ada", "password": PASSWORD, "useCookies": True}
-        assert opened.evaluate(CALL, ["POST", f"{service}/api/auth/signin", user])[0] == 200
-        assert opened.evaluate(CALL, ["GET", f"{service}/api/test/user", None])[0] == 200
-        assert opened.evaluate("document.cookie") == ""
-        status, text = opened.evaluate(CALL, ["POST", f"{service}/api/auth/refreshtoken", {}])
+        assert tab.evaluate(FETCH, ["POST", f"{service}/api/auth/signin", user])[0] == 200
+        assert tab.evaluate(FETCH, ["GET", f"{service}/api/test/user", None])[0] == 200
+        assert tab.evaluate("document.cookie") == ""
+        status, text = tab.evaluate(FETCH, ["POST", f"{service}/api/auth/refreshtoken", {}])
         assert (status, json.loads(text)["code"]) == (403, "csrf_failed")
         context.close()
         proxy.stop()
 
-    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-    def test_curl_keeps_cookies_on_this_machine(self, server, tmp_path, host):
+    def test_curl_stores_secure_cookies_of_this_machine(self, server, tmp_path, host):
         api, jar = f"http://{host}:{server.port}/api", tmp_path / "jar"
         body = json.dumps({"username": "ada", "password": PASSWORD, "useCookies": True})
-        told = in_shell(
+        output = run_in_shell(
             f"curl -s -c {jar} {api}/auth/signin -H 'content-type: application/json' -d '{body}' >&2;"
             f"curl -s -b {jar} {api}/test/user"
         )
-        assert told == "User Content."
+        assert output == "User Content."
 
-    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
-    def test_the_first_look_shows_answer_token_and_readiness(self, server):
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+    def test_the_commands_to_look_first_show_response_claims_and_readiness(self, server):
         pair = server.sign_in("grace")
-        told = in_shell(LOOK, api=f"http://127.0.0.1:{server.port}/api", access=pair["accessToken"])
+        output = run_in_shell(FIRST_LOOK, api=f"http://127.0.0.1:{server.port}/api", access=pair["accessToken"])
 
-        assert told.startswith("HTTP/1.1 200")
-        [claims] = re.findall(r"^\{.*\"sid\".*\}$", told, re.MULTILINE)
+        assert output.startswith("HTTP/1.1 200")
+        [claims] = re.findall(r"^\{.*\"sid\".*\}$", output, re.MULTILINE)
         assert json.loads(claims)["iss"] == f"http://localhost:{server.port}"
-        assert told.rstrip().endswith("}")
+        assert output.rstrip().endswith("}")
 
 
-symptom("Signed in by cookies, and then 401 token_missing")(
-    TestBrowser.test_a_page_by_another_name_has_its_cookies_dropped
+symptom("401 token_missing after a sign-in with cookies")(
+    TestBrowser.test_a_page_on_another_host_name_sends_no_cookies
 )
 
 
-def in_shell(commands, **variables):
+def run_in_shell(commands, **variables):
     done = subprocess.run(
         ["bash", "-euc", commands], env={"PATH": "/usr/bin:/bin:/usr/local/bin", **variables},
         check=False, capture_output=True, text=True, timeout=60,
@@ -252,7 +250,7 @@ def in_shell(commands, **variables):
 
 
 @symptom("Signed out after a reload")
-def test_the_client_keeps_tokens_in_memory_unless_it_is_told_otherwise():
+def test_the_client_stores_tokens_in_memory_by_default():
     assert "in memory: gone with the page" in (ROOT / "clients/js/README.md").read_text()
 
 
@@ -260,7 +258,7 @@ def test_the_client_keeps_tokens_in_memory_unless_it_is_told_otherwise():
 
 
 @symptom("401 token_stale after a change of roles or password")
-def test_a_role_is_granted(signed_in, assert_refused):
+def test_after_a_role_change_the_token_is_stale_until_a_refresh(signed_in, assert_refused):
     roles.grant(User.objects.get(), ["moderator"], NO_CLIENT)
 
     assert_refused(signed_in.content(), 401, "token_stale")
@@ -269,7 +267,7 @@ def test_a_role_is_granted(signed_in, assert_refused):
 
 
 @symptom("401 token_revoked after a change of password")
-def test_a_password_is_changed(signed_in, assert_refused):
+def test_a_password_change_revokes_other_sessions_and_a_reset_revokes_all(signed_in, assert_refused):
     elsewhere = SignedIn(User.objects.get().username)
     body = {"currentPassword": PASSWORD, "newPassword": "another horse staple"}
     assert signed_in.post("/api/auth/password/change", body, signed_in.access_token).status_code == 204
@@ -284,63 +282,70 @@ def test_a_password_is_changed(signed_in, assert_refused):
 
 @symptom("401 token_invalid")
 @pytest.mark.parametrize(
-    "wrong", ["refresh token", "quotes", "audience", "first name", "issuer", "dropped", "clock"]
+    "cause", ["refresh token", "quotes", "audience", "first name", "issuer", "dropped", "clock"]
 )
-def test_a_token_that_is_none(signed_in, auth, clock, assert_refused, wrong):
-    def not_good(token):
+def test_each_documented_cause_is_refused_with_token_invalid(signed_in, auth, clock, assert_refused, cause):
+    def assert_invalid(token):
         assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
 
-    if wrong == "refresh token":
-        return not_good(signed_in.refresh_token)
-    if wrong == "quotes":
-        return not_good(f'"{signed_in.access_token}"')
-    if wrong == "audience":
+    if cause == "refresh token":
+        return assert_invalid(signed_in.refresh_token)
+    if cause == "quotes":
+        return assert_invalid(f'"{signed_in.access_token}"')
+    if cause == "audience":
         auth(audience=("authproject", "orders"))
         body = {"refreshToken": signed_in.refresh_token, "audience": "orders"}
         pair = signed_in.post("/api/auth/refreshtoken", body).json()
         signed_in.access_token, signed_in.refresh_token = pair["accessToken"], pair["refreshToken"]
-    if wrong == "first name":
+    if cause == "first name":
         auth(audience=("auth",))
-    if wrong == "issuer":
+    if cause == "issuer":
         auth(issuer="https://auth.example.com")
-    if wrong == "dropped":
+    if cause == "dropped":
         key_rotation.drop(key_ring().signing.kid)
-    if wrong == "clock":
+    if cause == "clock":
         clock.advance(seconds=-6)
-    not_good(signed_in.access_token)
+    assert_invalid(signed_in.access_token)
 
-    answer = signed_in.refresh(signed_in.refresh_token)
-    assert signed_in.get("/api/test/user", answer.json()["accessToken"]).status_code == 200
+    response = signed_in.refresh(signed_in.refresh_token)
+    assert signed_in.get("/api/test/user", response.json()["accessToken"]).status_code == 200
     return None
 
 
-@symptom("401 token_expired at once")
-def test_clocks_that_differ_by_the_token_s_life(signed_in, clock, assert_refused):
+@symptom("401 token_expired immediately")
+def test_a_token_is_expired_if_the_clock_is_ahead_by_its_lifetime(signed_in, clock, assert_refused):
     clock.advance(minutes=15)
 
     assert_refused(signed_in.content(), 401, "token_expired")
 
 
-@symptom("403 refresh_token_reused, and nobody stole anything")
-@pytest.mark.parametrize("how", ["never stored", "too late", "used meanwhile"])
-def test_an_honest_client_that_looks_like_a_thief(signed_in, clock, auth, assert_refused, events, how):
+@symptom("403 refresh_token_reused without a theft")
+@pytest.mark.parametrize("situation", ["never stored", "too late", "used meanwhile"])
+def test_a_client_that_presents_an_old_refresh_token_is_treated_as_a_thief(
+    signed_in, clock, auth, assert_refused, events, situation
+):
     newer = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
-    if how == "used meanwhile":
+    if situation == "used meanwhile":
         signed_in.refresh(newer)
     else:
         clock.advance(seconds=11)
-        if how == "never stored":
+        if situation == "never stored":
             auth(refresh_token_grace=60)
             assert signed_in.refresh(signed_in.refresh_token).status_code == 200
             auth(refresh_token_grace=10)
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
     [line] = [line for line in events() if line["event"] == "session:reuse_detected"]
-    assert (line["presented_generation"], line["current_generation"]) == (0, 2 if how == "used meanwhile" else 1)
+    assert (line["presented_generation"], line["current_generation"]) == (
+        0,
+        2 if situation == "used meanwhile" else 1,
+    )
 
 
 @symptom("Everybody is signed out at once")
-def test_another_secret_key(signed_in, settings, assert_refused):
+def test_another_secret_key_refuses_all_refresh_tokens_until_the_old_one_is_a_fallback(
+    signed_in, settings, assert_refused
+):
     old, settings.SECRET_KEY = settings.SECRET_KEY, "another-one-" * 5
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_unknown")
 
@@ -349,7 +354,7 @@ def test_another_secret_key(signed_in, settings, assert_refused):
 
 
 @symptom("403 role_required for an administrator")
-def test_an_administrator_has_no_role_of_the_api(assert_refused):
+def test_a_superuser_has_no_role_until_it_is_granted(assert_refused):
     administrator = SignedIn(make_administrator("chief").username)
     assert_refused(administrator.content("admin"), 403, "role_required")
 
@@ -360,7 +365,7 @@ def test_an_administrator_has_no_role_of_the_api(assert_refused):
 
 
 @symptom("400, two different access tokens")
-def test_a_cookie_that_was_left_over(signed_in, assert_refused):
+def test_a_token_and_a_different_cookie_in_one_request_are_refused(signed_in, assert_refused):
     other = SignedIn(make_user().username)
     user = {"username": make_user().username, "password": PASSWORD, "useCookies": True}
     other.post("/api/auth/signin", user)
@@ -370,11 +375,11 @@ def test_a_cookie_that_was_left_over(signed_in, assert_refused):
     assert "two different access tokens" in refused.json()["message"]
 
 
-# Signing in, and mail
+# Sign-in and email
 
 
 @symptom("401 invalid_credentials with the right password")
-def test_a_right_password_that_is_refused(api, auth, assert_refused):
+def test_deactivated_users_padded_passwords_and_unverified_addresses_are_refused(api, auth, assert_refused):
     make_user("off", is_active=False)
     assert_refused(api.sign_in("off"), 401, "invalid_credentials")
     make_user("alice")
@@ -386,7 +391,7 @@ def test_a_right_password_that_is_refused(api, auth, assert_refused):
 
 
 @symptom("403 email_unverified")
-def test_an_address_that_is_not_verified(api, auth, mailoutbox, assert_refused):
+def test_an_unverified_user_is_refused_and_can_request_another_email(api, auth, mailoutbox, assert_refused):
     auth(unverified_signin=False)
     make_user("alice")
     assert_refused(api.sign_in("alice"), 403, "email_unverified")
@@ -396,7 +401,7 @@ def test_an_address_that_is_not_verified(api, auth, mailoutbox, assert_refused):
 
 
 @symptom("429 throttled")
-def test_too_many_wrong_passwords(signed_in, assert_refused):
+def test_the_right_password_is_refused_after_too_many_wrong_ones(signed_in, assert_refused):
     user, stranger = User.objects.get(), Api(REMOTE_ADDR="203.0.113.7")
     for _ in range(10):
         assert_refused(stranger.sign_in(user.username, "wrong"), 401, "invalid_credentials")
@@ -407,8 +412,8 @@ def test_too_many_wrong_passwords(signed_in, assert_refused):
     assert signed_in.content().status_code == 200
 
 
-@symptom("No mail comes")
-def test_a_mail_that_is_not_sent(api, mailoutbox):
+@symptom("No email arrives")
+def test_the_response_is_202_even_if_no_email_is_sent(api, mailoutbox):
     make_user("off", is_active=False)
     user = make_user("alice")
     for address in ("nobody@example.com", "off@example.com"):
@@ -421,7 +426,7 @@ def test_a_mail_that_is_not_sent(api, mailoutbox):
     assert all("http://localhost:8000/reset-password#token=" in mail.body for mail in mailoutbox)
 
 
-def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
+def test_the_quoted_log_messages_are_those_of_the_code():
     code = "".join(
         (ROOT / path).read_text()
         for path in ("accounts/history/mail.py", "accounts/history/background.py", "api/errors.py")
@@ -439,7 +444,7 @@ def test_the_log_s_words_about_mail_and_keys_are_those_of_the_code():
 
 
 @symptom("400 invalid_request: Use https to reach this API")
-def test_a_proxy_whose_word_does_not_count(api, settings, assert_refused):
+def test_plain_http_is_refused_unless_a_trusted_proxy_says_https(api, settings, assert_refused):
     settings.SECURE_SSL_REDIRECT = True
 
     refused = api.get("/api/test/all")
@@ -459,23 +464,23 @@ def test_a_proxy_whose_word_does_not_count(api, settings, assert_refused):
 
 
 class TestProxy:
-    """A server that is behind one."""
+    """A server that expects a proxy in front."""
 
     @pytest.fixture(autouse=True)
     def _transactions_that_roll_back(self):
-        """Give no test a database: the server has its own."""
+        """Turn the database of the tests off: the server has its own."""
 
-    @pytest.mark.skipif(shutil.which("curl") is None, reason="The page is for those who have curl")
-    def test_a_look_from_the_machine_itself(self, served):
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+    def test_the_command_to_test_from_the_machine_itself_reaches_the_api(self, served):
         server = served(PUBLIC_URL="https://auth.example.com", ALLOWED_HOSTS="auth.example.com,127.0.0.1")
-        command = PROXY.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        command = LOOK_BEHIND_PROXY.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
-        assert in_shell(command) == "Public Content."
-        assert "Use https" in in_shell(command.replace("-H 'X-Forwarded-Proto: https'", ""))
+        assert run_in_shell(command) == "Public Content."
+        assert "Use https" in run_in_shell(command.replace("-H 'X-Forwarded-Proto: https'", ""))
 
 
 @symptom("400 invalid_request: The request is not valid")
-def test_a_host_that_is_not_allowed(api, assert_refused):
+def test_a_host_that_is_not_allowed_is_refused_without_field_errors(api, assert_refused):
     refused = api.get("/api/test/all", Host="10.0.0.7")
 
     assert_refused(refused, 400, "invalid_request")
@@ -483,8 +488,8 @@ def test_a_host_that_is_not_allowed(api, assert_refused):
     assert "errors" not in refused.json()
 
 
-@symptom("The admin's sign-in says that the CSRF verification failed")
-def test_the_admin_by_another_address(client, settings):
+@symptom("The admin's sign-in says: CSRF verification failed")
+def test_the_admin_refuses_a_sign_in_from_another_origin(client, settings):
     settings.CSRF_TRUSTED_ORIGINS = ["https://auth.example.com"]
     strict = type(client)(enforce_csrf_checks=True)
     token = strict.get("/admin/login/").cookies["csrftoken"].value
@@ -499,7 +504,7 @@ def test_the_admin_by_another_address(client, settings):
 
 
 @symptom("All sessions show one address")
-def test_without_a_trusted_proxy_its_address_is_everybody_s():
+def test_every_request_has_the_proxy_s_address_unless_the_proxy_is_trusted():
     environs = []
     for proxies in ([], ["10.0.0.1"]):
         sent = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.9"}
@@ -511,8 +516,8 @@ def test_without_a_trusted_proxy_its_address_is_everybody_s():
 # Other services
 
 
-@symptom("Another service refuses what this one takes")
-def test_what_a_verifier_compares(signed_in, api):
+@symptom("Another service refuses tokens that this one accepts")
+def test_the_issuer_in_token_and_metadata_is_the_public_url_without_a_slash(signed_in, api):
     claims = json.loads(base64.urlsafe_b64decode(signed_in.access_token.split(".")[1] + "=="))
     metadata = api.get("/.well-known/oauth-authorization-server").json()
 
@@ -520,8 +525,8 @@ def test_what_a_verifier_compares(signed_in, api):
     assert not claims["iss"].endswith("/")
 
 
-@symptom("Another service takes tokens after a sign-out")
-def test_a_signature_outlives_the_session(signed_in):
+@symptom("Another service accepts tokens after a sign-out")
+def test_a_signature_stays_valid_after_a_sign_out(signed_in):
     signed_in.post("/api/auth/signout", {"refreshToken": signed_in.refresh_token})
 
     assert signed_in.content().status_code == 401
@@ -532,7 +537,7 @@ def test_a_signature_outlives_the_session(signed_in):
 
 
 @symptom("503 unavailable")
-def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refused):
+def test_an_unreachable_database_is_503_with_retry_after(signed_in, monkeypatch, assert_refused):
     def fails(*_):
         raise OperationalError("database is locked")
 
@@ -546,7 +551,7 @@ def test_a_database_that_cannot_be_reached(signed_in, monkeypatch, assert_refuse
 # docs/http.md
 
 
-def test_the_page_s_table_of_limits_has_each_endpoint_that_answers_429():
+def test_the_table_of_limits_lists_every_endpoint_that_documents_throttled():
     page = (ROOT / "docs/http.md").read_text()
     endpoints = page.partition("\n## Limits")[0].split("\n### ")[1:]
     limited = {part.splitlines()[0] for part in endpoints if "`throttled`" in part}
