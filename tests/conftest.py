@@ -31,7 +31,7 @@ SPAN_SETTINGS = {name for name, default in AuthSettings.__annotations__.items() 
 
 
 @pytest.fixture(scope="module")
-def served(
+def start_server(
     tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[Callable[..., Server]]:
     """Return a function that starts a server with the given environment variables.
@@ -66,7 +66,7 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back(db: None) -> None:
+def _database_transaction(db: None) -> None:
     """Run every test in a transaction that is rolled back."""
 
 
@@ -83,7 +83,7 @@ def _key_folder_is_checked_on_every_use(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-def hashes_that_are_fast() -> Iterator[None]:
+def fast_password_hasher() -> Iterator[None]:
     """Hash passwords with MD5, for tests with hundreds of sign-ups."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
@@ -107,7 +107,7 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture
-def auth() -> Iterator[Callable[..., None]]:
+def override_auth() -> Iterator[Callable[..., None]]:
     """Return a function that overrides settings of the service for one test. Durations are in seconds."""
     overrides: list[override_settings] = []
 
@@ -198,7 +198,7 @@ def administrator() -> User:
 
 
 @pytest.fixture
-def site(administrator: User) -> Client:
+def admin_client(administrator: User) -> Client:
     """Return a client that is signed in to the admin as an administrator."""
     browser = Client()
     browser.force_login(administrator)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 DATABASES = ("sqlite", "postgresql")
-SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "served):")
+SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "start_server):")
 
 
 def split_test_files() -> tuple[list[str], list[str]]:

@@ -34,7 +34,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(condition, *, seconds=60):
+def wait_until(condition, *, seconds=60):
     """Wait until `condition()` is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -42,7 +42,7 @@ def until(condition, *, seconds=60):
         time.sleep(0.1)
 
 
-def at_once(number, task):
+def repeat_concurrently(number, task):
     """Call `task` with 0 to `number - 1`, each in a thread; return the results in order."""
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(task, range(number)))

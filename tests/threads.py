@@ -6,7 +6,7 @@ from threading import Barrier
 from django.db import connection
 
 
-def at_once(*tasks):
+def run_concurrently(*tasks):
     """Run each task in a thread with its own database connection, all at the same time; return their results."""
     barrier = Barrier(len(tasks))
 

@@ -25,15 +25,15 @@ def _frozen_clock(clock):
     """Stop the clock."""
 
 
-def figures(site):
+def figures(admin_client):
     """Return the counts on the first page: the number and the URL by label."""
-    page = site.get("/admin/").content.decode()
+    page = admin_client.get("/admin/").content.decode()
     rows = re.findall(r'<th scope="row"><a href="([^"]+)">([^<]+)</a></th><td>([^<]+)</td>', page)
     return {label: (count, url.replace("&amp;", "&")) for url, label, count in rows}
 
 
-def listed_rows(site, url):
-    page = site.get(url)
+def listed_rows(admin_client, url):
+    page = admin_client.get(url)
     assert page.status_code == 200
     return list(page.context["cl"].result_list)
 
@@ -45,57 +45,59 @@ def make_entries(event, count=1, age=timedelta(), user=None):
     )
 
 
-def test_the_first_page_counts_sessions_and_links_to_them(site):
+def test_the_first_page_counts_sessions_and_links_to_them(admin_client):
     make_user("alice")
     live, expired, ended = (SignedIn("alice").claims.session_id for _ in range(3))
     RefreshToken.objects.filter(pk=expired).update(expires_at=timezone.now() - timedelta(days=1))
     RefreshToken.objects.filter(pk=ended).end(EndReason.SIGNED_OUT, at=timezone.now())
 
-    displayed = figures(site)
+    displayed = figures(admin_client)
 
     assert (displayed["Live"][0], displayed["Expired, not yet purged"][0]) == ("1", "1")
-    assert [session.pk for session in listed_rows(site, displayed["Live"][1])] == [live]
-    assert [session.pk for session in listed_rows(site, displayed["Expired, not yet purged"][1])] == [expired]
+    assert [session.pk for session in listed_rows(admin_client, displayed["Live"][1])] == [live]
+    assert [session.pk for session in listed_rows(admin_client, displayed["Expired, not yet purged"][1])] == [
+        expired
+    ]
 
 
-def test_a_session_whose_owner_is_deactivated_is_not_counted_as_live(site):
+def test_a_session_whose_owner_is_deactivated_is_not_counted_as_live(admin_client):
     user = make_user("alice")
     SignedIn("alice")
     type(user).objects.filter(pk=user.pk).update(is_active=False)
 
-    assert figures(site)["Live"][0] == "0"
+    assert figures(admin_client)["Live"][0] == "0"
 
 
 @pytest.mark.parametrize(("event", "label"), dashboard.LAST_DAY_LABELS.items(), ids=str)
-def test_the_first_page_counts_events_of_the_last_24_hours_and_links_to_them(site, event, label):
+def test_the_first_page_counts_events_of_the_last_24_hours_and_links_to_them(admin_client, event, label):
     make_entries(event, age=timedelta(days=1, seconds=1))
     recent = make_entries(event, 2, age=timedelta(hours=23))
     make_entries(Event.ROLES_CHANGED)
 
-    count, url = figures(site)[label]
+    count, url = figures(admin_client)[label]
 
     assert count == "2"
-    assert {entry.pk for entry in listed_rows(site, url)} == {entry.pk for entry in recent}
+    assert {entry.pk for entry in listed_rows(admin_client, url)} == {entry.pk for entry in recent}
 
 
-def test_a_count_stops_at_the_maximum(site, monkeypatch):
+def test_a_count_stops_at_the_maximum(admin_client, monkeypatch):
     monkeypatch.setattr(dashboard, "MAX_COUNT", 3)
     make_entries(Event.SIGN_IN_FAILED, 4)
     make_entries(Event.SESSION_REUSED, 3)
 
-    displayed = figures(site)
+    displayed = figures(admin_client)
 
     assert displayed["Failed sign-ins"][0] == "3+"
     assert displayed[dashboard.LAST_DAY_LABELS[Event.SESSION_REUSED]][0] == "3"
 
 
-def test_the_count_of_live_sessions_reads_a_bounded_number_of_rows(site, monkeypatch):
+def test_the_count_of_live_sessions_reads_a_bounded_number_of_rows(admin_client, monkeypatch):
     make_user("alice")
     ids = [SignedIn("alice").claims.session_id for _ in range(4)]
     RefreshToken.objects.filter(pk__in=ids[:2]).end(EndReason.SIGNED_OUT, at=timezone.now())
     monkeypatch.setattr(dashboard, "_MAX_ROWS_READ", 4)
 
-    assert figures(site)["Live"][0] == "2+"
+    assert figures(admin_client)["Live"][0] == "2+"
 
 
 def test_a_user_without_view_permission_sees_no_counts():
@@ -125,27 +127,29 @@ def test_every_count_uses_an_index(administrator):
             assert "Seq Scan" not in plan, f"{query}\n{plan}"
 
 
-def test_a_user_and_the_user_s_sessions_link_to_each_other(site):
+def test_a_user_and_the_user_s_sessions_link_to_each_other(admin_client):
     user = make_user("alice")
     session_id = SignedIn("alice").claims.session_id
     sessions_of_user = f"{SESSIONS}?owner__id__exact={user.pk}"
 
-    assert f'href="{sessions_of_user}"' in site.get(USERS).content.decode()
-    assert f'href="{sessions_of_user}"' in site.get(f"{USERS}{user.pk}/change/").content.decode()
-    assert f'href="{USERS}{user.pk}/change/">Back to the user' in site.get(sessions_of_user).content.decode()
-    page = site.get(f"{SESSIONS}{session_id}/change/").content.decode()
+    assert f'href="{sessions_of_user}"' in admin_client.get(USERS).content.decode()
+    assert f'href="{sessions_of_user}"' in admin_client.get(f"{USERS}{user.pk}/change/").content.decode()
+    assert (
+        f'href="{USERS}{user.pk}/change/">Back to the user' in admin_client.get(sessions_of_user).content.decode()
+    )
+    page = admin_client.get(f"{SESSIONS}{session_id}/change/").content.decode()
     assert f'href="{sessions_of_user}"' in page
     assert f'href="{USERS}{user.pk}/change/"' in page
 
 
-def test_a_session_s_page_explains_its_state(site):
+def test_a_session_s_page_explains_its_state(admin_client):
     user = make_user("alice")
     session_id = SignedIn("alice").claims.session_id
     row = RefreshToken.objects.filter(pk=session_id)
     past = timezone.now() - timedelta(days=1)
 
     def displayed():
-        return site.get(f"{SESSIONS}{session_id}/change/").content.decode()
+        return admin_client.get(f"{SESSIONS}{session_id}/change/").content.decode()
 
     assert "Live: its access token is accepted" in displayed()
     row.update(expires_at=past)
@@ -169,14 +173,14 @@ SELECTIONS = [
 
 
 @pytest.mark.parametrize(("path", "action", "title"), SELECTIONS)
-def test_no_action_runs_before_it_is_confirmed(site, path, action, title, mailoutbox):
+def test_no_action_runs_before_it_is_confirmed(admin_client, path, action, title, mailoutbox):
     user = make_user("alice")
     signed_in = SignedIn("alice")
     RefreshToken.objects.create(**_expired(user))
     selected = RefreshToken.objects.all() if path == SESSIONS else [user]
     form = {"action": action, "_selected_action": [str(row.pk) for row in selected]}
 
-    page = site.post(path, form)
+    page = admin_client.post(path, form)
 
     assert page.status_code == 200
     assert f'name="confirmed" value="{title}"' in page.content.decode()
@@ -186,7 +190,7 @@ def test_no_action_runs_before_it_is_confirmed(site, path, action, title, mailou
 
     hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.content.decode())
     form_again = {name: [value for other, value in hidden if other == name] for name, _ in hidden}
-    result_page = site.post(path, {**form_again, "confirmed": title}, follow=True)
+    result_page = admin_client.post(path, {**form_again, "confirmed": title}, follow=True)
 
     assert 'class="success"' in result_page.content.decode()
     assert (
@@ -204,13 +208,13 @@ def _expired(user):
     }  # fmt: skip
 
 
-def test_the_confirmation_counts_a_selection_across_pages(site, monkeypatch):
+def test_the_confirmation_counts_a_selection_across_pages(admin_client, monkeypatch):
     monkeypatch.setattr(dashboard, "MAX_COUNT", 2)
     make_user("alice")
     ids = [SignedIn("alice").claims.session_id for _ in range(3)]
     form = {"action": "revoke_selected", "select_across": "1", "_selected_action": [str(ids[0])]}
 
-    assert 'value="Revoke 2+ sessions"' in site.post(SESSIONS, form).content.decode()
-    result_page = site.post(SESSIONS, {**form, "confirmed": "Revoke 2+ sessions"}, follow=True)
+    assert 'value="Revoke 2+ sessions"' in admin_client.post(SESSIONS, form).content.decode()
+    result_page = admin_client.post(SESSIONS, {**form, "confirmed": "Revoke 2+ sessions"}, follow=True)
 
     assert "3 sessions were revoked" in result_page.content.decode()

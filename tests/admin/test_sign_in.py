@@ -8,11 +8,11 @@ from django.test import Client, override_settings
 from tests.factories import PASSWORD
 
 
-def test_a_stored_session_key_does_not_work_as_a_cookie(site):
-    key = site.cookies["sessionid"].value
+def test_a_stored_session_key_does_not_work_as_a_cookie(admin_client):
+    key = admin_client.cookies["sessionid"].value
     row = DjangoSession.objects.get()
     assert key not in row.session_key
-    assert site.get("/admin/").status_code == 200
+    assert admin_client.get("/admin/").status_code == 200
 
     thief = Client()
     for cookie in (row.session_key, row.session_key[:32]):
@@ -20,14 +20,14 @@ def test_a_stored_session_key_does_not_work_as_a_cookie(site):
         assert thief.get("/admin/").status_code == 302
 
 
-def test_signing_out_of_the_admin_deletes_the_session(site):
-    key = site.cookies["sessionid"].value
+def test_signing_out_of_the_admin_deletes_the_session(admin_client):
+    key = admin_client.cookies["sessionid"].value
 
-    site.post("/admin/logout/")
+    admin_client.post("/admin/logout/")
 
     assert not DjangoSession.objects.exists()
-    site.cookies["sessionid"] = key
-    assert site.get("/admin/").status_code == 302
+    admin_client.cookies["sessionid"] = key
+    assert admin_client.get("/admin/").status_code == 302
 
 
 def test_each_admin_sign_in_creates_a_new_session_key(administrator):
@@ -55,6 +55,8 @@ def test_an_admin_session_expires_after_12_hours(administrator, clock):
 
 
 @pytest.mark.parametrize(("fallbacks", "status"), [([settings.SECRET_KEY], 200), ([], 302)])
-def test_a_replaced_secret_key_ends_admin_sign_ins_unless_the_old_one_is_a_fallback(site, fallbacks, status):
+def test_a_replaced_secret_key_ends_admin_sign_ins_unless_the_old_one_is_a_fallback(
+    admin_client, fallbacks, status
+):
     with override_settings(SECRET_KEY="another-secret-key-" * 3, SECRET_KEY_FALLBACKS=fallbacks):
-        assert site.get("/admin/").status_code == status
+        assert admin_client.get("/admin/").status_code == status

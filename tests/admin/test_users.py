@@ -24,27 +24,27 @@ def alice():
     return make_user("alice")
 
 
-def run_action(site, action, *users):
+def run_action(admin_client, action, *users):
     form = {"confirmed": "yes", "action": action, "_selected_action": [user.pk for user in users]}
-    response = site.post(USERS, form)
+    response = admin_client.post(USERS, form)
     assert response.status_code == 302
 
 
-def force_reset_by_button(site, user):
-    assert site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}).status_code == 302
+def force_reset_by_button(admin_client, user):
+    assert admin_client.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}).status_code == 302
 
 
-def force_reset_by_action(site, user):
-    run_action(site, "force_reset_selected", user)
+def force_reset_by_action(admin_client, user):
+    run_action(admin_client, "force_reset_selected", user)
 
 
 @pytest.mark.parametrize("force", [force_reset_by_button, force_reset_by_action])
 def test_a_forced_reset_removes_the_password_ends_sessions_and_emails_a_link(
-    site, alice, mailoutbox, mailed_token, assert_refused, force
+    admin_client, alice, mailoutbox, mailed_token, assert_refused, force
 ):
     signed_in = SignedIn("alice")
 
-    force(site, alice)
+    force(admin_client, alice)
 
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert_refused(signed_in.sign_in("alice"), 401, "invalid_credentials")
@@ -55,8 +55,8 @@ def test_a_forced_reset_removes_the_password_ends_sessions_and_emails_a_link(
     assert signed_in.sign_in("alice", "another good one").status_code == 200
 
 
-def test_a_forced_reset_sends_no_email_to_deactivated_users(site, mailoutbox):
-    run_action(site, "force_reset_selected", make_user("bob", is_active=False))
+def test_a_forced_reset_sends_no_email_to_deactivated_users(admin_client, mailoutbox):
+    run_action(admin_client, "force_reset_selected", make_user("bob", is_active=False))
 
     assert mailoutbox == []
 
@@ -64,17 +64,37 @@ def test_a_forced_reset_sends_no_email_to_deactivated_users(site, mailoutbox):
 CHANGES = [
     (force_reset_by_button, "password:reset_forced", "Forced a password reset."),
     (force_reset_by_action, "password:reset_forced", "Forced a password reset."),
-    (lambda site, user: run_action(site, "deactivate_selected", user), "user:deactivated", "Deactivated."),
-    (lambda site, user: run_action(site, "revoke_selected", user), "session:all_ended", "Revoked all sessions."),
     (
-        lambda site, user: site.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}),
+        lambda admin_client, user: run_action(admin_client, "deactivate_selected", user),
+        "user:deactivated",
+        "Deactivated.",
+    ),
+    (
+        lambda admin_client, user: run_action(admin_client, "revoke_selected", user),
+        "session:all_ended",
+        "Revoked all sessions.",
+    ),
+    (
+        lambda admin_client, user: admin_client.post(f"{USERS}{user.pk}/revoke/", {"confirmed": "yes"}),
         "session:all_ended",
         "Revoked all sessions (1).",
     ),
-    (lambda site, user: edit(site, user, roles=["user", "admin"]), "roles:changed", "Changed Roles."),
-    (lambda site, user: edit(site, user, is_active=False), "user:deactivated", "Changed Active."),
-    (lambda site, user: edit(site, user, email="new@example.com"), "email:changed", "Changed Email address."),
-    (lambda site, user: edit(site, user, fullname="Alice"), "profile:changed", "Changed Full name."),
+    (
+        lambda admin_client, user: edit(admin_client, user, roles=["user", "admin"]),
+        "roles:changed",
+        "Changed Roles.",
+    ),
+    (lambda admin_client, user: edit(admin_client, user, is_active=False), "user:deactivated", "Changed Active."),
+    (
+        lambda admin_client, user: edit(admin_client, user, email="new@example.com"),
+        "email:changed",
+        "Changed Email address.",
+    ),
+    (
+        lambda admin_client, user: edit(admin_client, user, fullname="Alice"),
+        "profile:changed",
+        "Changed Full name.",
+    ),
 ]
 
 
@@ -82,11 +102,11 @@ CHANGES = [
     ("change", "event", "log_message"), CHANGES, ids=[f"{row[1]} {row[2]}" for row in CHANGES]
 )
 def test_each_change_is_logged_with_the_administrator(
-    site, administrator, alice, events, change, event, log_message
+    admin_client, administrator, alice, events, change, event, log_message
 ):
     SignedIn("alice")
 
-    change(site, alice)
+    change(admin_client, alice)
 
     logged = LogEntry.objects.get()
     assert (logged.user_id, logged.object_id) == (administrator.pk, str(alice.pk))
@@ -96,18 +116,18 @@ def test_each_change_is_logged_with_the_administrator(
     assert [line["by"] for line in events() if line["event"] == event] == [administrator.pk]
 
 
-def test_activating_a_user_is_logged(site, alice):
+def test_activating_a_user_is_logged(admin_client, alice):
     User.objects.update(is_active=True)
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    run_action(site, "activate_selected", alice)
+    run_action(admin_client, "activate_selected", alice)
 
     assert LogEntry.objects.get().get_change_message() == "Activated."
     assert Api().sign_in("alice").status_code == 200
 
 
-def test_changing_an_email_address_notifies_the_old_address(site, alice, mailoutbox):
+def test_changing_an_email_address_notifies_the_old_address(admin_client, alice, mailoutbox):
     User.objects.filter(pk=alice.pk).update(email_verified_at="2020-01-01T00:00:00Z")
-    edit(site, alice, email="new@example.com")
+    edit(admin_client, alice, email="new@example.com")
 
     assert [(mail.to, mail.subject) for mail in mailoutbox] == [
         (["alice@example.com"], "Your email address was changed"),
@@ -117,12 +137,12 @@ def test_changing_an_email_address_notifies_the_old_address(site, alice, mailout
     assert not User.objects.get(pk=alice.pk).is_email_verified
 
 
-def test_a_user_created_in_the_admin_has_a_verified_email_address(site):
+def test_a_user_created_in_the_admin_has_a_verified_email_address(admin_client):
     form = {
         "username": "bob", "email": "bob@example.com", "fullname": "", "usable_password": "true",
         "password1": "a good password 1", "password2": "a good password 1",
     }  # fmt: skip
-    site.post(f"{USERS}add/", form)
+    admin_client.post(f"{USERS}add/", form)
 
     assert User.objects.get(username="bob").is_email_verified
 
@@ -157,22 +177,22 @@ def test_a_staff_user_can_reset_an_ordinary_user(clerk, alice, mailoutbox):
 
 
 @pytest.mark.parametrize("path", ["reset", "revoke"])
-def test_the_buttons_reject_get_requests_anonymous_requests_and_unknown_users(site, alice, path):
-    assert site.get(f"{USERS}{alice.pk}/{path}/").status_code == 405
-    assert site.post(f"{USERS}9999/{path}/").status_code == 404
+def test_the_buttons_reject_get_requests_anonymous_requests_and_unknown_users(admin_client, alice, path):
+    assert admin_client.get(f"{USERS}{alice.pk}/{path}/").status_code == 405
+    assert admin_client.post(f"{USERS}9999/{path}/").status_code == 404
     assert Client().post(f"{USERS}{alice.pk}/{path}/").status_code == 302
     assert not LogEntry.objects.exists()
 
 
-def test_a_user_s_page_links_to_the_user_s_history(site, alice, administrator):
+def test_a_user_s_page_links_to_the_user_s_history(admin_client, alice, administrator):
     SignedIn("alice", REMOTE_ADDR="192.0.2.7", HTTP_USER_AGENT="curl/8")
     SignedIn(make_user("bob").username)
-    force_reset_by_button(site, alice)
-    page = site.get(f"{USERS}{alice.pk}/change/").content.decode()
+    force_reset_by_button(admin_client, alice)
+    page = admin_client.get(f"{USERS}{alice.pk}/change/").content.decode()
     address = f"{HISTORY}?user__id__exact={alice.pk}"
     assert address in page
 
-    page = site.get(address).content.decode()
+    page = admin_client.get(address).content.decode()
 
     for text in (
         "Signed in",
@@ -183,34 +203,34 @@ def test_a_user_s_page_links_to_the_user_s_history(site, alice, administrator):
     ):
         assert text in page
     assert ">bob</a>" not in page
-    assert ">bob</a>" in site.get(HISTORY).content.decode()
+    assert ">bob</a>" in admin_client.get(HISTORY).content.decode()
 
 
-def test_the_history_of_one_user_is_filtered_by_event(site, alice):
+def test_the_history_of_one_user_is_filtered_by_event(admin_client, alice):
     SignedIn("alice")
-    force_reset_by_button(site, alice)
-    page = site.get(f"{HISTORY}?user__id__exact={alice.pk}&event=password:reset_forced")
+    force_reset_by_button(admin_client, alice)
+    page = admin_client.get(f"{HISTORY}?user__id__exact={alice.pk}&event=password:reset_forced")
 
     assert [entry.event for entry in page.context["cl"].result_list] == ["password:reset_forced"]
 
 
-def test_the_history_of_all_users_is_filtered_by_event(site, alice):
+def test_the_history_of_all_users_is_filtered_by_event(admin_client, alice):
     SignedIn("alice")
     SignedIn(make_user("bob").username)
-    force_reset_by_button(site, alice)
-    page = site.get(f"{HISTORY}?event=sign_in:succeeded")
+    force_reset_by_button(admin_client, alice)
+    page = admin_client.get(f"{HISTORY}?event=sign_in:succeeded")
 
     assert {entry.user.username for entry in page.context["cl"].result_list} == {"alice", "bob"}
 
 
-def test_the_history_is_read_only(site, alice):
+def test_the_history_is_read_only(admin_client, alice):
     SignedIn("alice")
     entry = Activity.objects.first()
 
-    assert site.get(f"{HISTORY}add/").status_code == 403
-    assert site.post(f"{HISTORY}{entry.pk}/change/", {"event": "x"}).status_code == 403
-    assert site.post(f"{HISTORY}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
-    site.post(HISTORY, {"action": "delete_selected", "_selected_action": [entry.pk]})
+    assert admin_client.get(f"{HISTORY}add/").status_code == 403
+    assert admin_client.post(f"{HISTORY}{entry.pk}/change/", {"event": "x"}).status_code == 403
+    assert admin_client.post(f"{HISTORY}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    admin_client.post(HISTORY, {"action": "delete_selected", "_selected_action": [entry.pk]})
     assert Activity.objects.filter(pk=entry.pk).exists()
 
 
@@ -218,16 +238,16 @@ def test_the_history_is_read_only(site, alice):
     "query",
     ["?q=%00", "?event=nonsense", "?user__id__exact=x", "?user__id__exact=%00", "?p=99999999", "?o=1.2", "?e=1"],
 )
-def test_malformed_queries_cause_no_server_error(site, query):
-    assert site.get(f"{HISTORY}{query}").status_code in (200, 302, 400)
+def test_malformed_queries_cause_no_server_error(admin_client, query):
+    assert admin_client.get(f"{HISTORY}{query}").status_code in (200, 302, 400)
 
 
-def test_the_history_page_runs_a_bounded_number_of_queries(site, alice, django_assert_max_num_queries):
+def test_the_history_page_runs_a_bounded_number_of_queries(admin_client, alice, django_assert_max_num_queries):
     for _ in range(20):
         SignedIn("alice")
 
     with django_assert_max_num_queries(8):
-        assert site.get(HISTORY).status_code == 200
+        assert admin_client.get(HISTORY).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -250,17 +270,17 @@ def test_a_staff_user_cannot_change_an_account_with_more_privileges(clerk, privi
     assert mailoutbox == []
 
 
-def test_an_administrator_marks_an_email_address_as_verified(site, alice, administrator):
-    run_action(site, "verify_selected", alice)
+def test_an_administrator_marks_an_email_address_as_verified(admin_client, alice, administrator):
+    run_action(admin_client, "verify_selected", alice)
 
     assert User.objects.get(pk=alice.pk).is_email_verified
     assert Activity.objects.get(event="email:verified").by == administrator.pk
     assert LogEntry.objects.get().get_change_message() == "Marked the email address as verified."
 
 
-def test_a_forced_reset_of_a_deactivated_user_is_rejected(site, mailoutbox):
+def test_a_forced_reset_of_a_deactivated_user_is_rejected(admin_client, mailoutbox):
     user = make_user("bob", is_active=False)
-    page = site.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}, follow=True)
+    page = admin_client.post(f"{USERS}{user.pk}/reset/", {"confirmed": "yes"}, follow=True)
 
     assert b"The user bob is deactivated and gets no email. Activate the user first." in page.content
     assert User.objects.get(pk=user.pk).has_usable_password()
@@ -272,20 +292,20 @@ def test_a_forced_reset_of_a_deactivated_user_is_rejected(site, mailoutbox):
     ["refreshtoken/?secret_digest__gt=a", "refreshtoken/?user_agent__regex=(", "user/?fullname__regex=(",
      "user/?security_stamp__gt=1", "user/?password__startswith=a", "activity/?details__contains=x"],
 )  # fmt: skip
-def test_lists_reject_lookups_that_no_filter_offers(site, alice, query):
+def test_lists_reject_lookups_that_no_filter_offers(admin_client, alice, query):
     SignedIn("alice")
 
-    assert site.get(f"/admin/accounts/{query}").status_code == 400
+    assert admin_client.get(f"/admin/accounts/{query}").status_code == 400
 
 
 @pytest.mark.parametrize("query", ["?is_active__exact=1", "?is_staff__exact=0", "?roles__name__exact=user"])
-def test_users_are_filtered_by_status_and_role(site, alice, query):
-    page = site.get(f"{USERS}{query}")
+def test_users_are_filtered_by_status_and_role(admin_client, alice, query):
+    page = admin_client.get(f"{USERS}{query}")
 
     assert alice in page.context["cl"].result_list
 
 
-def test_saving_a_user_who_was_just_deleted_causes_no_server_error(site, alice, monkeypatch):
+def test_saving_a_user_who_was_just_deleted_causes_no_server_error(admin_client, alice, monkeypatch):
     from accounts.admin.users import UserAdmin  # noqa: PLC0415
 
     save_model = UserAdmin.save_model
@@ -295,8 +315,8 @@ def test_saving_a_user_who_was_just_deleted_causes_no_server_error(site, alice, 
         return save_model(self, request, obj, form, change)
 
     monkeypatch.setattr(UserAdmin, "save_model", delete_first)
-    page = site.get(f"{USERS}{alice.pk}/change/")
+    page = admin_client.get(f"{USERS}{alice.pk}/change/")
     form = {"username": "alice", "email": "new@example.com", "fullname": "", "is_active": "on", "roles": ["user"]}
     assert page.status_code == 200
 
-    assert site.post(f"{USERS}{alice.pk}/change/", form, follow=True).status_code == 200
+    assert admin_client.post(f"{USERS}{alice.pk}/change/", form, follow=True).status_code == 200

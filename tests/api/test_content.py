@@ -67,8 +67,8 @@ def test_a_request_without_a_token_is_refused(api, assert_refused, name):
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_the_status_of_a_missing_token_follows_the_setting(api, auth, assert_refused):
-    auth(missing_token_status=403)
+def test_the_status_of_a_missing_token_follows_the_setting(api, override_auth, assert_refused):
+    override_auth(missing_token_status=403)
 
     assert_refused(api.get("/api/test/user"), 403, "token_missing")
 
@@ -142,13 +142,15 @@ class TestFormField:
 
         assert_refused(response, 401, "token_missing")
 
-    def test_the_field_is_accepted_if_enabled(self, signed_in, api, auth):
-        auth(form_token=True)
+    def test_the_field_is_accepted_if_enabled(self, signed_in, api, override_auth):
+        override_auth(form_token=True)
 
         assert api.http.post(self.URL, f"access_token={signed_in.access_token}", self.FORM).status_code == 204
 
-    def test_a_field_and_a_header_with_different_tokens_are_refused(self, signed_in, api, auth, assert_refused):
-        auth(form_token=True)
+    def test_a_field_and_a_header_with_different_tokens_are_refused(
+        self, signed_in, api, override_auth, assert_refused
+    ):
+        override_auth(form_token=True)
 
         response = api.http.post(
             self.URL, "access_token=other", self.FORM, headers={"x-access-token": signed_in.access_token}
@@ -156,14 +158,14 @@ class TestFormField:
 
         assert_refused(response, 400, "invalid_request")
 
-    def test_a_duplicate_field_is_refused(self, signed_in, api, auth, assert_refused):
-        auth(form_token=True)
+    def test_a_duplicate_field_is_refused(self, signed_in, api, override_auth, assert_refused):
+        override_auth(form_token=True)
         twice = f"access_token={signed_in.access_token}&access_token={signed_in.access_token}"
 
         assert_refused(api.http.post(self.URL, twice, self.FORM), 400, "invalid_request")
 
-    def test_the_field_is_ignored_in_json(self, signed_in, api, auth, assert_refused):
-        auth(form_token=True)
+    def test_the_field_is_ignored_in_json(self, signed_in, api, override_auth, assert_refused):
+        override_auth(form_token=True)
 
         assert_refused(api.post(self.URL, {"access_token": signed_in.access_token}), 401, "token_missing")
 

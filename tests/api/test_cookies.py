@@ -77,8 +77,8 @@ def test_the_cookies_have_the_attributes_of_the_contract(signed_in_browser):
     assert not signed_in_browser.cookie("csrftoken")["httponly"]
 
 
-def test_a_cookie_domain_shares_both_token_cookies_with_its_subdomains(browser, auth):
-    auth(cookie_domain="example.com")
+def test_a_cookie_domain_shares_both_token_cookies_with_its_subdomains(browser, override_auth):
+    override_auth(cookie_domain="example.com")
     browser.sign_in_with_cookies()
 
     for name, path in (("__Secure-access", "/"), ("__Secure-refresh", "/api/auth")):
@@ -232,8 +232,8 @@ def test_two_different_token_cookies_of_the_same_name_are_refused(signed_in_brow
     assert_refused(response, 400, "invalid_request")
 
 
-def test_a_host_cookie_is_ignored_once_a_cookie_domain_is_set(signed_in_browser, auth, assert_refused):
-    auth(cookie_domain="example.com")
+def test_a_host_cookie_is_ignored_once_a_cookie_domain_is_set(signed_in_browser, override_auth, assert_refused):
+    override_auth(cookie_domain="example.com")
 
     assert_refused(signed_in_browser.get("/api/test/user"), 401, "token_missing")
 
@@ -320,8 +320,8 @@ def test_a_sign_out_prefers_a_token_in_a_header_to_a_cookie(signed_in_browser):
     assert RefreshToken.objects.get(ended_at__isnull=False).pk == other.claims.session_id
 
 
-def test_cookies_set_for_a_domain_are_cleared_for_that_domain(browser, auth):
-    auth(cookie_domain="example.com")
+def test_cookies_set_for_a_domain_are_cleared_for_that_domain(browser, override_auth):
+    override_auth(cookie_domain="example.com")
     browser.sign_in_with_cookies()
     browser.send("POST", "/api/auth/signout")
 
@@ -356,8 +356,8 @@ def test_a_page_of_an_allowed_origin_may_send_cookies(api):
     assert response["Access-Control-Allow-Origin"] == FRONT_END
 
 
-def test_the_public_url_is_an_allowed_origin(browser, auth):
-    auth(public_url="https://auth.example.com/base")
+def test_the_public_url_is_an_allowed_origin(browser, override_auth):
+    override_auth(public_url="https://auth.example.com/base")
 
     assert browser.sign_in_with_cookies(Origin="https://auth.example.com").status_code == 200
 

@@ -96,8 +96,8 @@ def test_an_access_token_may_be_sent_in_any_of_three_ways(api):
     assert set(document["components"]["securitySchemes"]) == {"bearer", "xAccessToken", "cookie", "service"}
 
 
-def test_the_documented_status_of_a_missing_token_follows_the_setting(auth):
-    auth(missing_token_status=403)
+def test_the_documented_status_of_a_missing_token_follows_the_setting(override_auth):
+    override_auth(missing_token_status=403)
 
     refusals = document.__wrapped__()["paths"]["/api/auth/me"]["get"]["responses"]
 

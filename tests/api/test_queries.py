@@ -31,8 +31,8 @@ def test_a_refresh_is_one_update_with_no_transaction(signed_in):
     assert [query["sql"].split()[0] for query in queries] == ["UPDATE"]
 
 
-def test_a_refresh_without_rotation_costs_one_query(signed_in, auth, django_assert_num_queries):
-    auth(refresh_token_rotation=False)
+def test_a_refresh_without_rotation_costs_one_query(signed_in, override_auth, django_assert_num_queries):
+    override_auth(refresh_token_rotation=False)
 
     with django_assert_num_queries(1):
         signed_in.refresh(signed_in.refresh_token)

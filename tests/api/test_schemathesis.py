@@ -18,8 +18,8 @@ MAX_EXAMPLES = "10"
 
 
 @pytest.fixture(scope="module")
-def server(served):
-    return served(AUTH_ACCOUNT_LIMIT="")
+def server(start_server):
+    return start_server(AUTH_ACCOUNT_LIMIT="")
 
 
 def test_every_check_of_schemathesis_passes_in_every_phase(server, tmp_path):

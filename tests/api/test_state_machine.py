@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from tests.conftest import Api
 
-pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+pytestmark = pytest.mark.usefixtures("fast_password_hasher")
 
 REQUIRED_ROLES = {"all": None, "user": None, "mod": "moderator", "admin": "admin"}
 START = datetime(2030, 1, 1, tzinfo=UTC)

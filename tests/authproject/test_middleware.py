@@ -4,15 +4,15 @@ import pytest
 from django.test import Client
 
 
-def test_the_api_refuses_an_unknown_host(site):
-    response = site.get("/api/test/all", headers={"host": "evil.example.com"})
+def test_the_api_refuses_an_unknown_host(admin_client):
+    response = admin_client.get("/api/test/all", headers={"host": "evil.example.com"})
     assert response.status_code == 400
     assert response.json()["code"] == "invalid_request"
 
 
-def test_a_response_to_a_request_without_an_origin_varies_by_origin(site):
+def test_a_response_to_a_request_without_an_origin_varies_by_origin(admin_client):
     """Otherwise a cache could send this response, which has no CORS headers, to a page of another origin."""
-    response = site.get("/.well-known/jwks.json")
+    response = admin_client.get("/.well-known/jwks.json")
     assert "origin" in response.headers["Vary"].lower()
 
 
@@ -30,15 +30,15 @@ def test_an_admin_path_without_its_slash_is_redirected():
     assert response.headers["Location"] == "/admin/"
 
 
-def test_only_the_refusal_of_a_method_has_an_allow_header(site):
-    assert "Allow" not in site.get("/api/test/all").headers
-    assert site.put("/api/test/all").headers["Allow"] == "GET, HEAD"
+def test_only_the_refusal_of_a_method_has_an_allow_header(admin_client):
+    assert "Allow" not in admin_client.get("/api/test/all").headers
+    assert admin_client.put("/api/test/all").headers["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/admin/login/"])
-def test_every_response_has_the_security_headers(site, path):
-    headers = site.get(path).headers
+def test_every_response_has_the_security_headers(admin_client, path):
+    headers = admin_client.get(path).headers
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
@@ -58,15 +58,15 @@ def test_only_a_response_over_https_has_an_hsts_header(settings, path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/api/test/all", "/api/test/user", "/api/nothing", "/.well-known/jwks.json"])
-def test_an_api_response_opened_in_a_browser_runs_nothing(site, path):
-    policy = site.get(path).headers["Content-Security-Policy"].split("; ")
+def test_an_api_response_opened_in_a_browser_runs_nothing(admin_client, path):
+    policy = admin_client.get(path).headers["Content-Security-Policy"].split("; ")
     assert {"default-src 'none'", "sandbox", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/api/docs", "/verify-email", "/nothing"])
-def test_a_page_runs_scripts_from_files_only_and_in_no_frame(site, path):
-    policy = site.get(path).headers["Content-Security-Policy"].split("; ")
+def test_a_page_runs_scripts_from_files_only_and_in_no_frame(admin_client, path):
+    policy = admin_client.get(path).headers["Content-Security-Policy"].split("; ")
     directives = dict(directive.split(" ", 1) for directive in policy)
     assert directives.get("script-src", directives["default-src"]) == "'self'"
     assert directives.get("object-src", directives["default-src"]) == "'none'"
@@ -95,9 +95,9 @@ def test_a_page_redirects_plain_http_to_https(settings, path):
     assert (response.status_code, response["Location"]) == (301, f"https://testserver{path}")
 
 
-def test_a_trace_request_is_not_echoed(site):
+def test_a_trace_request_is_not_echoed(admin_client):
     for path in ("/api/test/all", "/admin/", "/verify-email"):
-        response = site.generic("TRACE", path, HTTP_AUTHORIZATION="Bearer secret")
+        response = admin_client.generic("TRACE", path, HTTP_AUTHORIZATION="Bearer secret")
         assert b"secret" not in response.content
 
 

@@ -18,13 +18,13 @@ from tests.servers import ROOT, Server, free_port
 
 
 @pytest.fixture(scope="module")
-def server(served):
-    return served()
+def server(start_server):
+    return start_server()
 
 
 @pytest.fixture(scope="module")
-def single_worker(served):
-    return served(WORKERS="1", AUTH_ACCOUNT_LIMIT="")
+def single_worker(start_server):
+    return start_server(WORKERS="1", AUTH_ACCOUNT_LIMIT="")
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture that opens a database transaction: Playwright runs an event loop in this thread."""
 
 
 @pytest.fixture
-def server(served):
-    running = served(DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+def server(start_server):
+    running = start_server(DJANGO_SUPERUSER_PASSWORD=PASSWORD)
     running.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
     for name in ("alice", "bob"):
         running.sign_in(name)

@@ -41,7 +41,7 @@ def mail_url(mailbox):
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
 
 
@@ -54,9 +54,9 @@ def context(chromium):
 
 
 @pytest.fixture(scope="module")
-def local(mail_url, served):
+def local(mail_url, start_server):
     """The server as it is on a developer's machine: by plain HTTP, at localhost."""
-    return served(EMAIL_URL=mail_url)
+    return start_server(EMAIL_URL=mail_url)
 
 
 class Company:

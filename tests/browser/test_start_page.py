@@ -32,13 +32,13 @@ IS_BENEATH_THE_NOTICE = """() => {
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
 
 
 @pytest.fixture(scope="module")
-def server(chromium, served):
-    return served()
+def server(chromium, start_server):
+    return start_server()
 
 
 @pytest.fixture(scope="module")
@@ -388,8 +388,8 @@ def test_the_page_leads_to_the_documentation_and_the_admin(client, db):
     assert 'href="/admin/"' in page
 
 
-def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, auth):
-    auth(start_page=False)
+def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, override_auth):
+    override_auth(start_page=False)
 
     off, nowhere = client.get("/"), client.get("/nowhere")
 
@@ -405,8 +405,8 @@ def test_another_method_is_refused_as_the_api_does(db, path):
     assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
 
 
-def test_without_rotation_the_page_offers_no_replay(client, db, auth):
-    auth(refresh_token_rotation=False)
+def test_without_rotation_the_page_offers_no_replay(client, db, override_auth):
+    override_auth(refresh_token_rotation=False)
 
     page = client.get("/").content.decode()
 

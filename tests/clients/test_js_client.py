@@ -28,13 +28,13 @@ WAITING = "navigator.locks ? navigator.locks.query().then(({ pending }) => pendi
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
 
 
 @pytest.fixture(scope="module")
-def server(chromium, served):
-    return served()
+def server(chromium, start_server):
+    return start_server()
 
 
 class Device:

@@ -27,8 +27,8 @@ CLIENT = ROOT / "clients/python"
 
 
 @pytest.fixture(scope="module")
-def server(served):
-    return served()
+def server(start_server):
+    return start_server()
 
 
 @pytest.fixture

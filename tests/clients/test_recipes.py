@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Give no test a database, in place of the fixture that does: a server's own is made outside of transactions."""
 
 

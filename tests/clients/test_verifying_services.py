@@ -185,11 +185,11 @@ def test_a_service_that_introspects_refuses_at_once_after_a_sign_out(server, fla
 
 
 @pytest.fixture
-def issued(auth, tmp_path, api):
+def issued(override_auth, tmp_path, api):
     """Issue a token by an algorithm, and give it with the published keys."""
 
     def issue(algorithm):
-        auth(algorithm=algorithm, keys_dir=tmp_path)
+        override_auth(algorithm=algorithm, keys_dir=tmp_path)
         token = SignedIn(make_user().username).access_token
         return token, api.get("/.well-known/jwks.json").json()
 
@@ -297,8 +297,8 @@ class TestStateless:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_another_issuer_s_metadata_is_refused(self, issuer, keys, kid, auth):
-        auth(issuer="http://localhost:8000/other")
+    def test_another_issuer_s_metadata_is_refused(self, issuer, keys, kid, override_auth):
+        override_auth(issuer="http://localhost:8000/other")
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browsers import CHROMIUM, running_chromium
-from tests.servers import ROOT, Server, environment, free_port, until
+from tests.servers import ROOT, Server, environment, free_port, wait_until
 
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 SERVE, CURL, GRANT, COPY, FRONT_END, PRODUCTION = re.findall(r"```sh\n(.*?)```", QUICKSTART, re.DOTALL)
@@ -19,7 +19,7 @@ SERVE, CURL, GRANT, COPY, FRONT_END, PRODUCTION = re.findall(r"```sh\n(.*?)```",
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Give no test a database, in place of the fixture that does: the server has its own."""
 
 
@@ -90,7 +90,7 @@ def test_the_front_end_signs_in_and_stays_signed_in(reader):
     try:
         with running_chromium() as browser:
             page = browser.new_page()
-            until(lambda: answers(page, reader.page))
+            wait_until(lambda: answers(page, reader.page))
             page.get_by_placeholder("Username").fill("ada")
             page.get_by_placeholder("Password").fill("wrong")
             page.get_by_role("button").click()

@@ -58,8 +58,8 @@ def test_the_token_says_what_one_of_the_service_says(signed_in):
     assert said(fake) == said(signed_in.access_token)
 
 
-def test_the_page_lists_every_claim(api, auth, clock):
-    auth(profile_claims=("username", "email", "fullname"))
+def test_the_page_lists_every_claim(api, override_auth, clock):
+    override_auth(profile_claims=("username", "email", "fullname"))
     claims = jwt.decode(SignedIn(make_user().username).access_token, options={"verify_signature": False})
     table = (
         (ROOT / "docs/services.md").read_text().partition("## Claims of an access token")[2].partition("\n## ")[0]

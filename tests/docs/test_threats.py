@@ -98,9 +98,9 @@ def test_a_thief_who_refreshes_within_the_grace_of_each_refresh_is_not_recognize
 
 
 def test_without_grace_a_thief_who_refreshes_right_after_the_client_is_recognized(
-    signed_in, clock, auth, assert_refused
+    signed_in, clock, override_auth, assert_refused
 ):
-    auth(refresh_token_grace=0)
+    override_auth(refresh_token_grace=0)
     thief = signed_in.refresh_token
     signed_in.refresh(signed_in.refresh_token)
 

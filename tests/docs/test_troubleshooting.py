@@ -158,8 +158,8 @@ def front():
 
 
 @pytest.fixture(scope="module")
-def server(served, front):
-    server = served(CORS_ALLOWED_ORIGINS=f"http://localhost:{front},http://127.0.0.1:{front}")
+def server(start_server, front):
+    server = start_server(CORS_ALLOWED_ORIGINS=f"http://localhost:{front},http://127.0.0.1:{front}")
     server.sign_in("ada")
     return server
 
@@ -168,7 +168,7 @@ class TestBrowser:
     """A browser, or curl, with pages on other hosts."""
 
     @pytest.fixture(autouse=True)
-    def _transactions_that_roll_back(self):
+    def _database_transaction(self):
         """Turn the database of the tests off: the server has its own."""
 
     @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -191,12 +191,12 @@ class TestBrowser:
         context.close()
 
     @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-    def test_a_page_on_a_sister_host_cannot_read_the_csrf_token(self, served, chromium):
+    def test_a_page_on_a_sister_host_cannot_read_the_csrf_token(self, start_server, chromium):
         port = free_port()
         proxy = TlsProxy(trustme.CA().issue_cert("*.company.test"), port)
         page, service = (f"https://{name}.company.test:{proxy.port}" for name in ("app", "auth"))
         hosts = "auth.company.test,127.0.0.1"
-        server = served(PORT=str(port), PUBLIC_URL=service, CORS_ALLOWED_ORIGINS=page, ALLOWED_HOSTS=hosts)
+        server = start_server(PORT=str(port), PUBLIC_URL=service, CORS_ALLOWED_ORIGINS=page, ALLOWED_HOSTS=hosts)
         sign_up = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
         assert server.post("/api/auth/signup", sign_up, **{"X-Forwarded-Proto": "https"})[0] == 201
         context = chromium.new_context(ignore_https_errors=True)
@@ -284,7 +284,9 @@ def test_a_password_change_revokes_other_sessions_and_a_reset_revokes_all(signed
 @pytest.mark.parametrize(
     "cause", ["refresh token", "quotes", "audience", "first name", "issuer", "dropped", "clock"]
 )
-def test_each_documented_cause_is_refused_with_token_invalid(signed_in, auth, clock, assert_refused, cause):
+def test_each_documented_cause_is_refused_with_token_invalid(
+    signed_in, override_auth, clock, assert_refused, cause
+):
     def assert_invalid(token):
         assert_refused(signed_in.get("/api/test/user", token), 401, "token_invalid")
 
@@ -293,14 +295,14 @@ def test_each_documented_cause_is_refused_with_token_invalid(signed_in, auth, cl
     if cause == "quotes":
         return assert_invalid(f'"{signed_in.access_token}"')
     if cause == "audience":
-        auth(audience=("authproject", "orders"))
+        override_auth(audience=("authproject", "orders"))
         body = {"refreshToken": signed_in.refresh_token, "audience": "orders"}
         pair = signed_in.post("/api/auth/refreshtoken", body).json()
         signed_in.access_token, signed_in.refresh_token = pair["accessToken"], pair["refreshToken"]
     if cause == "first name":
-        auth(audience=("auth",))
+        override_auth(audience=("auth",))
     if cause == "issuer":
-        auth(issuer="https://auth.example.com")
+        override_auth(issuer="https://auth.example.com")
     if cause == "dropped":
         key_rotation.drop(key_ring().signing.kid)
     if cause == "clock":
@@ -322,7 +324,7 @@ def test_a_token_is_expired_if_the_clock_is_ahead_by_its_lifetime(signed_in, clo
 @symptom("403 refresh_token_reused without a theft")
 @pytest.mark.parametrize("situation", ["never stored", "too late", "used meanwhile"])
 def test_a_client_that_presents_an_old_refresh_token_is_treated_as_a_thief(
-    signed_in, clock, auth, assert_refused, events, situation
+    signed_in, clock, override_auth, assert_refused, events, situation
 ):
     newer = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
     if situation == "used meanwhile":
@@ -330,9 +332,9 @@ def test_a_client_that_presents_an_old_refresh_token_is_treated_as_a_thief(
     else:
         clock.advance(seconds=11)
         if situation == "never stored":
-            auth(refresh_token_grace=60)
+            override_auth(refresh_token_grace=60)
             assert signed_in.refresh(signed_in.refresh_token).status_code == 200
-            auth(refresh_token_grace=10)
+            override_auth(refresh_token_grace=10)
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
     [line] = [line for line in events() if line["event"] == "session:reuse_detected"]
@@ -379,20 +381,24 @@ def test_a_token_and_a_different_cookie_in_one_request_are_refused(signed_in, as
 
 
 @symptom("401 invalid_credentials with the right password")
-def test_deactivated_users_padded_passwords_and_unverified_addresses_are_refused(api, auth, assert_refused):
+def test_deactivated_users_padded_passwords_and_unverified_addresses_are_refused(
+    api, override_auth, assert_refused
+):
     make_user("off", is_active=False)
     assert_refused(api.sign_in("off"), 401, "invalid_credentials")
     make_user("alice")
     assert_refused(api.sign_in("alice", f"{PASSWORD} "), 401, "invalid_credentials")
 
-    auth(hide_known_email=True, unverified_signin=False)
+    override_auth(hide_known_email=True, unverified_signin=False)
     assert_refused(api.sign_in("alice@example.com"), 401, "invalid_credentials")
     assert_refused(api.sign_in("alice"), 403, "email_unverified")
 
 
 @symptom("403 email_unverified")
-def test_an_unverified_user_is_refused_and_can_request_another_email(api, auth, mailoutbox, assert_refused):
-    auth(unverified_signin=False)
+def test_an_unverified_user_is_refused_and_can_request_another_email(
+    api, override_auth, mailoutbox, assert_refused
+):
+    override_auth(unverified_signin=False)
     make_user("alice")
     assert_refused(api.sign_in("alice"), 403, "email_unverified")
 
@@ -467,12 +473,12 @@ class TestProxy:
     """A server that expects a proxy in front."""
 
     @pytest.fixture(autouse=True)
-    def _transactions_that_roll_back(self):
+    def _database_transaction(self):
         """Turn the database of the tests off: the server has its own."""
 
     @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-    def test_the_command_to_test_from_the_machine_itself_reaches_the_api(self, served):
-        server = served(PUBLIC_URL="https://auth.example.com", ALLOWED_HOSTS="auth.example.com,127.0.0.1")
+    def test_the_command_to_test_from_the_machine_itself_reaches_the_api(self, start_server):
+        server = start_server(PUBLIC_URL="https://auth.example.com", ALLOWED_HOSTS="auth.example.com,127.0.0.1")
         command = LOOK_BEHIND_PROXY.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
         assert run_in_shell(command) == "Public Content."

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 
 from authproject.tcp_user_timeout import READ_TIMEOUT
-from tests.servers import Server, environment, until
+from tests.servers import Server, environment, wait_until
 
 HEAD = b"POST /api/auth/signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = b'{"username": "nobody", "password": "wrong password"}'
@@ -19,7 +19,7 @@ TIMEOUT = 10  # seconds; the server's limit for the header section, and for the 
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
@@ -140,7 +140,7 @@ def test_a_client_that_does_not_read_the_response_is_disconnected(server):
                 client.send(b"GET /api/schema HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         assert is_connected(server, client)
 
-        until(lambda: not is_connected(server, client), seconds=3 * READ_TIMEOUT)
+        wait_until(lambda: not is_connected(server, client), seconds=3 * READ_TIMEOUT)
 
     assert server.request("GET", "/healthz")[0] == 200
 
@@ -163,7 +163,7 @@ def test_a_request_in_progress_is_completed_when_the_service_stops(server):
         in_body.sendall(BODY[:5])
 
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: is_refused(server), seconds=TIMEOUT - 1)
+        wait_until(lambda: is_refused(server), seconds=TIMEOUT - 1)
         in_body.sendall(BODY[5:])
 
         assert in_body.recv(1000).startswith(b"HTTP/1.1 401 ")
@@ -183,7 +183,7 @@ def test_a_service_can_be_stopped_while_it_starts(server):
     server.stop()
     for _ in range(3):
         server.launch()
-        until(lambda: len(server.workers()) == 2)
+        wait_until(lambda: len(server.workers()) == 2)
 
         server.process.send_signal(signal.SIGTERM)
 

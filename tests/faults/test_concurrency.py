@@ -12,7 +12,7 @@ from accounts.users import mail_tokens, roles
 from accounts.users.mail_tokens import Purpose
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
-from tests.threads import at_once
+from tests.threads import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -28,17 +28,17 @@ def refresh_with(token):
 
 
 def test_fifty_concurrent_refreshes_get_the_same_successor(alice):
-    responses = at_once(*[refresh_with(alice.refresh_token)] * 50)
+    responses = run_concurrently(*[refresh_with(alice.refresh_token)] * 50)
 
     assert Counter(response.status_code for response in responses) == {200: 50}
     assert len({response.json()["refreshToken"] for response in responses}) == 1
     assert RefreshToken.objects.get().generation == 1
 
 
-def test_without_rotation_fifty_concurrent_refreshes_get_the_same_token(alice, auth):
-    auth(refresh_token_rotation=False)
+def test_without_rotation_fifty_concurrent_refreshes_get_the_same_token(alice, override_auth):
+    override_auth(refresh_token_rotation=False)
 
-    responses = at_once(*[refresh_with(alice.refresh_token)] * 50)
+    responses = run_concurrently(*[refresh_with(alice.refresh_token)] * 50)
 
     assert {response.json()["refreshToken"] for response in responses} == {alice.refresh_token}
 
@@ -47,7 +47,7 @@ def test_concurrent_replays_of_a_used_token_end_the_session_once(alice, events):
     second = alice.refresh(alice.refresh_token).json()["refreshToken"]
     third = alice.refresh(second).json()["refreshToken"]
 
-    responses = at_once(*[refresh_with(alice.refresh_token)] * 24, refresh_with(third))
+    responses = run_concurrently(*[refresh_with(alice.refresh_token)] * 24, refresh_with(third))
 
     assert {response.status_code for response in responses[:24]} == {403}
     assert alice.refresh(third).status_code == 403
@@ -59,7 +59,7 @@ def test_no_token_survives_a_concurrent_sign_out(alice):
     for _ in range(10):
         session = SignedIn("alice")
 
-        responses = at_once(
+        responses = run_concurrently(
             *[refresh_with(session.refresh_token)] * 3,
             lambda session=session: Api().post("/api/auth/signout", {"refreshToken": session.refresh_token}),
         )
@@ -76,7 +76,7 @@ def test_no_token_survives_a_concurrent_sign_out(alice):
 def test_no_token_grants_the_old_roles_after_a_concurrent_role_change(alice):
     token = alice.refresh_token
     for command in ("grantrole", "revokerole"):
-        responses = at_once(
+        responses = run_concurrently(
             *[refresh_with(token)] * 4,
             lambda command=command: call_command(command, "alice", "admin", stdout=None),
         )
@@ -87,7 +87,7 @@ def test_no_token_grants_the_old_roles_after_a_concurrent_role_change(alice):
 
 
 def test_deleting_a_user_during_refreshes_deletes_the_session(alice):
-    responses = at_once(*[refresh_with(alice.refresh_token)] * 5, lambda: User.objects.get().delete())
+    responses = run_concurrently(*[refresh_with(alice.refresh_token)] * 5, lambda: User.objects.get().delete())
 
     assert {response.status_code for response in responses[:-1]} <= {200, 403}
     assert alice.refresh(alice.refresh_token).json()["code"] == "refresh_token_unknown"
@@ -96,7 +96,7 @@ def test_deleting_a_user_during_refreshes_deletes_the_session(alice):
 def test_fifty_concurrent_failed_sign_ins_are_all_counted():
     make_user("victim")
 
-    responses = at_once(*[lambda: Api().sign_in("victim", "wrong password")] * 50)
+    responses = run_concurrently(*[lambda: Api().sign_in("victim", "wrong password")] * 50)
 
     assert Counter(response.status_code for response in responses) == {401: 10, 429: 40}
 
@@ -126,7 +126,7 @@ def test_a_sign_in_of_a_user_deleted_meanwhile_gets_invalid_credentials(monkeypa
 def test_concurrent_sign_ins_with_the_correct_password_all_succeed():
     make_user("alice")
 
-    responses = at_once(*[lambda: Api().sign_in("alice", PASSWORD)] * 8)
+    responses = run_concurrently(*[lambda: Api().sign_in("alice", PASSWORD)] * 8)
 
     assert Counter(response.status_code for response in responses) == {200: 8}
 
@@ -138,7 +138,7 @@ def test_only_one_of_concurrent_sign_ups_with_the_same_username_succeeds():
         for number, name in enumerate(names)
     ]
 
-    responses = at_once(*tasks)
+    responses = run_concurrently(*tasks)
 
     assert sorted(response.status_code for response in responses) == [201] + [400] * 11
     assert {response.json()["code"] for response in responses if response.status_code == 400} == {"username_taken"}
@@ -152,7 +152,9 @@ def test_concurrent_role_changes_do_not_undo_each_other(monkeypatch):
 
     def start_another_change(names):
         monkeypatch.setattr(roles, "refuse_unknown", refuse_unknown)
-        other_change = Thread(target=lambda: at_once(lambda: call_command("grantrole", "alice", "moderator")))
+        other_change = Thread(
+            target=lambda: run_concurrently(lambda: call_command("grantrole", "alice", "moderator"))
+        )
         other_change.start()
         # The other change waits for the row lock until this change is committed.
         other_change.join(timeout=1)
@@ -168,13 +170,13 @@ def test_concurrent_role_changes_do_not_undo_each_other(monkeypatch):
     assert user.token_version == 2
 
 
-def test_a_purge_during_refreshes_deletes_no_valid_session(alice, auth):
+def test_a_purge_during_refreshes_deletes_no_valid_session(alice, override_auth):
     for _ in range(20):
         SignedIn("alice")
     live = SignedIn("alice")
     RefreshToken.objects.exclude(pk=live.claims.session_id).update(expires_at="2020-01-01T00:00:00Z")
 
-    responses = at_once(
+    responses = run_concurrently(
         *[lambda: call_command("purge_expired_tokens", batch_size=3)] * 2,
         *[refresh_with(live.refresh_token)] * 6,
     )
@@ -195,7 +197,7 @@ def test_only_one_of_concurrent_password_changes_succeeds():
         first, second = SignedIn(name), SignedIn(name)
         passwords = ["first good one", "second good one", "third good one"]
 
-        responses = at_once(
+        responses = run_concurrently(
             *[
                 change_password(session, new)
                 for session, new in zip((first, second, first), passwords, strict=True)
@@ -218,7 +220,7 @@ def test_a_reset_token_used_concurrently_works_once():
     token = mail_tokens.issue(Purpose.RESET_PASSWORD, user)
     passwords = [f"a good password {number}" for number in range(8)]
 
-    responses = at_once(
+    responses = run_concurrently(
         *[
             lambda new=new: Api().post("/api/auth/password/reset/confirm", {"token": token, "newPassword": new})
             for new in passwords
@@ -233,7 +235,7 @@ def test_a_reset_token_used_concurrently_works_once():
 def test_a_password_change_during_refreshes_keeps_only_the_current_session(alice):
     other = SignedIn("alice")
 
-    responses = at_once(
+    responses = run_concurrently(
         change_password(alice, "another good one"),
         *[refresh_with(alice.refresh_token)] * 3,
         *[refresh_with(other.refresh_token)] * 3,
@@ -257,7 +259,7 @@ def test_deleting_an_account_during_refreshes_and_sign_ins_leaves_no_rows():
         make_user(name)
         session = SignedIn(name)
 
-        responses = at_once(
+        responses = run_concurrently(
             lambda session=session: Api().delete("/api/auth/me", session.access_token),
             *[refresh_with(session.refresh_token)] * 3,
             *[lambda name=name: Api().sign_in(name)] * 3,
@@ -272,7 +274,7 @@ def test_deleting_an_account_during_refreshes_and_sign_ins_leaves_no_rows():
 
 
 def test_concurrent_deletions_of_one_account_cause_no_server_error(alice):
-    responses = at_once(*[lambda: Api().delete("/api/auth/me", alice.access_token)] * 4)
+    responses = run_concurrently(*[lambda: Api().delete("/api/auth/me", alice.access_token)] * 4)
 
     assert {response.status_code for response in responses} <= {204, 401}
     assert 204 in {response.status_code for response in responses}
@@ -283,7 +285,7 @@ def test_a_step_up_during_a_sign_out_leaves_no_valid_token():
     for _ in range(5):
         session = SignedIn("alice")
 
-        responses = at_once(
+        responses = run_concurrently(
             lambda session=session: Api().post(
                 "/api/auth/reauthenticate", {"password": PASSWORD}, session.access_token
             ),
@@ -301,7 +303,7 @@ def test_only_one_of_concurrent_changes_to_the_same_username_succeeds():
         make_user(f"user{number}y")
         sessions.append(SignedIn(f"user{number}y"))
 
-    responses = at_once(
+    responses = run_concurrently(
         *[
             lambda session=session: session.patch(
                 "/api/auth/me", {"username": "Wanted", "email": "wanted@example.com"}, session.access_token

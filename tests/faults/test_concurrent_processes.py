@@ -16,14 +16,14 @@ _numbers = count(1)
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
-def server(served):
+def server(start_server):
     settings = {"WORKERS": "3", "AUTH_ADDRESS_LIMIT": f"{CONCURRENCY}/15m", "AUTH_REFRESH_TOKEN_GRACE": "60"}
-    return served(**settings)
+    return start_server(**settings)
 
 
 class Person:

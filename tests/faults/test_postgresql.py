@@ -8,13 +8,13 @@ import pytest
 
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-from tests.servers import PostgreSQL, at_once, until
+from tests.servers import PostgreSQL, repeat_concurrently, wait_until
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="needs PostgreSQL")
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
@@ -26,10 +26,10 @@ def postgresql():
 
 
 @pytest.fixture(scope="module")
-def server(postgresql, served):
+def server(postgresql, start_server):
     # The tests replay refresh tokens more than ten seconds later, the default grace.
     settings = {"DATABASE_URL": postgresql.url, "AUTH_REFRESH_TOKEN_GRACE": "600", "AUTH_ACCOUNT_LIMIT": ""}
-    return served(**settings)
+    return start_server(**settings)
 
 
 @pytest.fixture
@@ -66,20 +66,20 @@ def requests_that_need_the_database(server, pair):
 
 def assert_recovered(server, pair):
     # After a timeout, each process pauses before it connects again.
-    until(lambda: set(at_once(20, lambda _: server.request("GET", "/readyz")[0])) == {200})
+    wait_until(lambda: set(repeat_concurrently(20, lambda _: server.request("GET", "/readyz")[0])) == {200})
     status, successor = server.refresh(pair)
     assert (status, server.content(successor)) == (200, 200)
-    assert set(at_once(20, lambda _: server.content(successor))) == {200}
+    assert set(repeat_concurrently(20, lambda _: server.content(successor))) == {200}
     assert server.refresh(successor)[0] == 200
 
 
 def test_no_request_fails_after_an_idle_database_restarts(server, postgresql, pair):
-    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+    assert set(repeat_concurrently(20, lambda _: server.content(pair))) == {200}
 
     postgresql.stop()
     postgresql.start()
 
-    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+    assert set(repeat_concurrently(20, lambda _: server.content(pair))) == {200}
     assert_recovered(server, pair)
 
 
@@ -87,7 +87,7 @@ def test_requests_that_need_a_stopped_database_get_503_until_it_starts(server, p
     requests = requests_that_need_the_database(server, pair)
     postgresql.stop()
     try:
-        responses = at_once(len(requests) * 2, lambda number: requests[number % len(requests)]())
+        responses = repeat_concurrently(len(requests) * 2, lambda number: requests[number % len(requests)]())
         alive = [
             server.request("GET", path)[0] for path in ("/healthz", "/.well-known/jwks.json", "/api/test/all")
         ]
@@ -101,10 +101,12 @@ def test_requests_that_need_a_stopped_database_get_503_until_it_starts(server, p
 
 def test_requests_that_need_a_frozen_database_get_503_within_seconds(server, postgresql, pair):
     requests = requests_that_need_the_database(server, pair)
-    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+    assert set(repeat_concurrently(20, lambda _: server.content(pair))) == {200}
     started = time.monotonic()
     with postgresql.frozen():
-        responses = at_once(len(requests), lambda number: (requests[number](), time.monotonic() - started))
+        responses = repeat_concurrently(
+            len(requests), lambda number: (requests[number](), time.monotonic() - started)
+        )
 
     assert {response for response, _ in responses} == {UNAVAILABLE}
     assert max(duration for _, duration in responses) < 13
@@ -130,8 +132,8 @@ def test_with_a_read_only_database_writes_get_503_and_reads_succeed(server, post
     bearer = {"Authorization": f"Bearer {pair['accessToken']}"}
     writes = requests_that_need_the_database(server, pair)[3:-1]
     with postgresql.read_only():
-        until(lambda: server.refresh(pair)[0] != 200)
-        responses = at_once(len(writes) * 2, lambda number: writes[number % len(writes)]())
+        wait_until(lambda: server.refresh(pair)[0] != 200)
+        responses = repeat_concurrently(len(writes) * 2, lambda number: writes[number % len(writes)]())
         read = [
             server.request("GET", path, **bearer)[0]
             for path in ("/readyz", "/api/test/user", "/api/auth/sessions", "/api/auth/me", "/admin/login/")
@@ -139,5 +141,5 @@ def test_with_a_read_only_database_writes_get_503_and_reads_succeed(server, post
 
     assert set(responses) == {UNAVAILABLE}
     assert set(read) == {200}
-    until(lambda: server.refresh(pair)[0] == 200)
+    wait_until(lambda: server.refresh(pair)[0] == 200)
     assert_recovered(server, pair)

@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from tests.environment import ON_POSTGRESQL
-from tests.servers import ROOT, PostgreSQL, Server, at_once, environment, until
+from tests.servers import ROOT, PostgreSQL, Server, environment, repeat_concurrently, wait_until
 
 CLIENT_COUNT = 5
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
 @pytest.fixture(scope="module")
-def server(served):
+def server(start_server):
     # A restart may take longer than the default grace.
-    return served(AUTH_REFRESH_TOKEN_GRACE="600", AUTH_ACCOUNT_LIMIT="")
+    return start_server(AUTH_REFRESH_TOKEN_GRACE="600", AUTH_ACCOUNT_LIMIT="")
 
 
 class Client:
@@ -66,12 +66,12 @@ def refreshing(clients):
 def wait_for_refreshes(clients):
     completed = sum(len(client.statuses) for client in clients)
     target = completed + 5 + secrets.randbelow(40)
-    until(lambda: sum(len(client.statuses) for client in clients) >= target)
+    wait_until(lambda: sum(len(client.statuses) for client in clients) >= target)
 
 
 def assert_still_signed_in(server, clients):
     for client in clients:
-        responses = at_once(3, lambda _, client=client: server.refresh(client.pair))
+        responses = repeat_concurrently(3, lambda _, client=client: server.refresh(client.pair))
         assert {status for status, _ in responses} == {200}, responses
         assert len({body["refreshToken"] for _, body in responses}) == 1
         client.pair = responses[0][1]
@@ -108,7 +108,7 @@ def test_no_client_is_signed_out_when_the_database_is_killed_repeatedly(
             wait_for_refreshes(clients)
             postgresql.start()
             wait_for_refreshes(clients)
-        until(lambda: server.request("GET", "/readyz")[0] == 200)
+        wait_until(lambda: server.request("GET", "/readyz")[0] == 200)
         assert_still_signed_in(server, clients)
 
     assert {status for client in clients for status in client.statuses} == {200, 503}
@@ -121,9 +121,9 @@ def kill_workers(server):
     killed = server.workers()
     for process in killed:
         process.kill()
-    until(lambda: len(server.workers()) == len(killed) and not set(killed) & set(server.workers()))
+    wait_until(lambda: len(server.workers()) == len(killed) and not set(killed) & set(server.workers()))
     # A connection may have been accepted by a worker that is not ready yet.
-    until(lambda: all(is_ready(server) for _ in range(10)))
+    wait_until(lambda: all(is_ready(server) for _ in range(10)))
 
 
 def is_ready(server):
@@ -167,14 +167,14 @@ def without_keys(server, put_replacement):
 @pytest.mark.parametrize("replacement", REPLACEMENTS)
 def test_a_service_whose_key_folder_is_lost_continues_with_the_keys_it_has_read(server, replacement):
     pair = server.sign_in(replacement.__name__)
-    assert set(at_once(20, lambda _: server.content(pair))) == {200}
+    assert set(repeat_concurrently(20, lambda _: server.content(pair))) == {200}
     forged = {"accessToken": f"{pair['accessToken'][:-20]}{'A' * 20}"}
     published = server.request("GET", "/.well-known/jwks.json")
 
     with without_keys(server, replacement):
-        assert set(at_once(10, lambda _: server.content(pair))) == {200}
-        assert set(at_once(10, lambda _: server.content(forged))) == {401}
-        responses = at_once(10, lambda _: server.refresh(pair))
+        assert set(repeat_concurrently(10, lambda _: server.content(pair))) == {200}
+        assert set(repeat_concurrently(10, lambda _: server.content(forged))) == {401}
+        responses = repeat_concurrently(10, lambda _: server.refresh(pair))
         assert {status for status, _ in responses} == {200}
         assert {server.content(body) for _, body in responses} == {200}
         assert server.request("GET", "/.well-known/jwks.json") == published
@@ -187,7 +187,7 @@ def test_workers_that_replace_killed_ones_have_the_keys_of_the_start(server):
 
     with without_keys(server, replaced_by_a_file):
         kill_workers(server)
-        assert set(at_once(20, lambda _: server.content(pair))) == {200}
+        assert set(repeat_concurrently(20, lambda _: server.content(pair))) == {200}
         status, successor = server.refresh(pair)
         assert (status, server.content(successor)) == (200, 200)
 

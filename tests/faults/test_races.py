@@ -13,7 +13,7 @@ from accounts.users import activation, roles
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
-from tests.threads import at_once
+from tests.threads import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -41,7 +41,7 @@ def claims_in(response):
 def test_concurrent_refreshes_of_each_generation_add_no_row_and_have_one_successor(alice):
     token, generations = alice.refresh_token, 6
     for generation in range(generations):
-        responses = at_once(*[refresh_with(token)] * CONCURRENCY)
+        responses = run_concurrently(*[refresh_with(token)] * CONCURRENCY)
 
         assert {response.status_code for response in responses} == {200}
         (token,) = {response.json()["refreshToken"] for response in responses}
@@ -56,7 +56,7 @@ def test_concurrent_refreshes_of_two_generations_end_the_session(alice, events):
         first = SignedIn("alice").refresh_token
         second = alice.refresh(first).json()["refreshToken"]
 
-        responses = at_once(*[refresh_with(first), refresh_with(second)] * 6)
+        responses = run_concurrently(*[refresh_with(first), refresh_with(second)] * 6)
 
         # The older token is within the grace until the newer one is used; from then on it counts as reused.
         codes = {response.json().get("code") for response in responses}
@@ -81,7 +81,7 @@ def test_the_roles_and_version_of_a_token_are_read_together(alice):
         return lambda: change(User.objects.get(), names, NO_CLIENT)
 
     for _ in range(6):
-        responses = at_once(
+        responses = run_concurrently(
             *[refresh_with(token)] * 6,
             *[lambda: Api().sign_in("alice")] * 3,
             change_roles(roles.replace, "user", "admin"),
@@ -101,13 +101,13 @@ def test_the_roles_and_version_of_a_token_are_read_together(alice):
         assert claims_in(alice.refresh(token)).roles == user.role_names
 
 
-def test_no_token_survives_a_concurrent_deactivation(alice, auth):
-    auth(account_limit=None)
+def test_no_token_survives_a_concurrent_deactivation(alice, override_auth):
+    override_auth(account_limit=None)
     user = User.objects.get()
     for _ in range(5):
         session = SignedIn("alice")
 
-        responses = at_once(
+        responses = run_concurrently(
             lambda: activation.deactivate(user, NO_CLIENT),
             *[refresh_with(session.refresh_token)] * 4,
             *[lambda: Api().sign_in("alice")] * 4,
@@ -123,21 +123,23 @@ def test_no_token_survives_a_concurrent_deactivation(alice, auth):
                 assert alice.refresh(response.json()["refreshToken"]).json()["code"] == "refresh_token_revoked"
 
 
-def test_only_one_of_concurrent_sign_ups_with_the_same_email_succeeds(auth):
-    auth(account_limit=None)
+def test_only_one_of_concurrent_sign_ups_with_the_same_email_succeeds(override_auth):
+    override_auth(account_limit=None)
     addresses = ["one@example.com", "ONE@example.com", "ｏne@example.com", " one@example.com"] * 3
 
-    responses = at_once(*[sign_up_with(f"name{number}", address) for number, address in enumerate(addresses)])
+    responses = run_concurrently(
+        *[sign_up_with(f"name{number}", address) for number, address in enumerate(addresses)]
+    )
 
     assert Counter(response.status_code for response in responses) == {201: 1, 400: 11}
     assert {response.json()["code"] for response in responses if response.status_code == 400} == {"email_taken"}
     assert User.objects.get().role_names == ("user",)
 
 
-def test_only_one_of_identical_concurrent_sign_ups_succeeds(auth):
-    auth(account_limit=None)
+def test_only_one_of_identical_concurrent_sign_ups_succeeds(override_auth):
+    override_auth(account_limit=None)
 
-    responses = at_once(*[sign_up_with("one", "one@example.com")] * CONCURRENCY)
+    responses = run_concurrently(*[sign_up_with("one", "one@example.com")] * CONCURRENCY)
 
     assert Counter(response.status_code for response in responses) == {201: 1, 400: CONCURRENCY - 1}
     # A sign-up that runs between the checks for the username and the email finds only the email taken.
@@ -148,16 +150,18 @@ def test_only_one_of_identical_concurrent_sign_ups_succeeds(auth):
 
 
 def test_concurrent_sign_ups_send_one_address_no_more_emails_than_the_limit(mailoutbox):
-    responses = at_once(*[sign_up_with(f"name{number}", "one@example.com") for number in range(CONCURRENCY)])
+    responses = run_concurrently(
+        *[sign_up_with(f"name{number}", "one@example.com") for number in range(CONCURRENCY)]
+    )
 
     assert Counter(response.status_code for response in responses) == {201: 1, 400: 9, 429: CONCURRENCY - 10}
     assert len(mailoutbox) <= 10
 
 
-def test_concurrent_sign_ups_with_one_email_do_not_reveal_which_was_first(auth):
-    auth(unverified_signin=False, hide_known_email=True)
+def test_concurrent_sign_ups_with_one_email_do_not_reveal_which_was_first(override_auth):
+    override_auth(unverified_signin=False, hide_known_email=True)
 
-    responses = at_once(*[sign_up_with(f"name{number}", "one@example.com") for number in range(8)])
+    responses = run_concurrently(*[sign_up_with(f"name{number}", "one@example.com") for number in range(8)])
 
     assert Counter(response.status_code for response in responses) == {201: 8}
     assert {response.json()["email"] for response in responses} == {"one@example.com"}
@@ -172,7 +176,7 @@ def test_a_purge_while_sessions_expire_deletes_only_those(alice, clock):
         valid = SignedIn("alice")
         clock.advance(hours=1)
 
-        responses = at_once(
+        responses = run_concurrently(
             *[lambda: call_command("purge_expired_tokens", batch_size=2)] * 2,
             *[refresh_with(session.refresh_token) for session in expiring],
             *[refresh_with(valid.refresh_token)] * 5,
@@ -189,7 +193,7 @@ def test_correct_passwords_among_wrong_ones_do_not_raise_the_limit(alice):
     def fail_to_sign_in():
         return Api().sign_in("alice", "a wrong one")
 
-    responses = at_once(*[fail_to_sign_in, lambda: Api().sign_in("alice")] * 12)
+    responses = run_concurrently(*[fail_to_sign_in, lambda: Api().sign_in("alice")] * 12)
 
     assert {response.status_code for response in responses} <= {200, 401, 429}
     assert Counter(response.status_code for response in responses)[401] <= 10
@@ -197,10 +201,12 @@ def test_correct_passwords_among_wrong_ones_do_not_raise_the_limit(alice):
     assert Counter(response.status_code for response in [*responses, *later])[401] == 10
 
 
-def test_concurrent_failures_on_many_accounts_count_against_one_ip_address(auth):
-    auth(address_limit=Limit(12, 900))
+def test_concurrent_failures_on_many_accounts_count_against_one_ip_address(override_auth):
+    override_auth(address_limit=Limit(12, 900))
 
-    responses = at_once(*[lambda number=number: Api().sign_in(f"name{number}", PASSWORD) for number in range(30)])
+    responses = run_concurrently(
+        *[lambda number=number: Api().sign_in(f"name{number}", PASSWORD) for number in range(30)]
+    )
 
     assert Counter(response.status_code for response in responses) == {401: 12, 429: 18}
 
@@ -209,7 +215,7 @@ def test_concurrent_wrong_passwords_at_a_step_up_are_all_counted(alice):
     def fail_to_reauthenticate():
         return Api().post("/api/auth/reauthenticate", {"password": "a wrong one"}, alice.access_token)
 
-    responses = at_once(*[fail_to_reauthenticate] * CONCURRENCY)
+    responses = run_concurrently(*[fail_to_reauthenticate] * CONCURRENCY)
 
     assert Counter(response.status_code for response in responses) == {403: 10, 429: CONCURRENCY - 10}
     assert not Activity.objects.filter(event="reauthentication:succeeded").exists()

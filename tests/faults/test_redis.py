@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.factories import PASSWORD
-from tests.servers import at_once, free_port, until
+from tests.servers import free_port, repeat_concurrently, wait_until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="needs redis-server, which CI installs"
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
@@ -34,7 +34,7 @@ class Redis:
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         self._process = subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
-        until(self._responds)
+        wait_until(self._responds)
 
     def stop(self):
         self._process.terminate()
@@ -62,9 +62,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(cache, served):
+def server(cache, start_server):
     settings = {"CACHE_URL": cache.url, "AUTH_ACCOUNT_LIMIT": "3/15m", "AUTH_ADDRESS_LIMIT": "1000/15m"}
-    return served(**settings)
+    return start_server(**settings)
 
 
 def try_to_sign_in(server, name, password="wrong password"):
@@ -76,7 +76,7 @@ def try_to_sign_in(server, name, password="wrong password"):
 def assert_sign_ins_get_503_and_sessions_continue(server, pair):
     name = pair["username"]
     attempts = [try_to_sign_in(server, name), try_to_sign_in(server, name, PASSWORD)]
-    attempts += at_once(4, lambda _: try_to_sign_in(server, name))
+    attempts += repeat_concurrently(4, lambda _: try_to_sign_in(server, name))
 
     assert {(status, has_retry_after) for status, has_retry_after, _ in attempts} == {(503, True)}
     assert max(duration for _, _, duration in attempts) < 10
@@ -96,7 +96,7 @@ def test_while_the_cache_is_stopped_sign_ins_get_503_and_sessions_continue(serve
     finally:
         cache.start()
 
-    until(lambda: server.request("GET", "/readyz")[0] == 200)
+    wait_until(lambda: server.request("GET", "/readyz")[0] == 200)
     assert [try_to_sign_in(server, "alice")[0] for _ in range(3)] == [401, 429, 429]
 
 
@@ -105,6 +105,6 @@ def test_while_the_cache_is_frozen_sign_ins_get_503_and_sessions_continue(server
     with cache.frozen():
         assert_sign_ins_get_503_and_sessions_continue(server, pair)
 
-    until(lambda: server.request("GET", "/readyz")[0] == 200)
+    wait_until(lambda: server.request("GET", "/readyz")[0] == 200)
     assert try_to_sign_in(server, "bob", PASSWORD)[0] in (200, 429)
     assert server.sign_in("carol")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-from tests.servers import Server, at_once, environment
+from tests.servers import Server, environment, repeat_concurrently
 
 pytestmark = pytest.mark.skipif(ON_POSTGRESQL, reason="needs SQLite")
 
@@ -18,7 +18,7 @@ UNAVAILABLE = (503, True)
 
 
 @pytest.fixture(autouse=True)
-def _transactions_that_roll_back():
+def _database_transaction():
     """Override the fixture of conftest.py: these tests use only the database of the server."""
 
 
@@ -103,7 +103,7 @@ def assert_writes_get_503_and_reads_succeed(server, pair):
 def assert_recovered(server, pair):
     status, successor = server.refresh(pair)
     assert (status, server.content(successor)) == (200, 200), successor
-    assert set(at_once(8, lambda _: server.refresh(successor)[0])) == {200}
+    assert set(repeat_concurrently(8, lambda _: server.refresh(successor)[0])) == {200}
     assert server.sign_in(f"{pair['username']}9")
 
 
@@ -155,7 +155,7 @@ def test_while_another_process_holds_the_lock_writes_get_503_and_reads_succeed(s
 
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        responses = at_once(4, lambda _: server.refresh(pair)[0])
+        responses = repeat_concurrently(4, lambda _: server.refresh(pair)[0])
         assert {server.content(pair) for _ in range(10)} == {200}
 
     assert set(responses) == {503}

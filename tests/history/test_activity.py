@@ -106,8 +106,8 @@ def test_what_an_administrator_did_is_told_without_where_from(signed_in, client)
     assert Activity.objects.get(event="session:all_ended").address == "203.0.113.9"
 
 
-def test_what_strangers_cause_is_bounded(auth, signed_in):
-    auth(account_limit=None, address_limit=None)
+def test_what_strangers_cause_is_bounded(override_auth, signed_in):
+    override_auth(account_limit=None, address_limit=None)
     username = User.objects.get().username
     for _ in range(events.MAX_HISTORY_ENTRIES_PER_DAY + 5):
         Api(REMOTE_ADDR="198.51.100.9").sign_in(username, "wrong password")
@@ -122,7 +122,7 @@ def test_so_is_what_users_cause(signed_in):
     assert kinds(signed_in).count("profile:changed") == events.MAX_HISTORY_ENTRIES_PER_DAY
 
 
-def test_after_a_day_more_is_kept(auth, clock, monkeypatch):
+def test_after_a_day_more_is_kept(override_auth, clock, monkeypatch):
     monkeypatch.setattr(events, "MAX_HISTORY_ENTRIES_PER_DAY", 2)
     make_user("alice")
     for _ in range(2):
@@ -162,8 +162,8 @@ def test_failed_sign_ins_are_kept_behind_the_answer(api, monkeypatch, django_ass
     assert Activity.objects.get().event == "sign_in:failed"
 
 
-def test_the_history_is_kept_for_a_set_time(signed_in, clock, auth):
-    auth(activity_lifetime=86400 * 3)
+def test_the_history_is_kept_for_a_set_time(signed_in, clock, override_auth):
+    override_auth(activity_lifetime=86400 * 3)
     username = User.objects.get().username
     clock.advance(days=2)
     SignedIn(username)

@@ -62,8 +62,8 @@ def test_a_lockout_is_told(api, events):
     assert last(events) == ("sign_in:locked_out", user.pk, None, "127.0.0.1")
 
 
-def test_a_limit_on_mails_is_told(api, auth, events):
-    auth(address_limit=Limit(1, 900))
+def test_a_limit_on_mails_is_told(api, override_auth, events):
+    override_auth(address_limit=Limit(1, 900))
     for _ in range(2):
         api.post("/api/auth/password/reset", {"email": "alice@example.com"})
     assert last(events) == ("mail:locked_out", None, None, "127.0.0.1")

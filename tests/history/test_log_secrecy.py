@@ -12,7 +12,7 @@ from aiosmtpd.controller import Controller
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
 from tests.history.test_mail_server import Mailbox, SlowHandler
-from tests.servers import Server, environment, free_port, until
+from tests.servers import Server, environment, free_port, wait_until
 
 NEW_PASSWORD = "another staple of horses"
 WRONG_PASSWORD = "a password that is wrong"
@@ -108,7 +108,7 @@ def test_no_secret_is_logged_at_any_level(server, mailbox):
     secrets = {secret if isinstance(secret, bytes) else str(secret).encode() for secret in person.secrets}
     assert len(secrets) > 12
     # The loudest is a template of the last letters, which are written behind the answers.
-    until(lambda: b'"level": "DEBUG"' in server.log.read_bytes())
+    wait_until(lambda: b'"level": "DEBUG"' in server.log.read_bytes())
     log = server.log.read_bytes()
     assert b"session:reuse_detected" in log
     for secret in secrets | stored(server) | {server.environment["SECRET_KEY"].encode()}:

@@ -21,8 +21,8 @@ from tests.keys.test_signing_keys import forget, key_files, mount, p256
 
 
 @pytest.fixture
-def folder(clock, auth, tmp_path):
-    auth(keys_dir=tmp_path / "keys")
+def folder(clock, override_auth, tmp_path):
+    override_auth(keys_dir=tmp_path / "keys")
     key_ring()
     return tmp_path / "keys"
 
@@ -204,9 +204,9 @@ def test_a_key_that_signs_longer_than_was_planned_verifies_longer_too(folder, cl
     assert late.content().status_code == 200
 
 
-def test_mounted_keys_are_taken_over(clock, auth, tmp_path, api):
+def test_mounted_keys_are_taken_over(clock, override_auth, tmp_path, api):
     folder = tmp_path / "keys"
-    auth(keys_dir=folder)
+    override_auth(keys_dir=folder)
     mount(folder, a=p256(), b=p256(), next=p256())
     signed_in = SignedIn(make_user().username)
     before = set(published(api))
@@ -381,9 +381,9 @@ class TestDrop:
         with pytest.raises(CommandError, match=rf"There is no key 'x'\. Existing keys: {key_ring().signing.kid}"):
             run("--drop", "x")
 
-    def test_a_mounted_key_is_deleted(self, clock, auth, tmp_path):
+    def test_a_mounted_key_is_deleted(self, clock, override_auth, tmp_path):
         folder = tmp_path / "keys"
-        auth(keys_dir=folder)
+        override_auth(keys_dir=folder)
         mount(folder, a=p256(), b=p256())
         run("--drop", key_ring().signing.kid)
 
@@ -424,8 +424,8 @@ def test_rotations_are_told(folder, events):
     assert [line["event"] for line in events()] == ["key:rotated", "key:dropped"]
 
 
-def test_a_folder_for_reading_alone_is_named(clock, auth, tmp_path, monkeypatch):
-    auth(keys_dir=tmp_path)
+def test_a_folder_for_reading_alone_is_named(clock, override_auth, tmp_path, monkeypatch):
+    override_auth(keys_dir=tmp_path)
     mount(tmp_path, a=p256())
 
     def refuse(*_arguments):

@@ -31,8 +31,8 @@ from tests.factories import make_user
 
 
 @pytest.fixture
-def folder(auth, tmp_path):
-    auth(keys_dir=tmp_path / "keys")
+def folder(override_auth, tmp_path):
+    override_auth(keys_dir=tmp_path / "keys")
     return tmp_path / "keys"
 
 
@@ -76,8 +76,8 @@ def test_the_owner_alone_can_read_them(folder):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_start_that_takes_longer_than_a_second_is_no_fault(auth, tmp_path, clock, monkeypatch):
-    auth(keys_dir=tmp_path / "keys")
+def test_a_start_that_takes_longer_than_a_second_is_no_fault(override_auth, tmp_path, clock, monkeypatch):
+    override_auth(keys_dir=tmp_path / "keys")
     make = signing_keys.generate
     monkeypatch.setattr(signing_keys, "generate", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
     start = key_rotation.create_first_keys
@@ -153,9 +153,9 @@ def test_keys_mounted_for_reading_alone_are_enough(folder):
     assert key_files(folder) == ["a.pem"]
 
 
-def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, auth):
+def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, override_auth):
     mount(folder, a=p256())
-    auth(algorithm="EdDSA", keys_dir=folder)
+    override_auth(algorithm="EdDSA", keys_dir=folder)
 
     ring = key_ring()
 
@@ -163,9 +163,9 @@ def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, auth):
     assert signing_keys.load(folder / "a.pem").kid in ring.verifying
 
 
-def test_a_changed_setting_is_followed_with_the_next_start(folder, auth):
+def test_a_changed_setting_is_followed_with_the_next_start(folder, override_auth):
     old = key_ring().signing
-    auth(algorithm="EdDSA", keys_dir=folder)
+    override_auth(algorithm="EdDSA", keys_dir=folder)
     assert key_ring().signing == old
 
     key_rotation.apply_algorithm_setting(folder, "EdDSA")
@@ -211,8 +211,8 @@ def test_a_key_file_that_cannot_be_used_is_named_with_what_is_allowed(folder, co
 
 
 @pytest.mark.parametrize("secret", [b"", b"x" * 31, b"  " + b"x" * 31 + b"\n"])
-def test_a_secret_that_is_too_short_is_named(folder, auth, secret):
-    auth(algorithm="HS256", keys_dir=folder)
+def test_a_secret_that_is_too_short_is_named(folder, override_auth, secret):
+    override_auth(algorithm="HS256", keys_dir=folder)
     folder.mkdir()
     (folder / "a.secret").write_bytes(secret)
 
@@ -385,8 +385,8 @@ def test_a_schedule_with_a_strange_entry_is_damaged(folder, name, value):
         key_ring()
 
 
-def test_a_secret_that_looks_like_another_kind_of_key_is_refused(folder, auth):
-    auth(algorithm="HS256", keys_dir=folder)
+def test_a_secret_that_looks_like_another_kind_of_key_is_refused(folder, override_auth):
+    override_auth(algorithm="HS256", keys_dir=folder)
     folder.mkdir()
     (folder / "a.secret").write_bytes(p256())
 
@@ -466,8 +466,8 @@ def test_the_jwks_is_kept_no_longer_than_the_next_key_waits(api):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_nothing_private_is_published(api, auth, tmp_path, algorithm):
-    auth(algorithm=algorithm, keys_dir=tmp_path)
+def test_nothing_private_is_published(api, override_auth, tmp_path, algorithm):
+    override_auth(algorithm=algorithm, keys_dir=tmp_path)
     published = api.get("/.well-known/jwks.json").json()["keys"]
 
     assert len(published) == (0 if algorithm == "HS256" else 2)

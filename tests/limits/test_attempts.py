@@ -150,8 +150,8 @@ def test_successful_sign_ins_are_not_counted():
     assert set(GuessCount.objects.values_list("count", flat=True)) == {0}
 
 
-def test_one_ip_address_is_limited_across_all_accounts(auth, assert_refused):
-    auth(address_limit=Limit(5, 900))
+def test_one_ip_address_is_limited_across_all_accounts(override_auth, assert_refused):
+    override_auth(address_limit=Limit(5, 900))
     for number in range(5):
         assert_refused(attempt_sign_in(f"user-{number}"), 401, "invalid_credentials")
 
@@ -160,8 +160,8 @@ def test_one_ip_address_is_limited_across_all_accounts(auth, assert_refused):
     assert attempt_sign_in("alice", PASSWORD, HOME).status_code == 200
 
 
-def test_a_successful_sign_in_does_not_reset_the_count_of_its_ip_address(auth, assert_refused):
-    auth(address_limit=Limit(5, 900))
+def test_a_successful_sign_in_does_not_reset_the_count_of_its_ip_address(override_auth, assert_refused):
+    override_auth(address_limit=Limit(5, 900))
     make_user("mallory")
     for number in range(5):
         attempt_sign_in(f"victim-{number}")
@@ -171,8 +171,8 @@ def test_a_successful_sign_in_does_not_reset_the_count_of_its_ip_address(auth, a
     assert_refused(attempt_sign_in("victim-6"), 429, "throttled")
 
 
-def test_sign_ups_count_against_the_ip_address(auth, assert_refused):
-    auth(address_limit=Limit(3, 900))
+def test_sign_ups_count_against_the_ip_address(override_auth, assert_refused):
+    override_auth(address_limit=Limit(3, 900))
     api = Api()
     for number in range(3):
         assert api.sign_up(f"user-{number}").status_code == 201
@@ -182,8 +182,8 @@ def test_sign_ups_count_against_the_ip_address(auth, assert_refused):
     assert int(response["Retry-After"]) == 900
 
 
-def test_a_sign_up_with_a_taken_username_counts_too(auth, assert_refused):
-    auth(address_limit=Limit(3, 900))
+def test_a_sign_up_with_a_taken_username_counts_too(override_auth, assert_refused):
+    override_auth(address_limit=Limit(3, 900))
     make_user("alice")
     api = Api()
     for number in range(3):
@@ -192,8 +192,8 @@ def test_a_sign_up_with_a_taken_username_counts_too(auth, assert_refused):
     assert_refused(api.sign_up("alice", email="4@example.com"), 429, "throttled")
 
 
-def test_attempts_on_a_locked_account_do_not_count_against_the_ip_address(auth, assert_refused):
-    auth(address_limit=Limit(12, 900))
+def test_attempts_on_a_locked_account_do_not_count_against_the_ip_address(override_auth, assert_refused):
+    override_auth(address_limit=Limit(12, 900))
     make_user("alice")
     for _ in range(10):
         attempt_sign_in("alice")
@@ -203,8 +203,8 @@ def test_attempts_on_a_locked_account_do_not_count_against_the_ip_address(auth, 
     assert_refused(attempt_sign_in("bob"), 401, "invalid_credentials")
 
 
-def test_ipv6_addresses_of_one_network_count_as_one(auth, assert_refused):
-    auth(address_limit=Limit(3, 900))
+def test_ipv6_addresses_of_one_network_count_as_one(override_auth, assert_refused):
+    override_auth(address_limit=Limit(3, 900))
     for number in range(3):
         attempt_sign_in(f"user-{number}", address=f"2001:db8:1:2::{number + 1:x}")
 
@@ -212,8 +212,8 @@ def test_ipv6_addresses_of_one_network_count_as_one(auth, assert_refused):
     assert_refused(attempt_sign_in("x", address="2001:db8:1:3::1"), 401, "invalid_credentials")
 
 
-def test_an_empty_limit_disables_counting(auth):
-    auth(account_limit=None, address_limit=None)
+def test_an_empty_limit_disables_counting(override_auth):
+    override_auth(account_limit=None, address_limit=None)
 
     assert {attempt_sign_in("nobody").status_code for _ in range(15)} == {401}
     assert not GuessCount.objects.exists()
@@ -293,8 +293,10 @@ class TestDjangoAdmin:
         ("unix:", "203.0.113.5", "unix:"),
     ],
 )
-def test_forwarded_addresses_are_trusted_only_from_configured_proxies(auth, monkeypatch, peer, forwarded, counted):
-    auth(trusted_proxies=("10.0.0.0/8",))
+def test_forwarded_addresses_are_trusted_only_from_configured_proxies(
+    override_auth, monkeypatch, peer, forwarded, counted
+):
+    override_auth(trusted_proxies=("10.0.0.0/8",))
     seen = []
     monkeypatch.setattr(
         "authproject.wsgi.get_wsgi_application", lambda: lambda environ, start: seen.append(environ) or []
@@ -307,8 +309,8 @@ def test_forwarded_addresses_are_trusted_only_from_configured_proxies(auth, monk
 
 
 @pytest.mark.parametrize(("peer", "scheme"), [("10.0.0.1", "https"), ("198.51.100.9", "http")])
-def test_the_forwarded_scheme_is_trusted_only_from_configured_proxies(auth, monkeypatch, peer, scheme):
-    auth(trusted_proxies=("10.0.0.0/8",))
+def test_the_forwarded_scheme_is_trusted_only_from_configured_proxies(override_auth, monkeypatch, peer, scheme):
+    override_auth(trusted_proxies=("10.0.0.0/8",))
     seen = []
     monkeypatch.setattr("authproject.wsgi.get_wsgi_application", lambda: lambda environ, _: seen.append(environ))
 
@@ -318,8 +320,8 @@ def test_the_forwarded_scheme_is_trusted_only_from_configured_proxies(auth, monk
     assert seen[0]["wsgi.url_scheme"] == scheme
 
 
-def test_throttled_attempts_on_many_names_leave_no_counters_behind(auth):
-    auth(address_limit=Limit(3, 900))
+def test_throttled_attempts_on_many_names_leave_no_counters_behind(override_auth):
+    override_auth(address_limit=Limit(3, 900))
     for number in range(10):
         Api().sign_in(f"nobody{number}", "wrong password")
 

@@ -14,7 +14,7 @@ from accounts.limits import attempts
 from accounts.values.clients import Client
 from tests.conftest import Api
 from tests.factories import PASSWORD, make_user
-from tests.threads import at_once
+from tests.threads import run_concurrently
 
 pytestmark = [
     pytest.mark.skipif(
@@ -54,7 +54,7 @@ def _wait_until_reachable(url):
 def test_simultaneous_attempts_are_all_counted(cache):
     make_user("victim")
 
-    responses = at_once(*[lambda: Api().sign_in("victim", "wrong password")] * 30)
+    responses = run_concurrently(*[lambda: Api().sign_in("victim", "wrong password")] * 30)
 
     assert Counter(response.status_code for response in responses) == {401: 10, 429: 20}
     assert 0 < int(Api().sign_in("victim")["Retry-After"]) <= 900

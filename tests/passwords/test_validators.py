@@ -124,8 +124,8 @@ def test_a_hash_upgrade_does_not_overwrite_a_concurrent_password_change():
         ("trombone8000", True),
     ],
 )
-def test_a_password_of_context_words_is_rejected(api, auth, password, is_accepted):
-    auth(audience=("auth", "orders"), public_url="https://auth.exampleshop.com:8000")
+def test_a_password_of_context_words_is_rejected(api, override_auth, password, is_accepted):
+    override_auth(audience=("auth", "orders"), public_url="https://auth.exampleshop.com:8000")
 
     response = api.sign_up("alice", password)
 
@@ -133,8 +133,8 @@ def test_a_password_of_context_words_is_rejected(api, auth, password, is_accepte
     assert is_accepted or "too easy to guess" in " ".join(response.json()["errors"]["password"])
 
 
-def test_every_documented_source_of_context_words_is_used(auth):
-    auth(
+def test_every_documented_source_of_context_words_is_used(override_auth):
+    override_auth(
         audience=("orders",),
         issuer="https://issuer.test",
         cookie_domain="company.example",
@@ -146,13 +146,13 @@ def test_every_documented_source_of_context_words_is_used(auth):
 
 
 @pytest.fixture
-def breached(tmp_path, auth):
+def breached(tmp_path, override_auth):
     """Write a list in the format of Have I Been Pwned, and return its 3000 passwords in the order of the list."""
     passwords = [f"breached number {number}" for number in range(3000)]
     digests = sorted(hashlib.sha1(password.encode()).hexdigest().upper() for password in passwords)
     path = tmp_path / "pwned.txt"
     path.write_text("".join(f"{digest}:{position * 37}\r\n" for position, digest in enumerate(digests)))
-    auth(breached_passwords=str(path))
+    override_auth(breached_passwords=str(path))
     by_digest = {hashlib.sha1(password.encode()).hexdigest().upper(): password for password in passwords}
     return [by_digest[digest] for digest in digests]
 
@@ -176,15 +176,15 @@ def test_a_breached_password_is_rejected_at_sign_up_change_and_reset(
     assert_refused(api.post("/api/auth/password/reset/confirm", confirm), 400, "invalid_request")
 
 
-def test_no_password_is_accepted_while_the_list_is_missing(api, breached, auth, tmp_path, assert_refused):
+def test_no_password_is_accepted_while_the_list_is_missing(api, breached, override_auth, tmp_path, assert_refused):
     (tmp_path / "pwned.txt").unlink()
 
     assert_refused(api.sign_up("alice"), 503, "unavailable")
 
 
-def test_an_empty_list_rejects_no_password(auth, tmp_path):
+def test_an_empty_list_rejects_no_password(override_auth, tmp_path):
     (tmp_path / "empty").touch()
-    auth(breached_passwords=str(tmp_path / "empty"))
+    override_auth(breached_passwords=str(tmp_path / "empty"))
 
     BreachedPasswordValidator().validate("breached number 7")
 

@@ -63,9 +63,9 @@ def test_a_token_issued_by_a_clock_that_was_ahead_is_refused_until_its_nbf(
 
 
 def test_a_refresh_by_a_clock_that_was_ahead_does_not_extend_the_session_lifetime(
-    signed_in, clock, auth, assert_refused
+    signed_in, clock, override_auth, assert_refused
 ):
-    auth(session_lifetime=DAY)
+    override_auth(session_lifetime=DAY)
     other = SignedIn(make_user().username)
     shift(clock, DAY - 60)
     refresh_token = other.refresh(other.refresh_token).json()["refreshToken"]
@@ -88,11 +88,13 @@ def test_setting_the_clock_back_does_not_change_when_an_access_token_expires(sig
 
 
 @pytest.mark.parametrize("seconds", [-DAY, -1, HOUR])
-def test_the_revocation_lag_does_not_depend_on_the_wall_clock(auth, clock, monkeypatch, assert_refused, seconds):
+def test_the_revocation_lag_does_not_depend_on_the_wall_clock(
+    override_auth, clock, monkeypatch, assert_refused, seconds
+):
     now = [1000.0]
     monkeypatch.setattr(validity, "monotonic", lambda: now[0])
     validity._validity_cache.cache_clear()
-    auth(revocation_lag=60, access_token_lifetime=3 * DAY, refresh_token_lifetime=9 * DAY)
+    override_auth(revocation_lag=60, access_token_lifetime=3 * DAY, refresh_token_lifetime=9 * DAY)
     signed_in = SignedIn(make_user().username)
     shift(clock, DAY)
     signed_in.access_token = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
@@ -109,9 +111,9 @@ def test_the_revocation_lag_does_not_depend_on_the_wall_clock(auth, clock, monke
 
 
 def test_keys_retired_by_a_clock_that_was_ahead_verify_again_once_it_is_corrected(
-    auth, tmp_path, clock, assert_refused
+    override_auth, tmp_path, clock, assert_refused
 ):
-    auth(keys_dir=tmp_path)
+    override_auth(keys_dir=tmp_path)
     key_ring()
     shift(clock, HOUR)
     signed_in = SignedIn(make_user().username)

@@ -21,8 +21,8 @@ LAG = 60
 
 
 @pytest.fixture(autouse=True)
-def _lag(auth, clock, monkeypatch):
-    auth(revocation_lag=LAG)
+def _lag(override_auth, clock, monkeypatch):
+    override_auth(revocation_lag=LAG)
     validity._validity_cache.cache_clear()
     monkeypatch.setattr(validity, "monotonic", time.time)
     yield
@@ -102,12 +102,12 @@ MADE_OUTSIDE_THE_SERVICE = {"deactivated_in_the_database", "password_changed_in_
     [(event, access) for event, access, _ in MATRIX if event.__name__ not in MADE_OUTSIDE_THE_SERVICE],
     ids=lambda part: getattr(part, "__name__", ""),
 )
-def test_changes_by_this_process_take_effect_immediately(site, assert_refused, event, access):
+def test_changes_by_this_process_take_effect_immediately(admin_client, assert_refused, event, access):
     user = make_user()
     signed_in = SignedIn(user.username)
     assert signed_in.content().status_code == 200
 
-    event(signed_in, user, site)
+    event(signed_in, user, admin_client)
 
     if access == PASSES:
         assert signed_in.content().status_code == 200
@@ -205,20 +205,22 @@ class TestVerifiedTokens:
 
         assert_refused(signed_in.content(), 401, "token_expired")
 
-    def test_a_cached_token_is_refused_once_its_key_is_dropped(self, auth, tmp_path, assert_refused):
-        auth(keys_dir=tmp_path)
+    def test_a_cached_token_is_refused_once_its_key_is_dropped(self, override_auth, tmp_path, assert_refused):
+        override_auth(keys_dir=tmp_path)
         signed_in = SignedIn(make_user().username)
         signed_in.content()
         key_rotation.drop(key_ring().signing.kid)
 
         assert_refused(signed_in.content(), 401, "token_invalid")
 
-    def test_a_cached_token_is_refused_once_the_audience_or_issuer_changes(self, signed_in, auth, assert_refused):
+    def test_a_cached_token_is_refused_once_the_audience_or_issuer_changes(
+        self, signed_in, override_auth, assert_refused
+    ):
         signed_in.content()
-        auth(audience=("other",))
+        override_auth(audience=("other",))
         assert_refused(signed_in.content(), 401, "token_invalid")
 
-        auth(issuer="http://other")
+        override_auth(issuer="http://other")
         assert_refused(signed_in.content(), 401, "token_invalid")
 
     def test_a_token_that_differs_from_a_cached_one_in_one_character_is_refused(self, signed_in, assert_refused):

@@ -83,8 +83,8 @@ def test_grace_ends_after_the_configured_time(signed_in, clock, assert_refused):
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
 
 
-def test_without_grace_every_spent_token_counts_as_reuse(signed_in, auth, clock, assert_refused):
-    auth(refresh_token_grace=0)
+def test_without_grace_every_spent_token_counts_as_reuse(signed_in, override_auth, clock, assert_refused):
+    override_auth(refresh_token_grace=0)
     signed_in.refresh(signed_in.refresh_token)
 
     assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_reused")
@@ -291,7 +291,7 @@ def test_a_refresh_extends_the_session(signed_in, clock):
         assert response.json()["refreshExpiresIn"] == 86400
 
 
-def test_no_session_outlives_its_absolute_lifetime(signed_in, auth, clock, assert_refused):
+def test_no_session_outlives_its_absolute_lifetime(signed_in, override_auth, clock, assert_refused):
     token = signed_in.refresh_token
     for _ in range(29 * 2 + 1):
         clock.advance(hours=12)
@@ -339,8 +339,8 @@ class TestRotationOff:
     """AUTH_REFRESH_TOKEN_ROTATION off, for clients that never store a new refresh token."""
 
     @pytest.fixture(autouse=True)
-    def _off(self, auth):
-        auth(refresh_token_rotation=False)
+    def _off(self, override_auth):
+        override_auth(refresh_token_rotation=False)
 
     def test_a_refresh_returns_the_same_token_until_it_expires(self, signed_in, clock, assert_refused):
         for _ in range(3):
@@ -361,11 +361,11 @@ class TestRotationOff:
         assert signed_in.refresh(signed_in.refresh_token).json()["expiresIn"] == 600
 
     def test_a_token_spent_while_rotation_was_on_still_counts_as_reuse(
-        self, signed_in, auth, clock, assert_refused
+        self, signed_in, override_auth, clock, assert_refused
     ):
-        auth(refresh_token_rotation=True)
+        override_auth(refresh_token_rotation=True)
         current = signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
-        auth(refresh_token_rotation=False)
+        override_auth(refresh_token_rotation=False)
         clock.advance(minutes=1)
 
         assert signed_in.refresh(current).json()["refreshToken"] == current

@@ -19,8 +19,8 @@ INTROSPECT, REVOKE = "/api/oauth/introspect", "/api/oauth/revoke"
 
 
 @pytest.fixture(autouse=True)
-def _three_services(auth, clock):
-    auth(audience=("authproject", "orders", "stock"))
+def _three_services(override_auth, clock):
+    override_auth(audience=("authproject", "orders", "stock"))
 
 
 class FormClient(Client):
@@ -240,8 +240,8 @@ class TestAudience:
 class TestDiscovery:
     """GET /.well-known/oauth-authorization-server (RFC 8414)."""
 
-    def test_the_metadata_names_every_endpoint_under_the_issuer(self, api, auth):
-        auth(issuer="https://auth.example.com")
+    def test_the_metadata_names_every_endpoint_under_the_issuer(self, api, override_auth):
+        override_auth(issuer="https://auth.example.com")
         response = api.get("/.well-known/oauth-authorization-server")
         metadata = response.json()
 
@@ -253,8 +253,8 @@ class TestDiscovery:
         assert response["Cache-Control"].startswith("public, max-age=")
 
     @pytest.mark.parametrize("issuer", ["https://auth.example.com/", "https://auth.example.com"])
-    def test_no_endpoint_url_has_a_double_slash(self, api, auth, issuer):
-        auth(issuer=issuer)
+    def test_no_endpoint_url_has_a_double_slash(self, api, override_auth, issuer):
+        override_auth(issuer=issuer)
         metadata = api.get("/.well-known/oauth-authorization-server").json()
 
         assert (metadata["issuer"], metadata["jwks_uri"]) == (
@@ -262,8 +262,8 @@ class TestDiscovery:
             "https://auth.example.com/.well-known/jwks.json",
         )
 
-    def test_an_issuer_that_is_not_a_url_has_endpoints_on_the_requested_host(self, api, auth):
-        auth(issuer="mycompany")
+    def test_an_issuer_that_is_not_a_url_has_endpoints_on_the_requested_host(self, api, override_auth):
+        override_auth(issuer="mycompany")
         metadata = api.get("/.well-known/oauth-authorization-server").json()
 
         assert (metadata["issuer"], metadata["jwks_uri"]) == (
@@ -271,8 +271,8 @@ class TestDiscovery:
             "http://testserver/.well-known/jwks.json",
         )
 
-    def test_the_host_header_is_ignored_when_public_url_is_set(self, api, auth):
-        auth(issuer="our-own", public_url="https://auth.example.com")
+    def test_the_host_header_is_ignored_when_public_url_is_set(self, api, override_auth):
+        override_auth(issuer="our-own", public_url="https://auth.example.com")
 
         metadata = api.get("/.well-known/oauth-authorization-server", Host="localhost:666").json()
 
@@ -296,8 +296,8 @@ class TestAdmin:
     def secret_on(self, page):
         return page.content.decode().partition("<code>")[2].partition("</code>")[0]
 
-    def test_a_service_is_registered_and_its_secret_shown_once(self, site, signed_in):
-        page = site.post(
+    def test_a_service_is_registered_and_its_secret_shown_once(self, admin_client, signed_in):
+        page = admin_client.post(
             "/admin/accounts/service/add/", {"client_id": "orders", "audience": "orders", "is_active": "on"}
         )
         secret = self.secret_on(page)
@@ -305,25 +305,25 @@ class TestAdmin:
         assert services.authenticate("orders", secret).audience == "orders"
         assert "no-store" in page["Cache-Control"]
         service = Service.objects.get()
-        assert secret not in site.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
+        assert secret not in admin_client.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
 
-    def test_a_new_secret_replaces_the_old_one_and_is_logged(self, site, orders):
-        page = site.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
+    def test_a_new_secret_replaces_the_old_one_and_is_logged(self, admin_client, orders):
+        page = admin_client.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
         secret = self.secret_on(page)
 
         assert orders.send(INTROSPECT, "x", secret).status_code == 200
         assert orders.send(INTROSPECT, "x").status_code == 401
         assert LogEntry.objects.get().get_change_message() == "Generated a new secret."
 
-    def test_editing_a_service_keeps_its_secret(self, site, orders):
+    def test_editing_a_service_keeps_its_secret(self, admin_client, orders):
         form = {"client_id": "orders", "audience": "stock", "is_active": "on"}
-        assert site.post(f"/admin/accounts/service/{orders.service.pk}/change/", form).status_code == 302
+        assert admin_client.post(f"/admin/accounts/service/{orders.service.pk}/change/", form).status_code == 302
 
         assert services.authenticate("orders", orders.secret).audience == "stock"
 
     @pytest.mark.parametrize("name", ["", "Orders", "a b", "-a", "é", "x" * 61])
-    def test_an_invalid_client_id_is_refused(self, site, name):
-        site.post("/admin/accounts/service/add/", {"client_id": name, "audience": "orders"})
+    def test_an_invalid_client_id_is_refused(self, admin_client, name):
+        admin_client.post("/admin/accounts/service/add/", {"client_id": name, "audience": "orders"})
 
         assert not Service.objects.exists()
 

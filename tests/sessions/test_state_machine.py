@@ -17,7 +17,7 @@ from accounts.values.clients import NO_CLIENT
 from tests.sessions.session_model import REFRESH_LIFETIME, Session
 from tests.sessions.state_machine import SessionStateMachine, serial_numbers
 
-pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+pytestmark = pytest.mark.usefixtures("fast_password_hasher")
 
 SECONDS = [0, 1, 9, 10, 10, 900, 2000, 3599, 3600]  # below, at and above each limit
 GENERATIONS_AGO = st.sampled_from([0, 0, 1, 1, 2, 3, 1000])

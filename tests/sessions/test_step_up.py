@@ -50,8 +50,8 @@ def test_a_refresh_keeps_the_auth_time_and_never_renews_it(signed_in, clock):
     assert auth_time(pair["accessToken"]) == first + 120
 
 
-def test_sensitive_actions_require_a_recent_authentication_and_say_how_recent(signed_in, clock, auth):
-    auth(recent_authentication=60)
+def test_sensitive_actions_require_a_recent_authentication_and_say_how_recent(signed_in, clock, override_auth):
+    override_auth(recent_authentication=60)
     clock.advance(seconds=61)
 
     for response in (
@@ -118,8 +118,8 @@ def test_a_body_without_a_password_is_an_invalid_request(signed_in, assert_refus
     assert_refused(signed_in.post(URL, body, signed_in.access_token), 400, "invalid_request")
 
 
-def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, auth, assert_refused):
-    auth(account_limit=Limit(4, 900))
+def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, override_auth, assert_refused):
+    override_auth(account_limit=Limit(4, 900))
     for _ in range(2):
         confirm(signed_in, "wrong password")
         signed_in.sign_in(User.objects.get().username, "wrong password")
@@ -130,8 +130,8 @@ def test_wrong_passwords_count_together_with_those_at_sign_in(signed_in, auth, a
     assert int(response["Retry-After"]) > 0
 
 
-def test_correct_passwords_do_not_count_towards_the_limit(signed_in, auth):
-    auth(account_limit=Limit(2, 900))
+def test_correct_passwords_do_not_count_towards_the_limit(signed_in, override_auth):
+    override_auth(account_limit=Limit(2, 900))
 
     assert {confirm(signed_in).status_code for _ in range(5)} == {200}
 

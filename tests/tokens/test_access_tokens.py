@@ -69,9 +69,9 @@ def test_every_token_has_its_own_jti(signed_in):
     assert claims_of(refreshed)["jti"] != claims_of(signed_in.access_token)["jti"]
 
 
-def test_profile_claims_are_included_only_when_configured(auth):
+def test_profile_claims_are_included_only_when_configured(override_auth):
     user = make_user("alice", fullname="Alice A.")
-    auth(profile_claims=("username", "fullname"))
+    override_auth(profile_claims=("username", "fullname"))
 
     claims = claims_of(SignedIn(user.username).access_token)
 
@@ -266,8 +266,8 @@ def test_a_refresh_token_is_refused_as_an_access_token(signed_in, assert_refused
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256", "HS256"])
-def test_every_algorithm_signs_and_verifies(auth, tmp_path, algorithm):
-    auth(algorithm=algorithm, keys_dir=tmp_path)
+def test_every_algorithm_signs_and_verifies(override_auth, tmp_path, algorithm):
+    override_auth(algorithm=algorithm, keys_dir=tmp_path)
     signed_in = SignedIn(make_user().username)
 
     assert decode_segment(signed_in.access_token, 0)["alg"] == algorithm

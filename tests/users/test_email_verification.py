@@ -33,13 +33,13 @@ def token(clock, api, mailed_token):
 
 
 @pytest.fixture
-def verification_required(auth, clock):
-    auth(unverified_signin=False)
+def verification_required(override_auth, clock):
+    override_auth(unverified_signin=False)
 
 
 @pytest.fixture
-def known_email_hidden(auth, clock):
-    auth(unverified_signin=False, hide_known_email=True)
+def known_email_hidden(override_auth, clock):
+    override_auth(unverified_signin=False, hide_known_email=True)
 
 
 def test_a_sign_up_sends_a_link_that_verifies_the_address(api, mailoutbox, mailed_token, clock):
@@ -164,19 +164,19 @@ def test_unverified_sign_ups_are_purged_after_a_week(verification_required, api,
     assert User.objects.get().username == "bob"
 
 
-def test_a_sign_up_from_before_verification_was_required_is_not_purged(api, clock, auth):
+def test_a_sign_up_from_before_verification_was_required_is_not_purged(api, clock, override_auth):
     api.sign_up("alice")
-    auth(unverified_signin=False)
+    override_auth(unverified_signin=False)
     clock.advance(days=400)
     call_command("purge_expired_tokens", stdout=None)
 
     assert User.objects.get().username == "alice"
 
 
-def test_an_unverified_user_who_has_signed_in_is_not_purged(api, clock, auth):
-    auth(unverified_signin=False)
+def test_an_unverified_user_who_has_signed_in_is_not_purged(api, clock, override_auth):
+    override_auth(unverified_signin=False)
     api.sign_up("alice")
-    auth(unverified_signin=True)
+    override_auth(unverified_signin=True)
     assert api.sign_in("alice").status_code == 200
     clock.advance(days=8)
     call_command("purge_expired_tokens", stdout=None)
@@ -259,9 +259,9 @@ class TestHideKnownEmail:
             assert resend(api, email).status_code == 202
 
     @pytest.mark.parametrize("email", ["owner@example.com", "fresh@example.com", "unknown@example.com"])
-    def test_a_sign_in_by_email_does_not_reveal_the_account(self, api, assert_refused, auth, email):
+    def test_a_sign_in_by_email_does_not_reveal_the_account(self, api, assert_refused, override_auth, email):
         """The attacker's password is right for an account they created and wrong for the account of the owner."""
-        auth(account_limit=Limit(3, 900))
+        override_auth(account_limit=Limit(3, 900))
         api.sign_up("mallory", email="owner@example.com", password=ATTACKERS_PASSWORD)
         api.sign_up("malvina", email="fresh@example.com", password=ATTACKERS_PASSWORD)
 
@@ -310,8 +310,8 @@ def test_by_default_a_known_address_is_reported(api, assert_refused):
     assert_refused(api.sign_up("mallory", email="OWNER@example.com"), 400, "email_taken")
 
 
-def test_sign_ups_are_limited_per_recipient(auth, assert_refused):
-    auth(account_limit=Limit(2, 900))
+def test_sign_ups_are_limited_per_recipient(override_auth, assert_refused):
+    override_auth(account_limit=Limit(2, 900))
     for number in range(2):
         Api().sign_up(f"user{number}", email="victim@example.com")
 

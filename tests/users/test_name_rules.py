@@ -23,7 +23,7 @@ from accounts.values.identifiers import (
 from tests.conftest import Api
 from tests.factories import make_user
 
-pytestmark = pytest.mark.usefixtures("hashes_that_are_fast")
+pytestmark = pytest.mark.usefixtures("fast_password_hasher")
 
 FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 CASES = [str, str.upper, str.lower, str.title, str.swapcase, str.casefold]
@@ -71,8 +71,8 @@ def rolled_back():
 
 
 @pytest.fixture(autouse=True)
-def _no_limits(auth):
-    auth(address_limit=None, account_limit=None)
+def _no_limits(override_auth):
+    override_auth(address_limit=None, account_limit=None)
 
 
 @given(TEXTS)

@@ -55,9 +55,9 @@ def test_a_reset_revokes_every_session(api, token, assert_refused):
 
 @pytest.mark.parametrize("public_url", ["", "https://auth.example.com", "https://example.com/auth/"])
 def test_the_link_starts_with_the_public_url_and_never_with_the_host_header(
-    api, alice, auth, mailoutbox, settings, public_url
+    api, alice, override_auth, mailoutbox, settings, public_url
 ):
-    auth(public_url=public_url)
+    override_auth(public_url=public_url)
     settings.ALLOWED_HOSTS = ["*"]
     api.post(URL, {"email": "alice@example.com"}, Host="evil.example", **{"X-Forwarded-Host": "evil.example"})
 
@@ -217,15 +217,15 @@ def test_an_invalid_email_address_is_rejected(api, email, assert_refused):
     assert list(response.json()["errors"]) == ["email"]
 
 
-def test_the_limit_on_emails_to_one_recipient_does_not_show_in_the_response(api, alice, auth, mailoutbox):
-    auth(account_limit=Limit(3, 900))
+def test_the_limit_on_emails_to_one_recipient_does_not_show_in_the_response(api, alice, override_auth, mailoutbox):
+    override_auth(account_limit=Limit(3, 900))
     for address in ("Alice@example.com", "nobody@example.com"):
         assert {request_reset(api, address).status_code for _ in range(5)} == {202}
     assert len(mailoutbox) == 3
 
 
-def test_strangers_who_exhaust_the_limit_do_not_block_the_owner(api, auth, mailoutbox):
-    auth(account_limit=Limit(3, 900))
+def test_strangers_who_exhaust_the_limit_do_not_block_the_owner(api, override_auth, mailoutbox):
+    override_auth(account_limit=Limit(3, 900))
     make_user("alice")
     api.sign_in("alice")
     stranger = type(api)(REMOTE_ADDR="198.51.100.9")
@@ -237,16 +237,16 @@ def test_strangers_who_exhaust_the_limit_do_not_block_the_owner(api, auth, mailo
     assert len(mailoutbox) == 4
 
 
-def test_reset_requests_are_limited_per_ip_address(api, auth, assert_refused):
-    auth(address_limit=Limit(3, 900))
+def test_reset_requests_are_limited_per_ip_address(api, override_auth, assert_refused):
+    override_auth(address_limit=Limit(3, 900))
     for number in range(3):
         request_reset(api, f"user{number}@example.com")
 
     assert_refused(request_reset(api, "another@example.com"), 429, "throttled")
 
 
-def test_wrong_tokens_are_limited_per_ip_address(api, token, auth, assert_refused):
-    auth(address_limit=Limit(3, 900))
+def test_wrong_tokens_are_limited_per_ip_address(api, token, override_auth, assert_refused):
+    override_auth(address_limit=Limit(3, 900))
     for _ in range(3):
         confirm(api, "wrong")
 

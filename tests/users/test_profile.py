@@ -146,8 +146,8 @@ def test_an_email_change_notifies_the_old_address_and_sends_a_link_to_the_new_on
     ]
 
 
-def test_username_and_email_changes_count_toward_the_sign_up_limit(signed_in, auth, assert_refused):
-    auth(address_limit=Limit(2, 900))
+def test_username_and_email_changes_count_toward_the_sign_up_limit(signed_in, override_auth, assert_refused):
+    override_auth(address_limit=Limit(2, 900))
     for number in range(2):
         change(signed_in, username=f"name{number}")
 

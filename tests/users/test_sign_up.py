@@ -131,8 +131,8 @@ def test_all_validation_errors_are_reported_at_once(api):
     assert set(response.json()["errors"]) == {"username", "password", "email"}
 
 
-def test_roles_allowed_at_sign_up_are_granted(api, auth):
-    auth(signup_roles=("user", "moderator"))
+def test_roles_allowed_at_sign_up_are_granted(api, override_auth):
+    override_auth(signup_roles=("user", "moderator"))
 
     response = api.sign_up("alice", roles=["user", "moderator"])
 
