@@ -27,7 +27,7 @@ check: lint types test  ## run everything that CI checks
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities, if the database can be reached
+audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (needs pypi.org or api.osv.dev)
 	$(BIN)/python -m tests.audit
 
 bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLite and PostgreSQL (needs wrk)

@@ -1,3 +1,5 @@
+"""The app configuration that makes Django's admin use the service's admin site."""
+
 from django.contrib.admin.apps import AdminConfig
 
 

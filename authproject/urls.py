@@ -1,3 +1,5 @@
+"""URL configuration of the project: the API, its pages, and the admin."""
+
 from django.contrib import admin
 from django.urls import path
 

@@ -148,7 +148,7 @@ def test_no_token_survives_a_concurrent_sign_out(server, person, path):
 
 
 def test_a_token_issued_after_a_role_change_has_the_new_roles(server, person, pair):
-    """Tokens issued before the change are stale: 401, and never a 403 or a 200 that the new roles do not permit."""
+    """A token issued before the change gets 401, or the status that the new roles require."""
     latest = {"token": pair["refreshToken"]}
 
     def request_moderator_content():
