@@ -1,7 +1,7 @@
 // Elements of the start page: what tokens say, and how it is written.
-import { accessParts, refreshParts } from "./tokens.js";
+import { parseAccessToken, parseRefreshToken } from "./tokens.js";
 
-const MEANINGS = {
+const DESCRIPTIONS = {
   alg: "how it is signed",
   kid: "with which of the public keys",
   typ: "what kind of token it is",
@@ -18,21 +18,21 @@ const MEANINGS = {
   ver: "changes with roles and password",
   roles: "what the user may reach",
 };
-const MOMENTS = ["iat", "nbf", "exp", "auth_time"];
+const TIMESTAMPS = ["iat", "nbf", "exp", "auth_time"];
 
 export function element(name, attributes = {}, ...children) {
-  const made = Object.assign(document.createElement(name), attributes);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(name), attributes);
+  created.append(...children);
+  return created;
 }
 
-export const time = (moment) => new Date(moment).toLocaleTimeString();
-export const moment = (text) =>
+export const formatTime = (timestamp) => new Date(timestamp).toLocaleTimeString();
+export const formatDateTime = (text) =>
   new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** An access token as it is sent, with its three parts told apart; its header and its claims, explained. */
-export function accessTokenShown(token) {
-  const { parts, header, claims } = accessParts(token);
+export function renderAccessToken(token) {
+  const { parts, header, claims } = parseAccessToken(token);
   const [head, body, signature] = parts;
   const text = [
     head,
@@ -41,24 +41,24 @@ export function accessTokenShown(token) {
     ".",
     element("span", { className: "signature" }, signature),
   ];
-  return { text, header: described(header), claims: described(claims) };
+  return { text, header: renderFields(header), claims: renderFields(claims) };
 }
 
-function described(fields) {
+function renderFields(fields) {
   return Object.entries(fields).flatMap(([name, value]) => {
-    const isMoment = MOMENTS.includes(name);
-    const meaning = [MEANINGS[name], isMoment && time(value * 1000)].filter(Boolean).join(" ");
-    const spelled = typeof value === "object" ? JSON.stringify(value) : String(value);
+    const isTimestamp = TIMESTAMPS.includes(name);
+    const description = [DESCRIPTIONS[name], isTimestamp && formatTime(value * 1000)].filter(Boolean).join(" ");
+    const text = typeof value === "object" ? JSON.stringify(value) : String(value);
     return [
       element("dt", {}, element("code", {}, name)),
-      element("dd", {}, spelled, element("small", {}, meaning)),
+      element("dd", {}, text, element("small", {}, description)),
     ];
   });
 }
 
 /** What is public of a refresh token, explained. */
-export function refreshTokenShown(token) {
-  const { prefix, session, generation, checksum } = refreshParts(token);
+export function renderRefreshToken(token) {
+  const { prefix, session, generation, checksum } = parseRefreshToken(token);
   const rows = [
     ["prefix", prefix, "by which secret scanners know it"],
     ["session", session, "one row in the database, however often it is refreshed"],
@@ -66,15 +66,15 @@ export function refreshTokenShown(token) {
     ["secret", "32 bytes, not shown", "from which only the service can compute the next"],
     ["checksum", checksum, "refuses what is mistyped or invented, without a query"],
   ];
-  return rows.flatMap(([name, value, meaning]) => [
+  return rows.flatMap(([name, value, description]) => [
     element("dt", {}, name),
-    element("dd", {}, String(value), element("small", {}, meaning)),
+    element("dd", {}, String(value), element("small", {}, description)),
   ]);
 }
 
 /** The generations of a refresh token that were seen, newest first, and what each is good for. */
-export function generationsShown(tokens, grace) {
-  const numbers = tokens.map((token) => refreshParts(token).generation).reverse();
+export function renderGenerations(tokens, grace) {
+  const numbers = tokens.map((token) => parseRefreshToken(token).generation).reverse();
   const state = (age) => {
     if (age === 0) return "current";
     return age === 1 && grace > 0 ? `answered alike for ${grace} seconds, then spent` : "spent";

@@ -8,7 +8,7 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 // The token need not stay in the address bar and the history.
 history.replaceState(null, "", location.pathname);
 
-function show(text, field = null) {
+function showOutcome(text, field = null) {
   outcome.textContent = text;
   for (const input of form.querySelectorAll("input")) {
     input.removeAttribute("aria-describedby");
@@ -20,24 +20,24 @@ function show(text, field = null) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  show("");
+  showOutcome("");
   const body = JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) });
   try {
-    const answer = await fetch(form.dataset.endpoint, {
+    const response = await fetch(form.dataset.endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       credentials: "omit",
       body,
     });
-    if (answer.ok) {
+    if (response.ok) {
       form.hidden = true;
-      show(form.dataset.done);
+      showOutcome(form.dataset.done);
       return;
     }
-    const refusal = await answer.json();
-    const [blamed] = Object.keys(refusal.errors ?? {});
-    show(Object.values(refusal.errors ?? {}).flat().join(" ") || refusal.message, form.elements[blamed]);
+    const failure = await response.json();
+    const [invalidField] = Object.keys(failure.errors ?? {});
+    showOutcome(Object.values(failure.errors ?? {}).flat().join(" ") || failure.message, form.elements[invalidField]);
   } catch {
-    show(form.dataset.failed);
+    showOutcome(form.dataset.failed);
   }
 });

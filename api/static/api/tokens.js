@@ -1,24 +1,24 @@
 // Takes tokens apart, as far as they are public.
 
-function bytesOf(base64url) {
+function decodeBase64url(base64url) {
   const text = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
-  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
-function jsonOf(base64url) {
-  return JSON.parse(new TextDecoder().decode(bytesOf(base64url)));
+function decodeJson(base64url) {
+  return JSON.parse(new TextDecoder().decode(decodeBase64url(base64url)));
 }
 
 /** The parts of an access token (RFC 7519), which nobody has verified here. */
-export function accessParts(token) {
+export function parseAccessToken(token) {
   const parts = token.split(".");
-  return { parts, header: jsonOf(parts[0]), claims: jsonOf(parts[1]) };
+  return { parts, header: decodeJson(parts[0]), claims: decodeJson(parts[1]) };
 }
 
 /** A refresh token: prefix, session (16 bytes), generation (4), secret (32) and checksum (8). */
-export function refreshParts(token) {
+export function parseRefreshToken(token) {
   const start = token.indexOf("_") + 1;
-  const bytes = bytesOf(token.slice(start));
+  const bytes = decodeBase64url(token.slice(start));
   const hex = (part) => Array.from(part, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return {
     prefix: token.slice(0, start),
