@@ -1,4 +1,4 @@
-"""A real browser: what it makes of the cookies, of pages of other sites, and of the pages that mails lead to."""
+"""Cookies, cross-origin pages, and the pages that emails link to, in a real browser."""
 
 import pytest
 import trustme
@@ -42,7 +42,7 @@ def mail_url(mailbox):
 
 @pytest.fixture(autouse=True)
 def _database_transaction():
-    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+    """Override the fixture that opens a database transaction: Playwright runs an event loop in this thread."""
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def context(chromium):
 
 @pytest.fixture(scope="module")
 def local(mail_url, start_server):
-    """The server as it is on a developer's machine: by plain HTTP, at localhost."""
+    """A development server: plain HTTP on localhost."""
     return start_server(EMAIL_URL=mail_url)
 
 
 class Company:
-    """A service and its sister sites under one domain, by TLS."""
+    """The service and other sites on subdomains of one domain, over TLS."""
 
     def __init__(self, proxy_port, server):
         self.port = proxy_port
@@ -93,7 +93,7 @@ def company(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
 
 
 def page_at(context, url):
-    """Open a page of another site of the company, which is nothing but a place to run scripts in."""
+    """Open an empty page on another subdomain, for running scripts."""
     page = context.new_page()
     page.route(url, lambda route: route.fulfill(content_type="text/html", body="<!doctype html><title>x</title>"))
     page.goto(url)
@@ -118,7 +118,7 @@ def sign_in(page, base, name):
     return call(page, "POST", f"{base}/api/auth/signin", body)
 
 
-def test_on_one_host_the_cookies_are_kept_and_out_of_reach_of_scripts(local, context):
+def test_cookies_on_localhost_are_stored_and_hidden_from_scripts(local, context):
     register(local, "alice")
     base = f"http://localhost:{local.port}"
     page = context.new_page()
@@ -136,7 +136,7 @@ def test_on_one_host_the_cookies_are_kept_and_out_of_reach_of_scripts(local, con
     assert call(page, "GET", f"{base}/api/test/user") == (200, "User Content.")
 
 
-def test_on_one_host_a_single_page_app_does_everything_with_them(local, context):
+def test_a_single_page_app_on_localhost_works_with_cookies(local, context):
     register(local, "bob")
     base = f"http://localhost:{local.port}/api/auth"
     page = context.new_page()
@@ -161,7 +161,7 @@ def test_on_one_host_a_single_page_app_does_everything_with_them(local, context)
     assert call(page, "GET", f"{base}/me")[1]["code"] == "token_missing"
 
 
-def test_who_is_signed_in_on_one_site_is_signed_in_on_its_sister_site(company, context):
+def test_subdomains_share_the_session(company, context):
     register(company.server, "carol")
     auth = company.url("auth.company.test", "")
     app, shop = (page_at(context, company.url(f"{name}.company.test")) for name in ("app", "shop"))
@@ -179,7 +179,7 @@ def test_who_is_signed_in_on_one_site_is_signed_in_on_its_sister_site(company, c
     assert call(app, "GET", f"{auth}/api/auth/me")[0] == 401
 
 
-def test_the_client_takes_a_session_over_on_a_sister_site(company, context):
+def test_the_client_resumes_a_session_on_another_subdomain(company, context):
     register(company.server, "gina")
 
     def client_at(host):
@@ -203,7 +203,7 @@ def test_the_client_takes_a_session_over_on_a_sister_site(company, context):
     assert app.evaluate("client.session()") is None
 
 
-def test_another_site_does_nothing_with_them(company, context):
+def test_other_origins_cannot_use_the_cookies(company, context):
     register(company.server, "dave")
     auth = company.url("auth.company.test", "")
     app = page_at(context, company.url("app.company.test"))
@@ -229,7 +229,7 @@ def test_another_site_does_nothing_with_them(company, context):
     assert call(app, "GET", f"{auth}/api/auth/me")[0] == 200
 
 
-def test_a_foreign_page_signs_nobody_in(company, context):
+def test_a_form_on_another_origin_cannot_sign_a_user_in(company, context):
     register(company.server, "mallory")
     auth = company.url("auth.company.test", "")
     evil = page_at(context, company.url("www.evil.test"))
@@ -246,7 +246,7 @@ def test_a_foreign_page_signs_nobody_in(company, context):
 
 @pytest.fixture
 def link(local, mailbox):
-    """Ask for a mail, and give the token in its link."""
+    """Request an email and return the token in its link."""
 
     def of(subject, path, body):
         assert local.post(path, body)[0] in (201, 202)
@@ -258,7 +258,7 @@ def link(local, mailbox):
     return of
 
 
-def test_the_page_of_a_verification_mail_verifies(local, context, link):
+def test_the_link_in_a_verification_email_verifies_the_address(local, context, link):
     token = link(
         "Verify your email address",
         "/api/auth/signup",
@@ -268,13 +268,13 @@ def test_the_page_of_a_verification_mail_verifies(local, context, link):
     page.goto(f"http://localhost:{local.port}/verify-email#token={token}")
     assert page.url.endswith("/verify-email")
 
-    page.click("text=It is mine")
+    page.get_by_role("button", name="Verify").click()
 
-    page.wait_for_selector("text=Your address is verified.")
+    page.wait_for_selector("text=Your email address is verified.")
     assert not page.is_visible("button")
 
 
-def test_the_page_of_a_reset_mail_takes_a_new_password(local, context, link):
+def test_the_link_in_a_reset_email_sets_a_new_password(local, context, link):
     register(local, "frank")
     token = link("Reset your password", "/api/auth/password/reset", {"email": "frank@example.com"})
     page = context.new_page()
@@ -289,11 +289,11 @@ def test_the_page_of_a_reset_mail_takes_a_new_password(local, context, link):
     page.fill("input", "another good one")
     page.click("button")
 
-    page.wait_for_selector("text=Your password is changed.")
+    page.wait_for_selector("text=Your password was changed.")
     assert local.post("/api/auth/signin", {"username": "frank", "password": "another good one"})[0] == 200
 
 
-def test_a_page_without_a_good_token_says_so(local, context):
+def test_a_link_with_an_invalid_token_shows_an_error(local, context):
     page = context.new_page()
     page.goto(f"http://localhost:{local.port}/verify-email#token=<img src=x onerror=alert(1)>")
     page.click("button")
@@ -307,7 +307,7 @@ ADMIN_PAGES = [
 ]  # fmt: skip
 
 
-def test_no_page_asks_for_what_its_own_policy_forbids(local, context):
+def test_pages_respect_their_own_content_security_policy(local, context):
     local.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     local.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
     base = f"http://localhost:{local.port}"

@@ -1,4 +1,4 @@
-"""The start page in a real browser: at a desk, on a phone, by keyboard, in the dark, and for a screen reader."""
+"""The start page in a real browser: desktop, phone, keyboard, dark mode, and screen reader."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ IS_BENEATH_THE_NOTICE = """() => {
 
 @pytest.fixture(autouse=True)
 def _database_transaction():
-    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+    """Override the fixture that opens a database transaction: Playwright runs an event loop in this thread."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def axe(tmp_path_factory):
 
 
 class Visit:
-    """Somebody's look at the start page; what goes wrong in the console, and where requests go, is kept."""
+    """The start page in one browser context. It records console errors and the hosts of requests."""
 
     def __init__(self, chromium, server, **device):
         self.origin = f"http://localhost:{server.port}"
@@ -72,13 +72,13 @@ class Visit:
 
     def sign_up(self, name):
         self.page.get_by_label("Username", exact=True).fill(name)
-        self.page.get_by_label("E-mail address", exact=True).fill(f"{name}@example.com")
+        self.page.get_by_label("Email address", exact=True).fill(f"{name}@example.com")
         self.page.locator("#sign-up").get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Create the account").click()
         self.sees(f"Hello, {name}")
 
     def sign_in(self, name, password=PASSWORD):
-        self.page.get_by_label("Username or e-mail address").fill(name)
+        self.page.get_by_label("Username or email address").fill(name)
         self.page.locator("#sign-in").get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
 
@@ -93,7 +93,7 @@ class Visit:
         return self.page.locator(f"#{element}").inner_text()
 
     def description(self, field):
-        """Give what a screen reader adds to the field's name."""
+        """Return the accessible description of the field."""
         ids = (field.get_attribute("aria-describedby") or "").split()
         return " ".join(self.text(one) for one in ids if self.text(one))
 
@@ -133,7 +133,7 @@ def registered(server, name):
 
 @needs_chromium
 @pytest.mark.parametrize("device", [DESK | LIGHT, PHONE | DARK], ids=["desk", "phone"])
-def test_a_person_tries_all_of_it(visit, name, device):
+def test_the_whole_flow_works_on_desktop_and_phone(visit, name, device):
     one = visit(**device)
     assert one.fits()
     one.sign_up(name)
@@ -142,7 +142,7 @@ def test_a_person_tries_all_of_it(visit, name, device):
 
     assert "ES256" in one.text("jwt-header")
     assert '["user"]' in one.text("jwt-claims")
-    assert re.match(r"Good for 1[45] min \d+ s more", one.text("countdown"))
+    assert re.match(r"Valid for another 1[45] min \d+ s", one.text("countdown"))
     assert "authrt_" in one.text("refresh-parts")
 
     for button, answer in [
@@ -159,16 +159,16 @@ def test_a_person_tries_all_of_it(visit, name, device):
     assert one.sees("Refreshed: generation 1")
     assert one.text("jwt") != before
     assert re.search(r"Generation 1\s+current", one.text("generations"))
-    assert "answered alike for 10 seconds" in one.text("generations")
+    assert "gets the same response for 10 seconds" in one.text("generations")
 
     one.press("Replay an old one")
-    assert one.sees("Generation 0 was presented again: refresh_token_reused.")
+    assert one.sees("The refresh token of generation 0 was used again: refresh_token_reused.")
     assert one.has_focus("try")
     assert not one.page.is_visible("#signed-in")
 
 
 @needs_chromium
-def test_a_session_is_ended_from_another_device(visit, registered):
+def test_a_session_can_be_revoked_from_another_device(visit, registered):
     here, there = visit(**DESK), visit(**PHONE)
     for one in (there, here):
         one.sign_in(registered)
@@ -178,13 +178,13 @@ def test_a_session_is_ended_from_another_device(visit, registered):
 
     there.press("User")
 
-    assert there.sees("The session is over: it was revoked.")
+    assert there.sees("Your session was revoked.")
     here.page.get_by_role("button", name="End the session of").click()
-    assert here.sees("The session is over: it was revoked.")
+    assert here.sees("Your session was revoked.")
 
 
 @needs_chromium
-def test_tabs_of_one_browser_keep_in_step(visit, registered):
+def test_tabs_of_one_browser_share_the_session(visit, registered):
     one = visit(**DESK)
     other = one.context.new_page()
     other.goto(one.origin)
@@ -197,7 +197,7 @@ def test_tabs_of_one_browser_keep_in_step(visit, registered):
 
 
 @needs_chromium
-def test_a_page_that_is_loaded_again_is_still_signed_in(visit, registered):
+def test_reloading_the_page_keeps_the_user_signed_in(visit, registered):
     one = visit(**DESK)
     one.sign_in(registered)
     one.sees(f"Hello, {registered}")
@@ -208,7 +208,7 @@ def test_a_page_that_is_loaded_again_is_still_signed_in(visit, registered):
 
 
 @needs_chromium
-def test_a_keyboard_is_enough(visit, registered):
+def test_the_page_can_be_used_with_the_keyboard_alone(visit, registered):
     one = visit(**DESK)
     keys = one.page.keyboard
 
@@ -243,10 +243,10 @@ def test_a_keyboard_is_enough(visit, registered):
 
 
 @needs_chromium
-def test_what_is_wrong_is_said_and_marked_where_it_stands(visit):
+def test_an_invalid_field_shows_its_error_message(visit):
     one = visit(**PHONE)
     one.page.locator("#sign-up").get_by_label("Password").fill("short")
-    one.page.get_by_label("E-mail address", exact=True).fill("someone@example.com")
+    one.page.get_by_label("Email address", exact=True).fill("someone@example.com")
     one.page.get_by_label("Username", exact=True).fill("someone")
     one.press("Create the account")
 
@@ -256,18 +256,18 @@ def test_what_is_wrong_is_said_and_marked_where_it_stands(visit):
 
 
 @needs_chromium
-def test_what_is_wrong_is_read_out_with_the_field_and_gone_with_the_next_try(visit, registered):
+def test_a_screen_reader_announces_the_error_of_a_field_until_the_next_attempt(visit, registered):
     one = visit(**DESK)
     one.sign_in(registered, "wrong password")
     assert one.sees("Invalid username or password!")
     field = one.page.locator("#up-password")
     field.fill("short")
-    one.page.get_by_label("E-mail address", exact=True).fill("someone@example.com")
+    one.page.get_by_label("Email address", exact=True).fill("someone@example.com")
     one.page.get_by_label("Username", exact=True).fill("someone")
     one.press("Create the account")
     assert one.sees("This password is too short")
     assert one.description(field) == (
-        "At least 8 characters; a few words are better than a few symbols. "
+        "At least 8 characters. Several words are better than a few symbols. "
         "This password is too short. It must contain at least 8 characters."
     )
 
@@ -279,18 +279,18 @@ def test_what_is_wrong_is_read_out_with_the_field_and_gone_with_the_next_try(vis
     assert one.page.locator(".error").all_inner_texts() == ["", ""]
     assert one.page.locator("input").evaluate_all("all => all.map((one) => one.value).join('')") == ""
     assert field.get_attribute("aria-invalid") is None
-    assert one.description(field) == "At least 8 characters; a few words are better than a few symbols."
+    assert one.description(field) == "At least 8 characters. Several words are better than a few symbols."
 
 
 @needs_chromium
-def test_a_press_that_fails_is_told_where_one_looks_until_the_next_press(visit, registered):
+def test_a_failed_action_shows_a_visible_notice_until_the_next_action(visit, registered):
     one = visit(**PHONE)
     one.sign_in(registered)
     one.sees(f"Hello, {registered}")
     one.context.route("**/api/auth/refreshtoken", lambda route: route.abort())
     one.page.get_by_role("button", name="Refresh now").scroll_into_view_if_needed()
     one.press("Refresh now")
-    one.sees("The service cannot be reached. The session is kept.")
+    one.sees("The service cannot be reached. You remain signed in.")
 
     shown = one.page.locator("#notice").bounding_box()
     assert shown["y"] >= 0
@@ -301,10 +301,10 @@ def test_a_press_that_fails_is_told_where_one_looks_until_the_next_press(visit, 
 
 
 @needs_chromium
-def test_what_the_keyboard_comes_to_does_not_lie_beneath_the_notice(visit, name):
+def test_the_notice_never_covers_the_focused_element(visit, name):
     one = visit(**PHONE)
     one.sign_up(name)
-    one.sees("The account is made")
+    one.sees("Account created")
     one.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     one.page.get_by_role("button", name="Admin", exact=True).focus()
     come_to = []
@@ -316,14 +316,14 @@ def test_what_the_keyboard_comes_to_does_not_lie_beneath_the_notice(visit, name)
 
 
 @needs_chromium
-def test_each_press_that_fails_is_told_although_the_service_is_not_asked_again(visit, registered):
+def test_repeated_failures_are_announced_each_time(visit, registered):
     one = visit(**DESK)
     one.sign_in(registered)
     one.sees(f"Hello, {registered}")
     down = {"status": 503, "headers": {"Retry-After": "60"}, "json": {"message": "Down.", "code": "unavailable"}}
     one.context.route("**/api/auth/refreshtoken", lambda route: route.fulfill(**down))
     one.press("Refresh now")
-    one.sees("Down. The session is kept.")
+    one.sees("Down. You remain signed in.")
 
     one.press("Refresh now")
 
@@ -332,7 +332,7 @@ def test_each_press_that_fails_is_told_although_the_service_is_not_asked_again(v
 
 @needs_chromium
 @pytest.mark.parametrize("path", ["", "/reset-password", "/verify-email"])
-def test_what_is_to_be_announced_has_its_place_before_there_is_anything_to_say(visit, path):
+def test_live_regions_exist_before_they_have_content(visit, path):
     one = visit(**DESK)
     one.page.goto(one.origin + path)
 
@@ -345,7 +345,7 @@ def test_what_is_to_be_announced_has_its_place_before_there_is_anything_to_say(v
 @needs_chromium
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("device", [DESK, PHONE], ids=["desk", "phone"])
-def test_axe_finds_nothing(visit, axe, name, device, scheme):
+def test_axe_reports_no_violations(visit, axe, name, device, scheme):
     one = visit(**device, **scheme, bypass_csp=True)
 
     def violations():
@@ -371,7 +371,7 @@ def test_axe_finds_nothing(visit, axe, name, device, scheme):
         assert violations() == []
 
 
-def test_the_page_allows_nothing_from_elsewhere_and_nothing_inline(client, db):
+def test_the_content_security_policy_forbids_inline_and_third_party_content(client, db):
     answer = client.get("/")
 
     assert answer.headers["Content-Security-Policy"].startswith(
@@ -381,14 +381,14 @@ def test_the_page_allows_nothing_from_elsewhere_and_nothing_inline(client, db):
     assert not re.search(r"<script>|<style|style=|onclick=|https?://", answer.content.decode())
 
 
-def test_the_page_leads_to_the_documentation_and_the_admin(client, db):
+def test_the_page_links_to_the_documentation_and_the_admin(client, db):
     page = client.get("/").content.decode()
 
     assert 'href="/api/docs"' in page
     assert 'href="/admin/"' in page
 
 
-def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, override_auth):
+def test_a_disabled_start_page_returns_404(client, db, override_auth):
     override_auth(start_page=False)
 
     off, nowhere = client.get("/"), client.get("/nowhere")
@@ -399,21 +399,21 @@ def test_the_page_is_switched_off_as_if_it_had_never_been(client, db, override_a
 
 
 @pytest.mark.parametrize("path", ["/", "/verify-email", "/reset-password"])
-def test_another_method_is_refused_as_the_api_does(db, path):
+def test_other_methods_get_the_405_response_of_the_api(db, path):
     answer = Client(enforce_csrf_checks=True).post(path)
 
     assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
 
 
-def test_without_rotation_the_page_offers_no_replay(client, db, override_auth):
+def test_the_replay_section_is_absent_without_rotation(client, db, override_auth):
     override_auth(refresh_token_rotation=False)
 
     page = client.get("/").content.decode()
 
     assert "Replay" not in page
-    assert "Rotation is switched off" in page
+    assert "Rotation is off" in page
 
 
-def test_there_is_one_copy_of_the_client():
+def test_the_page_uses_the_published_client():
     assert finders.find("api/auth-client.js")
     assert (ROOT / "api/static/api/auth-client.js").resolve() == ROOT / "clients/js/auth-client.js"

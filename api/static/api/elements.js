@@ -1,22 +1,22 @@
-// Elements of the start page: what tokens say, and how it is written.
+// Elements of the start page that show the parts of tokens.
 import { parseAccessToken, parseRefreshToken } from "./tokens.js";
 
 const DESCRIPTIONS = {
-  alg: "how it is signed",
-  kid: "with which of the public keys",
-  typ: "what kind of token it is",
+  alg: "the signature algorithm",
+  kid: "the public key that verifies it",
+  typ: "the type: an access token",
   iss: "who issued it",
   aud: "for which services",
   sub: "the user's id",
-  client_id: "who asked for it",
+  client_id: "the client that requested it",
   iat: "issued",
   nbf: "not before",
-  exp: "good until",
-  auth_time: "when the password was given",
-  jti: "this token's own id",
+  exp: "valid until",
+  auth_time: "when the password was entered",
+  jti: "the id of this token",
   sid: "the session it belongs to",
   ver: "changes with roles and password",
-  roles: "what the user may reach",
+  roles: "the roles of the user",
 };
 const TIMESTAMPS = ["iat", "nbf", "exp", "auth_time"];
 
@@ -30,7 +30,7 @@ export const formatTime = (timestamp) => new Date(timestamp).toLocaleTimeString(
 export const formatDateTime = (text) =>
   new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** An access token as it is sent, with its three parts told apart; its header and its claims, explained. */
+/** Return the access token with its three parts marked, and its header and claims with descriptions. */
 export function renderAccessToken(token) {
   const { parts, header, claims } = parseAccessToken(token);
   const [head, body, signature] = parts;
@@ -56,15 +56,15 @@ function renderFields(fields) {
   });
 }
 
-/** What is public of a refresh token, explained. */
+/** Return the public parts of a refresh token, with descriptions. */
 export function renderRefreshToken(token) {
   const { prefix, session, generation, checksum } = parseRefreshToken(token);
   const rows = [
-    ["prefix", prefix, "by which secret scanners know it"],
+    ["prefix", prefix, "lets secret scanners recognize it"],
     ["session", session, "one row in the database, however often it is refreshed"],
     ["generation", generation, "counts the refreshes"],
-    ["secret", "32 bytes, not shown", "from which only the service can compute the next"],
-    ["checksum", checksum, "refuses what is mistyped or invented, without a query"],
+    ["secret", "32 bytes, not shown", "only the service can compute the next one from it"],
+    ["checksum", checksum, "detects mistyped and invented tokens without a query"],
   ];
   return rows.flatMap(([name, value, description]) => [
     element("dt", {}, name),
@@ -72,12 +72,12 @@ export function renderRefreshToken(token) {
   ]);
 }
 
-/** The generations of a refresh token that were seen, newest first, and what each is good for. */
+/** Return the generations of the refresh token, newest first, each with its state. */
 export function renderGenerations(tokens, grace) {
   const numbers = tokens.map((token) => parseRefreshToken(token).generation).reverse();
   const state = (age) => {
     if (age === 0) return "current";
-    return age === 1 && grace > 0 ? `answered alike for ${grace} seconds, then spent` : "spent";
+    return age === 1 && grace > 0 ? `gets the same response for ${grace} seconds, then used up` : "used up";
   };
   return numbers.map((number) =>
     element(

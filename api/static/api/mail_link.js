@@ -1,11 +1,11 @@
-// Sends the token of a mailed link, with what the form asks for, to the API, and shows what came of it.
+// Sends the token of an emailed link and the form's fields to the API, and shows the result.
 "use strict";
 
 const form = document.querySelector("form");
 const outcome = document.querySelector("#outcome");
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 
-// The token need not stay in the address bar and the history.
+// Remove the token from the address bar and the history.
 history.replaceState(null, "", location.pathname);
 
 function showOutcome(text, field = null) {

@@ -1,4 +1,4 @@
-// The start page: a front end of this service like any other, on the client that others use as well.
+// The start page: a front end that uses the same client as any other.
 import { AuthClient, AuthError } from "./auth-client.js";
 import { renderAccessToken, element, renderGenerations, formatDateTime, renderRefreshToken, formatTime } from "./elements.js";
 import { parseRefreshToken } from "./tokens.js";
@@ -7,19 +7,19 @@ const REASONS = {
   signed_out: "You signed out.",
   signed_out_everywhere: "You signed out on all devices.",
   other_tab: "You signed out in another tab.",
-  refresh_token_revoked: "The session is over: it was revoked. Its access token is refused as well.",
-  refresh_token_expired: "The session is over: it was not used for too long.",
+  refresh_token_revoked: "Your session was revoked. Its access token is refused, too. Sign in again.",
+  refresh_token_expired: "Your session expired because it was not used. Sign in again.",
 };
 const LOG_LENGTH = 50;
 const SERVICE_URL = new URL("/", location.href).href;
 
 const $ = (id) => document.getElementById(id);
 const auth = new AuthClient({ url: SERVICE_URL, storage: localStorage, fetch: fetchAndLog });
-let displayedSession = null; // the session that stands on the page
-let generations = []; // the refresh tokens that this page has seen, oldest first
-let displayedError; // the failure that stands in the notice already
+let displayedSession = null; // the session on the page
+let generations = []; // the refresh tokens of this session, oldest first
+let displayedError; // the error that the notice shows already
 
-// What happened
+// The log
 
 function log(label, status = "", isGood = true) {
   $("log-empty").hidden = true;
@@ -42,7 +42,7 @@ async function fetchAndLog(request) {
     log(label, `${response.status} ${code}`, response.ok);
     return response;
   } catch (error) {
-    log(label, "no answer", false);
+    log(label, "no response", false);
     throw error;
   }
 }
@@ -50,14 +50,14 @@ async function fetchAndLog(request) {
 function notice(text, isBad = false) {
   $("notice").textContent = text;
   $("notice").className = isBad ? "notice bad" : "notice";
-  // It stays in sight, and label the keyboard comes to is not to lie beneath it.
+  // The notice is sticky. Keep elements that get the keyboard focus from scrolling beneath it.
   document.documentElement.style.scrollPaddingTop = `${$("notice").offsetHeight + 16}px`;
   displayedError = undefined;
 }
 
 // Forms
 
-/** Have a screen reader say a form's error with the fields that it is about, after their hints. */
+/** Let screen readers read the form's error with the fields that it concerns, after their hints. */
 function describeFieldsBy(form, fields) {
   const { id } = form.querySelector(".error");
   for (const input of form.querySelectorAll("input")) {
@@ -114,11 +114,11 @@ onSubmit($("sign-in"), (fields) => {
 });
 onSubmit($("sign-up"), async (fields) => {
   await auth.signUp(fields);
-  notice(`The account is made, and ${fields.email} was mailed a link that verifies it.`);
+  notice(`Account created. We sent a verification link to ${fields.email}.`);
   await auth.signIn(fields);
 });
 
-/** Do something on a press, and show label it is refused with. */
+/** Run an action on a click, and show its error in the notice. */
 function onClick(id, action) {
   $(id).addEventListener("click", (event) => {
     notice("");
@@ -140,23 +140,23 @@ onClick("calls", async ({ target }) => {
 });
 if ($("replay")) onClick("replay", replay);
 
-// A stolen token
+// Replay of a stolen refresh token
 
 async function replay() {
   while (generations.length < 3) rememberGeneration(await auth.refresh());
   const [oldest] = generations;
   const { generation } = parseRefreshToken(oldest);
-  notice(`Presenting generation ${generation}, as a thief would…`);
+  notice(`Sending the refresh token of generation ${generation}, as a thief would…`);
   const refused = await presentRefreshToken(oldest);
   await auth.refresh().catch(() => {});
   notice(
-    `Generation ${generation} was presented again: ${refused}. The service cannot know who is the thief, so it ended the
-    session for both. Sign in again.`,
+    `The refresh token of generation ${generation} was used again: ${refused}. The service cannot know who the thief is, so it
+    ended the session for both. Sign in again.`,
     true,
   );
 }
 
-/** Refresh by hand, beside the client, and tell label is answered. */
+/** Send a refresh token without the client; return the error code. */
 async function presentRefreshToken(refreshToken) {
   const response = await fetchAndLog(
     new Request(`${SERVICE_URL}api/auth/refreshtoken`, {
@@ -166,10 +166,10 @@ async function presentRefreshToken(refreshToken) {
       body: JSON.stringify({ refreshToken }),
     }),
   );
-  return response.ok ? "it was answered" : (await response.json()).code;
+  return response.ok ? "accepted" : (await response.json()).code;
 }
 
-// What is displayedSession of a session
+// The session
 
 function showSession(session) {
   const isNew = session && session.signedInAt !== displayedSession?.signedInAt;
@@ -204,8 +204,8 @@ function showRemainingTime() {
   const [minutes, seconds] = [Math.floor(left / 60), Math.floor(left % 60)];
   $("countdown").textContent =
     left > 0
-      ? `Good for ${minutes ? `${minutes} min ` : ""}${seconds} s more`
-      : "Expired. The next request renews it.";
+      ? `Valid for another ${minutes ? `${minutes} min ` : ""}${seconds} s`
+      : "Expired. The next request refreshes it.";
   $("life").value = Math.max(0, left / displayedSession.expiresIn);
 }
 setInterval(showRemainingTime, 1000);
@@ -222,7 +222,7 @@ async function showSessions() {
       return element(
         "li",
         {},
-        element("span", {}, current ? `${device} (this one)` : device, element("small", {}, times)),
+        element("span", {}, current ? `${device} (this session)` : device, element("small", {}, times)),
         endButton,
       );
     }),
@@ -233,14 +233,14 @@ async function endSession(id) {
   notice("");
   try {
     await auth.call("DELETE", `auth/sessions/${id}`);
-    await showSessions(); // Was it this one, this refresh is refused, and the client notices.
+    await showSessions(); // If it was this session, the refresh is refused and the client signs out.
     $("sessions-title").focus();
   } catch (error) {
     if (displayedSession && error !== displayedError) notice(error.message, true);
   }
 }
 
-// What the client tells
+// Events of the client
 
 auth.addEventListener("signedin", async ({ detail }) => {
   for (const form of document.forms) {
@@ -249,7 +249,7 @@ auth.addEventListener("signedin", async ({ detail }) => {
   }
   showSession(await auth.session());
   $("who").focus();
-  log(`${detail.user.username} is signed in`);
+  log(`Signed in as ${detail.user.username}`);
   await showSessions().catch(() => {});
 });
 auth.addEventListener("refreshed", async () => {
@@ -258,13 +258,13 @@ auth.addEventListener("refreshed", async () => {
   if (session) log(`Refreshed: generation ${parseRefreshToken(session.refreshToken).generation}`);
 });
 auth.addEventListener("refreshfailed", ({ detail }) => {
-  notice(`${detail.error.message} The session is kept.`, true);
+  notice(`${detail.error.message} You remain signed in.`, true);
   displayedError = detail.error;
 });
 auth.addEventListener("signedout", ({ detail }) => {
   const isExpected = detail.reason.startsWith("signed_out");
   showSession(null);
-  notice(REASONS[detail.reason] ?? `The session is over: ${detail.reason}.`, !isExpected);
+  notice(REASONS[detail.reason] ?? `Your session ended: ${detail.reason}. Sign in again.`, !isExpected);
   log("Signed out", detail.reason, isExpected);
   $("try").focus();
 });

@@ -1,4 +1,4 @@
-// Takes tokens apart, as far as they are public.
+// Parses the public parts of tokens.
 
 function decodeBase64url(base64url) {
   const text = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
@@ -9,13 +9,13 @@ function decodeJson(base64url) {
   return JSON.parse(new TextDecoder().decode(decodeBase64url(base64url)));
 }
 
-/** The parts of an access token (RFC 7519), which nobody has verified here. */
+/** Return the parts of an access token (RFC 7519) without verifying it. */
 export function parseAccessToken(token) {
   const parts = token.split(".");
   return { parts, header: decodeJson(parts[0]), claims: decodeJson(parts[1]) };
 }
 
-/** A refresh token: prefix, session (16 bytes), generation (4), secret (32) and checksum (8). */
+/** Return the public parts of a refresh token: session (16 bytes), generation (4), secret (32), checksum (8). */
 export function parseRefreshToken(token) {
   const start = token.indexOf("_") + 1;
   const bytes = decodeBase64url(token.slice(start));
