@@ -1,4 +1,4 @@
-"""clients/js: the client in a real browser, against the real server."""
+"""clients/js: the client in Chromium, against a running server."""
 
 import shutil
 import subprocess
@@ -17,19 +17,21 @@ START = """async (options) => {
     const { AuthClient } = await import("/static/api/auth-client.js");
     if (options.storage) options.storage = window[options.storage];
     window.client = new AuthClient(options);
-    window.heard = [];
+    window.received = [];
     for (const type of ["signedin", "refreshed", "refreshfailed", "signedout"]) {
-        client.addEventListener(type, ({ detail }) => heard.push(detail.reason ? `${type} ${detail.reason}` : type));
+        client.addEventListener(type, ({ detail }) => received.push(detail.reason ? `${type} ${detail.reason}` : type));
     }
 }"""
-TWENTY = "Promise.all(Array.from({ length: 20 }, async () => (await client.fetch('/api/test/user')).status))"
+TWENTY_REQUESTS = (
+    "Promise.all(Array.from({ length: 20 }, async () => (await client.fetch('/api/test/user')).status))"
+)
 
-WAITING = "navigator.locks ? navigator.locks.query().then(({ pending }) => pending.length) : 0"
+TABS_WAITING_FOR_THE_LOCK = "navigator.locks ? navigator.locks.query().then(({ pending }) => pending.length) : 0"
 
 
 @pytest.fixture(autouse=True)
 def _database_transaction():
-    """Give no test a database, in place of the fixture that does: the library runs a loop in this thread."""
+    """Turn the database of the tests off: the server has its own."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +40,14 @@ def server(chromium, start_server):
 
 
 class Device:
-    """A browser with its own storage; it counts the refreshes of all its tabs."""
+    """A browser with its own storage, which records the refreshes of all its tabs."""
 
     def __init__(self, chromium, port):
         self.address = f"http://localhost:{port}"
         self.context = chromium.new_context()
         self.context.set_default_timeout(15000)
         self.refreshes = []
-        self.context.on("request", self._count)
+        self.context.on("request", self._record_refresh)
 
     def tab(self, **options):
         page = self.context.new_page()
@@ -53,46 +55,47 @@ class Device:
         page.evaluate(START, options)
         return page
 
-    def _count(self, request):
+    def _record_refresh(self, request):
         if request.url.endswith("/refreshtoken"):
             self.refreshes.append(request.post_data)
 
 
 @pytest.fixture
-def device(chromium, server):
-    made = []
+def open_device(chromium, server):
+    devices = []
 
-    def make():
-        made.append(Device(chromium, server.port))
-        return made[-1]
+    def open_():
+        devices.append(Device(chromium, server.port))
+        return devices[-1]
 
-    yield make
-    for one in made:
-        one.context.close()
+    yield open_
+    for device in devices:
+        device.context.close()
 
 
 @pytest.fixture
-def name(server, request):
-    made = f"user{abs(hash(request.node.nodeid))}"
-    server.post("/api/auth/signup", {"username": made, "email": f"{made}@example.com", "password": PASSWORD})
-    return made
+def username(server, request):
+    username = f"user{abs(hash(request.node.nodeid))}"
+    sign_up = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
+    server.post("/api/auth/signup", sign_up)
+    return username
 
 
-def sign_in(page, name):
-    page.evaluate("(fields) => client.signIn(fields)", {"username": name, "password": PASSWORD})
+def sign_in(page, username):
+    page.evaluate("(fields) => client.signIn(fields)", {"username": username, "password": PASSWORD})
 
 
-def heard(page, event):
-    page.wait_for_function("(event) => heard.includes(event)", arg=event)
+def wait_for_event(page, event):
+    page.wait_for_function("(event) => received.includes(event)", arg=event)
     return True
 
 
-def error_of(page, call):
+def code_and_status_of(page, call):
     return page.evaluate(f"{call}.then(() => null, ({{ code, status }}) => [code, status])")
 
 
 def twenty_at_once(device, tabs):
-    """Send twenty requests from each of two tabs, and let no refresh go before both wait for one."""
+    """Send twenty requests from each tab, and hold refreshes until every tab waits for one."""
     held = []
 
     def hold(route):
@@ -100,8 +103,8 @@ def twenty_at_once(device, tabs):
 
     device.context.route("**/refreshtoken", hold, times=len(tabs))
     for tab in tabs:
-        tab.evaluate(f"() => {{ window.statuses = {TWENTY}; }}")
-    while len(held) + tabs[0].evaluate(WAITING) < len(tabs):
+        tab.evaluate(f"() => {{ window.statuses = {TWENTY_REQUESTS}; }}")
+    while len(held) + tabs[0].evaluate(TABS_WAITING_FOR_THE_LOCK) < len(tabs):
         tabs[0].wait_for_timeout(20)
     for route in held:
         route.continue_()
@@ -113,150 +116,153 @@ COOKIES = {"transport": "cookie"}
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")
-def test_the_client_passes_its_own_tests():
+def test_the_client_s_own_tests_pass():
     folder = ROOT / "clients/js"
-    ran = subprocess.run([NODE, "--test"], cwd=folder, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([NODE, "--test"], cwd=folder, check=False, capture_output=True, text=True, timeout=120)
 
-    assert ran.returncode == 0, ran.stdout
-    assert "# pass 0" not in ran.stdout
+    assert done.returncode == 0, done.stdout
+    assert "# pass 0" not in done.stdout
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])
-def test_forty_requests_of_two_tabs_wait_for_one_refresh(server, device, name, options):
-    one = device()
-    tabs = [one.tab(**options), one.tab(**options)]
-    sign_in(tabs[0], name)
-    server.manage("grantrole", name, "moderator")  # the token is stale now
+def test_forty_requests_from_two_tabs_wait_for_one_refresh(server, open_device, username, options):
+    device = open_device()
+    tabs = [device.tab(**options), device.tab(**options)]
+    sign_in(tabs[0], username)
+    server.manage("grantrole", username, "moderator")  # makes the token stale
 
-    assert twenty_at_once(one, tabs) == [{200}, {200}]
-    assert len(one.refreshes) == 1
+    assert twenty_at_once(device, tabs) == [{200}, {200}]
+    assert len(device.refreshes) == 1
     assert tabs[1].evaluate("client.call('GET', 'test/mod')") == "Moderator Content."
-    assert all(heard(tab, "refreshed") for tab in tabs)
+    assert all(wait_for_event(tab, "refreshed") for tab in tabs)
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])
-def test_two_tabs_renew_a_token_once_before_it_ends(device, name, options):
-    one = device()
-    tabs = [one.tab(**options), one.tab(**options)]
-    sign_in(tabs[0], name)
+def test_two_tabs_refresh_an_expiring_token_once(open_device, username, options):
+    device = open_device()
+    tabs = [device.tab(**options), device.tab(**options)]
+    sign_in(tabs[0], username)
     for tab in tabs:
         tab.evaluate("() => { const now = Date.now; Date.now = () => now() + 880_000; }")
 
-    assert twenty_at_once(one, tabs) == [{200}, {200}]
-    assert len(one.refreshes) == 1
+    assert twenty_at_once(device, tabs) == [{200}, {200}]
+    assert len(device.refreshes) == 1
 
 
 @needs_chromium
-def test_without_web_locks_two_tabs_stay_signed_in(server, device, name):
-    one = device()
-    one.context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })")
-    tabs = [one.tab(**BODY), one.tab(**BODY)]
-    sign_in(tabs[0], name)
+def test_without_web_locks_two_tabs_stay_signed_in(server, open_device, username):
+    device = open_device()
+    device.context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })")
+    tabs = [device.tab(**BODY), device.tab(**BODY)]
+    sign_in(tabs[0], username)
 
-    server.manage("grantrole", name, "moderator")
+    server.manage("grantrole", username, "moderator")
 
-    assert twenty_at_once(one, tabs) == [{200}, {200}]
-    assert len(one.refreshes) == 2
-    assert [set(tab.evaluate(TWENTY)) for tab in tabs] == [{200}, {200}]
+    assert twenty_at_once(device, tabs) == [{200}, {200}]
+    assert len(device.refreshes) == 2
+    assert [set(tab.evaluate(TWENTY_REQUESTS)) for tab in tabs] == [{200}, {200}]
 
 
 @needs_chromium
-def test_an_answer_that_is_lost_on_the_way_ends_nothing(server, device, name):
-    one = device()
-    tab = one.tab(**BODY)
-    sign_in(tab, name)
+def test_a_lost_response_to_a_refresh_does_not_end_the_session(server, open_device, username):
+    device = open_device()
+    tab = device.tab(**BODY)
+    sign_in(tab, username)
 
-    def lose(route):
+    def drop_response(route):
         route.fetch()
         route.abort("connectionreset")
 
-    tab.route("**/refreshtoken", lose, times=1)
+    tab.route("**/refreshtoken", drop_response, times=1)
     tab.evaluate("client.refresh()")
 
-    assert len(one.refreshes) == 2
-    assert one.refreshes[0] == one.refreshes[1]
-    assert set(tab.evaluate(TWENTY)) == {200}
+    assert len(device.refreshes) == 2
+    assert device.refreshes[0] == device.refreshes[1]
+    assert set(tab.evaluate(TWENTY_REQUESTS)) == {200}
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])
-def test_who_signs_out_in_one_tab_is_signed_out_in_the_other(device, name, options):
-    one = device()
-    tabs = [one.tab(**options), one.tab(**options)]
-    sign_in(tabs[0], name)
-    assert heard(tabs[1], "signedin")
+def test_a_sign_out_in_one_tab_signs_out_the_other(open_device, username, options):
+    device = open_device()
+    tabs = [device.tab(**options), device.tab(**options)]
+    sign_in(tabs[0], username)
+    assert wait_for_event(tabs[1], "signedin")
 
     tabs[0].evaluate("client.signOut()")
 
-    assert heard(tabs[0], "signedout signed_out")
-    assert heard(tabs[1], "signedout other_tab")
-    assert set(tabs[1].evaluate(TWENTY)) == {401}
+    assert wait_for_event(tabs[0], "signedout signed_out")
+    assert wait_for_event(tabs[1], "signedout other_tab")
+    assert set(tabs[1].evaluate(TWENTY_REQUESTS)) == {401}
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])
-def test_a_sign_out_everywhere_ends_the_session_on_another_device(device, name, options):
-    here, there = device().tab(**options), device().tab(**options)
-    sign_in(here, name)
-    sign_in(there, name)
+def test_a_sign_out_everywhere_ends_the_session_on_another_device(open_device, username, options):
+    here, there = open_device().tab(**options), open_device().tab(**options)
+    sign_in(here, username)
+    sign_in(there, username)
 
     here.evaluate("client.signOutEverywhere()")
 
-    assert heard(here, "signedout signed_out_everywhere")
-    code, status = error_of(there, "client.fetch('/api/test/user')")
+    assert wait_for_event(here, "signedout signed_out_everywhere")
+    code, status = code_and_status_of(there, "client.fetch('/api/test/user')")
     assert (code, status) == ("refresh_token_revoked", 403)
-    assert heard(there, "signedout refresh_token_revoked")
+    assert wait_for_event(there, "signedout refresh_token_revoked")
     assert there.evaluate("client.session()") is None
 
 
 @needs_chromium
-def test_with_cookies_no_script_sees_a_token(device, name):
-    tab = device().tab(**COOKIES)
-    sign_in(tab, name)
+def test_with_cookies_no_script_can_read_a_token(open_device, username):
+    tab = open_device().tab(**COOKIES)
+    sign_in(tab, username)
 
-    seen = tab.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
+    readable = tab.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
 
-    assert "authrt_" not in seen
-    assert "eyJ" not in seen
+    assert "authrt_" not in readable
+    assert "eyJ" not in readable
 
 
 @needs_chromium
-def test_with_cookies_a_page_that_knows_nothing_takes_the_session_over(device, name):
-    one = device()
-    sign_in(one.tab(**COOKIES), name)
-    other = one.tab(**COOKIES, storage="sessionStorage")
-    assert other.evaluate("client.session()") is None
+def test_with_cookies_a_page_without_stored_state_can_resume_the_session(open_device, username):
+    device = open_device()
+    sign_in(device.tab(**COOKIES), username)
+    other_tab = device.tab(**COOKIES, storage="sessionStorage")
+    assert other_tab.evaluate("client.session()") is None
 
-    assert other.evaluate("client.resume()")["user"]["username"] == name
+    assert other_tab.evaluate("client.resume()")["user"]["username"] == username
 
-    assert set(other.evaluate(TWENTY)) == {200}
-    other.evaluate("client.signOut()")
-    assert other.evaluate("client.resume()") is None
+    assert set(other_tab.evaluate(TWENTY_REQUESTS)) == {200}
+    other_tab.evaluate("client.signOut()")
+    assert other_tab.evaluate("client.resume()") is None
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])
-def test_a_password_that_is_confirmed_lets_the_user_do_more(device, name, options):
-    tab = device().tab(**options)
-    sign_in(tab, name)
+def test_a_user_who_confirmed_the_password_can_delete_the_account(open_device, username, options):
+    tab = open_device().tab(**options)
+    sign_in(tab, username)
 
-    assert error_of(tab, "client.reauthenticate('wrong')") == ["invalid_password", 403]
+    assert code_and_status_of(tab, "client.reauthenticate('wrong')") == ["invalid_password", 403]
     tab.evaluate("(password) => client.reauthenticate(password)", PASSWORD)
 
     tab.evaluate("client.call('DELETE', 'auth/me')")
-    assert error_of(tab, "client.refresh()")[1] == 403
+    assert code_and_status_of(tab, "client.refresh()")[1] == 403
 
 
 @needs_chromium
-def test_refusals_are_told_by_code_field_and_wait(server, device, name):
-    tab = device().tab()
+def test_errors_have_a_code_field_errors_and_the_time_to_wait(server, open_device, username):
+    tab = open_device().tab()
 
-    assert error_of(tab, "client.signIn({ username: 'nobody', password: 'x' })") == ["invalid_credentials", 401]
+    assert code_and_status_of(tab, "client.signIn({ username: 'nobody', password: 'x' })") == [
+        "invalid_credentials",
+        401,
+    ]
     sent = {"username": "x y", "email": "none", "password": "short"}
     fields = tab.evaluate("(sent) => client.signUp(sent).catch(({ errors }) => Object.keys(errors))", sent)
     assert "email" in fields
-    guess = {"username": name, "password": "wrong"}
-    wait = "(guess) => client.signIn(guess).catch(({ retryAfter }) => retryAfter)"
-    assert [tab.evaluate(wait, guess) for _ in range(11)][-1] > 0
+    wrong = {"username": username, "password": "wrong"}
+    retry_after = "(wrong) => client.signIn(wrong).catch(({ retryAfter }) => retryAfter)"
+    assert [tab.evaluate(retry_after, wrong) for _ in range(11)][-1] > 0

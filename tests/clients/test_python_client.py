@@ -1,4 +1,4 @@
-"""clients/python against a running server: one refresh for all, a session that outlives processes, clear errors."""
+"""clients/python, against a running server: concurrent requests, sessions that processes share, and errors."""
 
 import asyncio
 import base64
@@ -45,7 +45,7 @@ def url(server):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "kept" / "session.json"
+    return tmp_path / "sessions" / "session.json"
 
 
 @pytest.fixture
@@ -55,37 +55,38 @@ def auth(url, username, path):
     return signed_in
 
 
-def events(server, path):
-    """What the server's log tells of the session in the file."""
+def logged_events(server, path):
+    """Count the events of the session in the file in the server's log, by name."""
     claims = FileStore(path).load().access_token.split(".")[1]
     session_id = json.loads(base64.urlsafe_b64decode(claims + "=="))["sid"]
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if session_id in line]
     return Counter(line["event"] for line in lines)
 
 
-class Between:
-    """Stands between client and server, and does to answers what networks and busy servers do."""
+class FaultyProxy:
+    """A proxy between client and server that loses responses, or replaces them with those of a busy server."""
 
     def __init__(self, target):
-        self.troubles = []  # for the next requests: "lose" the answer, or (status, Retry-After) in its place
+        # One for each of the next requests: "lose" the response, or replace it with (status, Retry-After).
+        self.faults = []
         self.tokens = []
-        between = self
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                between.tokens.append(json.loads(body).get("refreshToken"))
-                trouble = between.troubles.pop(0) if between.troubles else None
-                if isinstance(trouble, tuple):
-                    return self.answer(trouble[0], b'{"code": "busy"}', {"Retry-After": str(trouble[1])})
-                answer = httpx.post(
+                proxy.tokens.append(json.loads(body).get("refreshToken"))
+                fault = proxy.faults.pop(0) if proxy.faults else None
+                if isinstance(fault, tuple):
+                    return self.respond(fault[0], b'{"code": "busy"}', {"Retry-After": str(fault[1])})
+                response = httpx.post(
                     f"{target}{self.path}", content=body, headers={"Content-Type": "application/json"}
                 )
-                if trouble == "lose":
+                if fault == "lose":
                     return self.connection.close()
-                return self.answer(answer.status_code, answer.content, {})
+                return self.respond(response.status_code, response.content, {})
 
-            def answer(self, status, content, headers):
+            def respond(self, status, content, headers):
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)
@@ -108,35 +109,35 @@ class Between:
 
 
 @pytest.fixture
-def between(url):
-    standing = Between(url)
-    yield standing
-    standing.stop()
+def proxy(url):
+    proxy = FaultyProxy(url)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture
-def through(between, url, auth, path):
-    """The same session, whose tokens come the hard way."""
-    return Auth(between.url, store=FileStore(path), services=[url])
+def client_through_proxy(proxy, url, auth, path):
+    """Return a client of the stored session that refreshes tokens through the proxy."""
+    return Auth(proxy.url, store=FileStore(path), services=[url])
 
 
-def ageing(path, seconds=60):
-    """Have the access token in the file end soon."""
-    kept = json.loads(path.read_text())
-    path.write_text(json.dumps({**kept, "renew_at": time.time() - 1, "expires_at": time.time() + seconds}))
+def make_token_expire_soon(path, seconds=60):
+    """Make the access token in the file due for a refresh now, and expire in `seconds`."""
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "renew_at": time.time() - 1, "expires_at": time.time() + seconds}))
 
 
 def get(auth, url, name="user"):
     return httpx.get(f"{url}/api/test/{name}", auth=auth)
 
 
-def test_a_client_signs_in_and_its_requests_pass(auth, url):
-    answer = get(auth, url)
+def test_requests_of_a_signed_in_client_succeed(auth, url):
+    response = get(auth, url)
 
-    assert (answer.status_code, answer.text) == (200, "User Content.")
+    assert (response.status_code, response.text) == (200, "User Content.")
 
 
-def test_a_wrong_password_is_an_error_with_a_code(url, username):
+def test_a_wrong_password_raises_an_error_with_its_code(url, username):
     with pytest.raises(AuthError) as caught:
         Auth(url).sign_in(username, "wrong password")
 
@@ -147,88 +148,90 @@ def test_a_wrong_password_is_an_error_with_a_code(url, username):
     )
 
 
-def test_without_a_session_nothing_is_sent(url):
+def test_a_request_without_a_session_raises_an_error(url):
     with pytest.raises(AuthError) as caught:
         get(Auth(url), url)
 
     assert caught.value.needs_sign_in
 
 
-def test_credentials_are_asked_for_once_when_there_is_no_session(url, username):
-    asked = []
-    auth = Auth(url, credentials=lambda: asked.append(1) or (username, PASSWORD))
+def test_credentials_are_requested_once_if_there_is_no_session(url, username):
+    calls = []
+    auth = Auth(url, credentials=lambda: calls.append(1) or (username, PASSWORD))
 
     assert {get(auth, url).status_code for _ in range(3)} == {200}
-    assert asked == [1]
+    assert calls == [1]
 
 
-def test_twenty_threads_whose_token_is_stale_refresh_once(server, auth, url, username, path):
+def test_twenty_threads_with_a_stale_token_refresh_once(server, auth, url, username, path):
     server.manage("grantrole", username, "moderator")
 
     with ThreadPoolExecutor(20) as pool, httpx.Client(auth=auth) as http:
-        answers = list(pool.map(lambda _: http.get(f"{url}/api/test/mod"), range(20)))
+        responses = list(pool.map(lambda _: http.get(f"{url}/api/test/mod"), range(20)))
 
-    assert {answer.text for answer in answers} == {"Moderator Content."}
-    assert events(server, path)["session:refreshed"] == 1
-    assert "session:refresh_repeated" not in events(server, path)
+    assert {response.text for response in responses} == {"Moderator Content."}
+    assert logged_events(server, path)["session:refreshed"] == 1
+    assert "session:refresh_repeated" not in logged_events(server, path)
 
 
-def test_twenty_tasks_whose_token_is_about_to_expire_refresh_once(server, auth, url, path):
-    ageing(path)
-    again = Auth(url, store=FileStore(path))
+def test_twenty_tasks_with_an_expiring_token_refresh_once(server, auth, url, path):
+    make_token_expire_soon(path)
+    client = Auth(url, store=FileStore(path))
 
-    async def ask():
-        async with httpx.AsyncClient(auth=again, base_url=url) as http:
+    async def send_requests():
+        async with httpx.AsyncClient(auth=client, base_url=url) as http:
             return await asyncio.gather(*[http.get("/api/test/user") for _ in range(20)])
 
-    assert {answer.status_code for answer in asyncio.run(ask())} == {200}
-    assert events(server, path)["session:refreshed"] == 1
-    assert "session:refresh_repeated" not in events(server, path)
+    assert {response.status_code for response in asyncio.run(send_requests())} == {200}
+    assert logged_events(server, path)["session:refreshed"] == 1
+    assert "session:refresh_repeated" not in logged_events(server, path)
 
 
-def test_twenty_tasks_whose_token_is_stale_refresh_once(server, auth, url, username, path):
+def test_twenty_tasks_with_a_stale_token_refresh_once(server, auth, url, username, path):
     server.manage("grantrole", username, "admin")
 
-    async def ask():
+    async def send_requests():
         async with httpx.AsyncClient(auth=auth, base_url=url) as http:
             return await asyncio.gather(*[http.get("/api/test/admin") for _ in range(20)])
 
-    assert {answer.text for answer in asyncio.run(ask())} == {"Admin Content."}
-    assert events(server, path)["session:refreshed"] == 1
+    assert {response.text for response in asyncio.run(send_requests())} == {"Admin Content."}
+    assert logged_events(server, path)["session:refreshed"] == 1
 
 
-def test_a_task_that_is_cancelled_leaves_the_session_whole(server, through, between, url, path):
-    ageing(path)
-    between.troubles = [(503, 1)]
-    again = Auth(between.url, store=FileStore(path), services=[url])
+def test_the_session_stays_usable_if_a_task_is_canceled_during_a_refresh(
+    server, client_through_proxy, proxy, url, path
+):
+    make_token_expire_soon(path)
+    proxy.faults = [(503, 1)]
+    client = Auth(proxy.url, store=FileStore(path), services=[url])
 
-    async def ask():
-        async with httpx.AsyncClient(auth=again, base_url=url) as http:
+    async def send_requests():
+        async with httpx.AsyncClient(auth=client, base_url=url) as http:
             task = asyncio.create_task(http.get("/api/test/user"))
-            while not between.tokens:  # noqa: ASYNC110  a thread fills it
+            while not proxy.tokens:  # noqa: ASYNC110  the proxy's thread fills it
                 await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             return await http.get("/api/test/user")
 
-    assert asyncio.run(ask()).status_code == 200
-    assert events(server, path)["session:refreshed"] == 1
+    assert asyncio.run(send_requests()).status_code == 200
+    assert logged_events(server, path)["session:refreshed"] == 1
 
 
-def test_the_next_start_goes_on_with_the_session(auth, url, path):
-    again = Auth(url, store=FileStore(path))
+def test_a_new_client_continues_the_stored_session(auth, url, path):
+    client = Auth(url, store=FileStore(path))
 
-    assert get(again, url).status_code == 200
+    assert get(client, url).status_code == 200
 
 
-def test_the_file_is_its_owner_s_alone_from_the_start(auth, path):
+def test_only_the_owner_can_read_the_session_file(auth, path):
     assert [entry.name for entry in path.parent.iterdir() if entry.suffix != ".lock"] == [path.name]
     assert {stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_file_that_holds_no_session_is_no_session(url, path):
+def test_a_file_without_a_session_means_not_signed_in(url, path):
     path.parent.mkdir()
     path.write_text("[]")
 
@@ -238,7 +241,7 @@ def test_a_file_that_holds_no_session_is_no_session(url, path):
     assert caught.value.code == "not_signed_in"
 
 
-def test_a_revoked_session_is_told_and_forgotten(auth, url, path, server):
+def test_a_revoked_session_raises_an_error_and_is_deleted(auth, url, path, server):
     token = FileStore(path).load().refresh_token
     server.post("/api/auth/signout", {"refreshToken": token})
 
@@ -253,14 +256,14 @@ def test_a_revoked_session_is_told_and_forgotten(auth, url, path, server):
     assert not path.exists()
 
 
-def test_whoever_has_a_password_at_hand_is_signed_in_anew(auth, url, path, server, username):
+def test_a_client_with_credentials_signs_in_again_after_a_revocation(auth, url, path, server, username):
     server.post("/api/auth/signout", {"refreshToken": FileStore(path).load().refresh_token})
-    robot = Auth(url, store=FileStore(path), credentials=lambda: (username, PASSWORD))
+    client = Auth(url, store=FileStore(path), credentials=lambda: (username, PASSWORD))
 
-    assert get(robot, url).status_code == 200
+    assert get(client, url).status_code == 200
 
 
-def test_after_a_sign_out_the_session_is_over_for_every_process(auth, url, path):
+def test_a_sign_out_ends_the_session_for_every_client_of_the_file(auth, url, path):
     other = Auth(url, store=FileStore(path))
     auth.sign_out()
 
@@ -270,93 +273,95 @@ def test_after_a_sign_out_the_session_is_over_for_every_process(auth, url, path)
     assert caught.value.code == "not_signed_in"
 
 
-def test_a_confirmed_password_counts_as_recent(auth, url, path, username):
+def test_a_user_who_confirmed_the_password_can_change_the_email_address(auth, url, path, username):
     with time_machine.travel(time.time() + 600):
         auth.reauthenticate(PASSWORD)
 
-    answer = httpx.patch(f"{url}/api/auth/me", json={"email": f"{username}@example.org"}, auth=auth)
-    assert answer.status_code == 200, answer.text
+    response = httpx.patch(f"{url}/api/auth/me", json={"email": f"{username}@example.org"}, auth=auth)
+    assert response.status_code == 200, response.text
 
 
-PROCESS = """
+SCRIPT = """
 import sys, time, httpx
 from authclient import Auth, FileStore
 
-url, path, at = sys.argv[1:]
+url, path, start_at = sys.argv[1:]
 auth = Auth(url, store=FileStore(path))
-time.sleep(max(0, float(at) - time.time()))
+time.sleep(max(0, float(start_at) - time.time()))
 print([httpx.get(f"{url}/api/test/user", auth=auth).status_code for _ in range(5)])
 """
 
 
 def test_processes_that_share_the_file_refresh_once(server, auth, url, path):
-    ageing(path)
-    start = [sys.executable, "-c", PROCESS, url, str(path), str(time.time() + 3)]
+    make_token_expire_soon(path)
+    command = [sys.executable, "-c", SCRIPT, url, str(path), str(time.time() + 3)]
     running = [
-        subprocess.Popen(start, env={**os.environ, "PYTHONPATH": str(CLIENT)}, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CLIENT)}, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
 
     assert {process.communicate(timeout=60)[0].strip() for process in running} == {str([200] * 5)}
-    assert events(server, path)["session:refreshed"] == 1
-    assert "session:refresh_repeated" not in events(server, path)
+    assert logged_events(server, path)["session:refreshed"] == 1
+    assert "session:refresh_repeated" not in logged_events(server, path)
 
 
-def test_a_lost_answer_is_asked_for_again_with_the_same_token(server, between, through, url, path):
-    ageing(path, seconds=0)
-    between.troubles = ["lose"]
-    again = Auth(between.url, store=FileStore(path), services=[url])
+def test_a_refresh_whose_response_is_lost_is_repeated_with_the_same_token(
+    server, proxy, client_through_proxy, url, path
+):
+    make_token_expire_soon(path, seconds=0)
+    proxy.faults = ["lose"]
+    client = Auth(proxy.url, store=FileStore(path), services=[url])
 
-    assert get(again, url).status_code == 200
-    assert len(between.tokens) == 2
-    assert len(set(between.tokens)) == 1
-    assert events(server, path)["session:refresh_repeated"] == 1
+    assert get(client, url).status_code == 200
+    assert len(proxy.tokens) == 2
+    assert len(set(proxy.tokens)) == 1
+    assert logged_events(server, path)["session:refresh_repeated"] == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_service_is_asked_again_when_it_says(between, through, url, path, status):
-    ageing(path, seconds=0)
-    between.troubles = [(status, 2)]
-    again = Auth(between.url, store=FileStore(path), services=[url])
-    began = time.monotonic()
+def test_a_refresh_is_retried_after_the_seconds_in_retry_after(proxy, client_through_proxy, url, path, status):
+    make_token_expire_soon(path, seconds=0)
+    proxy.faults = [(status, 2)]
+    client = Auth(proxy.url, store=FileStore(path), services=[url])
+    started_at = time.monotonic()
 
-    assert get(again, url).status_code == 200
-    assert time.monotonic() - began >= 2
-    assert len(between.tokens) == 2
+    assert get(client, url).status_code == 200
+    assert time.monotonic() - started_at >= 2
+    assert len(proxy.tokens) == 2
 
 
-def test_a_service_that_wants_to_be_left_alone_is(between, through, url, path):
-    ageing(path, seconds=0)
-    between.troubles = [(429, 900)]
-    again = Auth(between.url, store=FileStore(path), services=[url])
+def test_no_refresh_is_sent_until_a_long_retry_after_has_passed(proxy, client_through_proxy, url, path):
+    make_token_expire_soon(path, seconds=0)
+    proxy.faults = [(429, 900)]
+    client = Auth(proxy.url, store=FileStore(path), services=[url])
 
     for _ in range(3):
         with pytest.raises(AuthError) as caught:
-            get(again, url)
+            get(client, url)
         assert (caught.value.status, caught.value.retry_after) == (429, 900)
 
-    assert len(between.tokens) == 1
+    assert len(proxy.tokens) == 1
     with time_machine.travel(time.time() + 901):
-        assert get(again, url).status_code == 200
+        assert get(client, url).status_code == 200
 
 
-def test_a_token_that_is_still_good_serves_while_no_other_is_to_be_had(between, through, url, path):
-    ageing(path)
-    between.troubles = [(503, 900)]
-    again = Auth(between.url, store=FileStore(path), services=[url])
+def test_a_valid_token_is_used_while_a_refresh_is_refused(proxy, client_through_proxy, url, path):
+    make_token_expire_soon(path)
+    proxy.faults = [(503, 900)]
+    client = Auth(proxy.url, store=FileStore(path), services=[url])
 
-    assert [get(again, url).status_code for _ in range(3)] == [200] * 3
-    assert len(between.tokens) == 1
+    assert [get(client, url).status_code for _ in range(3)] == [200] * 3
+    assert len(proxy.tokens) == 1
 
 
-def test_the_token_goes_to_no_other_origin(auth, between):
-    seen = []
-    transport = httpx.MockTransport(lambda request: seen.append(request.headers) or httpx.Response(200))
+def test_the_token_is_sent_to_no_other_origin(auth, proxy):
+    sent = []
+    transport = httpx.MockTransport(lambda request: sent.append(request.headers) or httpx.Response(200))
     with httpx.Client(auth=auth, transport=transport) as http:
-        http.get(between.url)
+        http.get(proxy.url)
         http.get("https://evil.example.com/")
 
-    assert [headers.get("authorization") for headers in seen] == [None, None]
+    assert [headers.get("authorization") for headers in sent] == [None, None]
 
 
 def test_a_streamed_body_is_sent_once_and_the_next_request_has_the_new_token(server, auth, url, username):
@@ -368,33 +373,33 @@ def test_a_streamed_body_is_sent_once_and_the_next_request_has_the_new_token(ser
         assert http.get("/api/test/mod").status_code == 200
 
 
-def test_one_store_serves_several_clients(server, url, username):
+def test_several_clients_can_share_a_store(server, url, username):
     store = MemoryStore()
-    one, other = Auth(url, store=store), Auth(url, store=store)
-    one.sign_in(username, PASSWORD)
+    first, second = Auth(url, store=store), Auth(url, store=store)
+    first.sign_in(username, PASSWORD)
 
-    assert get(other, url).status_code == 200
+    assert get(second, url).status_code == 200
 
 
-def test_an_error_survives_the_way_between_processes():
+def test_an_error_can_be_pickled():
     error = AuthError("throttled", "Too many attempts.", status=429, retry_after=7)
-    copied = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))
 
-    assert (copied.code, copied.status, copied.retry_after, str(copied)) == (
+    assert (copy.code, copy.status, copy.retry_after, str(copy)) == (
         "throttled", 429, 7, "Too many attempts. [throttled]",
     )  # fmt: skip
 
 
-def test_no_token_shows_where_a_session_is_printed(path, auth):
+def test_the_repr_of_a_session_contains_no_token(path, auth):
     session = FileStore(path).load()
 
     assert session.access_token not in repr(session)
     assert session.refresh_token not in repr(session)
 
 
-def test_what_the_readme_shows_works(server, url, username, tmp_path, monkeypatch):
-    shown, refused = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
-    script = (shown + refused).replace("http://127.0.0.1:8000", url).replace("~", str(tmp_path))
+def test_the_examples_in_the_readme_work(server, url, username, tmp_path, monkeypatch):
+    example, error_example = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
+    script = (example + error_example).replace("http://127.0.0.1:8000", url).replace("~", str(tmp_path))
     script = script.replace('"alice"', repr(username)).replace("correct horse", PASSWORD)
 
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""clients/recipes: each with its library, from npm, against the real server."""
+"""clients/recipes: each recipe with its library from npm, against a running server."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 
 @pytest.fixture(autouse=True)
 def _database_transaction():
-    """Give no test a database, in place of the fixture that does: a server's own is made outside of transactions."""
+    """Turn the database of the tests off: the database of a server is created outside of a transaction."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     shutil.copytree(ROOT / "clients", folder)
     command = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
     if subprocess.run(command, cwd=folder / "recipes", check=False, timeout=300).returncode:
-        pytest.skip("npm does not give the libraries")
+        pytest.skip("npm cannot install the libraries")
     return folder / "recipes"
 
 
@@ -35,13 +35,13 @@ def folder(tmp_path_factory):
 )
 def test_front_ends_stay_signed_in(folder, tmp_path, django_db_setup, django_db_blocker, file, settings):
     server = Server(environment(tmp_path, django_db_blocker, **settings), tmp_path / "log")
-    service = {**os.environ, "SERVICE": f"http://127.0.0.1:{server.port}"}
+    variables = {**os.environ, "SERVICE": f"http://127.0.0.1:{server.port}"}
     command = [NODE, "--test", file]
-    ran = subprocess.run(
-        command, cwd=folder, env=service, check=False, capture_output=True, text=True, timeout=120
+    done = subprocess.run(
+        command, cwd=folder, env=variables, check=False, capture_output=True, text=True, timeout=120
     )
-    stopped = server.stop()
+    exit_code = server.stop()
 
-    assert ran.returncode == 0, ran.stdout
-    assert "# pass 0" not in ran.stdout
-    assert stopped == 0
+    assert done.returncode == 0, done.stdout
+    assert "# pass 0" not in done.stdout
+    assert exit_code == 0

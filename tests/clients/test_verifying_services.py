@@ -1,4 +1,4 @@
-"""Services that trust this one's tokens: the examples of docs/services, as processes of their own, and other libraries."""
+"""Verifiers of this service's tokens: the examples in docs/services as processes, other libraries, and api.stateless."""
 
 import os
 import shutil
@@ -39,11 +39,11 @@ def wait_for(process, url):
                 process.wait(timeout=0.1)
             except subprocess.TimeoutExpired:
                 continue
-    return pytest.fail("the service does not answer")
+    return pytest.fail("the service does not respond")
 
 
 class Example:
-    """One of the examples, running."""
+    """A running example."""
 
     def __init__(self, command, folder, **settings):
         port = free_port()
@@ -85,16 +85,16 @@ def issuer(server):
 
 @pytest.fixture(scope="module")
 def credentials(server):
-    """Register the service, as the admin does."""
+    """Register a service as the admin does; return its credentials as environment variables."""
     script = (
         "from accounts.sessions import services; from accounts.models import Service; "
         "service = Service(client_id='orders', audience='orders'); print(services.new_secret(service)); service.save()"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", script], cwd=ROOT, env=server.environment,
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return {"CLIENT_ID": "orders", "CLIENT_SECRET": told.stdout.strip()}
+    return {"CLIENT_ID": "orders", "CLIENT_SECRET": done.stdout.strip()}
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +134,9 @@ def pair(server, request):
 
 @pytest.mark.parametrize("name", ["flask", "django", "node"])
 class TestExamples:
-    """docs/services."""
+    """The examples in docs/services."""
 
-    def test_a_token_is_accepted_there(self, request, name, pair):
+    def test_an_access_token_is_accepted(self, request, name, pair):
         service = request.getfixturevalue(name)
 
         assert service.get(pair["accessToken"]) == 200
@@ -163,7 +163,7 @@ class TestExamples:
 
 
 def test_after_a_rotation_old_and_new_tokens_are_accepted(server, flask, django, node, pair):
-    """One rotation: the libraries look no sooner than 30 seconds later for another key that they do not know."""
+    """There is only one rotation, because the libraries fetch keys for another unknown `kid` only after 30 seconds."""
     services = (flask, django, node)
     assert [service.get(pair["accessToken"]) for service in services] == [200] * 3
 
@@ -175,18 +175,18 @@ def test_after_a_rotation_old_and_new_tokens_are_accepted(server, flask, django,
         assert [service.get(token) for service in services] == [200] * 3
 
 
-def test_a_service_that_introspects_refuses_at_once_after_a_sign_out(server, flask, pair):
+def test_a_service_that_introspects_refuses_a_token_immediately_after_a_sign_out(server, flask, pair):
     assert flask.delete(pair["accessToken"]) == 200
 
     server.post("/api/auth/signout", {"refreshToken": pair["refreshToken"]})
 
     assert flask.delete(pair["accessToken"]) == 401
-    assert flask.get(pair["accessToken"]) == 200  # by the signature alone it is good until it expires
+    assert flask.get(pair["accessToken"]) == 200  # verifies only the signature and claims
 
 
 @pytest.fixture
-def issued(override_auth, tmp_path, api):
-    """Issue a token by an algorithm, and give it with the published keys."""
+def issue_token(override_auth, tmp_path, api):
+    """Return a function that issues a token with an algorithm and returns it with the published keys."""
 
     def issue(algorithm):
         override_auth(algorithm=algorithm, keys_dir=tmp_path)
@@ -196,22 +196,22 @@ def issued(override_auth, tmp_path, api):
     return issue
 
 
-@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # by RFC 9864, for a name that says the curve as well
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # RFC 9864 prefers names that include the curve
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
-def test_joserfc_accepts_a_token_and_refuses_every_altered_one(issued, algorithm):
-    token, published = issued(algorithm)
+def test_joserfc_accepts_a_token_and_refuses_every_altered_one(issue_token, algorithm):
+    token, published = issue_token(algorithm)
     keys = KeySet.import_key_set(published)
 
     assert joserfc_jwt.decode(token, keys, algorithms=[algorithm]).claims["iss"] == "http://localhost:8000"
-    for place in range(0, len(token) - 1, 11):
-        altered = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+    for position in range(0, len(token) - 1, 11):
+        altered = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         with pytest.raises((JoseError, ValueError)):
             joserfc_jwt.decode(altered, keys, algorithms=[algorithm])
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-def test_the_profile_of_rfc_9068_is_kept(issued, algorithm):
-    token, published = issued(algorithm)
+def test_tokens_conform_to_the_profile_of_rfc_9068(issue_token, algorithm):
+    token, published = issue_token(algorithm)
 
     class Validator(JWTBearerTokenValidator):
         def get_jwks(self):
@@ -225,25 +225,25 @@ def test_the_profile_of_rfc_9068_is_kept(issued, algorithm):
 
 
 class Issuer:
-    """An issuer as a verifier sees it: its metadata and its keys, while it can be reached."""
+    """An issuer that counts requests for its metadata, can be unreachable, and can return other documents."""
 
     def __init__(self, monkeypatch, api):
         self.api = api
-        self.looks = 0
-        self.is_there = True
-        self.answers = {}
+        self.fetches = 0
+        self.is_reachable = True
+        self.documents = {}
         monkeypatch.setattr("api.stateless._fetch", self.fetch)
 
     def fetch(self, url):
         path = url.removeprefix("http://localhost:8000")
-        self.looks += path == METADATA
-        if not self.is_there:
+        self.fetches += path == METADATA
+        if not self.is_reachable:
             raise TimeoutError
-        return self.answers.get(path) or self.api.get(path).json()
+        return self.documents.get(path) or self.api.get(path).json()
 
 
 class TestStateless:
-    """api.stateless, by itself."""
+    """api.stateless.IssuerKeys."""
 
     @pytest.fixture
     def issuer(self, monkeypatch, api):
@@ -257,42 +257,42 @@ class TestStateless:
     def kid(self):
         return key_ring().signing.kid
 
-    def later(self, monkeypatch, seconds):
+    def advance(self, monkeypatch, seconds):
         now = time.monotonic()
         monkeypatch.setattr("api.stateless.time.monotonic", lambda: now + seconds)
 
-    def test_keys_are_looked_up_once(self, issuer, keys, kid):
+    def test_keys_are_fetched_once(self, issuer, keys, kid):
         for _ in range(5):
             assert keys.find(kid).kid == kid
 
-        assert issuer.looks == 1
+        assert issuer.fetches == 1
 
-    def test_invented_keys_are_looked_up_now_and_then(self, issuer, keys, kid, monkeypatch):
+    def test_unknown_kids_cause_at_most_one_fetch_per_cooldown(self, issuer, keys, kid, monkeypatch):
         keys.find(kid)
         for number in range(20):
-            assert keys.find(f"invented{number}") is None
-        assert issuer.looks == 1
+            assert keys.find(f"unknown{number}") is None
+        assert issuer.fetches == 1
 
-        self.later(monkeypatch, COOLDOWN + 1)
-        keys.find("invented")
-        assert issuer.looks == 2
+        self.advance(monkeypatch, COOLDOWN + 1)
+        keys.find("unknown")
+        assert issuer.fetches == 2
 
-    def test_old_keys_are_looked_up_again_so_that_a_dropped_one_is_refused(self, issuer, keys, kid, monkeypatch):
+    def test_a_dropped_key_is_refused_after_the_maximum_age(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)
         key_rotation.drop(kid)
-        self.later(monkeypatch, MAX_AGE + 1)
+        self.advance(monkeypatch, MAX_AGE + 1)
 
         assert keys.find(kid) is None
 
-    def test_an_issuer_that_is_down_for_a_moment_signs_nobody_out(self, issuer, keys, kid, monkeypatch):
+    def test_known_keys_are_used_while_the_issuer_is_unreachable(self, issuer, keys, kid, monkeypatch):
         keys.find(kid)
-        issuer.is_there = False
-        self.later(monkeypatch, MAX_AGE + 1)
+        issuer.is_reachable = False
+        self.advance(monkeypatch, MAX_AGE + 1)
 
         assert keys.find(kid)
 
-    def test_an_issuer_that_was_never_there_is_unavailable(self, issuer, keys, kid):
-        issuer.is_there = False
+    def test_an_issuer_that_was_never_reached_is_unavailable(self, issuer, keys, kid):
+        issuer.is_reachable = False
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
@@ -303,73 +303,73 @@ class TestStateless:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_a_secret_among_the_keys_is_none(self, issuer, keys, monkeypatch):
+    def test_a_symmetric_key_is_ignored(self, issuer, keys, monkeypatch):
         secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
-        issuer.answers[JWKS] = {"keys": [secret]}
+        issuer.documents[JWKS] = {"keys": [secret]}
 
         assert keys.find("a") is None
 
-    @pytest.mark.parametrize("answer", [[], None, "x", 3, {"issuer": "http://localhost:8000", "jwks_uri": 5}])
-    def test_faulty_metadata_is_an_issuer_that_cannot_be_reached(self, issuer, keys, kid, answer):
-        issuer.answers[METADATA] = answer or [0]
+    @pytest.mark.parametrize("metadata", [[], None, "x", 3, {"issuer": "http://localhost:8000", "jwks_uri": 5}])
+    def test_an_issuer_with_invalid_metadata_is_unavailable(self, issuer, keys, kid, metadata):
+        issuer.documents[METADATA] = metadata or [0]
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_a_faulty_key_stands_in_no_other_s_way(self, issuer, keys, kid, api):
-        good = api.get(JWKS).json()["keys"]
-        issuer.answers[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *good]}
+    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api):
+        valid = api.get(JWKS).json()["keys"]
+        issuer.documents[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *valid]}
 
         assert keys.find(kid)
         assert keys.find("bad") is None
 
-    def test_no_keys_are_none(self, issuer, keys, kid, monkeypatch):
+    def test_an_empty_jwks_removes_all_keys(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)
-        issuer.answers[JWKS] = {"keys": [], "x": 1}
-        self.later(monkeypatch, MAX_AGE + 1)
+        issuer.documents[JWKS] = {"keys": [], "x": 1}
+        self.advance(monkeypatch, MAX_AGE + 1)
 
         assert keys.find(kid) is None
 
-    def test_keys_that_were_not_seen_for_an_hour_are_believed_no_longer(self, issuer, keys, kid, monkeypatch):
+    def test_keys_that_were_not_fetched_for_an_hour_are_not_used(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)
-        issuer.is_there = False
-        self.later(monkeypatch, MAX_STALE + 1)
+        issuer.is_reachable = False
+        self.advance(monkeypatch, MAX_STALE + 1)
 
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_a_dead_issuer_is_tried_now_and_then(self, issuer, keys, kid):
-        issuer.is_there = False
+    def test_an_unreachable_issuer_is_tried_once_per_cooldown(self, issuer, keys, kid):
+        issuer.is_reachable = False
         for _ in range(5):
             with pytest.raises(IssuerUnavailable):
                 keys.find(kid)
 
-        assert issuer.looks == 1
+        assert issuer.fetches == 1
 
-    def test_a_slow_look_holds_up_nobody_whose_key_is_known(self, issuer, keys, kid, monkeypatch):
+    def test_a_slow_fetch_does_not_delay_requests_with_a_known_key(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)
-        self.later(monkeypatch, COOLDOWN + 1)
-        looking, go_on = Event(), Event()
+        self.advance(monkeypatch, COOLDOWN + 1)
+        is_fetching, may_continue = Event(), Event()
 
-        def slow(url):
-            looking.set()
-            go_on.wait(30)
+        def fetch_slowly(url):
+            is_fetching.set()
+            may_continue.wait(30)
             raise TimeoutError
 
-        monkeypatch.setattr("api.stateless._fetch", slow)
+        monkeypatch.setattr("api.stateless._fetch", fetch_slowly)
         with ThreadPoolExecutor(1) as pool:
-            stranger = pool.submit(keys.find, "invented")
-            assert looking.wait(30)
+            unknown = pool.submit(keys.find, "unknown")
+            assert is_fetching.wait(30)
             assert keys.find(kid).kid == kid
             assert keys.find("another") is None
-            go_on.set()
-            assert stranger.result() is None
+            may_continue.set()
+            assert unknown.result() is None
 
     @pytest.mark.parametrize("issuer_name", ["", "auth.example.com", "file:///etc/passwd"])
-    def test_an_issuer_that_is_no_address_is_refused(self, issuer_name):
+    def test_an_issuer_that_is_not_a_url_is_refused(self, issuer_name):
         with pytest.raises(ImproperlyConfigured, match="Allowed: an https:// URL"):
             IssuerKeys(issuer_name)
 
 
-def test_the_lock_file_of_the_node_example_names_no_host():
+def test_the_lock_file_of_the_node_example_contains_no_registry_urls():
     assert "resolved" not in Path(EXAMPLES / "package-lock.json").read_text()

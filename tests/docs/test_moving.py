@@ -50,8 +50,9 @@ User.objects.create_superuser("root", "root@example.com", "{PASSWORD}")
 REQUEST_BASKET = """
 import sys
 from django.test import Client
-answer = Client().get("/basket", headers={"Authorization": sys.stdin.read()})
-print(answer.status_code, *(answer.json().get(name) for name in ("of", "code", "detail") if name in answer.json()))
+response = Client().get("/basket", headers={"Authorization": sys.stdin.read()})
+body = response.json()
+print(response.status_code, *(body[name] for name in ("of", "code", "detail") if name in body))
 """
 OLD_TOKENS = f"""
 from django.contrib.auth.models import User
@@ -362,19 +363,19 @@ def test_a_failing_batch_is_rolled_back_and_earlier_ones_remain(monkeypatch):
 
     assert sorted(User.objects.values_list("username", flat=True)) == ["user0", "user1"]
     assert len(list(importing.import_accounts(entries, {}, batch_size=2))) == 5
-    assert all(one.role_names == ("user",) for one in User.objects.all())
+    assert all(account.role_names == ("user",) for account in User.objects.all())
 
 
 def test_a_batch_that_conflicts_with_a_sign_up_is_retried(monkeypatch):
-    grant_roles, raced = importing._grant_roles, []
+    grant_roles, conflicts = importing._grant_roles, []
 
-    def race(new):
-        if not raced:
-            raced.append(True)
+    def raise_once(new):
+        if not conflicts:
+            conflicts.append(True)
             raise IntegrityError
         grant_roles(new)
 
-    monkeypatch.setattr(importing, "_grant_roles", race)
+    monkeypatch.setattr(importing, "_grant_roles", raise_once)
     results = list(importing.import_accounts([user(1, "alice"), user(2, "bob")], {}, batch_size=9))
 
     assert [account.refusal for account in results] == ["", ""]

@@ -114,10 +114,12 @@ def test_the_documented_export_contains_profile_sessions_and_history(installatio
 
 
 def test_every_command_marked_as_tested_is_run_here():
-    mine = Path(__file__).read_text()
+    source = Path(__file__).read_text()
 
     assert [
-        name for name in BLOCKS if f'"{name}"' not in mine and name.rpartition("-")[0] not in {"backup", "restore"}
+        name
+        for name in BLOCKS
+        if f'"{name}"' not in source and name.rpartition("-")[0] not in {"backup", "restore"}
     ] == []
 
 

@@ -1,4 +1,4 @@
-"""The documentation: generated pages are up to date, snippets parse, and links lead to a page and a heading."""
+"""All pages: generated pages are up to date, snippets are valid, and links, files and headings exist."""
 
 import ast
 import dataclasses
@@ -33,13 +33,13 @@ NODE = shutil.which("node")
 
 
 @pytest.mark.parametrize("path", ["docs/settings.md", "docs/http.md"])
-def test_the_page_is_what_make_docs_writes(path):
-    made = generate.pages()[ROOT / path]
+def test_generated_pages_are_up_to_date(path):
+    generated = generate.pages()[ROOT / path]
 
-    assert (ROOT / path).read_text() == made, f"{path} is not up to date: run `make docs`"
+    assert (ROOT / path).read_text() == generated, f"{path} is not up to date: run `make docs`"
 
 
-def test_the_readme_leaves_settings_to_their_page():
+def test_the_readme_names_no_setting_and_links_to_the_page_of_settings():
     variables = {variable.name for variable in (*generate.auth_variables(), *generate.other_variables())}
 
     assert variables.isdisjoint(re.findall("[A-Z_]+", README))
@@ -53,7 +53,7 @@ def test_every_setting_of_the_service_is_explained_where_it_is_declared():
     assert all(variable.meaning and variable.allowed for variable in variables)
 
 
-def test_every_other_variable_that_is_read_is_explained_below_what_reads_it():
+def test_every_other_environment_variable_is_explained_where_it_is_read():
     source = (ROOT / "authproject/settings.py").read_text()
     read = set(re.findall(r"(?:read_\w+|env\.\w+)\(\s*(?:env, )?\"([A-Z_]+)\"", source)) - {"PUBLIC_URL"}
     variables = generate.other_variables()
@@ -62,7 +62,7 @@ def test_every_other_variable_that_is_read_is_explained_below_what_reads_it():
     assert all(variable.meaning for variable in variables)
 
 
-def test_every_refusal_is_in_the_reference_with_its_status():
+def test_every_error_code_is_in_the_reference_with_its_status():
     errors = (ROOT / "docs/http.md").read_text().partition("## Errors")[2]
     text = (ROOT / "tests/api/test_errors.py").read_text()
     contract = dict(re.findall(r'"(\w+)": (\d{3})', text))
@@ -72,7 +72,7 @@ def test_every_refusal_is_in_the_reference_with_its_status():
 
 
 @pytest.mark.parametrize(("language", "text"), SNIPPETS)
-def test_every_snippet_can_be_read_by_what_would_run_it(language, text, tmp_path):
+def test_every_snippet_has_valid_syntax(language, text, tmp_path):
     if language == "python":
         ast.parse(text)
     elif language == "json":
@@ -88,11 +88,11 @@ def test_every_snippet_can_be_read_by_what_would_run_it(language, text, tmp_path
             pytest.skip("Node is not installed")
         subprocess.run([NODE, "--check", tmp_path / "snippet.mjs"], check=True)
     else:
-        assert language in {"mermaid", "text"}, "nobody knows how to read it"
+        assert language in {"mermaid", "text"}, f"no check for snippets in {language}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
-def test_every_link_leads_to_a_page_and_a_heading(page):
+def test_the_page_and_heading_of_every_link_exist(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         target, _, anchor = link.partition("#")
         if re.match("https?:", link):

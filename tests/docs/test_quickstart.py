@@ -1,4 +1,4 @@
-"""docs/quickstart.md, followed to the letter: each of its commands against a running service."""
+"""docs/quickstart.md: every command and snippet on the page works with a running server."""
 
 import os
 import re
@@ -20,17 +20,17 @@ SERVE, CURL, GRANT, COPY, FRONT_END, PRODUCTION = re.findall(r"```sh\n(.*?)```",
 
 @pytest.fixture(autouse=True)
 def _database_transaction():
-    """Give no test a database, in place of the fixture that does: the server has its own."""
+    """Turn the database of the tests off: the server has its own."""
 
 
 class Reader:
-    """Somebody who follows the page, on ports that are free here, and in a folder of one's own."""
+    """A reader who follows the page, with free ports and a temporary folder in place of those on the page."""
 
     def __init__(self, server, folder, page_port):
         self.folder = folder
         self.server = server
         self.page = f"http://localhost:{page_port}"
-        self.changes = {
+        self.replacements = {
             "127.0.0.1:8000": f"127.0.0.1:{server.port}",
             "localhost:3000": f"localhost:{page_port}",
             "http.server 3000": f"http.server {page_port}",
@@ -38,14 +38,14 @@ class Reader:
             ".venv/bin/python": sys.executable,
         }
 
-    def here(self, text):
-        for written, actual in self.changes.items():
-            text = text.replace(written, actual)
+    def adapt(self, text):
+        for documented, actual in self.replacements.items():
+            text = text.replace(documented, actual)
         return text
 
     def run(self, command):
         done = subprocess.run(
-            ["bash", "-euc", self.here(command)], cwd=ROOT, env=self.server.environment,
+            ["bash", "-euc", self.adapt(command)], cwd=ROOT, env=self.server.environment,
             check=False, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -59,38 +59,38 @@ def settings_in(command):
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory, django_db_setup, django_db_blocker):
     folder, port = tmp_path_factory.mktemp("quickstart"), free_port()
-    written = settings_in(SERVE)
-    assert set(written) == {"CORS_ALLOWED_ORIGINS"}
-    origins = written["CORS_ALLOWED_ORIGINS"].replace("3000", str(port))
+    documented = settings_in(SERVE)
+    assert set(documented) == {"CORS_ALLOWED_ORIGINS"}
+    origins = documented["CORS_ALLOWED_ORIGINS"].replace("3000", str(port))
     server = Server(environment(folder, django_db_blocker, CORS_ALLOWED_ORIGINS=origins), folder / "log")
     reader = Reader(server, folder, port)
     if shutil.which("curl") is None:
-        pytest.skip("the page is for those who have curl")
-    reader.told = reader.run(CURL)
+        pytest.skip("curl is not installed")
+    reader.curl_output = reader.run(CURL)
     yield reader
     assert server.stop() == 0
 
 
-def test_the_shell_s_commands_do_what_the_page_says(reader):
-    assert "User was registered successfully!" in reader.told
-    assert reader.told.endswith("User Content.")
+def test_the_shell_commands_have_the_documented_results(reader):
+    assert "User was registered successfully!" in reader.curl_output
+    assert reader.curl_output.endswith("User Content.")
     assert "moderator" in reader.run(GRANT)
 
 
-def test_the_start_page_is_there(reader):
+def test_the_start_page_is_served(reader):
     assert reader.server.request("GET", "/")[0] == 200
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_the_front_end_signs_in_and_stays_signed_in(reader):
     reader.run(COPY)
-    (reader.folder / "frontend/index.html").write_text(reader.here(PAGE))
-    command = ["bash", "-c", f"exec {reader.here(FRONT_END)}"]
+    (reader.folder / "frontend/index.html").write_text(reader.adapt(PAGE))
+    command = ["bash", "-c", f"exec {reader.adapt(FRONT_END)}"]
     serving = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with running_chromium() as browser:
             page = browser.new_page()
-            wait_until(lambda: answers(page, reader.page))
+            wait_until(lambda: responds(page, reader.page))
             page.get_by_placeholder("Username").fill("ada")
             page.get_by_placeholder("Password").fill("wrong")
             page.get_by_role("button").click()
@@ -105,31 +105,31 @@ def test_the_front_end_signs_in_and_stays_signed_in(reader):
         serving.wait(timeout=10)
 
 
-def answers(page, address):
+def responds(page, address):
     try:
         return page.goto(address).ok
-    except Exception:  # noqa: BLE001  playwright's own, for a server that is not up yet
+    except Exception:  # noqa: BLE001  Playwright's error while the server is starting
         return False
 
 
 def test_the_python_client_signs_in(reader):
-    told = subprocess.run(
-        [sys.executable, "-c", reader.here(PYTHON)],
+    output = subprocess.run(
+        [sys.executable, "-c", reader.adapt(PYTHON)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "clients/python")},
         check=True, capture_output=True, text=True, timeout=60,
     ).stdout  # fmt: skip
 
-    assert told == "User Content.\n"
+    assert output == "User Content.\n"
 
 
-def test_the_settings_for_production_start_a_service_that_passes_django_s_checks(tmp_path):
-    written = settings_in(PRODUCTION)
-    assert {"PUBLIC_URL", "ALLOWED_HOSTS", "DATABASE_URL", "EMAIL_URL", "AUTH_TRUSTED_PROXIES"} <= set(written)
-    settings = {**os.environ, **written, "AUTH_KEYS_DIR": str(tmp_path)}
+def test_the_settings_for_production_pass_django_s_deployment_checks(tmp_path):
+    documented = settings_in(PRODUCTION)
+    assert {"PUBLIC_URL", "ALLOWED_HOSTS", "DATABASE_URL", "EMAIL_URL", "AUTH_TRUSTED_PROXIES"} <= set(documented)
+    settings = {**os.environ, **documented, "AUTH_KEYS_DIR": str(tmp_path)}
 
-    checked = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=Path(ROOT), env=settings, check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
-    assert checked.returncode == 0, checked.stderr
+    assert done.returncode == 0, done.stderr

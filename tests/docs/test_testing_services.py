@@ -1,4 +1,4 @@
-"""docs/services.md: the tests that the page shows pass, and its list of claims is complete."""
+"""docs/services.md: the tests on the page pass, its list of claims is complete, and the fake issuer matches the service."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from tests.servers import ROOT
 TESTS, WITHOUT_TOKEN = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
-def test_the_tests_that_are_shown_pass(tmp_path):
+def test_the_tests_on_the_page_pass(tmp_path):
     for name in ("fake_issuer.py", "flask_service.py"):
         shutil.copy(ROOT / "docs/services" / name, tmp_path)
     (tmp_path / "test_orders.py").write_text(TESTS)
@@ -38,24 +38,24 @@ def test_the_tests_that_are_shown_pass(tmp_path):
     assert "3 passed" in done.stdout
 
 
-def test_a_user_without_a_token_has_the_roles_that_are_given():
-    made = {}
-    exec(WITHOUT_TOKEN, made)
+def test_the_example_without_a_token_authenticates_a_user_with_the_given_roles():
+    variables = {}
+    exec(WITHOUT_TOKEN, variables)
 
-    user = made["client"].handler._force_user
+    user = variables["client"].handler._force_user
     assert isinstance(user, TokenUser)
     assert user.roles == ("moderator",)
 
 
-def test_the_token_says_what_one_of_the_service_says(signed_in):
+def test_a_fake_token_has_the_claims_and_header_fields_of_a_real_one(signed_in):
     with FakeIssuer() as issuer:
         fake = issuer.token("authproject")
 
-    def said(token):
+    def claims_and_header(token):
         claims = jwt.decode(token, options={"verify_signature": False})
         return {name: type(value) for name, value in claims.items()}, set(jwt.get_unverified_header(token))
 
-    assert said(fake) == said(signed_in.access_token)
+    assert claims_and_header(fake) == claims_and_header(signed_in.access_token)
 
 
 def test_the_page_lists_every_claim(api, override_auth, clock):
@@ -73,7 +73,7 @@ def _names(cell):
     return re.findall("`(.+?)`", cell)
 
 
-def test_django_s_verifier_takes_it_and_the_service_itself_does_not(clock):
+def test_a_fake_token_is_accepted_by_api_stateless_and_refused_by_the_service(clock):
     with FakeIssuer() as issuer:
         token, now = issuer.token("orders", sub="7"), datetime.now(UTC)
         keys = IssuerKeys(issuer.url)
@@ -83,10 +83,10 @@ def test_django_s_verifier_takes_it_and_the_service_itself_does_not(clock):
             verify(token, at=now)
 
 
-def test_it_publishes_what_the_service_publishes(api):
+def test_the_fake_issuer_publishes_the_fields_that_the_service_publishes(api):
     with FakeIssuer() as issuer:
         for path in (METADATA, JWKS):
-            with urllib.request.urlopen(issuer.url + path) as answer:
-                fake = json.load(answer)
+            with urllib.request.urlopen(issuer.url + path) as response:
+                fake = json.load(response)
             assert set(fake) <= set(api.get(path).json())
     assert set(fake["keys"][0]) == set(api.get(JWKS).json()["keys"][0])

@@ -153,13 +153,13 @@ def test_the_csrf_cookie_is_limited_to_the_host_unless_a_domain_is_set(api):
 
 
 @pytest.fixture(scope="module")
-def front():
+def page_port():
     return free_port()
 
 
 @pytest.fixture(scope="module")
-def server(start_server, front):
-    server = start_server(CORS_ALLOWED_ORIGINS=f"http://localhost:{front},http://127.0.0.1:{front}")
+def server(start_server, page_port):
+    server = start_server(CORS_ALLOWED_ORIGINS=f"http://localhost:{page_port},http://127.0.0.1:{page_port}")
     server.sign_in("ada")
     return server
 
@@ -176,9 +176,11 @@ class TestBrowser:
         ("page", "service", "status"),
         [("localhost", "localhost", 200), ("localhost", "127.0.0.1", 401), ("127.0.0.1", "localhost", 401)],
     )
-    def test_a_page_on_another_host_name_sends_no_cookies(self, server, front, chromium, page, service, status):
+    def test_a_page_on_another_host_name_sends_no_cookies(
+        self, server, page_port, chromium, page, service, status
+    ):
         context = chromium.new_context()
-        tab, address = context.new_page(), f"http://{page}:{front}/"
+        tab, address = context.new_page(), f"http://{page}:{page_port}/"
         tab.route(address, lambda route: route.fulfill(content_type="text/html", body="<title>x</title>"))
         tab.goto(address)
         api = f"http://{service}:{server.port}/api"
@@ -544,10 +546,10 @@ def test_a_signature_stays_valid_after_a_sign_out(signed_in):
 
 @symptom("503 unavailable")
 def test_an_unreachable_database_is_503_with_retry_after(signed_in, monkeypatch, assert_refused):
-    def fails(*_):
+    def raise_operational_error(*_):
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr("accounts.sessions.validity._query", fails)
+    monkeypatch.setattr("accounts.sessions.validity._query", raise_operational_error)
     refused = signed_in.content()
 
     assert_refused(refused, 503, "unavailable")

@@ -1,4 +1,4 @@
-"""Each thing that happens to an account is one structured log line with no secret."""
+"""The log of security events: each event is one structured line without secrets."""
 
 import json
 import logging
@@ -15,78 +15,78 @@ from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
 
-def last(events):
+def last_event(events):
     line = events()[-1]
     return line["event"], line["user_id"], line["session_id"], line["address"]
 
 
-def test_a_sign_up_is_told(api, events):
+def test_a_sign_up_is_logged(api, events):
     api.sign_up("alice")
 
-    assert last(events) == ("user:registered", User.objects.get().pk, None, "127.0.0.1")
+    assert last_event(events) == ("user:registered", User.objects.get().pk, None, "127.0.0.1")
 
 
-def test_a_good_sign_in_is_told(api, events):
+def test_a_successful_sign_in_is_logged(api, events):
     user = make_user("alice")
     api.sign_in("alice")
 
-    assert last(events) == ("sign_in:succeeded", user.pk, str(RefreshToken.objects.get().pk), "127.0.0.1")
+    assert last_event(events) == ("sign_in:succeeded", user.pk, str(RefreshToken.objects.get().pk), "127.0.0.1")
 
 
-def test_a_sign_in_to_the_admin_is_told_good_and_bad(client, events):
-    boss, alice = make_administrator(), make_user("alice")
+def test_successful_and_failed_sign_ins_to_the_admin_are_logged(client, events):
+    root, alice = make_administrator(), make_user("alice")
     for name, password in (("root", PASSWORD), ("root", "wrong password"), ("alice", PASSWORD)):
         Client().post("/admin/login/", {"username": name, "password": password})
 
     assert [(line["event"], line["user_id"]) for line in events()] == [
-        ("admin_sign_in:succeeded", boss.pk),
-        ("sign_in:failed", boss.pk),
+        ("admin_sign_in:succeeded", root.pk),
+        ("sign_in:failed", root.pk),
         ("sign_in:failed", alice.pk),
     ]
 
 
-def test_a_bad_sign_in_is_told(api, events):
+def test_a_failed_sign_in_is_logged(api, events):
     user = make_user("alice")
     api.sign_in("alice", "wrong password")
-    assert last(events) == ("sign_in:failed", user.pk, None, "127.0.0.1")
+    assert last_event(events) == ("sign_in:failed", user.pk, None, "127.0.0.1")
 
     api.sign_in("my-password-by-mistake", "x")
-    assert last(events) == ("sign_in:failed", None, None, "127.0.0.1")
+    assert last_event(events) == ("sign_in:failed", None, None, "127.0.0.1")
 
 
-def test_a_lockout_is_told(api, events):
+def test_a_lockout_is_logged(api, events):
     user = make_user("alice")
     for _ in range(11):
         api.sign_in("alice", "wrong password")
 
-    assert last(events) == ("sign_in:locked_out", user.pk, None, "127.0.0.1")
+    assert last_event(events) == ("sign_in:locked_out", user.pk, None, "127.0.0.1")
 
 
-def test_a_limit_on_mails_is_told(api, override_auth, events):
+def test_reaching_the_limit_on_emails_and_emailed_tokens_is_logged(api, override_auth, events):
     override_auth(address_limit=Limit(1, 900))
     for _ in range(2):
         api.post("/api/auth/password/reset", {"email": "alice@example.com"})
-    assert last(events) == ("mail:locked_out", None, None, "127.0.0.1")
+    assert last_event(events) == ("mail:locked_out", None, None, "127.0.0.1")
 
     api.post("/api/auth/email/verify", {"token": "invented"})
     assert [line["event"] for line in events()] == ["mail:locked_out"] * 2
 
 
-def test_refreshes_repeats_and_reuse_are_told(signed_in, clock, events):
+def test_refreshes_repeats_and_reuse_are_logged(signed_in, clock, events):
     session = RefreshToken.objects.get()
-    who = (session.owner_id, str(session.pk), "127.0.0.1")
+    expected = (session.owner_id, str(session.pk), "127.0.0.1")
 
     signed_in.refresh(signed_in.refresh_token)
-    assert last(events) == ("session:refreshed", *who)
+    assert last_event(events) == ("session:refreshed", *expected)
     signed_in.refresh(signed_in.refresh_token)
-    assert last(events) == ("session:refresh_repeated", *who)
+    assert last_event(events) == ("session:refresh_repeated", *expected)
     clock.advance(minutes=1)
     signed_in.refresh(signed_in.refresh_token)
     reuse, end = events()[-2:]
     assert (reuse["event"], end["event"], end["reason"]) == ("session:reuse_detected", "session:ended", "reused")
 
 
-def test_sign_outs_are_told(signed_in, events):
+def test_sign_outs_are_logged(signed_in, events):
     signed_in.post("/api/auth/signout-all", token=signed_in.access_token)
     assert events()[-1]["event"] == "session:all_ended"
 
@@ -104,14 +104,14 @@ def test_sign_outs_are_told(signed_in, events):
         (("activateuser", "alice"), "user:activated"),
     ],
 )
-def test_what_operators_do_is_told(events, command, event):
+def test_commands_that_change_a_user_are_logged(events, command, event):
     user = make_user("alice")
     call_command(*command)
 
-    assert last(events) == (event, user.pk, None, None)
+    assert last_event(events) == (event, user.pk, None, None)
 
 
-def test_a_line_is_json_with_the_time_and_its_offset(signed_in, caplog):
+def test_a_log_line_is_json_with_the_time_and_its_utc_offset(signed_in, caplog):
     caplog.set_level(logging.INFO, "accounts.events")
     signed_in.refresh(signed_in.refresh_token)
     options = dict(settings.LOGGING["formatters"]["json"])
@@ -123,7 +123,7 @@ def test_a_line_is_json_with_the_time_and_its_offset(signed_in, caplog):
     assert line["time"].endswith("+00:00")
 
 
-def test_no_line_holds_a_secret(caplog, api, clock):
+def test_no_log_line_contains_a_secret(caplog, api, clock):
     caplog.set_level(logging.DEBUG)
     api.sign_up("alice")
     api.sign_in("alice", "not my password")
@@ -135,42 +135,47 @@ def test_no_line_holds_a_secret(caplog, api, clock):
     clock.advance(minutes=1)
     signed_in.refresh(signed_in.refresh_token)
 
-    # Django's own lines on SQL, at DEBUG level, are off unless DEBUG is on.
-    told = " ".join(str(vars(record)) for record in caplog.records if record.name != "django.db.backends")
+    # Django logs SQL at level DEBUG, but only if the setting DEBUG is on.
+    logged = " ".join(str(vars(record)) for record in caplog.records if record.name != "django.db.backends")
     secrets = [
         PASSWORD, "not my password", signed_in.refresh_token[20:], second["refreshToken"][20:],
         signed_in.access_token, second["accessToken"], User.objects.get().password,
     ]  # fmt: skip
-    assert not [secret for secret in secrets if secret in told]
+    assert not [secret for secret in secrets if secret in logged]
 
 
-def test_who_reaches_for_what_is_not_theirs_is_told(signed_in, events):
+def test_requests_for_content_or_sessions_without_permission_are_logged(signed_in, events):
     signed_in.content("admin")
-    assert _refused(events) == ("access:refused", signed_in.claims.user_id, "role_required", "/api/test/admin")
+    assert _last_refusal(events) == (
+        "access:refused",
+        signed_in.claims.user_id,
+        "role_required",
+        "/api/test/admin",
+    )
 
     other = SignedIn(make_user().username)
     signed_in.delete(f"/api/auth/sessions/{other.claims.session_id}", signed_in.access_token)
-    assert _refused(events)[1:3] == (signed_in.claims.user_id, "not_found")
+    assert _last_refusal(events)[1:3] == (signed_in.claims.user_id, "not_found")
 
 
-def test_so_is_what_no_honest_client_sends(api, signed_in, events):
+def test_requests_that_no_honest_client_sends_are_logged(api, signed_in, events):
     api.get("/api/test/user", signed_in.access_token[:-4] + "AAAA")
-    assert _refused(events) == ("access:refused", None, "token_invalid", "/api/test/user")
+    assert _last_refusal(events) == ("access:refused", None, "token_invalid", "/api/test/user")
 
     api.refresh("authrt_" + "A" * 80)
-    assert _refused(events) == ("access:refused", None, "refresh_token_unknown", "/api/auth/refreshtoken")
+    assert _last_refusal(events) == ("access:refused", None, "refresh_token_unknown", "/api/auth/refreshtoken")
 
     api.post("/api/auth/password/reset/confirm", {"token": "invented", "newPassword": "another good one"})
-    assert _refused(events)[2:] == ("invalid_request", "/api/auth/password/reset/confirm")
+    assert _last_refusal(events)[2:] == ("invalid_request", "/api/auth/password/reset/confirm")
 
     api.post("/api/oauth/introspect", {"token": "x", "client_id": "orders", "client_secret": "guessed"})
-    assert _refused(events)[2:] == ("invalid_client", "/api/oauth/introspect")
+    assert _last_refusal(events)[2:] == ("invalid_client", "/api/oauth/introspect")
 
     api.sign_up("mallory", roles=["admin"])
-    assert _refused(events)[2:] == ("role_not_allowed", "/api/auth/signup")
+    assert _last_refusal(events)[2:] == ("role_not_allowed", "/api/auth/signup")
 
 
-def test_what_honest_clients_run_into_is_not(api, signed_in, clock, events):
+def test_refusals_that_honest_clients_cause_are_not_logged(api, signed_in, clock, events):
     before = len(events())
     clock.advance(seconds=901)
 
@@ -181,6 +186,6 @@ def test_what_honest_clients_run_into_is_not(api, signed_in, clock, events):
     assert len(events()) == before
 
 
-def _refused(events):
+def _last_refusal(events):
     line = events()[-1]
     return line["event"], line["user_id"], line["code"], line["path"]

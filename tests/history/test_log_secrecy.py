@@ -1,4 +1,4 @@
-"""No log holds a secret, however loud it is: passwords, tokens, mailed tokens, keys and digests are looked for."""
+"""The log of a running server at level DEBUG contains no passwords, tokens, emailed tokens, keys or their digests."""
 
 import base64
 import hashlib
@@ -41,21 +41,21 @@ def server(tmp_path_factory, django_db_setup, django_db_blocker, mailbox):
     controller.stop()
 
 
-def mailed(mailbox):
+def next_emailed_token(mailbox):
     while True:
         found = re.search(r"#token=(\S+)", mailbox.mails.get(timeout=30).get_body(("plain",)).get_content())
         if found:
             return found[1]
 
 
-class Person:
-    """Somebody who does all there is to do, and remembers each secret that was sent or received."""
+class RecordingClient:
+    """A client that remembers each secret that it sends or receives."""
 
     def __init__(self, server, name):
         self.server, self.name, self.secrets = server, name, set()
         self.access = self.refresh = ""
 
-    def do(self, method, path, body=None, *, token=None):
+    def request(self, method, path, body=None, *, token=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         status, content = self.server.request(method, path, body, **headers)
         assert status < 500, content
@@ -71,66 +71,68 @@ class Person:
         return status
 
     def sign_in(self, password=PASSWORD):
-        return self.do("POST", "/api/auth/signin", {"username": self.name, "password": password})
+        return self.request("POST", "/api/auth/signin", {"username": self.name, "password": password})
 
 
-def live(person, mailbox):
-    email = f"{person.name}@example.com"
-    person.do("POST", "/api/auth/signup", {"username": person.name, "email": email, "password": PASSWORD})
-    person.do("POST", "/api/auth/email/verify", {"token": mailed(mailbox)})
-    assert person.sign_in(WRONG_PASSWORD) == 401
-    assert person.sign_in() == 200
-    assert person.do("GET", "/api/test/user", token=person.access) == 200
-    assert person.do("GET", "/api/test/user", token=person.access + "x") == 401
-    spent = person.refresh
+def use_all_features(client, mailbox):
+    email = f"{client.name}@example.com"
+    client.request("POST", "/api/auth/signup", {"username": client.name, "email": email, "password": PASSWORD})
+    client.request("POST", "/api/auth/email/verify", {"token": next_emailed_token(mailbox)})
+    assert client.sign_in(WRONG_PASSWORD) == 401
+    assert client.sign_in() == 200
+    assert client.request("GET", "/api/test/user", token=client.access) == 200
+    assert client.request("GET", "/api/test/user", token=client.access + "x") == 401
+    spent = client.refresh
     for _ in range(2):
-        assert person.do("POST", "/api/auth/refreshtoken", {"refreshToken": person.refresh}) == 200
-    assert person.do("POST", "/api/auth/refreshtoken", {"refreshToken": spent}) == 403
-    assert person.sign_in() == 200
-    assert person.do("POST", "/api/auth/reauthenticate", {"password": PASSWORD}, token=person.access) == 200
+        assert client.request("POST", "/api/auth/refreshtoken", {"refreshToken": client.refresh}) == 200
+    assert client.request("POST", "/api/auth/refreshtoken", {"refreshToken": spent}) == 403
+    assert client.sign_in() == 200
+    assert client.request("POST", "/api/auth/reauthenticate", {"password": PASSWORD}, token=client.access) == 200
     change = {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}
-    assert person.do("POST", "/api/auth/password/change", change, token=person.access) == 204
-    person.do("POST", "/api/auth/password/reset", {"email": email})
-    reset = {"token": mailed(mailbox), "newPassword": PASSWORD}
-    assert person.do("POST", "/api/auth/password/reset/confirm", reset) == 204
-    assert person.sign_in() == 200
-    assert person.do("GET", f"/api/test/user?access_token={person.access}") == 401
-    person.do("POST", "/api/oauth/introspect", {"token": person.access, "client_secret": "a service's secret"})
-    person.do("POST", "/api/auth/signin", {"username": person.name, "password": [PASSWORD]})
-    assert person.do("POST", "/api/auth/signout", {"refreshToken": person.refresh}) == 204
+    assert client.request("POST", "/api/auth/password/change", change, token=client.access) == 204
+    client.request("POST", "/api/auth/password/reset", {"email": email})
+    reset = {"token": next_emailed_token(mailbox), "newPassword": PASSWORD}
+    assert client.request("POST", "/api/auth/password/reset/confirm", reset) == 204
+    assert client.sign_in() == 200
+    assert client.request("GET", f"/api/test/user?access_token={client.access}") == 401
+    client.request(
+        "POST", "/api/oauth/introspect", {"token": client.access, "client_secret": "a service's secret"}
+    )
+    client.request("POST", "/api/auth/signin", {"username": client.name, "password": [PASSWORD]})
+    assert client.request("POST", "/api/auth/signout", {"refreshToken": client.refresh}) == 204
 
 
 def test_no_secret_is_logged_at_any_level(server, mailbox):
-    person = Person(server, "talkative")
+    client = RecordingClient(server, "alice")
 
-    live(person, mailbox)
+    use_all_features(client, mailbox)
 
-    secrets = {secret if isinstance(secret, bytes) else str(secret).encode() for secret in person.secrets}
+    secrets = {secret if isinstance(secret, bytes) else str(secret).encode() for secret in client.secrets}
     assert len(secrets) > 12
-    # The loudest is a template of the last letters, which are written behind the answers.
+    # The last DEBUG lines come from the templates of emails, which are rendered after the response.
     wait_until(lambda: b'"level": "DEBUG"' in server.log.read_bytes())
     log = server.log.read_bytes()
     assert b"session:reuse_detected" in log
-    for secret in secrets | stored(server) | {server.environment["SECRET_KEY"].encode()}:
+    for secret in secrets | stored_secrets(server) | {server.environment["SECRET_KEY"].encode()}:
         digest = hashlib.sha256(secret)
         forms = (secret, base64.b64encode(secret), digest.hexdigest().encode(), base64.b64encode(digest.digest()))
         assert not [form for form in forms if form in log], secret[:12]
     for token in secrets:
-        # Of a token no part that would be of use, either.
+        # No part of a token that is long enough to be useful may be logged either.
         assert not [part for part in re.split(rb"[._]", token) if len(part) > 30 and part in log]
 
 
-def stored(server):
-    """Read what the database and the folder of keys hold that must not be seen."""
-    found = set()
+def stored_secrets(server):
+    """Return the secrets that the key folder and the database contain."""
+    secrets = set()
     for path in Path(server.environment["AUTH_KEYS_DIR"]).glob("*.pem"):
-        found.add(b"".join(path.read_bytes().split(b"\n")[1:-2]))
+        secrets.add(b"".join(path.read_bytes().split(b"\n")[1:-2]))
     if not ON_POSTGRESQL:
         database = sqlite3.connect(server.environment["DATABASE_URL"].removeprefix("sqlite:///"))
-        found |= {row[0].encode() for row in database.execute("SELECT password FROM accounts_user")}
-        found |= {
+        secrets |= {row[0].encode() for row in database.execute("SELECT password FROM accounts_user")}
+        secrets |= {
             bytes(row[0]).hex().encode()
             for row in database.execute("SELECT secret_digest FROM accounts_refreshtoken")
         }
         database.close()
-    return found
+    return secrets

@@ -1,4 +1,4 @@
-"""How mail is written and sent."""
+"""Emails: their text, their delivery with retries, and the queue that sends them in the background."""
 
 import smtplib
 from threading import Event, get_ident
@@ -23,21 +23,21 @@ CONTEXT = {
 
 
 @pytest.fixture
-def lane(monkeypatch):
-    """A lane as it is outside of the tests."""
+def queue(monkeypatch):
+    """Return a queue that runs jobs in a thread, as it does outside of tests."""
     monkeypatch.setattr(BackgroundQueue, "after_commit", AFTER_COMMIT)
-    made = BackgroundQueue("test", threads=1, capacity=2, delay=0)
-    yield made
-    made._pool.shutdown()
+    queue = BackgroundQueue("test", threads=1, capacity=2, delay=0)
+    yield queue
+    queue._pool.shutdown()
 
 
-@pytest.mark.parametrize("letter", MailTemplate)
-def test_every_letter_has_a_subject_a_text_and_the_same_in_html(letter, mailoutbox):
-    mail.send(letter, "alice@example.com", **CONTEXT)
+@pytest.mark.parametrize("template", MailTemplate)
+def test_every_template_has_a_subject_and_the_same_text_in_plain_and_html(template, mailoutbox):
+    mail.send(template, "alice@example.com", **CONTEXT)
 
     [message] = mailoutbox
-    html, kind = message.alternatives[0]
-    assert kind == "text/html"
+    html, content_type = message.alternatives[0]
+    assert content_type == "text/html"
     assert "\n" not in message.subject
     assert len(message.subject) > 10
     assert message.subject not in message.body
@@ -47,7 +47,7 @@ def test_every_letter_has_a_subject_a_text_and_the_same_in_html(letter, mailoutb
         assert line.strip().replace("'", "&#x27;")[:40] in html
 
 
-def test_a_link_stands_in_one_line(mailoutbox):
+def test_a_link_is_not_broken_across_lines(mailoutbox):
     mail.send(MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
 
     assert CONTEXT["link"] in mailoutbox[0].body.splitlines()
@@ -55,14 +55,14 @@ def test_a_link_stands_in_one_line(mailoutbox):
     assert f'<a href="{CONTEXT["link"]}">' in mailoutbox[0].alternatives[0][0]
 
 
-def test_nothing_that_a_stranger_chose_is_in_a_mail(api, mailoutbox):
+def test_an_email_contains_no_text_that_a_stranger_chose(api, mailoutbox):
     api.sign_up("visit.evil.example", email="victim@example.com", fullname="Visit http://evil.example now")
 
     assert "evil" not in mailoutbox[0].message().as_string().partition("\n\n")[2]
 
 
-def test_of_devices_the_well_known_are_named(mailoutbox):
-    """Whoever gives somebody else's address for an account could write to it by the User-Agent."""
+def test_only_well_known_devices_are_named(mailoutbox):
+    """Otherwise an account with another person's address could send that person the text of a User-Agent header."""
     hostile = "Mozilla/5.0 (compatible; Your account is blocked call 0900 555 100 now bot/1.0)"
     entry = make_user().activity.create(event="sign_in:new_device", at=timezone.now(), user_agent=hostile)
     mail.notify_owner(MailTemplate.NEW_DEVICE, entry)
@@ -71,7 +71,7 @@ def test_of_devices_the_well_known_are_named(mailoutbox):
     assert "Device: Unknown device" in mailoutbox[0].body
 
 
-def test_what_a_command_did_names_no_device(mailoutbox):
+def test_an_email_about_a_change_by_a_command_names_no_device(mailoutbox):
     make_user("alice")
     call_command("grantrole", "alice", "admin")
 
@@ -80,7 +80,7 @@ def test_what_a_command_did_names_no_device(mailoutbox):
     assert "Device" not in mailoutbox[-1].body
 
 
-def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_they_are_about(clock, mailoutbox):
+def test_emails_to_an_unverified_address_are_limited_across_accounts(clock, mailoutbox):
     for _ in range(3):
         user = make_user(email="victim@example.com")
         for _ in range(5):
@@ -92,7 +92,7 @@ def test_few_letters_go_to_an_address_that_is_not_verified_whichever_account_the
     assert len(mailoutbox) == 10
 
 
-def test_the_owner_of_a_verified_address_is_told_everything(clock, mailoutbox):
+def test_emails_to_a_verified_address_are_not_limited(clock, mailoutbox):
     user = make_user(email_verified_at=timezone.now())
     for _ in range(15):
         mail.notify_owner(
@@ -102,30 +102,30 @@ def test_the_owner_of_a_verified_address_is_told_everything(clock, mailoutbox):
     assert len(mailoutbox) == 15
 
 
-def test_a_job_begins_at_a_random_moment(lane, monkeypatch):
+def test_a_job_starts_after_a_random_delay(queue, monkeypatch):
     slept = []
     monkeypatch.setattr("accounts.history.background.time.sleep", slept.append)
-    lane._delay = 5
+    queue._delay = 5
     for _ in range(2):
-        lane._enqueue(int)
-    lane._pool.shutdown()
+        queue._enqueue(int)
+    queue._pool.shutdown()
 
     assert all(0 <= seconds <= 5 for seconds in slept)
     assert len(set(slept)) == 2
 
 
-def test_markup_in_a_mail_is_text(mailoutbox):
+def test_markup_in_an_email_is_escaped(mailoutbox):
     mail.send(MailTemplate.NEW_DEVICE, "alice@example.com", **{**CONTEXT, "device": "<b>"})
 
     assert "Device: <b>" in mailoutbox[0].body
     assert "Device: &lt;b&gt;" in mailoutbox[0].alternatives[0][0]
 
 
-@pytest.mark.parametrize("letter", MailTemplate)
-def test_every_letter_is_translated(letter, mailoutbox):
-    mail.send(letter, "alice@example.com", **CONTEXT)
+@pytest.mark.parametrize("template", MailTemplate)
+def test_every_template_is_translated(template, mailoutbox):
+    mail.send(template, "alice@example.com", **CONTEXT)
     with translation.override("de"):
-        mail.send(letter, "alice@example.com", **CONTEXT)
+        mail.send(template, "alice@example.com", **CONTEXT)
 
     english, german = mailoutbox
     assert english.subject != german.subject
@@ -135,31 +135,31 @@ def test_every_letter_is_translated(letter, mailoutbox):
 
 
 @pytest.fixture
-def failing(monkeypatch, settings):
-    """A mail server that fails so often, and the pauses between the tries."""
+def failing_mail_server(monkeypatch, settings):
+    """Return a function that makes the first attempts fail, the list of attempts, and the pauses between them."""
     pauses = []
     monkeypatch.setattr(mail._deliver.retry, "sleep", pauses.append)
-    tries = []
+    attempts = []
 
     def fail(times, error):
         def send(self):
-            tries.append(self)
-            if len(tries) <= times:
+            attempts.append(self)
+            if len(attempts) <= times:
                 raise error
 
         monkeypatch.setattr(django_mail.EmailMultiAlternatives, "send", send)
 
-    return fail, tries, pauses
+    return fail, attempts, pauses
 
 
-PASSING = [
+TRANSIENT_ERRORS = [
     ConnectionRefusedError(),
     TimeoutError(),
     smtplib.SMTPServerDisconnected(),
     smtplib.SMTPDataError(451, b"later"),
     smtplib.SMTPRecipientsRefused({"alice@example.com": (450, b"greylisted")}),
 ]
-FOR_GOOD = [
+PERMANENT_ERRORS = [
     smtplib.SMTPDataError(554, b"spam"),
     smtplib.SMTPSenderRefused(550, b"no", "auth@example.com"),
     smtplib.SMTPRecipientsRefused({"alice@example.com": (550, b"nobody here")}),
@@ -167,41 +167,43 @@ FOR_GOOD = [
 ]
 
 
-@pytest.mark.parametrize("error", FOR_GOOD)
-def test_a_mail_that_is_refused_for_good_is_not_tried_again(failing, error):
-    fail, tries, _ = failing
+@pytest.mark.parametrize("error", PERMANENT_ERRORS)
+def test_a_permanent_failure_is_not_retried(failing_mail_server, error):
+    fail, attempts, _ = failing_mail_server
     fail(1, error)
     with pytest.raises(type(error)):
         mail.send(MailTemplate.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
 
-    assert len(tries) == 1
+    assert len(attempts) == 1
 
 
-@pytest.mark.parametrize("error", PASSING)
-def test_a_mail_server_that_fails_is_asked_again_with_growing_pauses(failing, error):
-    fail, tries, pauses = failing
+@pytest.mark.parametrize("error", TRANSIENT_ERRORS)
+def test_a_transient_failure_is_retried_with_growing_pauses(failing_mail_server, error):
+    fail, attempts, pauses = failing_mail_server
     fail(3, error)
     mail.send(MailTemplate.VERIFY_EMAIL, "alice@example.com", **CONTEXT)
 
-    assert len(tries) == 4
+    assert len(attempts) == 4
     assert pauses == [2, 2, 4]
 
 
-def test_a_mail_that_cannot_be_sent_fails_no_request_and_is_told_without_its_text(api, failing, caplog, lane):
-    fail, tries, _ = failing
+def test_an_email_that_cannot_be_sent_raises_no_error_and_is_logged_without_its_text(
+    api, failing_mail_server, caplog, queue
+):
+    fail, attempts, _ = failing_mail_server
     fail(99, smtplib.SMTPRecipientsRefused({"alice@example.com": (450, b"alice@example.com is greylisted")}))
-    lane.after_commit(mail.send, MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+    queue.after_commit(mail.send, MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
     connection.run_on_commit[-1][1]()
-    lane._pool.shutdown()
+    queue._pool.shutdown()
 
-    assert len(tries) == 4
+    assert len(attempts) == 4
     assert "A job failed." in caplog.text
     assert not [
         record for record in caplog.records if "alice" in str(vars(record)) or "token=a" in str(vars(record))
     ]
 
 
-def test_a_job_runs_in_another_thread_after_the_commit(lane):
+def test_a_job_runs_in_another_thread_after_the_commit(queue):
     done, threads = Event(), []
 
     def job():
@@ -209,7 +211,7 @@ def test_a_job_runs_in_another_thread_after_the_commit(lane):
         done.set()
 
     with transaction.atomic():
-        lane.after_commit(job)
+        queue.after_commit(job)
         assert not threads
     connection.run_on_commit[-1][1]()
 
@@ -217,45 +219,45 @@ def test_a_job_runs_in_another_thread_after_the_commit(lane):
     assert threads != [get_ident()]
 
 
-def test_a_full_queue_drops_a_job_and_says_so(lane, caplog):
-    go_on, done = Event(), []
+def test_a_full_queue_drops_jobs_and_logs_each(queue, caplog):
+    may_continue, done = Event(), []
 
     def job(number):
-        go_on.wait(10)
+        may_continue.wait(10)
         done.append(number)
 
     for number in range(4):
-        lane._enqueue(lambda number=number: job(number))
-    go_on.set()
-    lane._pool.shutdown()
+        queue._enqueue(lambda number=number: job(number))
+    may_continue.set()
+    queue._pool.shutdown()
 
     assert done == [0, 1]
     assert caplog.text.count("The queue is full") == 2
 
 
-def test_a_place_in_the_queue_is_free_again_after_its_job(lane, caplog):
+def test_a_finished_job_frees_its_place_in_the_queue(queue, caplog):
     for _ in range(5):
         done = Event()
-        lane._enqueue(done.set)
+        queue._enqueue(done.set)
         assert done.wait(10)
-        lane._pool.submit(int).result(timeout=10)  # the one thread has finished the job
+        queue._pool.submit(int).result(timeout=10)  # runs after the only thread has finished the job
 
     assert not caplog.text
 
 
-def test_a_job_that_fails_stops_no_other(lane, caplog):
+def test_a_failed_job_is_logged_and_the_next_one_runs(queue, caplog):
     done = Event()
-    lane._enqueue(lambda: 1 / 0)
-    lane._enqueue(done.set)
+    queue._enqueue(lambda: 1 / 0)
+    queue._enqueue(done.set)
 
     assert done.wait(10)
-    lane._pool.shutdown()
+    queue._pool.shutdown()
     [record] = caplog.records
     assert (record.error, record.lane) == ("ZeroDivisionError", "test")
     assert "test_mail.py" in record.where[-1]
 
 
-def test_a_user_who_is_gone_is_mailed_nothing(mailoutbox):
+def test_a_deleted_user_gets_no_email(mailoutbox):
     user = make_user()
     entry = user.activity.create(event="roles:changed", at=timezone.now())
     User.objects.all().delete()

@@ -1,4 +1,4 @@
-"""Mail over SMTP: a real mail server, which may be slow or dead, and the real server of ours."""
+"""Emails over SMTP, from a running server to a mail server that works, is slow, or cannot be reached."""
 
 import re
 from contextlib import contextmanager
@@ -14,29 +14,29 @@ from tests.servers import Server, environment, free_port
 
 
 class Mailbox:
-    """Takes mails, once it is let; `asked` tells that one is waiting to be taken."""
+    """A mailbox that accepts emails while `may_accept` is set. `has_incoming` is set when an email arrives."""
 
     def __init__(self):
         self.mails = Queue()
-        self.asked = Event()
-        self.may_take = Event()
-        self.may_take.set()
+        self.has_incoming = Event()
+        self.may_accept = Event()
+        self.may_accept.set()
 
-    def take(self, envelope):
-        self.asked.set()
-        self.may_take.wait(30)
+    def accept(self, envelope):
+        self.has_incoming.set()
+        self.may_accept.wait(30)
         self.mails.put(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
 
 class SlowHandler:
-    """Hands mails to a mailbox without holding up the mail server's loop."""
+    """Passes emails to a mailbox in a thread, so that a slow mailbox does not block the mail server's event loop."""
 
     def __init__(self, mailbox):
         self.mailbox = mailbox
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802  the library's name
-        return await server.loop.run_in_executor(None, self.mailbox.take, envelope)
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802  aiosmtpd calls this name
+        return await server.loop.run_in_executor(None, self.mailbox.accept, envelope)
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,13 @@ def server(tmp_path_factory, django_db_setup, django_db_blocker, mailbox):
 
 
 @contextmanager
-def a_slow_mail_server(mailbox):
-    mailbox.asked.clear()
-    mailbox.may_take.clear()
+def slow_mail_server(mailbox):
+    mailbox.has_incoming.clear()
+    mailbox.may_accept.clear()
     try:
         yield
     finally:
-        mailbox.may_take.set()
+        mailbox.may_accept.set()
 
 
 def sign_up(server, name):
@@ -85,7 +85,7 @@ def token_in(mail):
     return re.search(r"#token=(\S+)", mail.get_body("plain").get_content())[1]
 
 
-def test_a_forgotten_password_is_reset_by_mail(server, mailbox):
+def test_a_forgotten_password_is_reset_by_email(server, mailbox):
     status, _ = sign_up(server, "alice")
     assert status == 201
     mail = mailbox.mails.get(timeout=30)
@@ -105,24 +105,24 @@ def test_a_forgotten_password_is_reset_by_mail(server, mailbox):
     assert server.post("/api/auth/signin", {"username": "alice", "password": "another good one"})[0] == 200
 
 
-def test_a_slow_mail_server_holds_up_no_answer(server, mailbox):
-    with a_slow_mail_server(mailbox):
+def test_a_slow_mail_server_delays_no_response(server, mailbox):
+    with slow_mail_server(mailbox):
         assert [sign_up(server, f"slow{number}")[0] for number in range(6)] == [201] * 6
-        assert mailbox.asked.wait(30)
+        assert mailbox.has_incoming.wait(30)
         assert server.request("GET", "/readyz")[0] == 200
 
     assert {mailbox.mails.get(timeout=30)["To"] for _ in range(6)} == {f"slow{n}@example.com" for n in range(6)}
 
 
-def test_failed_sign_ins_are_kept_while_the_mail_server_is_slow(server, mailbox):
+def test_failed_sign_ins_are_stored_while_the_mail_server_is_slow(server, mailbox):
     sign_up(server, "bob")
     mailbox.mails.get(timeout=30)
     signed_in = server.post("/api/auth/signin", {"username": "bob", "password": PASSWORD})[1]
-    with a_slow_mail_server(mailbox):
+    with slow_mail_server(mailbox):
         for number in range(6):
             sign_up(server, f"busy{number}")
         server.post("/api/auth/signin", {"username": "bob", "password": "wrong password"})
-        kept = _until(
+        is_stored = _becomes_true(
             lambda: (
                 b"sign_in:failed"
                 in server.request("GET", "/api/auth/activity", Authorization=f"Bearer {signed_in['accessToken']}")[
@@ -133,26 +133,26 @@ def test_failed_sign_ins_are_kept_while_the_mail_server_is_slow(server, mailbox)
     for _ in range(6):
         mailbox.mails.get(timeout=30)
 
-    assert kept
+    assert is_stored
 
 
-def test_what_is_queued_is_sent_before_the_server_stops(server, mailbox, tmp_path):
+def test_queued_emails_are_sent_before_the_server_stops(server, mailbox, tmp_path):
     other = Server({**server.environment, "PORT": str(free_port())}, tmp_path / "log")
-    with a_slow_mail_server(mailbox):
+    with slow_mail_server(mailbox):
         for number in range(4):
             assert sign_up(other, f"late{number}")[0] == 201
-        assert mailbox.asked.wait(30)
-        stopped = []
-        stopping = Thread(target=lambda: stopped.append(other.stop()))
+        assert mailbox.has_incoming.wait(30)
+        exit_codes = []
+        stopping = Thread(target=lambda: exit_codes.append(other.stop()))
         stopping.start()
         stopping.join(timeout=1)
     stopping.join(timeout=30)
 
-    assert stopped == [0]
+    assert exit_codes == [0]
     assert {mailbox.mails.get(timeout=30)["To"] for _ in range(4)} == {f"late{n}@example.com" for n in range(4)}
 
 
-def test_a_dead_mail_server_fails_no_request(server, tmp_path):
+def test_an_unreachable_mail_server_fails_no_request(server, tmp_path):
     settings = {
         **server.environment, "PORT": str(free_port()), "EMAIL_URL": f"smtp://127.0.0.1:{free_port()}", "WORKERS": "1",
     }  # fmt: skip
@@ -160,12 +160,12 @@ def test_a_dead_mail_server_fails_no_request(server, tmp_path):
 
     assert sign_up(other, "carol")[0] == 201
     assert other.post("/api/auth/password/reset", {"email": "carol@example.com"})[0] == 202
-    assert _until(lambda: other.log.read_text().count("A job failed.") == 2)
+    assert _becomes_true(lambda: other.log.read_text().count("A job failed.") == 2)
     assert other.stop() == 0
     assert not re.search(r"token=\w", other.log.read_text())
 
 
-def _until(holds):
-    """Ask again and again, for a bounded time, whether something that another process does has happened."""
-    waiting = Event()
-    return any(holds() or waiting.wait(0.2) for _ in range(150)) and holds()
+def _becomes_true(condition):
+    """Return whether `condition()` becomes true within 30 seconds."""
+    pause = Event()
+    return any(condition() or pause.wait(0.2) for _ in range(150)) and condition()

@@ -1,4 +1,4 @@
-"""Signing keys: their files, and what is published of them."""
+"""Signing keys: their files, how processes load and reload them, and the published JWKS."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def pem(key, encryption=None):
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
 
 
-def p256():
+def p256_pem():
     return pem(ec.generate_private_key(ec.SECP256R1()))
 
 
@@ -48,8 +48,8 @@ def key_files(folder):
     return sorted(path.name for path in folder.iterdir() if path.suffix in {".pem", ".secret"})
 
 
-def forget():
-    """Know nothing, as a process that has just started."""
+def clear_cache():
+    """Clear the keys in memory, as in a process that has just started."""
     ring_module._cache.clear()
 
 
@@ -59,7 +59,7 @@ def mount(folder, **files):
         (folder / f"{name}.pem").write_bytes(content)
 
 
-def test_the_first_start_makes_a_key_that_signs_and_the_next_one(folder):
+def test_the_first_start_creates_a_signing_key_and_the_next_key(folder):
     ring = key_ring()
 
     assert len(ring.verifying) == 2
@@ -67,7 +67,7 @@ def test_the_first_start_makes_a_key_that_signs_and_the_next_one(folder):
     assert key_files(folder) == sorted(f"{kid}.pem" for kid in ring.verifying)
 
 
-def test_the_owner_alone_can_read_them(folder):
+def test_only_the_owner_can_read_the_key_files(folder):
     key_ring()
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -76,26 +76,30 @@ def test_the_owner_alone_can_read_them(folder):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_start_that_takes_longer_than_a_second_is_no_fault(override_auth, tmp_path, clock, monkeypatch):
+def test_a_first_start_that_takes_seconds_succeeds(override_auth, tmp_path, clock, monkeypatch):
     override_auth(keys_dir=tmp_path / "keys")
-    make = signing_keys.generate
-    monkeypatch.setattr(signing_keys, "generate", lambda algorithm: (clock.advance(seconds=1), make(algorithm))[1])
-    start = key_rotation.create_first_keys
+    generate = signing_keys.generate
     monkeypatch.setattr(
-        key_rotation, "create_first_keys", lambda *arguments: (clock.advance(seconds=2), start(*arguments))
+        signing_keys, "generate", lambda algorithm: (clock.advance(seconds=1), generate(algorithm))[1]
+    )
+    create_first_keys = key_rotation.create_first_keys
+    monkeypatch.setattr(
+        key_rotation,
+        "create_first_keys",
+        lambda *arguments: (clock.advance(seconds=2), create_first_keys(*arguments)),
     )
 
     assert key_ring().signing
 
 
-def test_the_keys_are_kept(folder):
+def test_the_next_start_loads_the_same_keys(folder):
     ring = key_ring()
-    forget()
+    clear_cache()
 
     assert key_ring() == ring
 
 
-def test_processes_that_start_together_agree(folder):
+def test_processes_that_start_together_create_the_keys_once(folder):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: key_rotation.create_first_keys(folder, "ES256"), range(8)))
 
@@ -103,8 +107,8 @@ def test_processes_that_start_together_agree(folder):
     assert key_ring().signing.kid
 
 
-def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
-    mount(folder, a=p256(), b=p256())
+def test_the_last_mounted_key_by_name_signs_and_all_mounted_keys_verify(folder):
+    mount(folder, a=p256_pem(), b=p256_pem())
 
     ring = key_ring()
 
@@ -113,31 +117,32 @@ def test_of_mounted_keys_the_last_by_name_signs_and_all_verify(folder):
     assert not (folder / RING_FILE).exists()
 
 
-def test_of_mounted_keys_of_several_algorithms_one_of_the_configured_signs(folder):
-    mount(folder, a=p256(), b=signing_keys.generate("EdDSA"))
+def test_a_mounted_key_of_the_configured_algorithm_signs(folder):
+    mount(folder, a=p256_pem(), b=signing_keys.generate("EdDSA"))
 
     assert key_ring().signing == signing_keys.load(folder / "a.pem")
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
-def test_no_kid_looks_like_an_option_of_a_command(algorithm, monkeypatch):
-    made = []
+def test_no_kid_starts_with_a_hyphen(algorithm, monkeypatch):
+    """Commands would parse such a kid as an option."""
+    calls = []
     parse = signing_keys.parse
 
-    def with_a_hyphen_at_first(content, path):
-        made.append(1)
+    def parse_with_three_leading_hyphens(content, path):
+        calls.append(path)
         key = parse(content, path)
-        kid = key.kid.lstrip("-")  # one of 64 has one by itself
-        return replace(key, kid=kid if len(made) > 3 else f"-{kid}")
+        kid = key.kid.lstrip("-")  # one random kid in 64 starts with a hyphen
+        return replace(key, kid=kid if len(calls) > 3 else f"-{kid}")
 
-    monkeypatch.setattr(signing_keys, "parse", with_a_hyphen_at_first)
+    monkeypatch.setattr(signing_keys, "parse", parse_with_three_leading_hyphens)
     signing_keys.generate(algorithm)
 
-    assert len(made) == 4
+    assert len(calls) == 4
 
 
-def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):
-    mount(folder, a=p256(), **{"next-1": p256()})
+def test_a_mounted_key_named_next_is_published_but_does_not_sign(folder):
+    mount(folder, a=p256_pem(), **{"next-1": p256_pem()})
 
     ring = key_ring()
 
@@ -145,16 +150,16 @@ def test_a_mounted_key_called_next_is_published_and_does_not_sign(folder):
     assert len(ring.jwks()["keys"]) == 2
 
 
-def test_keys_mounted_for_reading_alone_are_enough(folder):
-    mount(folder, a=p256())
+def test_mounted_keys_in_a_read_only_folder_are_used(folder):
+    mount(folder, a=p256_pem())
     folder.chmod(0o500)
 
     assert key_ring().signing
     assert key_files(folder) == ["a.pem"]
 
 
-def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, override_auth):
-    mount(folder, a=p256())
+def test_a_key_is_created_if_no_mounted_key_has_the_configured_algorithm(folder, override_auth):
+    mount(folder, a=p256_pem())
     override_auth(algorithm="EdDSA", keys_dir=folder)
 
     ring = key_ring()
@@ -163,7 +168,7 @@ def test_another_algorithm_gets_a_key_beside_the_mounted_ones(folder, override_a
     assert signing_keys.load(folder / "a.pem").kid in ring.verifying
 
 
-def test_a_changed_setting_is_followed_with_the_next_start(folder, override_auth):
+def test_a_changed_algorithm_setting_takes_effect_at_the_next_start(folder, override_auth):
     old = key_ring().signing
     override_auth(algorithm="EdDSA", keys_dir=folder)
     assert key_ring().signing == old
@@ -175,7 +180,7 @@ def test_a_changed_setting_is_followed_with_the_next_start(folder, override_auth
     assert old.kid in ring.verifying
 
 
-def test_a_setting_that_has_not_changed_changes_nothing(folder):
+def test_an_unchanged_algorithm_setting_does_not_undo_a_change_of_algorithm(folder):
     key_ring()
     key_rotation.rotate("EdDSA")
     before = (folder / RING_FILE).read_bytes()
@@ -190,8 +195,8 @@ def test_a_setting_that_has_not_changed_changes_nothing(folder):
     [
         b"",
         b"not a key",
-        p256()[:100],
-        p256()[:-30],
+        p256_pem()[:100],
+        p256_pem()[:-30],
         pem(ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"x")),
         pem(ec.generate_private_key(ec.SECP384R1())),
         pem(rsa.generate_private_key(65537, 1024)),
@@ -203,7 +208,7 @@ def test_a_setting_that_has_not_changed_changes_nothing(folder):
         ),
     ],
 )
-def test_a_key_file_that_cannot_be_used_is_named_with_what_is_allowed(folder, content):
+def test_an_unusable_key_file_is_reported_with_what_is_allowed(folder, content):
     mount(folder, key=content)
 
     with pytest.raises(ImproperlyConfigured, match=r"AUTH_KEYS_DIR: .*key\.pem .*Allowed: P-256 for ES256"):
@@ -211,7 +216,7 @@ def test_a_key_file_that_cannot_be_used_is_named_with_what_is_allowed(folder, co
 
 
 @pytest.mark.parametrize("secret", [b"", b"x" * 31, b"  " + b"x" * 31 + b"\n"])
-def test_a_secret_that_is_too_short_is_named(folder, override_auth, secret):
+def test_a_secret_shorter_than_32_bytes_is_reported(folder, override_auth, secret):
     override_auth(algorithm="HS256", keys_dir=folder)
     folder.mkdir()
     (folder / "a.secret").write_bytes(secret)
@@ -220,117 +225,117 @@ def test_a_secret_that_is_too_short_is_named(folder, override_auth, secret):
         key_ring()
 
 
-def damaged(folder):
+def truncate_schedule(folder):
     (folder / RING_FILE).write_bytes(b'{"version": 1, "keys"')
 
 
-def of_another_version(folder):
+def set_unknown_version(folder):
     (folder / RING_FILE).write_bytes(b'{"version": 2, "algorithm": "ES256", "keys": []}')
 
 
-def without_keys(folder):
+def write_list_as_schedule(folder):
     (folder / RING_FILE).write_bytes(b"[]")
 
 
-def naming_a_file_elsewhere(folder):
+def refer_to_a_file_outside_the_folder(folder):
     (folder / RING_FILE).write_text((folder / RING_FILE).read_text().replace('"file": "', '"file": "../'))
 
 
-def with_a_moment_that_is_none(folder):
+def write_invalid_time(folder):
     (folder / RING_FILE).write_text(
         (folder / RING_FILE).read_text().replace('"verifies_until": null', '"verifies_until": "x"')
     )
 
 
-def swapped(folder):
-    one, two = (folder / name for name in key_files(folder))
-    content = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(content)
+def swap_key_files(folder):
+    first, second = (folder / name for name in key_files(folder))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
 
 
-def gone(folder):
+def delete_key_file(folder):
     (folder / key_files(folder)[0]).unlink()
 
 
-def half_written(folder):
+def truncate_key_file(folder):
     path = folder / key_files(folder)[0]
     path.write_bytes(path.read_bytes()[:80])
 
 
-def a_folder_in_a_file_s_place(folder):
+def replace_key_file_with_a_folder(folder):
     path = folder / key_files(folder)[0]
     path.unlink()
     path.mkdir()
 
 
-FAULTS = [
-    (damaged, "ring.json is damaged"),
-    (of_another_version, "ring.json is damaged"),
-    (without_keys, "ring.json is damaged"),
-    (naming_a_file_elsewhere, "ring.json is damaged"),
-    (with_a_moment_that_is_none, "ring.json is damaged"),
-    (swapped, "Restore the right file"),
-    (gone, "cannot be read: No such file"),
-    (half_written, "is not an unencrypted PEM private key"),
-    (a_folder_in_a_file_s_place, "cannot be read: Is a directory"),
+DAMAGES = [
+    (truncate_schedule, "ring.json is damaged"),
+    (set_unknown_version, "ring.json is damaged"),
+    (write_list_as_schedule, "ring.json is damaged"),
+    (refer_to_a_file_outside_the_folder, "ring.json is damaged"),
+    (write_invalid_time, "ring.json is damaged"),
+    (swap_key_files, "Restore the right file"),
+    (delete_key_file, "cannot be read: No such file"),
+    (truncate_key_file, "is not an unencrypted PEM private key"),
+    (replace_key_file_with_a_folder, "cannot be read: Is a directory"),
 ]
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
-def test_a_faulty_folder_stops_the_start_with_a_clear_message(folder, fault, words):
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[damage.__name__ for damage, _ in DAMAGES])
+def test_a_damaged_folder_prevents_the_start_with_a_clear_message(folder, damage, message):
     key_ring()
-    fault(folder)
-    forget()
+    damage(folder)
+    clear_cache()
 
-    with pytest.raises(ImproperlyConfigured, match=words) as refusal:
+    with pytest.raises(ImproperlyConfigured, match=message) as caught:
         key_ring()
-    assert str(folder) in str(refusal.value)
+    assert str(folder) in str(caught.value)
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
-def test_a_running_process_goes_on_with_what_it_had_and_says_so(folder, caplog, fault, words):
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[damage.__name__ for damage, _ in DAMAGES])
+def test_a_running_process_logs_a_damaged_folder_and_continues_with_its_keys(folder, caplog, damage, message):
     signed_in = SignedIn(make_user().username)
     ring = key_ring()
     backup = folder.with_name("backup")
     shutil.copytree(folder, backup)
-    fault(folder)
+    damage(folder)
 
     assert key_ring() == ring
     assert signed_in.content().status_code == 200
-    assert words in caplog.text
+    assert message in caplog.text
 
     shutil.rmtree(folder)
     shutil.copytree(backup, folder)
     assert key_ring() == ring
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
-def test_nothing_is_rotated_in_a_faulty_folder(folder, fault, words):
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[damage.__name__ for damage, _ in DAMAGES])
+def test_a_rotation_in_a_damaged_folder_is_refused_and_changes_no_file(folder, damage, message):
     key_ring()
-    fault(folder)
+    damage(folder)
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
-    with pytest.raises(ImproperlyConfigured, match=words):
+    with pytest.raises(ImproperlyConfigured, match=message):
         key_rotation.rotate()
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_a_process_looks_at_the_folder_once_in_a_while(folder, monkeypatch):
-    moment = 1000.0
-    monkeypatch.setattr(ring_module, "monotonic", lambda: moment)
+def test_a_process_checks_the_folder_once_per_interval(folder, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(ring_module, "monotonic", lambda: now)
     monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0.25)
     ring = key_ring()
     (folder / RING_FILE).rename(folder / "aside")
-    looks = []
-    monkeypatch.setattr(ring_module, "_reload", lambda known, *_: looks.append(moment) or known)
+    reloaded_at = []
+    monkeypatch.setattr(ring_module, "_reload", lambda cached, *_: reloaded_at.append(now) or cached)
 
-    for later, checked_at in [(0.25, [1000.25]), (0.125, [1000.25]), (0.125, [1000.25, 1000.5])]:
-        moment += later
-        assert (key_ring(), looks) == (ring, checked_at)
+    for seconds, expected in [(0.25, [1000.25]), (0.125, [1000.25]), (0.125, [1000.25, 1000.5])]:
+        now += seconds
+        assert (key_ring(), reloaded_at) == (ring, expected)
 
 
-def test_a_drop_returns_when_no_process_can_still_think_the_key_good(folder, monkeypatch):
+def test_when_a_drop_returns_no_process_accepts_the_key(folder, monkeypatch):
     monkeypatch.setattr(key_rotation, "RELOAD_INTERVAL", 0.1)
     dropped = key_ring().signing.kid
     assert dropped in key_ring().verifying
@@ -340,30 +345,32 @@ def test_a_drop_returns_when_no_process_can_still_think_the_key_good(folder, mon
     assert dropped not in key_ring().verifying
 
 
-@pytest.mark.parametrize("what", ["gone", "empty", "another's"])
-def test_a_folder_that_lost_its_keys_makes_no_others_and_signs_nobody_out(folder, caplog, what):
-    """A volume that is not mounted for a moment."""
+@pytest.mark.parametrize("folder_state", ["missing", "empty", "other keys"])
+def test_while_the_folder_has_lost_its_keys_no_new_ones_are_created_and_no_user_is_signed_out(
+    folder, caplog, folder_state
+):
+    """The folder looks like this while its volume is not mounted."""
     signed_in = SignedIn(make_user().username)
-    folder.rename(folder.with_name("kept"))
-    if what != "gone":
+    folder.rename(folder.with_name("aside"))
+    if folder_state != "missing":
         folder.mkdir()
-    if what == "another's":
-        mount(folder, a=p256())
+    if folder_state == "other keys":
+        mount(folder, a=p256_pem())
 
     assert signed_in.content().status_code == 200
     assert "The changed signing keys cannot be used" in caplog.text
     assert not folder.exists() or not (folder / RING_FILE).exists()
 
     shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name("kept").rename(folder)
+    folder.with_name("aside").rename(folder)
     assert signed_in.content().status_code == 200
 
 
-def test_a_schedule_in_which_none_signs_is_damaged_and_deletes_nothing(folder):
+def test_a_schedule_without_a_signing_key_is_damaged_and_deletes_no_file(folder):
     key_ring()
     before = key_files(folder)
     (folder / RING_FILE).write_bytes(b'{"version": 1, "algorithm": "ES256", "keys": []}')
-    forget()
+    clear_cache()
 
     with pytest.raises(ImproperlyConfigured, match="damaged"):
         key_ring()
@@ -374,66 +381,66 @@ def test_a_schedule_in_which_none_signs_is_damaged_and_deletes_nothing(folder):
     ("name", "value"),
     [("file", "a\u0000b.pem"), ("file", ".."), ("file", "a.txt"), ("published_at", None), ("algorithm", "none")],
 )
-def test_a_schedule_with_a_strange_entry_is_damaged(folder, name, value):
+def test_a_schedule_with_an_invalid_entry_is_damaged(folder, name, value):
     key_ring()
     schedule = json.loads((folder / RING_FILE).read_text())
     schedule["keys"][0][name] = value
     (folder / RING_FILE).write_text(json.dumps(schedule))
-    forget()
+    clear_cache()
 
     with pytest.raises(ImproperlyConfigured, match="damaged"):
         key_ring()
 
 
-def test_a_secret_that_looks_like_another_kind_of_key_is_refused(folder, override_auth):
+def test_a_secret_file_that_contains_a_private_key_is_refused(folder, override_auth):
     override_auth(algorithm="HS256", keys_dir=folder)
     folder.mkdir()
-    (folder / "a.secret").write_bytes(p256())
+    (folder / "a.secret").write_bytes(p256_pem())
 
     with pytest.raises(ImproperlyConfigured, match=r"a\.secret is of the wrong kind"):
         key_ring()
 
 
-def test_a_request_that_meets_faulty_keys_at_first_is_unavailable(folder, api, assert_refused, caplog):
+def test_a_first_request_that_cannot_load_the_keys_is_refused_as_unavailable(folder, api, assert_refused, caplog):
     mount(folder, a=b"damaged")
 
-    answer = api.get("/.well-known/jwks.json")
+    response = api.get("/.well-known/jwks.json")
 
-    assert_refused(answer, 503, "unavailable")
-    assert answer["Cache-Control"] == "no-store"
+    assert_refused(response, 503, "unavailable")
+    assert response["Cache-Control"] == "no-store"
     assert "a.pem" in caplog.text
 
 
-def test_a_folder_that_is_gone_changes_nothing_for_a_running_process(folder, caplog):
+def test_a_running_process_continues_with_its_keys_if_the_folder_is_replaced_by_a_file(folder, caplog):
     ring = key_ring()
     shutil.rmtree(folder)
-    folder.write_text("no folder")
+    folder.write_text("not a folder")
 
     assert key_ring() == ring
     assert "cannot be used" in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(folder):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write to any folder")
+def test_a_first_start_in_a_read_only_folder_is_refused(folder):
     folder.mkdir(mode=0o500)
 
-    with pytest.raises(ImproperlyConfigured, match="nothing can be kept in"):
+    with pytest.raises(ImproperlyConfigured, match="cannot be written"):
         key_ring()
 
 
-def test_a_file_in_the_folder_s_place_is_named(folder):
-    folder.write_text("no folder")
+def test_a_first_start_with_a_file_in_place_of_the_folder_is_refused(folder):
+    folder.write_text("not a folder")
 
     with pytest.raises(ImproperlyConfigured, match=r"AUTH_KEYS_DIR: .*keys"):
         key_ring()
 
 
-def test_a_private_key_is_never_shown(folder):
+def test_the_repr_of_a_key_ring_contains_no_private_key(folder):
     assert "private" not in repr(key_ring()).lower()
 
 
-def test_the_thumbprint_is_that_of_rfc_7638():
-    """The example of section 3.1."""
+def test_the_thumbprint_matches_the_example_of_rfc_7638():
+    """Section 3.1."""
     modulus = (
         "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3ok"
         "njhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6"
@@ -444,29 +451,33 @@ def test_the_thumbprint_is_that_of_rfc_7638():
     assert thumbprint({"kty": "RSA", "n": modulus, "e": "AQAB"}) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_the_jwks_is_what_a_verifier_needs_the_next_key_included(api, signed_in):
-    answer = api.get("/.well-known/jwks.json")
-    published = {key["kid"]: key for key in answer.json()["keys"]}
+def test_the_jwks_contains_what_a_verifier_needs_and_the_next_key(api, signed_in):
+    response = api.get("/.well-known/jwks.json")
+    published = {key["kid"]: key for key in response.json()["keys"]}
 
     assert len(published) == 2
     for key in published.values():
         assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
     kid = jwt.get_unverified_header(signed_in.access_token)["kid"]
-    own = auth_settings()
+    settings = auth_settings()
     claims = jwt.decode(
-        signed_in.access_token, jwt.PyJWK(published[kid]), ["ES256"], issuer=own.issuer, audience=own.audience
+        signed_in.access_token,
+        jwt.PyJWK(published[kid]),
+        ["ES256"],
+        issuer=settings.issuer,
+        audience=settings.audience,
     )
     assert claims["sub"]
 
 
-def test_the_jwks_is_kept_no_longer_than_the_next_key_waits(api):
+def test_the_jwks_expires_from_caches_before_the_next_key_signs(api):
     seconds = int(api.get("/.well-known/jwks.json")["Cache-Control"].removeprefix("public, max-age="))
 
     assert 0 < seconds < key_rotation.PUBLISH_LEAD_TIME
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_nothing_private_is_published(api, override_auth, tmp_path, algorithm):
+def test_no_private_key_or_secret_is_published(api, override_auth, tmp_path, algorithm):
     override_auth(algorithm=algorithm, keys_dir=tmp_path)
     published = api.get("/.well-known/jwks.json").json()["keys"]
 
@@ -475,7 +486,7 @@ def test_nothing_private_is_published(api, override_auth, tmp_path, algorithm):
         assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
 
 
-def test_a_secret_on_disk_is_written_once(tmp_path):
+def test_an_existing_secret_file_is_not_overwritten(tmp_path):
     path = tmp_path / "folder" / "secret"
 
     assert read_or_create(path, lambda: b"first") == b"first"
