@@ -87,12 +87,12 @@ test("axios: ten requests with a stale token cause one refresh", async () => {
 test("axios: the end of the session rejects the request and dispatches signedout", async () => {
   const auth = await signedIn();
   const http = authenticate(axios.create({ baseURL: `${url}/api` }), auth);
-  const told = once(auth, "signedout");
+  const signedOut = once(auth, "signedout");
   await http.post("/auth/signout-all");
 
   await assert.rejects(http.get("/test/user"), { code: "refresh_token_revoked" });
 
-  assert.equal((await told)[0].detail.reason, "refresh_token_revoked");
+  assert.equal((await signedOut)[0].detail.reason, "refresh_token_revoked");
   await assert.rejects(http.get("/test/user"), ({ response }) => response.data.code === "token_missing");
 });
 
