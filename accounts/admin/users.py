@@ -108,7 +108,7 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         if change:
             self._save_changes(request, obj, form)
             return
-        obj.email_verified_at = timezone.now()  # the administrator vouches for the address
+        obj.email_verified_at = timezone.now()  # The administrator is responsible for the address.
         super().save_model(request, obj, form, change)
         client = Client.from_environ(request.META)
         record(Event.USER_REGISTERED, client=client, user_id=obj.pk, by=request.user.pk)

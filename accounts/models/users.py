@@ -126,7 +126,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store and return a user with all permissions in the admin, and only the default role in the API."""
-        # The operator who runs the command vouches for the email address.
+        # The operator who runs the command is responsible for the email address.
         defaults = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
         return self.create_user(username, email, password, **{**defaults, **fields})
 
