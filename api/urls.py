@@ -30,7 +30,7 @@ def _path(path: str, view: Callable[..., Any], name: str) -> URLPattern:
 urlpatterns = [
     # The most frequent paths come first, because Django tries them in order.
     _path("api/auth/refreshtoken", Refresh.as_view(), "refresh"),
-    _path("api/auth/refreshToken", Refresh.as_view(), "refresh-as-some-spell-it"),
+    _path("api/auth/refreshToken", Refresh.as_view(), "refresh-camel-case"),
     _path("api/test/all", content.PublicContent.as_view(), "public-content"),
     _path("api/test/user", content.UserContent.as_view(), "user-content"),
     _path("api/test/mod", content.ModeratorContent.as_view(), "moderator-content"),

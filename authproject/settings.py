@@ -243,7 +243,7 @@ SESSION_COOKIE_SECURE = _IS_TLS
 # No other host can set a cookie with this prefix (RFC 6265bis section 4.1.3.2); browsers require TLS for it.
 SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"
 CSRF_COOKIE_SECURE = _IS_TLS
-# Pages of sister sites read this cookie to repeat its value in a header.
+# Pages of sibling subdomains read this cookie to repeat its value in a header.
 CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None
 CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"

@@ -53,7 +53,7 @@ def with_cookies_cleared(response: Response, request: Request) -> Response:
 
 
 def access_tokens_in(request: Request) -> list[str]:
-    """Return the access tokens in the request's cookies. A sister site may have set a second one."""
+    """Return the access tokens in the request's cookies. A sibling subdomain may have set a second one."""
     return read_all(request, access_name())
 
 

@@ -77,7 +77,7 @@ export class AuthClient extends EventTarget {
     return this.#startSession(response, response);
   }
 
-  /** With cookies: continue a session that was started elsewhere, as on a sister site. Return null if there is none. */
+  /** With cookies: continue a session that was started elsewhere, as on a sibling subdomain. Return null if there is none. */
   async resume() {
     const existing = await this.session();
     if (existing || !this.#usesCookies) return existing;

@@ -208,7 +208,7 @@ def test_other_origins_cannot_use_the_cookies(company, context):
     auth = company.url("auth.company.test", "")
     app = page_at(context, company.url("app.company.test"))
     sign_in(app, auth, "dave")
-    # A foreign site, and a sister site that is not among the allowed: it is sent the cookies.
+    # Another site, and a sibling subdomain that is not in the allowed origins although the browser sends it cookies.
     for host in ("www.evil.test", "old.company.test"):
         evil = page_at(context, company.url(host))
         with pytest.raises(Exception, match="Failed to fetch"):

@@ -193,7 +193,7 @@ class TestBrowser:
         context.close()
 
     @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-    def test_a_page_on_a_sister_host_cannot_read_the_csrf_token(self, start_server, chromium):
+    def test_a_page_on_a_sibling_host_cannot_read_the_csrf_token(self, start_server, chromium):
         port = free_port()
         proxy = TlsProxy(trustme.CA().issue_cert("*.company.test"), port)
         page, service = (f"https://{name}.company.test:{proxy.port}" for name in ("app", "auth"))
