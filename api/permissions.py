@@ -20,7 +20,7 @@ class SignedIn(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True.
 
-        Raises TokenMissing if nobody is signed in.
+        Raises TokenMissing if the request has no access token.
         """
         claims_of(request)
         return True

@@ -1,4 +1,4 @@
-"""HTTP as this API speaks it: request bodies, cookies, CSRF, content negotiation and pages of a list.
+"""The HTTP layer of the API: request bodies, cookies, CSRF, content negotiation and pagination.
 
 Nothing here decides who may do what. How an exception becomes a response is in `api.errors`.
 """

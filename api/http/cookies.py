@@ -83,4 +83,4 @@ def read_all(request: Request, name: str) -> list[str]:
     if header is None:
         return []
     pairs = (part.strip().partition("=") for part in header.split(";"))
-    return [value.strip() for tokens, _, value in pairs if tokens == name and value.strip()]
+    return [value.strip() for found_name, _, value in pairs if found_name == name and value.strip()]

@@ -22,7 +22,7 @@ from accounts.errors import (
 from api.errors import PayloadTooLarge, response_for
 from api.http.parsers import MAX_BODY_SIZE
 
-EXTENSION = "x-refusals"
+EXTENSION = "x-error-responses"
 _ERROR_SCHEMA = {
     "type": "object",
     "description": "An error.",

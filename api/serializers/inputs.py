@@ -110,7 +110,7 @@ class SignInInput(serializers.Serializer[Any]):
     username = StringField()
     password = StringField(write_only=True)
     audience = AudienceField(required=False, allow_null=True)
-    useCookies = StrictBooleanField(required=False, allow_null=True)  # noqa: N815  the wire's spelling
+    useCookies = StrictBooleanField(required=False, allow_null=True)  # noqa: N815  the API's field names are camelCase
 
 
 @with_example(refreshToken=REFRESH_TOKEN)

@@ -99,18 +99,18 @@ def test_an_access_token_may_be_sent_in_any_of_three_ways(api):
 def test_the_documented_status_of_a_missing_token_follows_the_setting(override_auth):
     override_auth(missing_token_status=403)
 
-    refusals = document.__wrapped__()["paths"]["/api/auth/me"]["get"]["responses"]
+    responses = document.__wrapped__()["paths"]["/api/auth/me"]["get"]["responses"]
 
-    assert "token_missing" in refusals["403"]["description"]
-    assert "token_missing" not in refusals["401"]["description"]
+    assert "token_missing" in responses["403"]["description"]
+    assert "token_missing" not in responses["401"]["description"]
 
 
 def test_the_headers_of_refusals_are_documented(api):
-    refusals = api.get("/api/schema").json()["paths"]["/api/auth/reauthenticate"]["post"]["responses"]
+    responses = api.get("/api/schema").json()["paths"]["/api/auth/reauthenticate"]["post"]["responses"]
 
-    assert refusals["401"]["headers"]["WWW-Authenticate"]["required"]
-    assert refusals["429"]["headers"]["Retry-After"]["required"]
-    assert refusals["403"]["headers"] == {}
+    assert responses["401"]["headers"]["WWW-Authenticate"]["required"]
+    assert responses["429"]["headers"]["Retry-After"]["required"]
+    assert responses["403"]["headers"] == {}
 
 
 def test_the_documentation_page_loads_nothing_from_another_host(api):
