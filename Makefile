@@ -23,7 +23,7 @@ lint: $(VENV)/test.done  ## check style and import contracts
 types: $(VENV)/test.done  ## check types
 	$(BIN)/mypy
 
-check: lint types test  ## run everything that CI checks
+check: lint types test  ## run the checks of CI, except the audit
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 

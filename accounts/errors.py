@@ -45,7 +45,7 @@ class InvalidRequest(AuthError):
 
 
 class MailTokenInvalid(InvalidRequest):
-    """A mailed token is invalid, has expired or was already used. The reason is not disclosed."""
+    """An emailed token is invalid, has expired or was already used. The reason is not disclosed."""
 
     def __init__(self) -> None:
         super().__init__(

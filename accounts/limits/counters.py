@@ -99,7 +99,7 @@ class DatabaseCounters:
 
 
 class CacheCounters:
-    """Counters in Redis or Valkey. Methods raise Unavailable if the server is unreachable."""
+    """Counters in Redis or Valkey. `count` and `uncount` raise Unavailable if it is unreachable."""
 
     def __init__(self, url: str) -> None:
         self._storage = RedisStorage(

@@ -1,7 +1,8 @@
 """Verify an access token: its encoding, header, signature, claims and times.
 
-These are the rules of RFC 7519, RFC 8725 and RFC 9068 that every verifier of our tokens must apply. This module
-uses neither the database nor this service's settings, so that other services can verify with the same code.
+These are the rules of RFC 7519, RFC 8725 and RFC 9068 that every verifier of this service's tokens must apply.
+This module uses neither the database nor this service's settings, so that
+other services can verify with the same code.
 """
 
 import re

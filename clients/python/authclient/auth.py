@@ -91,7 +91,7 @@ class Auth(httpx.Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Add the token to a request, as `sync_auth_flow` does.
 
-        Blocking calls run in a thread, so that the event loop is not blocked, and so that a cancelled task does
+        Blocking calls run in a thread, so that the event loop is not blocked, and so that a canceled task does
         not lose the result of a refresh.
         """
         if _origin(request.url) not in self._origins:
