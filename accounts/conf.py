@@ -272,7 +272,7 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
 
 @cache
 def auth_settings() -> AuthSettings:
-    """Return the current settings. They are read once and cached; `override_settings` clears the cache.
+    """Return the settings, validated at first use and cached until `override_settings` clears the cache.
 
     Raises ImproperlyConfigured if a setting is unknown or its value is not allowed.
     """

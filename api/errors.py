@@ -161,7 +161,7 @@ def _record_refusal(error: AuthError, request: Request) -> None:
 def _is_database_error(error: BaseException | None) -> bool:
     """Return whether the database is unreachable, damaged, full or read-only."""
     if type(error) is DatabaseError:
-        # With a cause: SQLite's error for a damaged file. Without one: Django's error for a bug of ours.
+        # SQLite's error for a damaged file has a cause. Django's own error, for a bug in this service, has none.
         return error.__cause__ is not None
     if isinstance(error, InternalError):
         return getattr(error.__cause__, "sqlstate", None) == _READ_ONLY_SQLSTATE

@@ -166,7 +166,7 @@ PAGE_MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
-# These checks look in MIDDLEWARE only; the middleware they ask for is in PAGE_MIDDLEWARE.
+# These checks inspect MIDDLEWARE only, but the middleware that they require is in PAGE_MIDDLEWARE.
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410", "security.W001", "security.W002", "security.W003"
 ]  # fmt: skip

@@ -93,7 +93,7 @@ class DatabaseCounters:
         GuessCount.objects.filter(key__in=[count.key for count in counted], count__lte=0).delete()
 
     def check(self) -> bool:
-        """Query the table; a database error propagates."""
+        """Return True if the table can be queried. Raises DatabaseError otherwise."""
         GuessCount.objects.exists()
         return True
 

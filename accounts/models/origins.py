@@ -36,8 +36,8 @@ class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
 class KnownOrigin(models.Model):
     """A network or device of a user, stored as a digest.
 
-    Failed attempts from other networks do not lock the user out of a known network. A sign-in from an unknown
-    device is mailed to the user.
+    Failed attempts from other networks do not lock the user out of a known network. The user is notified
+    by email of a sign-in from an unknown device.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_origins")

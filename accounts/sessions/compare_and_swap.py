@@ -1,7 +1,7 @@
 """Refresh a session with one conditional UPDATE that also returns the claims of the next access token.
 
-The statement is raw SQL because Django's `update()` returns no columns and compiles its SQL on every call. With
-the ORM, a refresh needed a SELECT before the UPDATE, and the two together took two thirds of its time.
+The statement is raw SQL because Django's `update()` returns no columns and compiles its SQL on every call. The
+ORM would need a SELECT before the UPDATE.
 """
 
 from datetime import UTC, datetime

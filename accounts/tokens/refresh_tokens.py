@@ -61,7 +61,7 @@ def first_generation(session_id: UUID) -> RefreshSecret:
 
 
 def successor(current: RefreshSecret) -> RefreshSecret:
-    """Return the next generation. The result is deterministic."""
+    """Return the secret of the next generation. It is derived with HMAC, so that a retry gets the same secret."""
     return _walk_chain(current, current.generation + 1, _chain_key(settings.SECRET_KEY))
 
 

@@ -56,7 +56,7 @@ export class AuthClient extends EventTarget {
     globalThis.removeEventListener?.("storage", this.#onStorage);
   }
 
-  /** Return the session (user, times and, without cookies, tokens), or null if nobody is signed in. */
+  /** Return the session (user, times and, without cookies, tokens), or null if no user is signed in. */
   async session() {
     try {
       return JSON.parse(await this.#storage.getItem(this.#key));

@@ -145,14 +145,14 @@ def test_the_whole_flow_works_on_desktop_and_phone(visit, name, device):
     assert re.match(r"Valid for another 1[45] min \d+ s", one.text("countdown"))
     assert "authrt_" in one.text("refresh-parts")
 
-    for button, answer in [
+    for button, expected in [
         ("Anyone", "200: Public Content."),
         ("User", "200: User Content."),
         ("Moderator", "403: Require Moderator Role!"),
         ("Admin", "403: Require Admin Role!"),
     ]:
         one.press(button)
-        assert one.sees(answer)
+        assert one.sees(expected)
 
     before = one.text("jwt")
     one.press("Refresh now")
@@ -372,13 +372,13 @@ def test_axe_reports_no_violations(visit, axe, name, device, scheme):
 
 
 def test_the_content_security_policy_forbids_inline_and_third_party_content(client, db):
-    answer = client.get("/")
+    response = client.get("/")
 
-    assert answer.headers["Content-Security-Policy"].startswith(
+    assert response.headers["Content-Security-Policy"].startswith(
         "default-src 'none'; script-src 'self'; style-src 'self'"
     )
-    assert "unsafe" not in answer.headers["Content-Security-Policy"]
-    assert not re.search(r"<script>|<style|style=|onclick=|https?://", answer.content.decode())
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
+    assert not re.search(r"<script>|<style|style=|onclick=|https?://", response.content.decode())
 
 
 def test_the_page_links_to_the_documentation_and_the_admin(client, db):
@@ -400,9 +400,13 @@ def test_a_disabled_start_page_returns_404(client, db, override_auth):
 
 @pytest.mark.parametrize("path", ["/", "/verify-email", "/reset-password"])
 def test_other_methods_get_the_405_response_of_the_api(db, path):
-    answer = Client(enforce_csrf_checks=True).post(path)
+    response = Client(enforce_csrf_checks=True).post(path)
 
-    assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
+    assert (response.status_code, response.json()["code"], response["Allow"]) == (
+        405,
+        "method_not_allowed",
+        "GET, HEAD",
+    )
 
 
 def test_the_replay_section_is_absent_without_rotation(client, db, override_auth):
