@@ -128,9 +128,20 @@ def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None
 
     The maximum age is AUTH_RECENT_AUTHENTICATION. Sensitive actions call this (step-up, RFC 9470).
     """
+    if not is_recent(claims, at=at):
+        raise step_up_error()
+
+
+def step_up_error() -> RecentAuthenticationRequired:
+    """Return the error that asks for a step-up, with AUTH_RECENT_AUTHENTICATION as the maximum age."""
     max_age: timedelta = auth_settings().recent_authentication
-    if at.timestamp() - claims.auth_time > max_age.total_seconds():
-        raise RecentAuthenticationRequired(int(max_age.total_seconds()))
+    return RecentAuthenticationRequired(int(max_age.total_seconds()))
+
+
+def is_recent(claims: AccessClaims, *, at: datetime) -> bool:
+    """Return whether the user entered the password at most AUTH_RECENT_AUTHENTICATION ago."""
+    max_age: timedelta = auth_settings().recent_authentication
+    return at.timestamp() - claims.auth_time <= max_age.total_seconds()
 
 
 def validate_audience(audience: str | None) -> None:
