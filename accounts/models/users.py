@@ -13,7 +13,14 @@ from django.db import models, transaction
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from accounts.fields import ComparisonKeyField, RoleNames, new_security_stamp
+from accounts.fields import (
+    ComparisonKeyField,
+    RoleNames,
+    SecurityStampField,
+    TokenVersionField,
+    new_security_stamp,
+)
+from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     USERNAME_LENGTH,
@@ -49,7 +56,7 @@ class Role(models.Model):
         return self.name
 
 
-class UserQuerySet(models.QuerySet["User"]):
+class UserQuerySet(DerivedColumnsQuerySet["User"]):
     """Queries on users."""
 
     def with_role_names(self) -> Self:
@@ -121,7 +128,11 @@ class UserManager(BaseUserManager["User"]):
         user.set_password(password)
         with transaction.atomic():
             user.save(using=self._db)
-            user.roles.add(*Role.objects.filter(name__in=roles))
+            # Not `add()`, which would invalidate the tokens of a user who has none yet.
+            memberships = User.roles.through.objects.using(self._db)
+            memberships.bulk_create(
+                [memberships.model(user=user, role=role) for role in Role.objects.filter(name__in=roles)]
+            )
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
@@ -164,16 +175,19 @@ class User(AbstractBaseUser, PermissionsMixin):
         "staff", default=False, help_text="Whether the user can sign in to this admin site."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    token_version = models.PositiveIntegerField(
+    token_version = TokenVersionField(
         default=0,
         editable=False,
         help_text="The `ver` claim of access tokens. It is incremented when the roles or the password change.",
     )
-    security_stamp = models.BigIntegerField(
+    security_stamp = SecurityStampField(
         default=new_security_stamp,
         editable=False,
         help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
     )
+
+    has_new_password = False
+    """Whether `set_password` was called since the user was loaded or saved."""
 
     knows_network = False
     """Whether the user has signed in from a given network. Set by `UserQuerySet.with_known_network`."""
@@ -226,6 +240,12 @@ class User(AbstractBaseUser, PermissionsMixin):
             if others.filter(**{f"{name}_key": comparison_key(getattr(self, name))}).exists():
                 raise ValidationError({name: f"Another account has this {name} already."})
 
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save the user. Fields that are derived from `update_fields` are saved with them."""
+        names = None if update_fields is None else with_derived_names(User, update_fields)
+        super().save(update_fields=names, **options)
+        self.has_new_password = False
+
     def set_password(self, raw_password: str | None) -> None:
         """Set the password and a new security stamp. Saving the user then revokes all of their sessions.
 
@@ -233,6 +253,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         super().set_password(raw_password)
         self.security_stamp = new_security_stamp()
+        self.has_new_password = True
 
     def set_unusable_password(self) -> None:
         """Remove the password. Saving the user then revokes all of their sessions."""
@@ -248,8 +269,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     def _upgrade_hash(self, raw_password: str) -> None:
         upgraded = make_password(raw_password)
         # Only if the hash is still the one that was verified, so that a concurrent password change is not
-        # overwritten.
-        if User.objects.filter(pk=self.pk, password=self.password).update(password=upgraded):
+        # overwritten. The stamp is given, so that it is not replaced.
+        unchanged = User.objects.filter(pk=self.pk, password=self.password)
+        if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
 
 
