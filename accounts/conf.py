@@ -134,6 +134,10 @@ class AuthSettings:
     session_lifetime: timedelta = _setting(timedelta(days=30), _DURATION)
     """Maximum lifetime of a session since sign-in, however often it is refreshed."""
 
+    unremembered_session_lifetime: timedelta = _setting(timedelta(hours=12), _DURATION)
+    """The same for sign-ins with `remember: false`, whose cookies the browser deletes when it is closed. It never
+    exceeds AUTH_SESSION_LIFETIME."""
+
     refresh_token_rotation: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether each refresh replaces the refresh token. Turn this off only for clients that cannot store a new
     one."""

@@ -36,17 +36,18 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(user: User, client: Client, *, audience: str | None = None) -> TokenPair:
+def start(user: User, client: Client, *, audience: str | None = None, remember: bool = True) -> TokenPair:
     """Open a session for a user whose password was just verified, and issue its tokens.
 
-    The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+    The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
+    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME.
 
     Raises InvalidRequest if the audience is unknown, and InvalidCredentials if the user was deleted in the
     meantime. In both cases no session is opened.
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
-    session, secret = _new_session(user, client, now)
+    session, secret = _new_session(user, client, now, remember=remember)
     try:
         session.save(force_insert=True)
     except IntegrityError:
@@ -56,16 +57,22 @@ def start(user: User, client: Client, *, audience: str | None = None) -> TokenPa
     return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
 
 
-def _new_session(user: User, client: Client, now: datetime) -> tuple[RefreshToken, RefreshSecret]:
+def _new_session(
+    user: User, client: Client, now: datetime, *, remember: bool
+) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
+    lifetime: timedelta = settings.session_lifetime
+    if not remember:
+        lifetime = min(lifetime, settings.unremembered_session_lifetime)
     session = RefreshToken(
         owner=user,
         owner_stamp=user.security_stamp,
         created_at=now,
         authenticated_at=now,
         last_used_at=now,
-        session_expires_at=now + settings.session_lifetime,
-        expires_at=now + min(settings.refresh_token_lifetime, settings.session_lifetime),
+        session_expires_at=now + lifetime,
+        expires_at=now + min(settings.refresh_token_lifetime, lifetime),
+        remember=remember,
         address=client.address,
         user_agent=client.user_agent,
     )

@@ -23,10 +23,14 @@ CLIENT_ID = "first-party"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed access token, and its remaining lifetime `expires_in` in seconds."""
+    """A signed access token, and its remaining lifetime `expires_in` in seconds.
+
+    `remember` is its session's: whether the browser keeps the token after it is closed.
+    """
 
     text: str
     expires_in: int
+    remember: bool
 
     def __repr__(self) -> str:
         return f"AccessToken(expires_in={self.expires_in})"
@@ -41,6 +45,7 @@ class Grant(NamedTuple):
     roles: tuple[str, ...]
     authenticated_at: datetime
     expires_at: datetime
+    remember: bool
     profile: Mapping[str, str]
 
     @classmethod
@@ -53,6 +58,7 @@ class Grant(NamedTuple):
             roles=roles,
             authenticated_at=session.authenticated_at,
             expires_at=session.expires_at,
+            remember=session.remember,
             profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
         )
 
@@ -66,7 +72,7 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     claims = _build_claims(grant, at, audience)
     headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, claims["exp"] - claims["iat"])
+    return AccessToken(text, claims["exp"] - claims["iat"], grant.remember)
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class SignIn(PublicView):
             csrf.require_same_origin(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
-        pair = lifecycle.start(user, client, audience=body.get("audience"))
+        pair = lifecycle.start(user, client, audience=body.get("audience"), remember=body.get("remember", True))
         if not use_cookies:
             return Response({**profile(user), **tokens(pair)})
         # The new cookies replace those of the browser's previous session. End it, so that no one can use it.
