@@ -138,6 +138,12 @@ class AuthSettings:
     """The same for sign-ins with `remember: false`, whose cookies the browser deletes when it is closed. It never
     exceeds AUTH_SESSION_LIFETIME."""
 
+    max_sessions: int = _setting(
+        0, _Rule("a whole number from 0 to 1000", lambda value: type(value) is int and value in range(1001))
+    )
+    """Maximum number of live sessions of one user, or 0 for no limit. A sign-in beyond it ends the sessions that
+    began first."""
+
     refresh_token_rotation: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether each refresh replaces the refresh token. Turn this off only for clients that cannot store a new
     one."""

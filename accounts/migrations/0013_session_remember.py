@@ -14,4 +14,24 @@ class Migration(migrations.Migration):
                 help_text="Whether the browser stays signed in after it is closed.",
             ),
         ),
+        # A state change only: choices are not part of the column.
+        migrations.AlterField(
+            model_name="refreshtoken",
+            name="end_reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("signed_out", "signed out"),
+                    ("ended_by_owner", "by its owner, from another device"),
+                    ("revoked_by_service", "by a service"),
+                    ("signed_out_everywhere", "signed out everywhere"),
+                    ("revoked", "by an administrator"),
+                    ("reused", "refresh token reused"),
+                    ("deactivated", "owner deactivated"),
+                    ("password_changed", "password changed"),
+                    ("limit_reached", "too many sessions"),
+                ],
+                max_length=24,
+            ),
+        ),
     ]

@@ -21,6 +21,7 @@ class EndReason(models.TextChoices):
     REUSED = "reused", "refresh token reused"
     DEACTIVATED = "deactivated", "owner deactivated"
     PASSWORD_CHANGED = "password_changed", "password changed"
+    LIMIT_REACHED = "limit_reached", "too many sessions"
 
 
 class SessionState(models.TextChoices):

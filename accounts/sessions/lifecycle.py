@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -49,10 +49,13 @@ def start(user: User, client: Client, *, audience: str | None = None, remember: 
     now = timezone.now()
     session, secret = _new_session(user, client, now, remember=remember)
     try:
-        session.save(force_insert=True)
+        ended = _store(session, user, now)
     except IntegrityError:
         # The user was deleted after the password was verified.
         raise InvalidCredentials from None
+    if ended:
+        validity.forget(user.pk)
+        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
     return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
 
@@ -79,6 +82,23 @@ def _new_session(
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
     return session, secret
+
+
+def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
+    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those."""
+    limit: int = auth_settings().max_sessions
+    if not limit:
+        session.save(force_insert=True)
+        return []
+    with transaction.atomic():
+        # Of simultaneous sign-ins, each must count the sessions of the ones before. SQLite has one writer anyway.
+        # The lock does not block other requests of the user, which only refer to the row.
+        list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))
+        # The new session stays, even if a machine whose clock is ahead has started a session before.
+        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :])
+        RefreshToken.objects.filter(pk__in=ended).end(EndReason.LIMIT_REACHED, at=now)
+        session.save(force_insert=True)
+    return ended
 
 
 def check(claims: AccessClaims) -> User:

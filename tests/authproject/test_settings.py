@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.access_token_lifetime == timedelta(seconds=900)
     assert settings.refresh_token_lifetime == timedelta(seconds=86400)
     assert settings.session_lifetime == timedelta(seconds=2592000)
+    assert settings.max_sessions == 0
     assert settings.unremembered_session_lifetime == timedelta(seconds=43200)
     assert settings.refresh_token_rotation is True
     assert settings.refresh_token_grace == timedelta(seconds=10)
@@ -52,6 +53,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCESS_TOKEN_LIFETIME="60",
         AUTH_UNREMEMBERED_SESSION_LIFETIME="3600",
         AUTH_REFRESH_TOKEN_ROTATION="false",
+        AUTH_MAX_SESSIONS="5",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
@@ -63,6 +65,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.access_token_lifetime == timedelta(minutes=1)
     assert settings.unremembered_session_lifetime == timedelta(hours=1)
     assert settings.refresh_token_rotation is False
+    assert settings.max_sessions == 5
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
@@ -80,6 +83,9 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_REFRESH_TOKEN_LIFETIME", "soon"),
         ("AUTH_SESSION_LIFETIME", "0"),
         ("AUTH_UNREMEMBERED_SESSION_LIFETIME", "0"),
+        ("AUTH_MAX_SESSIONS", "-1"),
+        ("AUTH_MAX_SESSIONS", "1001"),
+        ("AUTH_MAX_SESSIONS", "many"),
         ("AUTH_REFRESH_TOKEN_ROTATION", "maybe"),
         ("AUTH_REFRESH_TOKEN_GRACE", "-1"),
         ("AUTH_REFRESH_TOKEN_GRACE", "86400"),
