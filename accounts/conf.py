@@ -4,7 +4,6 @@ The docstrings below the fields of `AuthSettings` are published: `make docs` cop
 """
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from accounts.setting_values import validate_setting
+from accounts.setting_values import RESERVED_CLAIMS, are_extra_claims, is_network, is_origin, validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
@@ -60,22 +59,6 @@ def _each_of(*names: str) -> _Rule:
     return _Rule(f"a comma-separated list of {', '.join(names)}", lambda value: set(value) <= set(names))
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_origin(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
-
-
 _TEN_YEARS = timedelta(days=3650)
 _DURATION = _Rule(
     "a whole number of seconds from 1 to 315360000", lambda value: timedelta(seconds=1) <= value <= _TEN_YEARS
@@ -97,12 +80,20 @@ _ROLES = _Rule(
     "a comma-separated list of role names",
     lambda value: all(re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name) for name in value),
 )
+_EXTRA_CLAIMS = _Rule(
+    f"a comma-separated list of claim names, such as tenant, but none of {', '.join(sorted(RESERVED_CLAIMS))}",
+    are_extra_claims,
+)
+_FUNCTION_OR_EMPTY = _Rule(
+    "empty, or the dotted path of a function, such as project.claims.for_user",
+    lambda value: re.fullmatch(r"(([A-Za-z_]\w*\.)+[A-Za-z_]\w*)?", value, re.ASCII) is not None,
+)
 _PROXIES = _Rule(
     "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
-    lambda value: all(_is_network(proxy) for proxy in value),
+    lambda value: all(is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
-    "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
+    "empty, or a URL that begins with http:// or https://", lambda value: not value or is_origin(value)
 )
 _DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
@@ -173,6 +164,13 @@ class AuthSettings:
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
     """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
 
+    claims: str = _setting("", _FUNCTION_OR_EMPTY)
+    """A function of your project that returns further claims for access tokens, called with the user and the
+    session. Requires AUTH_EXTRA_CLAIMS. See concepts.md, *Add claims*."""
+
+    extra_claims: tuple[str, ...] = _setting((), _EXTRA_CLAIMS)
+    """The names of the claims that AUTH_CLAIMS may add. Others are left out."""
+
     start_page: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether `/` serves a page on which to try the service."""
 
@@ -235,6 +233,10 @@ class AuthSettings:
         if self.hide_known_email and self.unverified_signin:
             raise ImproperlyConfigured(
                 "AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
+            )
+        if bool(self.claims) != bool(self.extra_claims):
+            raise ImproperlyConfigured(
+                f"AUTH_CLAIMS is {self.claims!r}. Allowed: set together with AUTH_EXTRA_CLAIMS, or neither."
             )
         host, domain = urlsplit(self.public_url).hostname, self.cookie_domain.lstrip(".").lower()
         if host and domain and not f".{host}".endswith(f".{domain}"):

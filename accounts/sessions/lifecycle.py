@@ -14,7 +14,7 @@ from accounts.conf import auth_settings
 from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
-from accounts.sessions import validity
+from accounts.sessions import project_claims, validity
 from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import AccessToken, Grant
 from accounts.tokens.claims import AccessClaims
@@ -48,6 +48,7 @@ def start(user: User, client: Client, *, audience: str | None = None, remember: 
     access_tokens.validate_audience(audience)
     now = timezone.now()
     session, secret = _new_session(user, client, now, remember=remember)
+    extra = project_claims.of_session(session)  # before anything is stored, because it may raise
     try:
         ended = _store(session, user, now)
     except IntegrityError:
@@ -57,7 +58,7 @@ def start(user: User, client: Client, *, audience: str | None = None, remember: 
         validity.forget(user.pk)
         record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+    return issue_pair(Grant.from_session(session, user.role_names, extra), secret, now, audience)
 
 
 def _new_session(
@@ -222,8 +223,12 @@ def _load_owner(user_id: int) -> User:
 
 
 def grant_for(session: RefreshToken) -> Grant:
-    """Return the grant of a session that was fetched with `with_owner()`."""
-    return Grant.from_session(session, split_role_names(getattr(session, "fetched_role_names", None)))
+    """Return the grant of a session that was fetched with `with_owner()`, with the claims that the project adds.
+
+    Raises ProjectClaimsFault.
+    """
+    roles = split_role_names(getattr(session, "fetched_role_names", None))
+    return Grant.from_session(session, roles, project_claims.of_session(session))
 
 
 def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -37,7 +38,10 @@ class AccessToken:
 
 
 class Grant(NamedTuple):
-    """The facts about a session and its owner from which the claims of an access token are built."""
+    """The facts about a session and its owner from which the claims of an access token are built.
+
+    `extra` are claims that the project adds, whose names and size were checked.
+    """
 
     session_id: UUID
     owner_id: int
@@ -47,9 +51,10 @@ class Grant(NamedTuple):
     expires_at: datetime
     remember: bool
     profile: Mapping[str, str]
+    extra: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
-    def from_session(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
+    def from_session(cls, session: RefreshToken, roles: tuple[str, ...], extra: Mapping[str, Any]) -> Self:
         """Build the grant of a session that was fetched with its owner."""
         return cls(
             session_id=session.uuid,
@@ -60,6 +65,7 @@ class Grant(NamedTuple):
             expires_at=session.expires_at,
             remember=session.remember,
             profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+            extra=extra,
         )
 
 
@@ -80,6 +86,7 @@ def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str,
     issued_at = int(at.timestamp())
     expires_at = min(at + settings.access_token_lifetime, grant.expires_at)
     return {
+        **grant.extra,  # first, so that no claim below can be replaced
         "iss": settings.issuer,
         "aud": _aud_claim(audience),
         "sub": str(grant.owner_id),
