@@ -7,8 +7,10 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.admin import site
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
+from django.utils.module_loading import import_string
 
 from accounts.admin.site import AuthAdminSite
+from accounts.conf import auth_settings
 
 _BACKEND = "accounts.admin.backends.CredentialsBackend"
 
@@ -16,7 +18,7 @@ _BACKEND = "accounts.admin.backends.CredentialsBackend"
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
     """Check the settings in `accounts.defaults`, and those that the app relies on."""
-    return [*_check_time_zone(), *_check_transactions(), *_check_admin()]
+    return [*_check_time_zone(), *_check_transactions(), *_check_admin(), *_check_claims()]
 
 
 def _check_time_zone() -> Iterator[CheckMessage]:
@@ -50,3 +52,19 @@ def _check_admin() -> Iterator[CheckMessage]:
             hint='In INSTALLED_APPS, replace "django.contrib.admin" with "authproject.apps.AuthAdminConfig".',
             id="accounts.E003",
         )
+
+
+def _check_claims() -> Iterator[CheckMessage]:
+    path = auth_settings().claims
+    try:
+        is_function = not path or callable(import_string(path))
+    except Exception as error:  # noqa: BLE001  a module of the project can raise anything
+        yield Error(
+            f"AUTH_CLAIMS: {path} cannot be imported ({type(error).__name__}: {error}).",
+            hint="Name a function that takes a user and a session, and returns a dict.",
+            id="accounts.E004",
+        )
+        return
+    if not is_function:
+        hint = "Name a function that takes a user and a session, and returns a dict."
+        yield Error(f"AUTH_CLAIMS: {path} is not a function.", hint=hint, id="accounts.E004")

@@ -4,7 +4,6 @@ The docstrings below the fields of `AuthSettings` are published: `make docs` cop
 """
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
+
+from accounts.setting_values import RESERVED_CLAIMS, are_extra_claims, is_network, is_origin, validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
@@ -58,22 +59,6 @@ def _each_of(*names: str) -> _Rule:
     return _Rule(f"a comma-separated list of {', '.join(names)}", lambda value: set(value) <= set(names))
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_origin(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
-
-
 _TEN_YEARS = timedelta(days=3650)
 _DURATION = _Rule(
     "a whole number of seconds from 1 to 315360000", lambda value: timedelta(seconds=1) <= value <= _TEN_YEARS
@@ -95,12 +80,20 @@ _ROLES = _Rule(
     "a comma-separated list of role names",
     lambda value: all(re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name) for name in value),
 )
+_EXTRA_CLAIMS = _Rule(
+    f"a comma-separated list of claim names, such as tenant, but none of {', '.join(sorted(RESERVED_CLAIMS))}",
+    are_extra_claims,
+)
+_FUNCTION_OR_EMPTY = _Rule(
+    "empty, or the dotted path of a function, such as project.claims.for_user",
+    lambda value: re.fullmatch(r"(([A-Za-z_]\w*\.)+[A-Za-z_]\w*)?", value, re.ASCII) is not None,
+)
 _PROXIES = _Rule(
     "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
-    lambda value: all(_is_network(proxy) for proxy in value),
+    lambda value: all(is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
-    "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
+    "empty, or a URL that begins with http:// or https://", lambda value: not value or is_origin(value)
 )
 _DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
@@ -132,6 +125,16 @@ class AuthSettings:
     session_lifetime: timedelta = _setting(timedelta(days=30), _DURATION)
     """Maximum lifetime of a session since sign-in, however often it is refreshed."""
 
+    unremembered_session_lifetime: timedelta = _setting(timedelta(hours=12), _DURATION)
+    """The same for sign-ins with `remember: false`, whose cookies the browser deletes when it is closed. It never
+    exceeds AUTH_SESSION_LIFETIME."""
+
+    max_sessions: int = _setting(
+        0, _Rule("a whole number from 0 to 1000", lambda value: type(value) is int and value in range(1001))
+    )
+    """Maximum number of live sessions of one user, or 0 for no limit. A sign-in beyond it ends the sessions that
+    began first."""
+
     refresh_token_rotation: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether each refresh replaces the refresh token. Turn this off only for clients that cannot store a new
     one."""
@@ -160,6 +163,13 @@ class AuthSettings:
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
     """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
+
+    claims: str = _setting("", _FUNCTION_OR_EMPTY)
+    """A function of your project that returns further claims for access tokens, called with the user and the
+    session. Requires AUTH_EXTRA_CLAIMS. See concepts.md, *Add claims*."""
+
+    extra_claims: tuple[str, ...] = _setting((), _EXTRA_CLAIMS)
+    """The names of the claims that AUTH_CLAIMS may add. Others are left out."""
 
     start_page: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether `/` serves a page on which to try the service."""
@@ -224,6 +234,10 @@ class AuthSettings:
             raise ImproperlyConfigured(
                 "AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with AUTH_UNVERIFIED_SIGNIN=false."
             )
+        if bool(self.claims) != bool(self.extra_claims):
+            raise ImproperlyConfigured(
+                f"AUTH_CLAIMS is {self.claims!r}. Allowed: set together with AUTH_EXTRA_CLAIMS, or neither."
+            )
         host, domain = urlsplit(self.public_url).hostname, self.cookie_domain.lstrip(".").lower()
         if host and domain and not f".{host}".endswith(f".{domain}"):
             raise ImproperlyConfigured(
@@ -243,31 +257,6 @@ class AuthSettings:
                 f"Unknown setting in AUTH: {', '.join(sorted(unknown))}. Remove it, or correct its name."
             )
         return cls(**values)
-
-
-def environment_name(field: "dataclasses.Field[Any]") -> str:
-    """Return the name of the environment variable for a setting."""
-    return field.metadata["environment"] or f"AUTH_{field.name.upper()}"
-
-
-def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
-    """Raise ImproperlyConfigured if the value of a setting is not allowed."""
-    rule: _Rule = field.metadata["rule"]
-    try:
-        is_allowed = rule.is_valid(value)
-    except (TypeError, AttributeError):
-        is_allowed = False
-    if not is_allowed:
-        raise ImproperlyConfigured(describe_invalid_setting(field, value))
-
-
-def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:
-    """Return an error message that names the setting, the value and the allowed values."""
-    if isinstance(value, timedelta):
-        value = f"{value.total_seconds():g}"
-    elif isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 @cache

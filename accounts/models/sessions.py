@@ -21,6 +21,7 @@ class EndReason(models.TextChoices):
     REUSED = "reused", "refresh token reused"
     DEACTIVATED = "deactivated", "owner deactivated"
     PASSWORD_CHANGED = "password_changed", "password changed"
+    LIMIT_REACHED = "limit_reached", "too many sessions"
 
 
 class SessionState(models.TextChoices):
@@ -93,6 +94,10 @@ class RefreshToken(models.Model):
     )
     ended_at = models.DateTimeField("ended", null=True)
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
+    # The database has the default too: during an upgrade, the previous release inserts sessions without the value.
+    remember = models.BooleanField(
+        default=True, db_default=True, help_text="Whether the browser stays signed in after it is closed."
+    )
     address = models.GenericIPAddressField(null=True, db_index=True, help_text="The IP address of the sign-in.")
     user_agent = models.CharField("device", max_length=USER_AGENT_LENGTH, blank=True)
 

@@ -22,7 +22,7 @@ _UPDATE_IF_CURRENT = """
     WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
       AND ended_at IS NULL AND expires_at > %(now)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
-    RETURNING owner_id, authenticated_at, expires_at, {role_names}, {owner_columns}
+    RETURNING owner_id, authenticated_at, expires_at, remember, {role_names}, {owner_columns}
 """
 _MARK_USED = "last_used_at = %(now)s"
 _ADVANCE = """
@@ -70,7 +70,7 @@ def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: d
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
-    owner_id, authenticated_at, expires_at, role_names, token_version, *profile_values = rows[0]
+    owner_id, authenticated_at, expires_at, remember, role_names, token_version, *profile_values = rows[0]
     return Grant(
         session_id=presented.session_id,
         owner_id=owner_id,
@@ -78,6 +78,7 @@ def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: d
         roles=split_role_names(role_names),
         authenticated_at=_aware_datetime(authenticated_at),
         expires_at=_aware_datetime(expires_at),
+        remember=bool(remember),  # SQLite returns 0 or 1
         profile=dict(zip(profile_claims, profile_values, strict=True)),
     )
 

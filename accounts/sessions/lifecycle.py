@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -14,7 +14,7 @@ from accounts.conf import auth_settings
 from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
-from accounts.sessions import validity
+from accounts.sessions import project_claims, validity
 from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import AccessToken, Grant
 from accounts.tokens.claims import AccessClaims
@@ -36,42 +36,70 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(user: User, client: Client, *, audience: str | None = None) -> TokenPair:
+def start(user: User, client: Client, *, audience: str | None = None, remember: bool = True) -> TokenPair:
     """Open a session for a user whose password was just verified, and issue its tokens.
 
-    The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+    The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
+    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME.
 
     Raises InvalidRequest if the audience is unknown, and InvalidCredentials if the user was deleted in the
     meantime. In both cases no session is opened.
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
-    session, secret = _new_session(user, client, now)
+    session, secret = _new_session(user, client, now, remember=remember)
+    extra = project_claims.of_session(session)  # before anything is stored, because it may raise
     try:
-        session.save(force_insert=True)
+        ended = _store(session, user, now)
     except IntegrityError:
         # The user was deleted after the password was verified.
         raise InvalidCredentials from None
+    if ended:
+        validity.forget(user.pk)
+        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
     record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names), secret, now, audience)
+    return issue_pair(Grant.from_session(session, user.role_names, extra), secret, now, audience)
 
 
-def _new_session(user: User, client: Client, now: datetime) -> tuple[RefreshToken, RefreshSecret]:
+def _new_session(
+    user: User, client: Client, now: datetime, *, remember: bool
+) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
+    lifetime: timedelta = settings.session_lifetime
+    if not remember:
+        lifetime = min(lifetime, settings.unremembered_session_lifetime)
     session = RefreshToken(
         owner=user,
         owner_stamp=user.security_stamp,
         created_at=now,
         authenticated_at=now,
         last_used_at=now,
-        session_expires_at=now + settings.session_lifetime,
-        expires_at=now + min(settings.refresh_token_lifetime, settings.session_lifetime),
+        session_expires_at=now + lifetime,
+        expires_at=now + min(settings.refresh_token_lifetime, lifetime),
+        remember=remember,
         address=client.address,
         user_agent=client.user_agent,
     )
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
     return session, secret
+
+
+def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
+    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those."""
+    limit: int = auth_settings().max_sessions
+    if not limit:
+        session.save(force_insert=True)
+        return []
+    with transaction.atomic():
+        # Of simultaneous sign-ins, each must count the sessions of the ones before. SQLite has one writer anyway.
+        # The lock does not block other requests of the user, which only refer to the row.
+        list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))
+        # The new session stays, even if a machine whose clock is ahead has started a session before.
+        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :])
+        RefreshToken.objects.filter(pk__in=ended).end(EndReason.LIMIT_REACHED, at=now)
+        session.save(force_insert=True)
+    return ended
 
 
 def check(claims: AccessClaims) -> User:
@@ -195,8 +223,12 @@ def _load_owner(user_id: int) -> User:
 
 
 def grant_for(session: RefreshToken) -> Grant:
-    """Return the grant of a session that was fetched with `with_owner()`."""
-    return Grant.from_session(session, split_role_names(getattr(session, "fetched_role_names", None)))
+    """Return the grant of a session that was fetched with `with_owner()`, with the claims that the project adds.
+
+    Raises ProjectClaimsFault.
+    """
+    roles = split_role_names(getattr(session, "fetched_role_names", None))
+    return Grant.from_session(session, roles, project_claims.of_session(session))
 
 
 def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:

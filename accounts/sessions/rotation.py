@@ -6,6 +6,7 @@ exactly one changes the row, and within the grace period the others return the s
 
 import hmac
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -20,7 +21,7 @@ from accounts.errors import (
 )
 from accounts.history.events import Event, record
 from accounts.models import EndReason, RefreshToken
-from accounts.sessions import compare_and_swap
+from accounts.sessions import compare_and_swap, project_claims
 from accounts.sessions.lifecycle import TokenPair, end, grant_for, issue_pair
 from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import Grant
@@ -48,11 +49,12 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
     next_secret = _next_secret(presented)
+    extra = _project_claims(presented, now)
     for _ in range(_MAX_ATTEMPTS):
         grant = _advance(presented, next_secret, now) if next_secret else None
         if grant is not None and next_secret is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
-            return issue_pair(grant, next_secret, now, audience)
+            return issue_pair(grant._replace(extra=extra), next_secret, now, audience)
         session = _get_live_session(presented.session_id, now)
         if not _is_current(session, presented):
             return _repeat_or_end_session(session, presented, client, now, audience)
@@ -111,6 +113,21 @@ def _next_secret(presented: RefreshSecret) -> RefreshSecret | None:
     if not auth_settings().refresh_token_rotation:
         return presented
     return refresh_tokens.successor(presented) if presented.generation < MAX_GENERATIONS else None
+
+
+def _project_claims(presented: RefreshSecret, now: datetime) -> dict[str, Any]:
+    """Return the claims that the project adds to the access token of a refresh. Without them, no query runs.
+
+    The project's function is called before the row changes. If it fails, the client's refresh token stays current;
+    after a rotation, the next attempt would count as reuse once the grace period is over.
+
+    Raises RefreshTokenUnknown, RefreshTokenRevoked, RefreshTokenExpired or ProjectClaimsFault.
+    """
+    if not auth_settings().claims:
+        return {}
+    session = _get_live_session(presented.session_id, now)
+    # A secret that is not current does not advance the row, and reuse must be noticed whatever the function does.
+    return project_claims.of_session(session) if _is_current(session, presented) else {}
 
 
 def _advance(presented: RefreshSecret, next_secret: RefreshSecret, now: datetime) -> Grant | None:

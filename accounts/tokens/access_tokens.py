@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -23,17 +24,24 @@ CLIENT_ID = "first-party"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed access token, and its remaining lifetime `expires_in` in seconds."""
+    """A signed access token, and its remaining lifetime `expires_in` in seconds.
+
+    `remember` is its session's: whether the browser keeps the token after it is closed.
+    """
 
     text: str
     expires_in: int
+    remember: bool
 
     def __repr__(self) -> str:
         return f"AccessToken(expires_in={self.expires_in})"
 
 
 class Grant(NamedTuple):
-    """The facts about a session and its owner from which the claims of an access token are built."""
+    """The facts about a session and its owner from which the claims of an access token are built.
+
+    `extra` are claims that the project adds, whose names and size were checked.
+    """
 
     session_id: UUID
     owner_id: int
@@ -41,10 +49,12 @@ class Grant(NamedTuple):
     roles: tuple[str, ...]
     authenticated_at: datetime
     expires_at: datetime
+    remember: bool
     profile: Mapping[str, str]
+    extra: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
-    def from_session(cls, session: RefreshToken, roles: tuple[str, ...]) -> Self:
+    def from_session(cls, session: RefreshToken, roles: tuple[str, ...], extra: Mapping[str, Any]) -> Self:
         """Build the grant of a session that was fetched with its owner."""
         return cls(
             session_id=session.uuid,
@@ -53,7 +63,9 @@ class Grant(NamedTuple):
             roles=roles,
             authenticated_at=session.authenticated_at,
             expires_at=session.expires_at,
+            remember=session.remember,
             profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+            extra=extra,
         )
 
 
@@ -66,7 +78,7 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     claims = _build_claims(grant, at, audience)
     headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, claims["exp"] - claims["iat"])
+    return AccessToken(text, claims["exp"] - claims["iat"], grant.remember)
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
@@ -74,6 +86,7 @@ def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str,
     issued_at = int(at.timestamp())
     expires_at = min(at + settings.access_token_lifetime, grant.expires_at)
     return {
+        **grant.extra,  # first, so that no claim below can be replaced
         "iss": settings.issuer,
         "aud": _aud_claim(audience),
         "sub": str(grant.owner_id),

@@ -25,11 +25,10 @@ def access_name() -> str:
 
 
 def set_tokens(response: Response, pair: TokenPair) -> None:
-    """Set both tokens as cookies."""
+    """Set both tokens as cookies, which the browser deletes when it is closed unless the session is remembered."""
     set_access_token(response, pair.access)
-    response.set_cookie(
-        REFRESH_NAME, pair.refresh_token, max_age=pair.refresh_expires_in, path=REFRESH_PATH, **_attributes()
-    )
+    max_age = pair.refresh_expires_in if pair.access.remember else None
+    response.set_cookie(REFRESH_NAME, pair.refresh_token, max_age=max_age, path=REFRESH_PATH, **_attributes())
 
 
 def set_access_token(response: Response, access: AccessToken) -> None:
@@ -38,8 +37,8 @@ def set_access_token(response: Response, access: AccessToken) -> None:
     The cookie outlives the token. Otherwise the browser would drop it, and the response would be `token_missing`
     instead of `token_expired`.
     """
-    lifetime: timedelta = auth_settings().refresh_token_lifetime
-    response.set_cookie(access_name(), access.text, max_age=lifetime, path="/", **_attributes())
+    max_age: timedelta | None = auth_settings().refresh_token_lifetime if access.remember else None
+    response.set_cookie(access_name(), access.text, max_age=max_age, path="/", **_attributes())
 
 
 def with_cookies_cleared(response: Response, request: Request) -> Response:

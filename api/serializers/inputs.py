@@ -105,12 +105,16 @@ class SignUpInput(serializers.Serializer[Any]):
 
 @with_example(username="alice", password="correct horse")  # noqa: S106
 class SignInInput(serializers.Serializer[Any]):
-    """The body of a sign-in. `username` is a username or an email address."""
+    """The body of a sign-in. `username` is a username or an email address.
+
+    With `remember: false`, the session is shorter, and cookies last until the browser is closed.
+    """
 
     username = StringField()
     password = StringField(write_only=True)
     audience = AudienceField(required=False, allow_null=True)
     useCookies = StrictBooleanField(required=False, allow_null=True)  # noqa: N815  the API's field names are camelCase
+    remember = StrictBooleanField(required=False, allow_null=True)
 
 
 @with_example(refreshToken=REFRESH_TOKEN)

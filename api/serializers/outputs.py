@@ -83,7 +83,15 @@ class OriginOutput(serializers.Serializer[Any]):
     userAgent = serializers.CharField(allow_blank=True)  # noqa: N815
 
 
-@with_example(**_ORIGIN, id=_SESSION_ID, createdAt=_MOMENT, lastUsedAt=_MOMENT, expiresAt=_MOMENT, current=True)
+@with_example(
+    **_ORIGIN,
+    id=_SESSION_ID,
+    createdAt=_MOMENT,
+    lastUsedAt=_MOMENT,
+    expiresAt=_MOMENT,
+    remember=True,
+    current=True,
+)
 class SessionOutput(OriginOutput):
     """A session. `current` is true for the session that sends the request."""
 
@@ -91,6 +99,7 @@ class SessionOutput(OriginOutput):
     createdAt = serializers.DateTimeField()  # noqa: N815
     lastUsedAt = serializers.DateTimeField()  # noqa: N815
     expiresAt = serializers.DateTimeField()  # noqa: N815
+    remember = serializers.BooleanField()
     current = serializers.BooleanField()
 
 
@@ -223,6 +232,7 @@ def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
         "createdAt": row.created_at,
         "lastUsedAt": row.last_used_at,
         "expiresAt": row.expires_at,
+        "remember": row.remember,
         "ipAddress": row.address,
         "device": devices.describe(row.user_agent),
         "userAgent": row.user_agent,

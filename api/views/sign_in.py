@@ -6,6 +6,7 @@ from rest_framework.response import Response
 
 from accounts.errors import EmailUnverified, InvalidCredentials
 from accounts.sessions import lifecycle, rotation
+from accounts.tokens import access_tokens
 from accounts.users import credentials
 from api.http import cookies, csrf
 from api.openapi.error_responses import BODY_ERRORS, CSRF_ERROR, THROTTLED, error_responses
@@ -32,12 +33,16 @@ class SignIn(PublicView):
             csrf.require_same_origin(request)
         client = client_of(request)
         user = credentials.authenticate(body["username"], body["password"], client)
-        pair = lifecycle.start(user, client, audience=body.get("audience"))
+        audience, remember = body.get("audience"), body.get("remember", True)
+        access_tokens.validate_audience(audience)
+        if use_cookies:
+            # The new cookies replace those of the browser's previous session. End it, so that no one can use it,
+            # and first, so that it does not count toward AUTH_MAX_SESSIONS.
+            for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
+                rotation.end_by_refresh_token(previous, client)
+        pair = lifecycle.start(user, client, audience=audience, remember=remember)
         if not use_cookies:
             return Response({**profile(user), **tokens(pair)})
-        # The new cookies replace those of the browser's previous session. End it, so that no one can use it.
-        for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
-            rotation.end_by_refresh_token(previous, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
         csrf.rotate_csrf_cookie(request)

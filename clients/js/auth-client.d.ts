@@ -86,7 +86,7 @@ export class AuthClient extends EventTarget {
   close(): void;
   session(): Promise<Session | null>;
   signUp(fields: SignUp): Promise<User & { message: string }>;
-  signIn(fields: { username: string; password: string; audience?: string }): Promise<Session>;
+  signIn(fields: { username: string; password: string; audience?: string; remember?: boolean }): Promise<Session>;
   /** With cookies: continue a session that was started elsewhere, for example on a sister site. */
   resume(): Promise<Session | null>;
   signOut(): Promise<void>;

@@ -7,10 +7,12 @@ import sys
 from datetime import timedelta
 
 import environs
+import jwt
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.conf import AuthSettings, Limit, environment_name
+from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
+from accounts.setting_values import RESERVED_CLAIMS, environment_name
 from authproject.environment import load_or_create_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
@@ -30,6 +32,8 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.access_token_lifetime == timedelta(seconds=900)
     assert settings.refresh_token_lifetime == timedelta(seconds=86400)
     assert settings.session_lifetime == timedelta(seconds=2592000)
+    assert settings.max_sessions == 0
+    assert settings.unremembered_session_lifetime == timedelta(seconds=43200)
     assert settings.refresh_token_rotation is True
     assert settings.refresh_token_grace == timedelta(seconds=10)
     assert settings.revocation_lag == timedelta()
@@ -41,6 +45,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.address_limit == Limit(100, 900)
     assert settings.algorithm == "ES256"
     assert (settings.form_token, settings.profile_claims, settings.start_page) == (False, (), True)
+    assert (settings.claims, settings.extra_claims) == ("", ())
     assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
 
 
@@ -48,7 +53,9 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     settings = read(
         monkeypatch,
         AUTH_ACCESS_TOKEN_LIFETIME="60",
+        AUTH_UNREMEMBERED_SESSION_LIFETIME="3600",
         AUTH_REFRESH_TOKEN_ROTATION="false",
+        AUTH_MAX_SESSIONS="5",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
@@ -58,7 +65,9 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     )
 
     assert settings.access_token_lifetime == timedelta(minutes=1)
+    assert settings.unremembered_session_lifetime == timedelta(hours=1)
     assert settings.refresh_token_rotation is False
+    assert settings.max_sessions == 5
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
@@ -75,6 +84,10 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_ACCESS_TOKEN_LIFETIME", "9" * 30),
         ("AUTH_REFRESH_TOKEN_LIFETIME", "soon"),
         ("AUTH_SESSION_LIFETIME", "0"),
+        ("AUTH_UNREMEMBERED_SESSION_LIFETIME", "0"),
+        ("AUTH_MAX_SESSIONS", "-1"),
+        ("AUTH_MAX_SESSIONS", "1001"),
+        ("AUTH_MAX_SESSIONS", "many"),
         ("AUTH_REFRESH_TOKEN_ROTATION", "maybe"),
         ("AUTH_REFRESH_TOKEN_GRACE", "-1"),
         ("AUTH_REFRESH_TOKEN_GRACE", "86400"),
@@ -85,6 +98,13 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_COOKIE_DOMAIN", "com"),
         ("AUTH_FORM_TOKEN", "2"),
         ("AUTH_PROFILE_CLAIMS", "username,password"),
+        ("AUTH_CLAIMS", "for_user"),
+        ("AUTH_CLAIMS", "project/claims.py"),
+        ("AUTH_EXTRA_CLAIMS", "tenant,tenant"),
+        ("AUTH_EXTRA_CLAIMS", "tenant,Tenant"),
+        ("AUTH_EXTRA_CLAIMS", "tenant id"),
+        ("AUTH_EXTRA_CLAIMS", "tenant,sub"),
+        ("AUTH_EXTRA_CLAIMS", "Sub"),
         ("AUTH_START_PAGE", "x"),
         ("PUBLIC_URL", "auth.example.com"),
         ("AUTH_BREACHED_PASSWORDS", "/no/such/file"),
@@ -113,6 +133,36 @@ def test_an_invalid_value_is_refused_with_what_is_allowed(monkeypatch, name, val
 
     assert str(raised.value).startswith(f"{name} is ")
     assert "Allowed: " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["iss", "aud", "sub", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "auth_time", "amr", "acr",
+             "client_id", "username", "email", "fullname", "scope", "cnf", "act", "azp", "nonce"],
+)  # fmt: skip
+def test_a_project_cannot_replace_a_claim_that_has_a_meaning(monkeypatch, name):
+    for spelling in (name, name.upper(), name.capitalize()):
+        with pytest.raises(ImproperlyConfigured, match=f"^AUTH_EXTRA_CLAIMS is '{spelling}'. Allowed: "):
+            read(monkeypatch, AUTH_CLAIMS="project.claims.for_user", AUTH_EXTRA_CLAIMS=spelling)
+
+
+def test_every_claim_of_an_access_token_is_reserved(signed_in):
+    claims = jwt.decode(signed_in.access_token, options={"verify_signature": False})
+
+    assert set(claims) | set(PROFILE_CLAIMS) <= RESERVED_CLAIMS
+
+
+def test_extra_claims_and_their_function_require_each_other(monkeypatch):
+    both = {"AUTH_CLAIMS": "project.claims.for_user", "AUTH_EXTRA_CLAIMS": "tenant, https://example.com/plan"}
+    for name, value in both.items():
+        with pytest.raises(ImproperlyConfigured, match=r"^AUTH_CLAIMS is '.*'. Allowed: set together with"):
+            read(monkeypatch, **{name: value})
+
+    assert read(monkeypatch, **both).extra_claims == ("tenant", "https://example.com/plan")
+
+
+def test_a_text_is_no_list_of_extra_claims():
+    with pytest.raises(ImproperlyConfigured, match=r"^AUTH_EXTRA_CLAIMS is 'abc'"):
+        AuthSettings(claims="project.claims.for_user", extra_claims="abc")
 
 
 def test_hiding_known_emails_requires_refusing_unverified_sign_ins(monkeypatch):

@@ -1,0 +1,72 @@
+"""Validate the value of a setting, and describe an invalid one to the operator."""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+RESERVED_CLAIMS = frozenset({
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "auth_time", "amr", "acr", "client_id",
+    "username", "email", "fullname", "email_verified", "preferred_username", "scope", "azp", "nonce", "at_hash",
+    "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
+})  # fmt: skip
+"""Claims that have a meaning in this service's tokens or by a standard (RFC 7519, RFC 9068, OpenID Connect)."""
+
+
+def environment_name(field: "dataclasses.Field[Any]") -> str:
+    """Return the name of the environment variable for a setting."""
+    return field.metadata["environment"] or f"AUTH_{field.name.upper()}"
+
+
+def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
+    """Raise ImproperlyConfigured if the value of a setting is not allowed."""
+    try:
+        is_allowed = field.metadata["rule"].is_valid(value)
+    except (TypeError, AttributeError):
+        is_allowed = False
+    if not is_allowed:
+        raise ImproperlyConfigured(describe_invalid_setting(field, value))
+
+
+def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:
+    """Return an error message that names the setting, the value and the allowed values."""
+    if isinstance(value, timedelta):
+        value = f"{value.total_seconds():g}"
+    elif isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
+
+
+def are_extra_claims(names: Collection[str]) -> bool:
+    """Return whether a project may add claims with these names.
+
+    Names are compared in any case: some JSON decoders ignore it, and `Sub` would replace `sub` there.
+    """
+    if isinstance(names, str):
+        return False  # its letters would be names
+    keys = {name.lower() for name in names}
+    are_names = all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:/-]{0,99}", name, re.ASCII) for name in names)
+    return are_names and len(keys) == len(names) and keys.isdisjoint(RESERVED_CLAIMS)
+
+
+def is_network(text: str) -> bool:
+    """Return whether the text is an IP address or network."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_origin(text: str) -> bool:
+    """Return whether the text is an http or https URL without query and fragment."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
