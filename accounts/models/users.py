@@ -1,11 +1,13 @@
 """Users and roles."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import identify_hasher, is_password_usable, make_password, verify_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -30,6 +32,9 @@ from accounts.values.identifiers import (
     validate_fullname,
     validate_username,
 )
+from accounts.values.password_hashes import has_known_format, parse_cost
+
+logger = logging.getLogger("accounts.passwords")
 
 DEFAULT_ROLE = "user"
 """The role of every new user."""
@@ -262,9 +267,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     def check_password(self, raw_password: str | None) -> bool:
         """Return whether the password is correct, and upgrade its hash if the hash is outdated.
 
-        Upgrading the hash keeps the security stamp, so that no session is revoked.
+        Upgrading the hash keeps the security stamp, so that no session is revoked. A hash that cannot be verified
+        counts as a wrong password, at the same cost, and is logged.
         """
-        return check_password(raw_password, self.password, self._upgrade_hash)
+        is_correct, is_outdated = self._verify_password(raw_password)
+        if is_correct and is_outdated and raw_password is not None:
+            self._upgrade_hash(raw_password)
+        return is_correct
+
+    def _verify_password(self, password: str | None) -> tuple[bool, bool]:
+        """Return whether the password is correct, and whether its hash is outdated."""
+        try:
+            if is_password_usable(self.password):
+                _reject_unverifiable(self.password)
+            return verify_password(password, self.password)
+        except Exception as error:  # noqa: BLE001  whatever a hasher raises for a malformed hash
+            _log_unverifiable(self.pk, type(error).__name__)
+            make_password(password or "")
+            return False, False
 
     def _upgrade_hash(self, raw_password: str) -> None:
         upgraded = make_password(raw_password)
@@ -273,6 +293,20 @@ class User(AbstractBaseUser, PermissionsMixin):
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
+
+
+def _reject_unverifiable(encoded: str) -> None:
+    """Raise ValueError if a hash is malformed, exceeds the limits on its cost, or has no hasher."""
+    identify_hasher(encoded)
+    if has_known_format(encoded):
+        parse_cost(encoded)
+
+
+@lru_cache(maxsize=1000)
+def _log_unverifiable(user_id: int, error: str) -> None:
+    """Log once per process that a user cannot sign in, so that guesses at the password do not fill the log."""
+    message = "The password hash of a user cannot be verified. The user can reset the password."
+    logger.error(message, extra={"user_id": user_id, "error": error})
 
 
 def comparison_lookup(identifier: str) -> tuple[str, str]:

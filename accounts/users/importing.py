@@ -20,6 +20,7 @@ from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
 from accounts.users.name_rules import NAMES, validation_errors
 from accounts.values.identifiers import comparison_key, normalize
+from accounts.values.password_hashes import CostlyHash, parse_cost
 
 _REQUIRED_FIELDS = ("username", "email", "password")
 _NOT_A_USER = f"This entry is not a user with the fields {', '.join(_REQUIRED_FIELDS)}."
@@ -97,7 +98,7 @@ def _build_user(fields: Mapping[str, Any]) -> User:
         username=normalize(fields["username"]),
         email=normalize(fields["email"]),
         fullname=normalize(fullname),
-        password=fields["password"],
+        password=_encode_for_django(fields["password"]),
         is_active=fields.get("is_active", True) is True,
         created_at=joined.astimezone(UTC) if joined.tzinfo else joined.replace(tzinfo=UTC),
     )
@@ -108,14 +109,21 @@ def _name_errors(user: User) -> list[str]:
     return [f"{name}: {' '.join(messages)}" for name, messages in errors.items()]
 
 
+def _encode_for_django(password: str) -> str:
+    """Return a hash in Django's format. bcrypt hashes of other frameworks begin with `$2`, without its name."""
+    return f"bcrypt${password}" if password.startswith("$2") else password
+
+
 def _hash_errors(password: str) -> list[str]:
     """Return an error if a password hash could not be verified at sign-in. An unusable password is allowed."""
     if password.startswith(UNUSABLE_PASSWORD_PREFIX) and password.isascii() and password.isprintable():
         return []
     try:
-        password.encode("ascii")
-        identify_hasher(password).decode(password)
-    except (ValueError, LookupError, AssertionError, TypeError):
+        identify_hasher(password)
+        parse_cost(password)
+    except CostlyHash as error:
+        return [f"password: The hash costs too much to verify. Allowed: {error}."]
+    except ValueError:
         supported = ", ".join(str(hasher.algorithm) for hasher in get_hashers())
         return [f"password: The hash is malformed or not one of {supported}."]
     return []

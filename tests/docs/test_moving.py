@@ -8,6 +8,7 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import bcrypt
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
@@ -210,7 +211,7 @@ def import_entries(tmp_path, *entries, groups=(), file_format="jsonl"):
     return [json.loads(line) for line in output.getvalue().splitlines()], error_output.getvalue()
 
 
-@pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt"])
+@pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt", "bcrypt", "bcrypt_sha256"])
 def test_an_imported_hash_is_valid_and_upgraded_at_the_next_sign_in(tmp_path, hasher):
     import_entries(tmp_path, user(1, "alice", password=make_password(PASSWORD, hasher=hasher)))
 
@@ -218,6 +219,16 @@ def test_an_imported_hash_is_valid_and_upgraded_at_the_next_sign_in(tmp_path, ha
     assert Api().sign_in("alice").status_code == 200
     assert User.objects.get().password.startswith("argon2$argon2id$")
     assert Api().sign_in("alice").status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
+def test_a_bcrypt_hash_of_another_framework_is_imported(tmp_path, prefix):
+    digest = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", prefix)
+    import_entries(tmp_path, user(1, "alice", password=digest))
+
+    assert Api().sign_in("alice", "wrong password").status_code == 401
+    assert Api().sign_in("alice").status_code == 200
+    assert User.objects.get().password.startswith("argon2$argon2id$")
 
 
 def test_name_state_and_join_date_are_imported(tmp_path):
@@ -252,6 +263,10 @@ def test_an_account_without_a_usable_password_needs_a_reset_to_sign_in(tmp_path,
         ({"password": "plain text"}, "password: The hash is malformed or not one of argon2, pbkdf2_sha256"),
         ({"password": "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99"}, "password: "),
         ({"password": "pbkdf2_sha256$many$salt$hash"}, "password: "),
+        ({"password": f"pbkdf2_sha256$-5$salt${'A' * 43}="}, "password: The hash is malformed"),
+        ({"password": f"scrypt$3$salt$8$1${'A' * 86}=="}, "password: The hash is malformed"),
+        ({"password": f"pbkdf2_sha256$50000000$salt${'A' * 43}="}, "Allowed: at most 2000000 iterations."),
+        ({"password": "$2b$15$" + "e" * 53}, "Allowed: at most 14 rounds."),
         ({"password": "!\0"}, "password: "),
         ({"password": ""}, "password: "),
         ({"groups": [["Editors"]]}, "groups: 'Editors' is not a role here"),
