@@ -9,7 +9,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
 
-from accounts.values.identifiers import comparison_key
+from accounts.values.identifiers import KEYS
 
 
 def new_security_stamp() -> int:
@@ -36,7 +36,7 @@ class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute and return the comparison key."""
-        key = comparison_key(getattr(model_instance, self.source))
+        key = KEYS[self.source](getattr(model_instance, self.source))
         setattr(model_instance, self.attname, key)
         return key
 
