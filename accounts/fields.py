@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
-from accounts.values.identifiers import comparison_key
+from accounts.values.identifiers import KEYS
 
 
 def new_security_stamp() -> int:
@@ -42,7 +42,7 @@ class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic
         """
         if not isinstance(value, str):
             raise ValueError(f"{self.source} must be set to text: its comparison key is computed in Python.")  # noqa: TRY004  as Django does for values
-        return comparison_key(value)
+        return KEYS[self.source](value)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute and return the comparison key."""

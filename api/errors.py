@@ -130,9 +130,13 @@ def response_for(error: Exception) -> Response | None:
         # The key folder is unreadable, and this process has no keys yet. An operator can repair it.
         logger.error("A request failed because of the configuration: %s", error)
         error = Unavailable()
+    if isinstance(error, InvalidRequest) and error.errors:
+        # Names of model fields. The message contains them too.
+        error = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
     if isinstance(error, AuthError):
         return _error_response(error)
     if isinstance(error, ValidationError):
+        # Names of request fields, as the body spells them.
         return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
         return _error_response(InvalidRequest(str(error)))
@@ -210,9 +214,7 @@ def _is_database_error(error: BaseException | None) -> bool:
 def _error_response(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
-        # The message contains the field names too.
-        renamed = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
-        body |= {"message": renamed.message, "errors": renamed.errors}
+        body["errors"] = error.errors
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
     return Response(body, _status(error), headers=_headers(error))

@@ -8,7 +8,7 @@ import accounts.fields
 class Migration(migrations.Migration):
     """Change the state only: SQLite would rebuild the table of users for an `AlterField`."""
 
-    dependencies = [("accounts", "0009_activity_by_event")]
+    dependencies = [("accounts", "0013_session_remember")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

@@ -25,9 +25,12 @@ from accounts.fields import (
 from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
+    KEYS,
     USERNAME_LENGTH,
     comparison_key,
+    email_key,
     normalize,
+    normalize_email,
     validate_email_address,
     validate_fullname,
     validate_username,
@@ -69,12 +72,12 @@ class UserQuerySet(DerivedColumnsQuerySet["User"]):
         return self.annotate(fetched_role_names=RoleNames("pk"))
 
     def identified_by(self, identifier: str) -> Self:
-        """Filter to the user with this username or email address, in any case and Unicode form."""
+        """Filter to the user with this username or email address, in any spelling of it."""
         return self.filter(**dict([comparison_lookup(identifier)]))
 
     def with_email(self, address: str) -> Self:
-        """Filter to the user with this email address, in any case and Unicode form."""
-        return self.filter(email_key=comparison_key(address))
+        """Filter to the user with this email address, in any case, Unicode form and spelling of its domain."""
+        return self.filter(email_key=email_key(address))
 
     def with_known_network(self, network: str) -> Self:
         """Set `User.knows_network` in the same query: whether the user has signed in from the network."""
@@ -87,8 +90,8 @@ class UserQuerySet(DerivedColumnsQuerySet["User"]):
 
     def with_prefix(self, prefix: str) -> Self:
         """Filter to users whose username or email address begins with `prefix`, in any case and Unicode form."""
-        key = comparison_key(prefix)
-        return self.filter(models.Q(username_key__startswith=key) | models.Q(email_key__startswith=key))
+        has_username = models.Q(username_key__startswith=comparison_key(prefix))
+        return self.filter(has_username | models.Q(email_key__startswith=email_key(prefix)))
 
 
 class UserManager(BaseUserManager["User"]):
@@ -129,7 +132,7 @@ class UserManager(BaseUserManager["User"]):
 
         Raises django.db.IntegrityError if the username or the email address is taken.
         """
-        user = self.model(username=normalize(username), email=normalize(email), **fields)
+        user = self.model(username=normalize(username), email=normalize_email(email), **fields)
         user.set_password(password)
         with transaction.atomic():
             user.save(using=self._db)
@@ -236,13 +239,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Normalize username and email address, for forms and for `createsuperuser`.
 
-        Raises ValidationError if another account has one of them.
+        Raises ValidationError if another account has one of them and it is not the stored one of this account.
         """
         super().clean()
-        self.email = normalize(self.email)
+        self.email = normalize_email(self.email)
         others = User.objects.exclude(pk=self.pk)
-        for name in ("username", "email"):
-            if others.filter(**{f"{name}_key": comparison_key(getattr(self, name))}).exists():
+        stored = User.objects.filter(pk=self.pk).values(*KEYS).first() or {}
+        for name, key_of in KEYS.items():
+            text = getattr(self, name)
+            if text != stored.get(name) and others.filter(**{f"{name}_key": key_of(text)}).exists():
                 raise ValidationError({name: f"Another account has this {name} already."})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
@@ -312,8 +317,8 @@ def _log_unverifiable(user_id: int, error: str) -> None:
 def comparison_lookup(identifier: str) -> tuple[str, str]:
     """Return the column to search for a username or email address, and the comparison key to search for."""
     # Usernames cannot contain @, so an identifier is never ambiguous.
-    key = comparison_key(identifier)
-    return ("email_key" if "@" in key else "username_key"), key
+    name = "email" if "@" in normalize(identifier) else "username"
+    return f"{name}_key", KEYS[name](identifier)
 
 
 def split_role_names(joined: str | None) -> tuple[str, ...]:

@@ -130,7 +130,8 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
 
     Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
-    Raises TokenRevoked if the session ended or the password changed after it was verified.
+    Raises TokenRevoked if the session ended or the password changed after it was verified, and TokenExpired in the
+    last second of the session.
     """
     now = timezone.now()
     matching = live_sessions(user).filter(pk=session_id)
@@ -235,6 +236,8 @@ def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str
     """Issue an access token and encode `secret` as the refresh token that belongs to it.
 
     The access token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+
+    Raises TokenExpired in the last second of the session.
     """
     access = access_tokens.issue(grant, at=now, audience=audience)
     remaining: timedelta = grant.expires_at - now

@@ -18,6 +18,9 @@ from accounts.tokens import claims as claims_module
 from accounts.tokens import verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
+MIN_LIFETIME = timedelta(seconds=1)
+"""The times in a token are whole seconds, so that a token for less would have expired when it is issued."""
+
 CLIENT_ID = "first-party"
 """The `client_id` claim of RFC 9068. All front ends are the company's own and share this one value."""
 
@@ -73,7 +76,11 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     """Return a signed access token for a session. The token never outlives the session.
 
     The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+
+    Raises TokenExpired if the session expires in less than MIN_LIFETIME.
     """
+    if grant.expires_at - at < MIN_LIFETIME:
+        raise TokenExpired
     key = key_ring().signing
     claims = _build_claims(grant, at, audience)
     headers = {"typ": JWT_TYP, "kid": key.kid}

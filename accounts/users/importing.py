@@ -19,7 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
 from accounts.users.name_rules import NAMES, validation_errors
-from accounts.values.identifiers import comparison_key, normalize
+from accounts.values.identifiers import comparison_key, email_key, normalize, normalize_email
 from accounts.values.password_hashes import CostlyHash, parse_cost
 
 _REQUIRED_FIELDS = ("username", "email", "password")
@@ -96,7 +96,7 @@ def _build_user(fields: Mapping[str, Any]) -> User:
     joined = parse_datetime(fields.get("date_joined") or "") or timezone.now()
     return User(
         username=normalize(fields["username"]),
-        email=normalize(fields["email"]),
+        email=normalize_email(fields["email"]),
         fullname=normalize(fullname),
         password=_encode_for_django(fields["password"]),
         is_active=fields.get("is_active", True) is True,
@@ -147,10 +147,10 @@ def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
     for account in accounts:
         if account.user is None:
             continue
-        username_key, email_key = comparison_key(account.user.username), comparison_key(account.user.email)
-        matches = by_username.get(username_key), by_email.get(email_key)
+        username_key, address_key = comparison_key(account.user.username), email_key(account.user.email)
+        matches = by_username.get(username_key), by_email.get(address_key)
         if matches == (None, None):
-            by_username[username_key] = by_email[email_key] = account.user
+            by_username[username_key] = by_email[address_key] = account.user
             new.append(account)
         else:
             _match_or_refuse(account, account.user, *matches)
@@ -159,7 +159,7 @@ def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
 
 def _existing_users(candidates: Sequence[User]) -> tuple[dict[str, User], dict[str, User]]:
     username_keys = {comparison_key(user.username) for user in candidates}
-    email_keys = {comparison_key(user.email) for user in candidates}
+    email_keys = {email_key(user.email) for user in candidates}
     existing = User.objects.filter(models.Q(username_key__in=username_keys) | models.Q(email_key__in=email_keys))
     by_username, by_email = {}, {}
     for user in existing:
