@@ -6,6 +6,7 @@ from functools import cache
 import bcrypt
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.db.models import F
 from django.test import Client
 
 from accounts.models import User
@@ -122,7 +123,7 @@ def test_a_hash_that_cannot_be_verified_counts_as_a_wrong_password(api, assert_r
 @pytest.mark.parametrize("encoded", [MALFORMED[4], *list(COSTLY)[:1]])
 def test_the_same_holds_for_reauthentication_password_change_and_the_admin(signed_in, assert_refused, encoded):
     make_administrator()
-    User.objects.update(password=encoded)
+    User.objects.update(password=encoded, security_stamp=F("security_stamp"))
     passwords = {"currentPassword": PASSWORD, "newPassword": "another good one"}
 
     response = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
