@@ -11,6 +11,7 @@ from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_
 
 from accounts.conf import auth_settings
 from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.passwords import equal_cost
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
 
@@ -55,6 +56,11 @@ def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
             for user in users:
                 deletion.delete(user, NO_CLIENT)
         yield len(users)
+
+
+def forget_costs_of_imported_hashes() -> None:
+    """End the work that failed sign-ins do for imported hashes, if no user has such a hash any more."""
+    equal_cost.forget()
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:

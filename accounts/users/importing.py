@@ -18,6 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
+from accounts.passwords import equal_cost
 from accounts.users.name_rules import NAMES, validation_errors
 from accounts.values.identifiers import comparison_key, normalize
 from accounts.values.password_hashes import CostlyHash, parse_cost
@@ -61,7 +62,8 @@ def _import_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[Imp
     accounts = [_parse_entry(entry, groups) for entry in entries]
     with transaction.atomic():
         new = _select_new(accounts)
-        User.objects.bulk_create([account.user for account in new if account.user])
+        users = User.objects.bulk_create([account.user for account in new if account.user])
+        equal_cost.remember(users)
         _grant_roles(new)
     return accounts
 
