@@ -13,6 +13,7 @@ from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_
 from accounts.conf import auth_settings
 from accounts.errors import AccountInUse
 from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.passwords import equal_cost
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
 
@@ -70,6 +71,11 @@ def _delete_unless_in_use(user: User) -> bool:
         logger.warning("User %s has an unverified sign-up, but other rows protect it: it is not deleted.", user.pk)
         return False
     return True
+
+
+def forget_costs_of_imported_hashes() -> None:
+    """End the work that failed sign-ins do for imported hashes, if no user has such a hash any more."""
+    equal_cost.forget()
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:

@@ -273,10 +273,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return whether the password is correct, and upgrade its hash if the hash is outdated.
 
         Upgrading the hash keeps the security stamp, so that no session is revoked. A hash that cannot be verified
-        counts as a wrong password, at the same cost, and is logged.
+        counts as a wrong password, at the same cost, and is logged. The hash of a deactivated user is not
+        upgraded, so that their right password costs as much as a wrong one.
         """
         is_correct, is_outdated = self._verify_password(raw_password)
-        if is_correct and is_outdated and raw_password is not None:
+        if is_correct and is_outdated and self.is_active and raw_password is not None:
             self._upgrade_hash(raw_password)
         return is_correct
 

@@ -7,7 +7,7 @@ one: a hasher may raise an exception for it, or compute for hours.
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 # Each limit costs about a second on one core. Passwords are hashed one at a time, so that a costlier hash would
@@ -63,6 +63,19 @@ def has_known_format(encoded: str) -> bool:
     return encoded.partition("$")[0] in _PARSERS
 
 
+def argon2_kind(variety: str, version: int, memory: int, passes: int, lanes: int) -> str:
+    """Return the kind of Argon2 hashes with these parameters. `memory` is in KiB."""
+    return f"argon2${variety}${version}${memory}${passes}${lanes}"
+
+
+def highest_amounts(costs: Iterable[HashCost]) -> dict[str, int]:
+    """Return the highest amount of each kind."""
+    amounts: dict[str, int] = {}
+    for cost in costs:
+        amounts[cost.kind] = max(cost.amount, amounts.get(cost.kind, 0))
+    return amounts
+
+
 def _parse_pbkdf2(encoded: str) -> HashCost:
     algorithm, iterations, _salt, digest = _match(rf"(\w+)\${_NUMBER}\$([^$]+)\$([^$]+)", encoded)
     _require_base64(digest, _DIGEST_LENGTHS[algorithm])
@@ -104,7 +117,7 @@ def _parse_argon2(encoded: str) -> HashCost:
     _limit(m, MAX_ARGON2_MEMORY, "KiB of memory")
     _limit(m * t, MAX_ARGON2_WORK, "KiB of memory in all passes together")
     _limit(p, MAX_ARGON2_LANES, "lanes")
-    return HashCost(f"argon2${variety}${version}${m}${t}${p}", 1)
+    return HashCost(argon2_kind(variety, int(version), m, t, p), 1)
 
 
 _PARSERS: dict[str, Callable[[str], HashCost]] = {

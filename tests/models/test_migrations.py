@@ -1,12 +1,13 @@
 """No migration is missing, and migrations can be reversed and reapplied."""
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import KnownOrigin, User
+from accounts.models import KnownOrigin, PasswordCost, User
 from tests.conftest import Api
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_user
 
 
 def test_no_migration_is_missing():
@@ -82,3 +83,19 @@ def test_an_address_whose_email_went_to_another_domain_must_be_verified_again():
     assert verified == {"alice": None, "bob": now}
     assert User.objects.with_email("a@straße.example").get().username == "alice"
     assert not User.objects.with_email("a@strasse.example").exists()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_migration_stores_the_costs_of_hashes_that_were_imported_before():
+    hashes = {"alice": "pbkdf2_sha256", "bob": "scrypt", "carol": "argon2", "dora": None}
+    for name, hasher in hashes.items():
+        user = make_user(name)
+        User.objects.filter(pk=user.pk).update(
+            password="!" if hasher is None else make_password(PASSWORD, hasher=hasher)
+        )
+
+    call_command("migrate", "accounts", "0009", verbosity=0)
+    call_command("migrate", "accounts", verbosity=0)
+
+    amounts = dict(PasswordCost.objects.values_list("kind", "amount"))
+    assert amounts == {"pbkdf2_sha256": 1_000_000, "scrypt$16384$8": 5}
