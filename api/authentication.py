@@ -38,7 +38,8 @@ class AccessTokenAuthentication(BaseAuthentication):
         if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
             csrf.require_csrf_token(request)
         claims = access_tokens.verify(token, at=timezone.now())
-        return lifecycle.check(claims), claims
+        user = lifecycle.check(claims)
+        return user, lifecycle.with_roles(claims, user)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for `WWW-Authenticate`."""
