@@ -49,7 +49,8 @@ def _authenticate(request: Request) -> tuple[User, AccessClaims] | None:
     if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
         csrf.require_csrf_token(request)
     claims = access_tokens.verify(token, at=timezone.now())
-    return lifecycle.check(claims), claims
+    user = lifecycle.check(claims)
+    return user, lifecycle.with_roles(claims, user)
 
 
 def claims_of(request: Request) -> AccessClaims:

@@ -1,6 +1,6 @@
 """Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import cast
@@ -117,6 +117,11 @@ def check(claims: AccessClaims) -> User:
     if current.token_version != claims.token_version:
         raise TokenStale
     return cast("User", SimpleLazyObject(partial(_load_owner, claims.user_id)))
+
+
+def with_roles(claims: AccessClaims, user: User) -> AccessClaims:
+    """Return the claims, with the user's roles from the database if the token had no room for them."""
+    return replace(claims, roles=user.role_names) if claims.roles_omitted else claims
 
 
 def live_sessions(user: User) -> RefreshTokenQuerySet:

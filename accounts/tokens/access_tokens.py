@@ -1,7 +1,8 @@
 """Issue and verify access tokens with this service's keys and settings (RFC 7519, RFC 9068, RFC 8725)."""
 
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from accounts.tokens import claims as claims_module
 from accounts.tokens import verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
+logger = logging.getLogger("accounts.access_tokens")
+
 MIN_LIFETIME = timedelta(seconds=1)
 """The times in a token are whole seconds, so that a token for less would have expired when it is issued."""
 
@@ -27,13 +30,14 @@ CLIENT_ID = "first-party"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed access token, and its remaining lifetime `expires_in` in seconds.
+    """A signed access token, its remaining lifetime `expires_in` in seconds, and its claims.
 
     `remember` is its session's: whether the browser keeps the token after it is closed.
     """
 
     text: str
     expires_in: int
+    claims: Mapping[str, Any]
     remember: bool
 
     def __repr__(self) -> str:
@@ -81,11 +85,43 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     """
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
+    return shorten(
+        _sign(_build_claims(grant, at, audience), remember=grant.remember), claims_module.MAX_TOKEN_LENGTH
+    )
+
+
+def shorten(access: AccessToken, max_length: int) -> AccessToken:
+    """Return the token, or if it has more than `max_length` characters, one without profile claims or roles.
+
+    Roles are omitted only if omitting the profile is not enough. Such a token has the claim `roles_omitted`: this
+    service then reads the roles from the database, and others grant none.
+    """
+    if len(access.text) <= max_length:
+        return access
+    profile: tuple[str, ...] = auth_settings().profile_claims
+    omitted: tuple[str, ...] = ()
+    shorter = access
+    for omitted in (profile, ("roles",), (*profile, "roles")):
+        shorter = _sign(_omit(access.claims, omitted), remember=access.remember)
+        if len(shorter.text) <= max_length:
+            break
+    logger.warning(
+        "The access token of user %s has more than %s characters. Omitted claims: %s.",
+        access.claims["sub"], max_length, ", ".join(omitted),
+    )  # fmt: skip
+    return shorter
+
+
+def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    remaining = {name: value for name, value in claims.items() if name not in names}
+    return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
+
+
+def _sign(claims: Mapping[str, Any], *, remember: bool) -> AccessToken:
     key = key_ring().signing
-    claims = _build_claims(grant, at, audience)
     headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, claims["exp"] - claims["iat"], grant.remember)
+    text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
+    return AccessToken(text, claims["exp"] - claims["iat"], claims, remember)
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
