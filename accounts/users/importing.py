@@ -29,7 +29,7 @@ _NOT_A_USER = f"This entry is not a user with the fields {', '.join(_REQUIRED_FI
 
 @dataclass(slots=True)
 class ImportedAccount:
-    """The result for one exported account: its user here, or the reason for refusing it.
+    """The result for one exported account: its user here, or the reasons for refusing it.
 
     `key` is its primary key in the other project. `note` reports rights that were not imported.
     """
@@ -38,14 +38,19 @@ class ImportedAccount:
     username: str
     user: User | None = None
     roles: frozenset[str] = frozenset()
-    refusal: str = ""
+    reasons: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def refusal(self) -> str:
+        """The reasons for refusing the account, or an empty string."""
+        return "; ".join(self.reasons)
 
 
 def import_accounts(
     entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int
 ) -> Iterator[ImportedAccount]:
-    """Import the accounts that `dumpdata auth.user --natural-foreign` exported, and yield the result for each.
+    """Import the accounts that `dumpdata auth.user --natural-foreign` exported, and yield their results in order.
 
     `groups` maps group names to role names, or to "" to ignore a group. A group with the name of a role is mapped
     to that role by default. `batch_size` is the number of accounts in a transaction.
@@ -72,7 +77,7 @@ def _parse_entry(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     fields = entry.get("fields") if isinstance(entry, dict) else None
     if not isinstance(fields, dict) or not all(type(fields.get(name)) is str for name in _REQUIRED_FIELDS):
         key = entry.get("pk") if isinstance(entry, dict) else None
-        return ImportedAccount(key, "", refusal=_NOT_A_USER)
+        return ImportedAccount(key, "", reasons=(_NOT_A_USER,))
     account = ImportedAccount(entry.get("pk"), fields["username"])
     if fields.get("is_staff") or fields.get("is_superuser"):
         account.note = "Staff and superuser rights were not imported."
@@ -80,10 +85,10 @@ def _parse_entry(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     try:
         user = _build_user(fields)
     except (TypeError, ValueError, OverflowError) as error:
-        account.refusal = f"Invalid value: {error}"
+        account.reasons = (f"Invalid value: {error}",)
         return account
-    account.refusal = "; ".join([*_name_errors(user), *_hash_errors(user.password), *unknown_groups])
-    if not account.refusal:
+    account.reasons = (*_name_errors(user), *_hash_errors(user.password), *unknown_groups)
+    if not account.reasons:
         account.user, account.roles = user, roles | {DEFAULT_ROLE}
     return account
 
@@ -179,7 +184,7 @@ def _match_or_refuse(
         account.user = by_username
         return
     name = "username" if by_username else "email"
-    account.user, account.refusal = None, f"{name}: Another account already has this {name}."
+    account.user, account.reasons = None, (f"{name}: Another account already has this {name}.",)
 
 
 def _grant_roles(new: Sequence[ImportedAccount]) -> None:
