@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections import defaultdict, deque
 from argparse import ArgumentParser, ArgumentTypeError
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -48,8 +48,6 @@ class Command(BaseCommand):
 
     def handle(self, *, file: str, group: list[tuple[str, str]], **_: Any) -> None:
         """Import the accounts, and print the result for each."""
-
-_PLURALS = {"line": "lines", "entry": "entries"}
         groups = dict(group)
         try:
             refuse_unknown(role for role in groups.values() if role)
@@ -121,7 +119,7 @@ def _parse_json(text: str, where: str) -> Any:
 
 
 def _summarize(positions_by_reason: Mapping[str, list[int]], unit: str) -> Iterator[str]:
-    """Yield a line for each of the most frequent reasons: how many accounts it applies to, and the first of them."""
+    """Yield a line for each of the most frequent reasons: how many accounts it applies to, and the first."""
     frequent = sorted(positions_by_reason.items(), key=lambda item: (-len(item[1]), item[1][0]))
     for reason, positions in frequent[:MAX_REASONS]:
         first = ", ".join(map(str, positions[:MAX_POSITIONS]))
