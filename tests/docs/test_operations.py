@@ -278,3 +278,17 @@ def test_systemd_accepts_the_units(unit, tmp_path):
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_lists_the_alerts_of_the_file():
+    alerts = re.findall(r"- alert: (\w+)", (ROOT / "deploy/alerts.yml").read_text())
+
+    assert alerts == re.findall(r"^\| (Auth\w+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed; CI installs it")
+def test_the_alerts_fire_when_they_should_and_not_before():
+    command = ["promtool", "test", "rules", "deploy/alerts_test.yml"]
+    completed = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert completed.returncode == 0, completed.stdout + completed.stderr
