@@ -2,18 +2,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test lint types check audit bench docs screenshots lock
+.PHONY: help serve test test-all lint types check audit bench docs screenshots lock
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 serve: $(VENV)/serve.done  ## install requirements, migrate the database, and serve on PORT (8000)
 	$(BIN)/python manage.py migrate --noinput --verbosity 0
 	$(BIN)/python manage.py collectstatic --noinput --verbosity 0
 	exec $(BIN)/python manage.py serve
 
-test: $(VENV)/test.done  ## run all tests, on SQLite and PostgreSQL in parallel
+test: $(VENV)/test.done  ## run the tests that start no server and no browser, on SQLite and PostgreSQL
 	$(BIN)/python -m tests.run
+
+test-all: $(VENV)/test.done  ## run all tests, on SQLite and PostgreSQL
+	$(BIN)/python -m tests.run --all
 
 lint: $(VENV)/test.done  ## check style and import contracts
 	$(BIN)/ruff check .
@@ -23,7 +26,7 @@ lint: $(VENV)/test.done  ## check style and import contracts
 types: $(VENV)/test.done  ## check types
 	$(BIN)/mypy
 
-check: lint types test  ## run the checks of CI, except the audit
+check: lint types test-all  ## run the checks of CI, except the audit
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 

@@ -16,11 +16,12 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Validate the settings, and register the system checks and, if the admin is installed, its pages.
+        """Validate the settings, and register checks, signal receivers and, if the admin is installed, its pages.
 
         Raises django.core.exceptions.ImproperlyConfigured for an invalid setting.
         """
         import_module("accounts.checks")
+        import_module("accounts.users.signals")
         auth_settings()
         if apps.is_installed("django.contrib.admin"):
             for name in ADMIN_MODULES:

@@ -11,7 +11,9 @@ PASSWORD_HASHERS = [
     "accounts.passwords.hashers.OwaspArgon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "accounts.passwords.hashers.ImportedScryptHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "accounts.passwords.hashers.ImportedBcryptHasher",
 ]
 # NIST SP 800-63B section 3.1.1: length limits, no composition rules, no common or breached passwords, and no
 # password that contains the name of the user or of this service.

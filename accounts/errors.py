@@ -15,6 +15,7 @@ class Kind(Enum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not found"
+    CONFLICT = "conflict"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
 
@@ -146,6 +147,14 @@ class CsrfFailed(AuthError):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.message = f"The CSRF check failed: {reason}"
+
+
+class AccountInUse(AuthError):
+    """The account cannot be deleted, because rows of the project that protect it refer to it."""
+
+    code = "account_in_use"
+    kind = Kind.CONFLICT
+    message = "This account cannot be deleted, because other records still refer to it. Contact support."
 
 
 class NotFound(AuthError):

@@ -7,9 +7,10 @@ from uuid import UUID
 import uuid_utils.compat
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
-from accounts.values.identifiers import comparison_key
+from accounts.values.identifiers import KEYS
 
 
 def new_security_stamp() -> int:
@@ -34,11 +35,51 @@ class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic
         name, path, args, kwargs = super().deconstruct()
         return name, path, args, {**kwargs, "source": self.source}
 
+    def derive(self, value: Any) -> str:
+        """Return the key of a value of the source.
+
+        Raises ValueError if the value is a database expression.
+        """
+        if not isinstance(value, str):
+            raise ValueError(f"{self.source} must be set to text: its comparison key is computed in Python.")  # noqa: TRY004  as Django does for values
+        return KEYS[self.source](value)
+
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute and return the comparison key."""
-        key = comparison_key(getattr(model_instance, self.source))
+        key = self.derive(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, key)
         return key
+
+
+class SecurityStampField(models.BigIntegerField):  # type: ignore[type-arg]  # generic only in the type stubs
+    """A random number that is replaced whenever a save changes the password.
+
+    The statement that saves the row decides whether the password changes, so that an instance that was loaded
+    before another change, or whose `password` was assigned directly, cannot restore an earlier stamp.
+    """
+
+    source = "password"
+
+    def derive(self, value: Any) -> int:
+        """Return a new stamp."""
+        return new_security_stamp()
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:  # noqa: FBT001  Django's signature
+        """Return the stamp of a new row, or the expression that keeps or replaces the stamp of an existing one."""
+        if add:
+            return super().pre_save(model_instance, add)
+        stamp = model_instance.security_stamp if model_instance.has_new_password else new_security_stamp()
+        unchanged = models.When(password=model_instance.password, then=models.F(self.attname))
+        return models.Case(unchanged, default=models.Value(stamp, self), output_field=self)
+
+
+class TokenVersionField(models.PositiveIntegerField):  # type: ignore[type-arg]  # generic only in the type stubs
+    """A number that a save never lowers: saving an instance that was loaded earlier would validate old tokens."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001  Django's signature
+        """Return the version of a new row, or the greater one of the stored version and the instance's."""
+        version = super().pre_save(model_instance, add)
+        return version if add else Greatest(models.F(self.attname), models.Value(version, self), output_field=self)
 
 
 class RoleNames(models.Func):

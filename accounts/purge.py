@@ -1,5 +1,6 @@
 """Deletes expired rows in bounded batches, while the service is running."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,9 +11,13 @@ from django.utils import timezone
 from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.conf import auth_settings
+from accounts.errors import AccountInUse
 from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.passwords import equal_cost
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
+
+logger = logging.getLogger("accounts.purge")
 
 KNOWN_DEVICE_LIFETIME = timedelta(days=365)
 UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
@@ -45,16 +50,32 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
 def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
     """Delete the accounts that had to be verified before the first sign-in and were not, including decoy accounts.
 
-    Each batch is a separate transaction. Yields the number of accounts that each batch deleted.
+    Each batch is a separate transaction. Yields the number of accounts that each batch deleted. Accounts that
+    other rows protect are not deleted.
     """
+    last_id = 0
     abandoned = User.objects.get_queryset().filter(pending_since__lte=timezone.now() - UNVERIFIED_SIGN_UP_LIFETIME)
-    while batch := list(abandoned.values_list("pk", flat=True)[:batch_size]):
+    while batch := list(abandoned.filter(pk__gt=last_id).order_by("pk").values_list("pk", flat=True)[:batch_size]):
+        last_id = batch[-1]
         with transaction.atomic():
             # Checked again under a lock, because an account may have been verified since it was selected.
             users = list(abandoned.filter(pk__in=batch).select_for_update())
-            for user in users:
-                deletion.delete(user, NO_CLIENT)
-        yield len(users)
+            deleted = sum(_delete_unless_in_use(user) for user in users)
+        yield deleted
+
+
+def _delete_unless_in_use(user: User) -> bool:
+    try:
+        deletion.delete(user, NO_CLIENT)
+    except AccountInUse:
+        logger.warning("User %s has an unverified sign-up, but other rows protect it: it is not deleted.", user.pk)
+        return False
+    return True
+
+
+def forget_costs_of_imported_hashes() -> None:
+    """End the work that failed sign-ins do for imported hashes, if no user has such a hash any more."""
+    equal_cost.forget()
 
 
 def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[int]:

@@ -8,12 +8,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.conf import auth_settings
-from accounts.errors import InvalidRequest, TokenMissing
+from accounts.errors import AuthError, InvalidRequest, TokenMissing
 from accounts.models import User
 from accounts.sessions import lifecycle
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
-from api.errors import CHALLENGE
+from api.errors import CHALLENGE, Refusal
 from api.http import cookies, csrf
 
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
@@ -30,29 +30,37 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
         """Validate the token, its session, its owner and its version; return the user and the claims.
 
-        Raises InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
+        Raises Refusal for InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
         """
-        token = find_access_token(request)
-        if token is None:
-            return None
-        if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
-            csrf.require_csrf_token(request)
-        claims = access_tokens.verify(token, at=timezone.now())
-        return lifecycle.check(claims), claims
+        try:
+            return _authenticate(request)
+        except AuthError as error:
+            raise Refusal(error) from None
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for `WWW-Authenticate`."""
         return CHALLENGE
 
 
+def _authenticate(request: Request) -> tuple[User, AccessClaims] | None:
+    token = find_access_token(request)
+    if token is None:
+        return None
+    if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
+        csrf.require_csrf_token(request)
+    claims = access_tokens.verify(token, at=timezone.now())
+    user = lifecycle.check(claims)
+    return user, lifecycle.with_roles(claims, user)
+
+
 def claims_of(request: Request) -> AccessClaims:
     """Return the claims of the request's access token.
 
-    Raises TokenMissing if the request has none.
+    Raises Refusal for TokenMissing if the request was authenticated in another way, or not at all.
     """
-    if request.auth is None:
-        raise TokenMissing
-    return cast("AccessClaims", request.auth)
+    if not isinstance(request.auth, AccessClaims):
+        raise Refusal(TokenMissing())
+    return request.auth
 
 
 def find_access_token(request: Request) -> str | None:

@@ -12,9 +12,12 @@ from django.views import defaults
 from rest_framework import status
 from rest_framework.exceptions import (
     APIException,
+    ErrorDetail,
     MethodNotAllowed,
+    NotAuthenticated,
     NotFound,
     ParseError,
+    PermissionDenied,
     UnsupportedMediaType,
     ValidationError,
 )
@@ -41,6 +44,7 @@ from accounts.errors import (
 )
 from accounts.errors import NotFound as AccountsNotFound
 from accounts.history.events import Event, record
+from accounts.tokens.access_tokens import step_up_error
 from accounts.values.clients import Client
 
 logger = logging.getLogger("api.errors")
@@ -50,6 +54,7 @@ STATUSES: Mapping[Kind, int] = {
     Kind.UNAUTHENTICATED: status.HTTP_401_UNAUTHORIZED,
     Kind.FORBIDDEN: status.HTTP_403_FORBIDDEN,
     Kind.NOT_FOUND: status.HTTP_404_NOT_FOUND,
+    Kind.CONFLICT: status.HTTP_409_CONFLICT,
     Kind.THROTTLED: status.HTTP_429_TOO_MANY_REQUESTS,
     Kind.UNAVAILABLE: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
@@ -84,18 +89,38 @@ class PayloadTooLarge(APIException):
         super().__init__(f"The body is too large. Allowed: {limit} bytes.")
 
 
+class Refusal(APIException):
+    """An `AuthError` in the form that REST framework handles in any view, with any renderer and exception handler.
+
+    Authentication and permission classes must raise nothing else: a project's views may use other handlers than
+    `render_error`, and the browsable API catches only `APIException`.
+    """
+
+    def __init__(self, error: AuthError) -> None:
+        super().__init__(error.message, error.code)
+        self.error = error
+        self.status_code = _status(error)
+        headers = _headers(error)
+        if "WWW-Authenticate" in headers:
+            self.auth_header = headers["WWW-Authenticate"]
+        if isinstance(error, Throttled | Unavailable):
+            self.wait = error.retry_after
+
+
 def render_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Return the response to an exception of a view, and record it if it may be an attack.
 
     This is REST framework's EXCEPTION_HANDLER. It returns None for unexpected exceptions, which become 500.
     """
-    if isinstance(error, _SUSPICIOUS):
+    error = _unwrap(error)
+    if isinstance(error, (*_SUSPICIOUS, PermissionDenied)):
         _record_refusal(error, context["request"])
     return response_for(error)
 
 
 def response_for(error: Exception) -> Response | None:
     """Return the response to an exception, or None if it is unexpected."""
+    error = _unwrap(error)
     if _is_database_error(error):
         if type(error) is DatabaseError:
             # Unlike an unreachable database, a damaged one needs an operator.
@@ -105,17 +130,33 @@ def response_for(error: Exception) -> Response | None:
         # The key folder is unreadable, and this process has no keys yet. An operator can repair it.
         logger.error("A request failed because of the configuration: %s", error)
         error = Unavailable()
+    if isinstance(error, InvalidRequest) and error.errors:
+        # Names of model fields. The message contains them too.
+        error = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
     if isinstance(error, AuthError):
         return _error_response(error)
     if isinstance(error, ValidationError):
+        # Names of request fields, as the body spells them.
         return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
         return _error_response(InvalidRequest(str(error)))
     if isinstance(error, Http404):
         error = NotFound()
     if isinstance(error, APIException):
-        return Response({"message": str(error.detail), "code": _code(error)}, error.status_code)
+        body = {"message": str(error.detail), "code": _code(error)}
+        return Response(body, error.status_code, headers=_framework_headers(error))
     return None
+
+
+def _unwrap(error: Exception) -> Exception:
+    """Return the `AuthError` that an exception of REST framework stands for, or the exception itself."""
+    if isinstance(error, Refusal):
+        return error.error
+    if isinstance(error, NotAuthenticated):
+        return TokenMissing()
+    if isinstance(error, PermissionDenied) and _code(error) == RecentAuthenticationRequired.code:
+        return step_up_error()
+    return error
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
@@ -152,10 +193,12 @@ def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     )
 
 
-def _record_refusal(error: AuthError, request: Request) -> None:
-    user_id = getattr(request.auth, "user_id", None) if isinstance(error, _ERRORS_OF_KNOWN_USERS) else None
+def _record_refusal(error: AuthError | PermissionDenied, request: Request) -> None:
+    is_known = isinstance(error, (*_ERRORS_OF_KNOWN_USERS, PermissionDenied))
+    user_id = getattr(request.auth, "user_id", None) if is_known else None
     client = Client.from_environ(request.META)
-    record(Event.ACCESS_REFUSED, client=client, user_id=user_id, code=error.code, path=request.path)
+    code = error.code if isinstance(error, AuthError) else _code(error)
+    record(Event.ACCESS_REFUSED, client=client, user_id=user_id, code=code, path=request.path)
 
 
 def _is_database_error(error: BaseException | None) -> bool:
@@ -171,9 +214,7 @@ def _is_database_error(error: BaseException | None) -> bool:
 def _error_response(error: AuthError) -> Response:
     body: dict[str, Any] = {"message": error.message, "code": error.code}
     if isinstance(error, InvalidRequest) and error.errors:
-        # The message contains the field names too.
-        renamed = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
-        body |= {"message": renamed.message, "errors": renamed.errors}
+        body["errors"] = error.errors
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
     return Response(body, _status(error), headers=_headers(error))
@@ -227,7 +268,17 @@ def _code(error: APIException) -> str:
         return "method_not_allowed"
     if isinstance(error, UnsupportedMediaType):
         return "unsupported_media_type"
-    return error.default_code
+    return str(error.detail.code) if isinstance(error.detail, ErrorDetail) else error.default_code
+
+
+def _framework_headers(error: APIException) -> dict[str, str]:
+    """Return the headers of an exception of REST framework, as its own handler sets them."""
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    return headers
 
 
 def _is_admin_path(request: HttpRequest) -> bool:

@@ -1,5 +1,9 @@
 """Permission classes for this API and for the views of a project that embeds it.
 
+They work in any view and can be combined (`Editor | Moderator`). They look at `request.user`, so they also work
+for users who were authenticated in another way, such as by a session or `force_authenticate`. An access token's
+claims are used where there is one.
+
 This module must not import REST framework's views, because they import it if a project's settings name it.
 """
 
@@ -9,51 +13,59 @@ from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.errors import RoleRequired
+from accounts.errors import RecentAuthenticationRequired, RoleRequired
 from accounts.tokens import access_tokens
-from api.authentication import claims_of
+from accounts.tokens.claims import AccessClaims
 
 
 class SignedIn(BasePermission):
     """Allows signed-in users."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return True.
-
-        Raises TokenMissing if the request has no access token.
-        """
-        claims_of(request)
-        return True
+        """Return whether a user is signed in."""
+        # The user of an access token is loaded lazily; asking it would cost a query.
+        if isinstance(request.auth, AccessClaims):
+            return True
+        user: Any = request.user  # None, with UNAUTHENTICATED_USER as in this project's settings
+        return user is not None and user.is_authenticated
 
 
 class RecentlyAuthenticated(SignedIn):
-    """Allows users whose password was checked recently, at sign-in or in a step-up (RFC 9470)."""
+    """Allows users whose password was checked recently, at sign-in or in a step-up (RFC 9470).
+
+    Only an access token says when that was: users who were authenticated in another way are refused.
+    """
+
+    code = RecentAuthenticationRequired.code
+
+    @property
+    def message(self) -> str:
+        """The message of the response to a user who is refused."""
+        return access_tokens.step_up_error().message
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return True.
-
-        Raises TokenMissing or RecentAuthenticationRequired.
-        """
-        access_tokens.require_recent_authentication(claims_of(request), at=timezone.now())
-        return True
+        """Return whether the user's password was checked recently."""
+        return isinstance(request.auth, AccessClaims) and access_tokens.is_recent(request.auth, at=timezone.now())
 
 
 class HasRole(SignedIn):
     """Allows users with the role that the subclass declares as `role`.
 
-    The role is read from the token. It is current, because a change of roles invalidates the token's `ver`.
+    The role is read from the access token, which is current: a change of roles invalidates the token's `ver`. For
+    users who were authenticated in another way, it is read from the database.
     """
 
     role: ClassVar[str]
+    code = RoleRequired.code
+
+    @property
+    def message(self) -> str:
+        """The message of the response to a user who is refused."""
+        return RoleRequired(self.role).message
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return True.
-
-        Raises TokenMissing or RoleRequired.
-        """
-        if self.role not in claims_of(request).roles:
-            raise RoleRequired(self.role)
-        return True
+        """Return whether the user has the role."""
+        return super().has_permission(request, view) and self.role in _role_names(request)
 
 
 class Moderator(HasRole):
@@ -66,3 +78,9 @@ class Admin(HasRole):
     """Allows admins."""
 
     role = "admin"
+
+
+def _role_names(request: Request) -> tuple[str, ...]:
+    if isinstance(request.auth, AccessClaims):
+        return request.auth.roles
+    return tuple(getattr(request.user, "role_names", ()))

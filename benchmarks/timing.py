@@ -1,11 +1,12 @@
 """Measure whether response times reveal which accounts exist (timing side channels).
 
-    python -m benchmarks.timing [--database sqlite|postgresql] [--rounds 400] [--only REGEX]
+    python -m benchmarks.timing [--database sqlite|postgresql] [--rounds 400] [--only REGEX] [--imported]
 
 A real server with one worker gets the same request about an existing and about an unknown account, in random order.
 Differences are tested with the Mann-Whitney U test and, for the lowest tenth of the times, which has the least noise, with a
 bootstrap. After each response, a public page is requested: it would wait if the server did more work after one kind of
 response than after the other. The output has medians in milliseconds, the 95 % bootstrap interval of their difference, and p.
+With --imported, some accounts have the hash of another Django project, as after `import_users`, and are measured too.
 With this many tests, p below 0.001 is a finding and p below 0.05 is not.
 """
 
@@ -35,13 +36,18 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from accounts.values.identifiers import comparison_key
 from accounts.models import User
+from accounts.passwords import equal_cost
 hashed = make_password({password!r})
-User.objects.bulk_create(
+imported = make_password({password!r}, hasher="pbkdf2_sha256")
+users = [
     User(username=name, username_key=comparison_key(name), email=f"{{name}}@example.com",
-         email_key=comparison_key(f"{{name}}@example.com"), password=hashed, is_active=kind != "inactive",
+         email_key=comparison_key(f"{{name}}@example.com"),
+         password=imported if kind == "imported" else hashed, is_active=kind != "inactive",
          email_verified_at=timezone.now())
-    for kind in ("active", "inactive") for name in (f"{{kind}}{{number}}" for number in range({count}))
-)
+    for kind in {kinds} for name in (f"{{kind}}{{number}}" for number in range({count}))
+]
+User.objects.bulk_create(users)
+equal_cost.remember(users)
 """
 
 
@@ -63,7 +69,7 @@ Request = tuple[str, dict[str, str]]
 """A path and a JSON body."""
 
 
-def build_requests(rounds: int) -> dict[str, dict[str, Callable[[int], Request]]]:
+def build_requests(rounds: int, kinds: list[str]) -> dict[str, dict[str, Callable[[int], Request]]]:
     """Return, by endpoint and kind of account, a function from the round's number to a request.
 
     Each account is used in one round only.
@@ -90,8 +96,7 @@ def build_requests(rounds: int) -> dict[str, dict[str, Callable[[int], Request]]
     return {
         "sign-in": {
             "unknown": sign_in(lambda n: f"nobody{n}"),
-            "known": sign_in(lambda n: f"active{n % rounds}"),
-            "inactive": sign_in(lambda n: f"inactive{n % rounds}"),
+            **{kind: sign_in(lambda n, kind=kind: f"{kind}{n % rounds}") for kind in kinds},
         },
         "sign-in by address": {
             "unknown": sign_in(unknown),
@@ -119,21 +124,23 @@ def main() -> None:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--only", default="", help="a regular expression: measure the endpoints whose names match")
+    parser.add_argument("--imported", action="store_true", help="measure accounts with imported hashes too")
     options = parser.parse_args()
+    kinds = ["active", "inactive", *(["imported"] if options.imported else [])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
         own = _environment(options.database, folder)
         with (folder / "log").open("wb") as log:
             _manage(own, "migrate", "-v0")
-            fill = _FILL.format(password=PASSWORD, count=options.rounds)
+            fill = _FILL.format(password=PASSWORD, count=options.rounds, kinds=kinds)
             _manage(own, "shell", "--no-imports", "-v0", "-c", fill)
             process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"], cwd=ROOT, env=own, stdout=log, stderr=log
             )
             try:
                 _wait()
-                for endpoint, requests in build_requests(options.rounds).items():
+                for endpoint, requests in build_requests(options.rounds, kinds).items():
                     if re.search(options.only, endpoint):
                         _measure(endpoint, requests, options.rounds)
             finally:

@@ -52,6 +52,7 @@ CLIENT_ACTIONS = {
     "role_unknown": "Fix the client, or create the role.",
     "role_not_allowed": "Sign up without `roles` and have an administrator grant the role.",
     "invalid_credentials": "Show the message. Do not refresh.",
+    "account_in_use": "Show the message. Nothing was deleted.",
     "invalid_client": "Do not retry. Check the secret in the admin (*Services*).",
     "email_unverified": "Ask the user to open the link in the email; offer `POST /api/auth/email/verify/resend`.",
     "invalid_password": "Show the message. The session remains valid.",

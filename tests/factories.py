@@ -28,7 +28,9 @@ def make_user(username: str = "", *, roles: tuple[str, ...] = ("user",), **field
         username=name, email=fields.pop("email", f"{name}@example.com"), password=password_hash(), **fields
     )
     user.save()
-    user.roles.set(roles)
+    # Not `set()`, which would invalidate tokens: the user has none yet.
+    memberships = User.roles.through.objects
+    memberships.bulk_create([memberships.model(user=user, role_id=role) for role in roles])
     return user
 
 

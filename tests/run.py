@@ -1,16 +1,25 @@
-"""Run the tests on SQLite and PostgreSQL in parallel, and print one report after the other.
+"""Run tests on SQLite and PostgreSQL in parallel: show progress, then one report per run.
 
-Each database has two runs: tests that start servers or browsers spend most of their time waiting, so the other tests
-run in parallel with them. With arguments, which are passed to pytest, each database has one run.
+Without arguments, run the tests that start neither a server nor a browser. With `--all`, run the others too, in
+parallel because they spend most of their time waiting. Other arguments are passed to pytest.
 """
 
 import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 DATABASES = ("sqlite", "postgresql")
+ALL = "--all"
 SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "start_server):")
+PROGRAMS = {
+    "chromium": "tests in a browser",
+    "curl": "tests of the commands in the documentation",
+    "npm": "tests of the JavaScript client, the recipes and the pages' accessibility",
+    "redis-server": "tests of counters in Redis",
+}
 
 
 def split_test_files() -> tuple[list[str], list[str]]:
@@ -22,28 +31,49 @@ def split_test_files() -> tuple[list[str], list[str]]:
     return parts
 
 
+def select_runs(arguments: list[str]) -> dict[str, list[str]]:
+    """Return the arguments for pytest of each run on a database, by the name of the run."""
+    with_servers, others = split_test_files()
+    if arguments == [ALL]:
+        return {"servers": with_servers, "rules": others}
+    return {"tests": arguments or others}
+
+
+def announce(arguments: list[str]) -> None:
+    """Print which tests do not run, and why."""
+    if not arguments:
+        print("Not run: tests that start servers or browsers. `make check` runs them.")
+    for program, tests in PROGRAMS.items():
+        if shutil.which(program) is None:
+            print(f"Skipped: {tests}, because {program} is not installed.")
+
+
+def run(database: str, name: str, arguments: list[str]) -> bool:
+    """Run pytest and print its progress, and its report at the end. Return whether all tests passed."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "pytest", "-rs", *arguments],
+        env={**os.environ, "TEST_DATABASE": database},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    report = []
+    for line in process.stdout:
+        if line.endswith("%]\n"):
+            print(f"{database:10} {name:7} {line}", end="", flush=True)
+        else:
+            report.append(line)
+    print(f"== {database}, {name}\n{''.join(report)}", flush=True)
+    return process.wait() == 0
+
+
 def main(arguments: list[str]) -> int:
     """Run the tests; return 0 if all pass."""
-    runs = [
-        (
-            database,
-            subprocess.Popen(
-                [sys.executable, "-m", "pytest", *part],
-                env={**os.environ, "TEST_DATABASE": database},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ),
-        )
-        for database in DATABASES
-        for part in ([arguments] if arguments else split_test_files())
-    ]
-    failed = False
-    for database, run in runs:
-        report, _ = run.communicate()
-        print(f"== {database}\n{report}", flush=True)  # noqa: T201  the output of the command
-        failed |= run.returncode != 0
-    return int(failed)
+    announce(arguments)
+    runs = [(database, *selected) for database in DATABASES for selected in select_runs(arguments).items()]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        return int(not all(list(pool.map(lambda each: run(*each), runs))))
 
 
 if __name__ == "__main__":

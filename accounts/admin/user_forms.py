@@ -8,8 +8,9 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.users import passwords
+from accounts.users.name_rules import NAMES
 from accounts.values.clients import Client
-from accounts.values.identifiers import normalize
+from accounts.values.identifiers import normalize, normalize_email
 
 
 class NormalizedNames:
@@ -23,7 +24,7 @@ class NormalizedNames:
 
     def clean_email(self) -> str:
         """Return the normalized email address."""
-        return normalize(self.cleaned_data["email"])
+        return normalize_email(self.cleaned_data["email"])
 
 
 class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -48,6 +49,11 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
         shows_initial = not self.is_bound or "initial-username" in self.data
         for field in self.fields.values():
             field.show_hidden_initial = shows_initial
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Validate only the names that changed: an account may be older than a rule, and stays editable."""
+        exclusions: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # not in the type stubs
+        return exclusions | (NAMES - set(self.changed_data))
 
     class Meta:
         model = User

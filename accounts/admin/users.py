@@ -8,13 +8,14 @@ from django.contrib import admin, messages
 from django.contrib.auth import admin as auth_admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin.user_actions import UserActionsAdmin
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
-from accounts.errors import EmailTaken, UsernameTaken
+from accounts.errors import AccountInUse, EmailTaken, UsernameTaken
 from accounts.history.events import Event, record
 from accounts.models import DEFAULT_ROLE, Activity, RefreshToken, User, UserQuerySet
 from accounts.users import activation, deletion, profile, roles
@@ -139,6 +140,16 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         super().save_related(request, form, formsets, change)
         if "roles" in form.changed_data:
             roles.replace(form.instance, names, Client.from_environ(request.META), by=request.user.pk)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the confirmation page, or delete the user unless other rows protect the account."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except AccountInUse:
+            self.message_user(request, "Not deleted: other records still refer to this user.", messages.ERROR)
+            return redirect("admin:accounts_user_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete the user with all sessions and the history."""

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0009_activity_by_event")]
+    dependencies = [("accounts", "0010_email_domains")]
 
     operations = [
         migrations.AddField(

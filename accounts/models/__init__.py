@@ -6,6 +6,7 @@ A change that touches several tables belongs in `accounts.users` or `accounts.se
 from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
 from accounts.models.origins import KnownOrigin, OriginKind
+from accounts.models.password_costs import PasswordCost
 from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
@@ -31,6 +32,7 @@ __all__ = [
     "GuessCount",
     "KnownOrigin",
     "OriginKind",
+    "PasswordCost",
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",

@@ -1,11 +1,13 @@
 """Users and roles."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import identify_hasher, is_password_usable, make_password, verify_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -13,16 +15,29 @@ from django.db import models, transaction
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from accounts.fields import ComparisonKeyField, RoleNames, new_security_stamp
+from accounts.fields import (
+    ComparisonKeyField,
+    RoleNames,
+    SecurityStampField,
+    TokenVersionField,
+    new_security_stamp,
+)
+from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
+    KEYS,
     USERNAME_LENGTH,
     comparison_key,
+    email_key,
     normalize,
+    normalize_email,
     validate_email_address,
     validate_fullname,
     validate_username,
 )
+from accounts.values.password_hashes import has_known_format, parse_cost
+
+logger = logging.getLogger("accounts.passwords")
 
 DEFAULT_ROLE = "user"
 """The role of every new user."""
@@ -49,7 +64,7 @@ class Role(models.Model):
         return self.name
 
 
-class UserQuerySet(models.QuerySet["User"]):
+class UserQuerySet(DerivedColumnsQuerySet["User"]):
     """Queries on users."""
 
     def with_role_names(self) -> Self:
@@ -57,12 +72,12 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.annotate(fetched_role_names=RoleNames("pk"))
 
     def identified_by(self, identifier: str) -> Self:
-        """Filter to the user with this username or email address, in any case and Unicode form."""
+        """Filter to the user with this username or email address, in any spelling of it."""
         return self.filter(**dict([comparison_lookup(identifier)]))
 
     def with_email(self, address: str) -> Self:
-        """Filter to the user with this email address, in any case and Unicode form."""
-        return self.filter(email_key=comparison_key(address))
+        """Filter to the user with this email address, in any case, Unicode form and spelling of its domain."""
+        return self.filter(email_key=email_key(address))
 
     def with_known_network(self, network: str) -> Self:
         """Set `User.knows_network` in the same query: whether the user has signed in from the network."""
@@ -75,8 +90,8 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def with_prefix(self, prefix: str) -> Self:
         """Filter to users whose username or email address begins with `prefix`, in any case and Unicode form."""
-        key = comparison_key(prefix)
-        return self.filter(models.Q(username_key__startswith=key) | models.Q(email_key__startswith=key))
+        has_username = models.Q(username_key__startswith=comparison_key(prefix))
+        return self.filter(has_username | models.Q(email_key__startswith=email_key(prefix)))
 
 
 class UserManager(BaseUserManager["User"]):
@@ -117,11 +132,15 @@ class UserManager(BaseUserManager["User"]):
 
         Raises django.db.IntegrityError if the username or the email address is taken.
         """
-        user = self.model(username=normalize(username), email=normalize(email), **fields)
+        user = self.model(username=normalize(username), email=normalize_email(email), **fields)
         user.set_password(password)
         with transaction.atomic():
             user.save(using=self._db)
-            user.roles.add(*Role.objects.filter(name__in=roles))
+            # Not `add()`, which would invalidate the tokens of a user who has none yet.
+            memberships = User.roles.through.objects.using(self._db)
+            memberships.bulk_create(
+                [memberships.model(user=user, role=role) for role in Role.objects.filter(name__in=roles)]
+            )
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
@@ -164,16 +183,19 @@ class User(AbstractBaseUser, PermissionsMixin):
         "staff", default=False, help_text="Whether the user can sign in to this admin site."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    token_version = models.PositiveIntegerField(
+    token_version = TokenVersionField(
         default=0,
         editable=False,
         help_text="The `ver` claim of access tokens. It is incremented when the roles or the password change.",
     )
-    security_stamp = models.BigIntegerField(
+    security_stamp = SecurityStampField(
         default=new_security_stamp,
         editable=False,
         help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
     )
+
+    has_new_password = False
+    """Whether `set_password` was called since the user was loaded or saved."""
 
     knows_network = False
     """Whether the user has signed in from a given network. Set by `UserQuerySet.with_known_network`."""
@@ -217,14 +239,22 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Normalize username and email address, for forms and for `createsuperuser`.
 
-        Raises ValidationError if another account has one of them.
+        Raises ValidationError if another account has one of them and it is not the stored one of this account.
         """
         super().clean()
-        self.email = normalize(self.email)
+        self.email = normalize_email(self.email)
         others = User.objects.exclude(pk=self.pk)
-        for name in ("username", "email"):
-            if others.filter(**{f"{name}_key": comparison_key(getattr(self, name))}).exists():
+        stored = User.objects.filter(pk=self.pk).values(*KEYS).first() or {}
+        for name, key_of in KEYS.items():
+            text = getattr(self, name)
+            if text != stored.get(name) and others.filter(**{f"{name}_key": key_of(text)}).exists():
                 raise ValidationError({name: f"Another account has this {name} already."})
+
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save the user. Fields that are derived from `update_fields` are saved with them."""
+        names = None if update_fields is None else with_derived_names(User, update_fields)
+        super().save(update_fields=names, **options)
+        self.has_new_password = False
 
     def set_password(self, raw_password: str | None) -> None:
         """Set the password and a new security stamp. Saving the user then revokes all of their sessions.
@@ -233,6 +263,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         super().set_password(raw_password)
         self.security_stamp = new_security_stamp()
+        self.has_new_password = True
 
     def set_unusable_password(self) -> None:
         """Remove the password. Saving the user then revokes all of their sessions."""
@@ -241,23 +272,54 @@ class User(AbstractBaseUser, PermissionsMixin):
     def check_password(self, raw_password: str | None) -> bool:
         """Return whether the password is correct, and upgrade its hash if the hash is outdated.
 
-        Upgrading the hash keeps the security stamp, so that no session is revoked.
+        Upgrading the hash keeps the security stamp, so that no session is revoked. A hash that cannot be verified
+        counts as a wrong password, at the same cost, and is logged. The hash of a deactivated user is not
+        upgraded, so that their right password costs as much as a wrong one.
         """
-        return check_password(raw_password, self.password, self._upgrade_hash)
+        is_correct, is_outdated = self._verify_password(raw_password)
+        if is_correct and is_outdated and self.is_active and raw_password is not None:
+            self._upgrade_hash(raw_password)
+        return is_correct
+
+    def _verify_password(self, password: str | None) -> tuple[bool, bool]:
+        """Return whether the password is correct, and whether its hash is outdated."""
+        try:
+            if is_password_usable(self.password):
+                _reject_unverifiable(self.password)
+            return verify_password(password, self.password)
+        except Exception as error:  # noqa: BLE001  whatever a hasher raises for a malformed hash
+            _log_unverifiable(self.pk, type(error).__name__)
+            make_password(password or "")
+            return False, False
 
     def _upgrade_hash(self, raw_password: str) -> None:
         upgraded = make_password(raw_password)
         # Only if the hash is still the one that was verified, so that a concurrent password change is not
-        # overwritten.
-        if User.objects.filter(pk=self.pk, password=self.password).update(password=upgraded):
+        # overwritten. The stamp is given, so that it is not replaced.
+        unchanged = User.objects.filter(pk=self.pk, password=self.password)
+        if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
+
+
+def _reject_unverifiable(encoded: str) -> None:
+    """Raise ValueError if a hash is malformed, exceeds the limits on its cost, or has no hasher."""
+    identify_hasher(encoded)
+    if has_known_format(encoded):
+        parse_cost(encoded)
+
+
+@lru_cache(maxsize=1000)
+def _log_unverifiable(user_id: int, error: str) -> None:
+    """Log once per process that a user cannot sign in, so that guesses at the password do not fill the log."""
+    message = "The password hash of a user cannot be verified. The user can reset the password."
+    logger.error(message, extra={"user_id": user_id, "error": error})
 
 
 def comparison_lookup(identifier: str) -> tuple[str, str]:
     """Return the column to search for a username or email address, and the comparison key to search for."""
     # Usernames cannot contain @, so an identifier is never ambiguous.
-    key = comparison_key(identifier)
-    return ("email_key" if "@" in key else "username_key"), key
+    name = "email" if "@" in normalize(identifier) else "username"
+    return f"{name}_key", KEYS[name](identifier)
 
 
 def split_role_names(joined: str | None) -> tuple[str, ...]:

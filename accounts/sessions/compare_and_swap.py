@@ -14,13 +14,13 @@ from django.db import connection
 from accounts.conf import auth_settings
 from accounts.fields import RoleNames
 from accounts.models import split_role_names
-from accounts.tokens.access_tokens import Grant
+from accounts.tokens.access_tokens import MIN_LIFETIME, Grant
 from accounts.tokens.refresh_tokens import RefreshSecret
 
 _UPDATE_IF_CURRENT = """
     UPDATE accounts_refreshtoken SET {changes}
     WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
-      AND ended_at IS NULL AND expires_at > %(now)s
+      AND ended_at IS NULL AND expires_at > %(now)s AND {expiry_column} >= %(min_expiry)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
     RETURNING owner_id, authenticated_at, expires_at, remember, {role_names}, {owner_columns}
 """
@@ -35,9 +35,10 @@ def touch(presented: RefreshSecret, now: datetime) -> Grant | None:
     """Set the time of last use and return the session's grant, without rotating its refresh token.
 
     Returns None if the presented secret is not the session's current one, if the session has ended or expired, or
-    if its owner is inactive or has changed their password.
+    if its owner is inactive or has changed their password. A session expires MIN_LIFETIME early, because no access
+    token can be issued for it any more.
     """
-    return _update(_MARK_USED, presented, now, {})
+    return _update(_MARK_USED, "expires_at", presented, now, {})
 
 
 def advance(
@@ -53,20 +54,23 @@ def advance(
         "generation": successor.generation,
         "expires_at": _datetime_parameter(expires_at),
     }
-    return _update(_ADVANCE, presented, now, new_values)
+    return _update(_ADVANCE, "session_expires_at", presented, now, new_values)
 
 
-def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]) -> Grant | None:
+def _update(
+    changes: str, expiry_column: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]
+) -> Grant | None:
     profile_claims = auth_settings().profile_claims
     parameters = {
         "session_id": _uuid_parameter(presented.session_id),
         "digest": presented.digest,
         "presented_generation": presented.generation,
         "now": _datetime_parameter(now),
+        "min_expiry": _datetime_parameter(now + MIN_LIFETIME),
         **new_values,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor, changes, profile_claims), parameters)
+        cursor.execute(_statement(connection.vendor, changes, expiry_column, profile_claims), parameters)
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
@@ -84,11 +88,14 @@ def _update(changes: str, presented: RefreshSecret, now: datetime, new_values: d
 
 
 @cache
-def _statement(vendor: str, changes: str, profile_claims: tuple[str, ...]) -> str:
+def _statement(vendor: str, changes: str, expiry_column: str, profile_claims: tuple[str, ...]) -> str:
     columns = ("token_version", *profile_claims)
     owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  column names, not input
     return _UPDATE_IF_CURRENT.format(
-        changes=changes, role_names=RoleNames.sql(vendor, "owner_id"), owner_columns=", ".join(owner_columns)
+        changes=changes,
+        expiry_column=expiry_column,
+        role_names=RoleNames.sql(vendor, "owner_id"),
+        owner_columns=", ".join(owner_columns),
     )
 
 

@@ -1,6 +1,6 @@
 """Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import cast
@@ -119,6 +119,11 @@ def check(claims: AccessClaims) -> User:
     return cast("User", SimpleLazyObject(partial(_load_owner, claims.user_id)))
 
 
+def with_roles(claims: AccessClaims, user: User) -> AccessClaims:
+    """Return the claims, with the user's roles from the database if the token had no room for them."""
+    return replace(claims, roles=user.role_names) if claims.roles_omitted else claims
+
+
 def live_sessions(user: User) -> RefreshTokenQuerySet:
     """Return the sessions of a user that can still be refreshed, newest first."""
     sessions = RefreshToken.objects.live(timezone.now())
@@ -130,7 +135,8 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
 
     Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
-    Raises TokenRevoked if the session ended or the password changed after it was verified.
+    Raises TokenRevoked if the session ended or the password changed after it was verified, and TokenExpired in the
+    last second of the session.
     """
     now = timezone.now()
     matching = live_sessions(user).filter(pk=session_id)
@@ -235,6 +241,8 @@ def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str
     """Issue an access token and encode `secret` as the refresh token that belongs to it.
 
     The access token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+
+    Raises TokenExpired in the last second of the session.
     """
     access = access_tokens.issue(grant, at=now, audience=audience)
     remaining: timedelta = grant.expires_at - now

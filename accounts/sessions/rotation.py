@@ -58,7 +58,8 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
         session = _get_live_session(presented.session_id, now)
         if not _is_current(session, presented):
             return _repeat_or_end_session(session, presented, client, now, audience)
-        if next_secret is None:
+        latest_expiry = session.expires_at if next_secret is presented else session.session_expires_at
+        if next_secret is None or _is_in_last_second(latest_expiry, now):
             raise RefreshTokenExpired
         # The session is live and the secret is current, but the UPDATE matched no row: the owner's password
         # changed while the statement waited for a lock, so it read one table from before the change and one from
@@ -144,12 +145,15 @@ def _repeat_or_end_session(
 ) -> TokenPair:
     """Return the successor again if a spent token is within the grace period, otherwise end its session.
 
-    Raises RefreshTokenReused after ending the session, and RefreshTokenUnknown if the token was never issued.
+    Raises RefreshTokenReused after ending the session, RefreshTokenUnknown if the token was never issued, and
+    RefreshTokenExpired in the last second of the session.
     """
     current = _walk_to_current(session, presented)
     if current is None:
         raise RefreshTokenUnknown
     if current.generation - presented.generation <= 1 and _is_in_grace(session, now):
+        if _is_in_last_second(session.expires_at, now):
+            raise RefreshTokenExpired
         record(Event.SESSION_REPEATED, client=client, user_id=session.owner_id, session_id=session.uuid)
         return issue_pair(grant_for(session), current, now, audience)
     record(
@@ -162,6 +166,11 @@ def _repeat_or_end_session(
     )
     end(session.uuid, EndReason.REUSED, client)
     raise RefreshTokenReused
+
+
+def _is_in_last_second(expires_at: datetime, now: datetime) -> bool:
+    """Return whether it is too late to issue an access token that is valid until `expires_at`."""
+    return expires_at - now < access_tokens.MIN_LIFETIME
 
 
 def _is_in_grace(session: RefreshToken, now: datetime) -> bool:

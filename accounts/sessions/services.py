@@ -54,11 +54,12 @@ def introspect(service: Service, token: str) -> dict[str, Any] | None:
     """
     try:
         claims = access_tokens.verify_for(service.audience, token, at=timezone.now())
+        user = lifecycle.check(claims)
         # Reading the username loads the user, which raises TokenRevoked if the user was deleted in the meantime.
-        username = lifecycle.check(claims).username
+        username = user.username
     except _INVALID_TOKEN_ERRORS:
         return None
-    return {**_introspection_response(claims), "username": username}
+    return {**_introspection_response(lifecycle.with_roles(claims, user)), "username": username}
 
 
 def revoke(service: Service, token: str, client: Client) -> None:

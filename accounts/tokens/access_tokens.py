@@ -1,7 +1,8 @@
 """Issue and verify access tokens with this service's keys and settings (RFC 7519, RFC 9068, RFC 8725)."""
 
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -19,19 +20,25 @@ from accounts.tokens import claims as claims_module
 from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
+logger = logging.getLogger("accounts.access_tokens")
+
+MIN_LIFETIME = timedelta(seconds=1)
+"""The times in a token are whole seconds, so that a token for less would have expired when it is issued."""
+
 CLIENT_ID = "first-party"
 """The `client_id` claim of RFC 9068. All front ends are the company's own and share this one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed access token, and its remaining lifetime `expires_in` in seconds.
+    """A signed access token, its remaining lifetime `expires_in` in seconds, and its claims.
 
     `remember` is its session's: whether the browser keeps the token after it is closed.
     """
 
     text: str
     expires_in: int
+    claims: Mapping[str, Any]
     remember: bool
 
     def __repr__(self) -> str:
@@ -76,14 +83,50 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     The token never outlives the session.
 
     The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+
+    Raises TokenExpired if the session expires in less than MIN_LIFETIME.
     """
+    if grant.expires_at - at < MIN_LIFETIME:
+        raise TokenExpired
+    return shorten(
+        _sign(_build_claims(grant, at, audience), remember=grant.remember), claims_module.MAX_TOKEN_LENGTH
+    )
+
+
+def shorten(access: AccessToken, max_length: int) -> AccessToken:
+    """Return the token, or if it has more than `max_length` characters, one without profile claims or roles.
+
+    Roles are omitted only if omitting the profile is not enough. Such a token has the claim `roles_omitted`: this
+    service then reads the roles from the database, and others grant none.
+    """
+    if len(access.text) <= max_length:
+        return access
+    profile: tuple[str, ...] = auth_settings().profile_claims
+    omitted: tuple[str, ...] = ()
+    shorter = access
+    for omitted in (profile, ("roles",), (*profile, "roles")):
+        shorter = _sign(_omit(access.claims, omitted), remember=access.remember)
+        if len(shorter.text) <= max_length:
+            break
+    logger.warning(
+        "The access token of user %s has more than %s characters. Omitted claims: %s.",
+        access.claims["sub"], max_length, ", ".join(omitted),
+    )  # fmt: skip
+    return shorter
+
+
+def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    remaining = {name: value for name, value in claims.items() if name not in names}
+    return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
+
+
+def _sign(claims: Mapping[str, Any], *, remember: bool) -> AccessToken:
     key = key_ring().signing
-    claims = _build_claims(grant, at, audience)
     headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(claims, key.private_key, algorithm=key.algorithm, headers=headers)
+    text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
     if auth_settings().token_encryption:
         text = encrypted_tokens.encrypt(text, encryption_key())
-    return AccessToken(text, claims["exp"] - claims["iat"], grant.remember)
+    return AccessToken(text, claims["exp"] - claims["iat"], claims, remember)
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
@@ -161,9 +204,20 @@ def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None
 
     The maximum age is AUTH_RECENT_AUTHENTICATION. Sensitive actions call this (step-up, RFC 9470).
     """
+    if not is_recent(claims, at=at):
+        raise step_up_error()
+
+
+def step_up_error() -> RecentAuthenticationRequired:
+    """Return the error that asks for a step-up, with AUTH_RECENT_AUTHENTICATION as the maximum age."""
     max_age: timedelta = auth_settings().recent_authentication
-    if at.timestamp() - claims.auth_time > max_age.total_seconds():
-        raise RecentAuthenticationRequired(int(max_age.total_seconds()))
+    return RecentAuthenticationRequired(int(max_age.total_seconds()))
+
+
+def is_recent(claims: AccessClaims, *, at: datetime) -> bool:
+    """Return whether the user entered the password at most AUTH_RECENT_AUTHENTICATION ago."""
+    max_age: timedelta = auth_settings().recent_authentication
+    return at.timestamp() - claims.auth_time <= max_age.total_seconds()
 
 
 def validate_audience(audience: str | None) -> None:

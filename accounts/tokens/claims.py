@@ -20,8 +20,13 @@ from accounts.tokens import strict_json
 
 JWT_TYP = "at+jwt"
 
+MAX_TOKEN_LENGTH = 16384
+"""Characters. No longer token is issued."""
+
+ROLES_OMITTED = "roles_omitted"
+"""The claim of a token whose `roles` are empty because they did not fit."""
+
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
-_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
 _MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC, the last second that datetime supports
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -59,7 +64,10 @@ class VerifyingKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """The claims of a verified access token. Times are in seconds since the epoch."""
+    """The claims of a verified access token. Times are in seconds since the epoch.
+
+    `roles_omitted` says that the token has no room for the user's roles, so that `roles` is empty.
+    """
 
     user_id: int
     session_id: UUID
@@ -71,6 +79,7 @@ class AccessClaims:
     token_id: str
     audience: tuple[str, ...]
     key_id: str
+    roles_omitted: bool = False
 
 
 def verify(
@@ -110,7 +119,7 @@ def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> V
 
     Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
     """
-    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
+    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
     if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
         raise TokenInvalid
     try:
@@ -166,6 +175,7 @@ def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> Acces
         token_id=claims["jti"],
         audience=_parse_audience(claims["aud"]),
         key_id=key_id,
+        roles_omitted=_parse_roles_omitted(claims),
     )
     if claims["exp"] <= at.timestamp():
         raise TokenExpired
@@ -192,6 +202,15 @@ def _parse_strings(values: list[Any]) -> tuple[str, ...]:
     if not all(type(value) is str for value in values):
         raise TokenInvalid
     return tuple(values)
+
+
+def _parse_roles_omitted(claims: dict[str, Any]) -> bool:
+    if ROLES_OMITTED not in claims:
+        return False
+    # The issuer writes the claim only where it applies.
+    if claims[ROLES_OMITTED] is not True or claims["roles"]:
+        raise TokenInvalid
+    return True
 
 
 def _parse_user_id(sub: str) -> int:

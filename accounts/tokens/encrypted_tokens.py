@@ -16,8 +16,8 @@ from joserfc.jwk import OctKey
 
 from accounts.errors import TokenInvalid
 from accounts.tokens import strict_json
+from accounts.tokens.claims import MAX_TOKEN_LENGTH
 
-_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
 # A header of at most 512 characters, no encrypted key, 96 bits of initialization vector, and 128 bits of tag.
 _COMPACT_JWE = re.compile(
     r"([A-Za-z0-9_-]{1,512})\.\.([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{22})", re.ASCII
@@ -55,7 +55,7 @@ def select_key(token: str, keys: Mapping[str, Key]) -> Key:
 
     Raises TokenInvalid unless the form of the token and its header are exactly those that the issuer writes.
     """
-    segments = _COMPACT_JWE.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
+    segments = _COMPACT_JWE.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
     if segments is None:
         raise TokenInvalid
     try:

@@ -16,6 +16,7 @@ from accounts.limits.attempts import CountedAttempt
 from accounts.models import KnownOrigin, User
 from accounts.models.origins import RENEWAL_INTERVAL
 from accounts.models.users import comparison_lookup
+from accounts.passwords import equal_cost
 from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from accounts.values.clients import Client
 
@@ -34,8 +35,8 @@ _KNOWN_ORIGINS = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_us
 def authenticate(identifier: str, password: str, client: Client) -> User:
     """Return the user who has this username or email address and this password.
 
-    One password hash is computed even if the user does not exist or is deactivated, so that the response time
-    does not reveal which accounts exist.
+    A failed attempt costs the same if the user does not exist, is deactivated or has an imported hash, so that the
+    response time does not reveal which accounts exist.
 
     Raises InvalidCredentials if the user is unknown or deactivated or the password is wrong. Raises
     EmailUnverified if the password is right but the address is unverified and AUTH_UNVERIFIED_SIGNIN is off.
@@ -117,11 +118,14 @@ def _count_attempt(user: User | None, account: str, client: Client) -> CountedAt
 def _password_matches(user: User | None, password: str) -> bool:
     if len(password) > MAX_PASSWORD_LENGTH:
         return False  # No account has such a password, and hashing it would cost CPU time.
+    encoded = user.password if user else None
     if user is None:
         make_password(password)
-        return False
     # Verify the password first, so that a deactivated user is rejected no faster than a wrong password.
-    return user.check_password(password) and user.is_active
+    elif user.check_password(password) and user.is_active:
+        return True
+    equal_cost.spend_remaining(encoded, password)
+    return False
 
 
 def _user_id(user: User | None) -> int | None:

@@ -18,8 +18,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
+from accounts.passwords import equal_cost
 from accounts.users.name_rules import NAMES, validation_errors
-from accounts.values.identifiers import comparison_key, normalize
+from accounts.values.identifiers import comparison_key, email_key, normalize, normalize_email
+from accounts.values.password_hashes import CostlyHash, parse_cost
 
 _REQUIRED_FIELDS = ("username", "email", "password")
 _NOT_A_USER = f"This entry is not a user with the fields {', '.join(_REQUIRED_FIELDS)}."
@@ -27,7 +29,7 @@ _NOT_A_USER = f"This entry is not a user with the fields {', '.join(_REQUIRED_FI
 
 @dataclass(slots=True)
 class ImportedAccount:
-    """The result for one exported account: its user here, or the reason for refusing it.
+    """The result for one exported account: its user here, or the reasons for refusing it.
 
     `key` is its primary key in the other project. `note` reports rights that were not imported.
     """
@@ -36,14 +38,19 @@ class ImportedAccount:
     username: str
     user: User | None = None
     roles: frozenset[str] = frozenset()
-    refusal: str = ""
+    reasons: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def refusal(self) -> str:
+        """The reasons for refusing the account, or an empty string."""
+        return "; ".join(self.reasons)
 
 
 def import_accounts(
     entries: Iterable[Any], groups: Mapping[str, str], *, batch_size: int
 ) -> Iterator[ImportedAccount]:
-    """Import the accounts that `dumpdata auth.user --natural-foreign` exported, and yield the result for each.
+    """Import the accounts that `dumpdata auth.user --natural-foreign` exported, and yield their results in order.
 
     `groups` maps group names to role names, or to "" to ignore a group. A group with the name of a role is mapped
     to that role by default. `batch_size` is the number of accounts in a transaction.
@@ -60,7 +67,8 @@ def _import_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[Imp
     accounts = [_parse_entry(entry, groups) for entry in entries]
     with transaction.atomic():
         new = _select_new(accounts)
-        User.objects.bulk_create([account.user for account in new if account.user])
+        users = User.objects.bulk_create([account.user for account in new if account.user])
+        equal_cost.remember(users)
         _grant_roles(new)
     return accounts
 
@@ -69,7 +77,7 @@ def _parse_entry(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     fields = entry.get("fields") if isinstance(entry, dict) else None
     if not isinstance(fields, dict) or not all(type(fields.get(name)) is str for name in _REQUIRED_FIELDS):
         key = entry.get("pk") if isinstance(entry, dict) else None
-        return ImportedAccount(key, "", refusal=_NOT_A_USER)
+        return ImportedAccount(key, "", reasons=(_NOT_A_USER,))
     account = ImportedAccount(entry.get("pk"), fields["username"])
     if fields.get("is_staff") or fields.get("is_superuser"):
         account.note = "Staff and superuser rights were not imported."
@@ -77,10 +85,10 @@ def _parse_entry(entry: Any, groups: Mapping[str, str]) -> ImportedAccount:
     try:
         user = _build_user(fields)
     except (TypeError, ValueError, OverflowError) as error:
-        account.refusal = f"Invalid value: {error}"
+        account.reasons = (f"Invalid value: {error}",)
         return account
-    account.refusal = "; ".join([*_name_errors(user), *_hash_errors(user.password), *unknown_groups])
-    if not account.refusal:
+    account.reasons = (*_name_errors(user), *_hash_errors(user.password), *unknown_groups)
+    if not account.reasons:
         account.user, account.roles = user, roles | {DEFAULT_ROLE}
     return account
 
@@ -95,9 +103,9 @@ def _build_user(fields: Mapping[str, Any]) -> User:
     joined = parse_datetime(fields.get("date_joined") or "") or timezone.now()
     return User(
         username=normalize(fields["username"]),
-        email=normalize(fields["email"]),
+        email=normalize_email(fields["email"]),
         fullname=normalize(fullname),
-        password=fields["password"],
+        password=_encode_for_django(fields["password"]),
         is_active=fields.get("is_active", True) is True,
         created_at=joined.astimezone(UTC) if joined.tzinfo else joined.replace(tzinfo=UTC),
     )
@@ -108,14 +116,21 @@ def _name_errors(user: User) -> list[str]:
     return [f"{name}: {' '.join(messages)}" for name, messages in errors.items()]
 
 
+def _encode_for_django(password: str) -> str:
+    """Return a hash in Django's format. bcrypt hashes of other frameworks begin with `$2`, without its name."""
+    return f"bcrypt${password}" if password.startswith("$2") else password
+
+
 def _hash_errors(password: str) -> list[str]:
     """Return an error if a password hash could not be verified at sign-in. An unusable password is allowed."""
     if password.startswith(UNUSABLE_PASSWORD_PREFIX) and password.isascii() and password.isprintable():
         return []
     try:
-        password.encode("ascii")
-        identify_hasher(password).decode(password)
-    except (ValueError, LookupError, AssertionError, TypeError):
+        identify_hasher(password)
+        parse_cost(password)
+    except CostlyHash as error:
+        return [f"password: The hash costs too much to verify. Allowed: {error}."]
+    except ValueError:
         supported = ", ".join(str(hasher.algorithm) for hasher in get_hashers())
         return [f"password: The hash is malformed or not one of {supported}."]
     return []
@@ -139,10 +154,10 @@ def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
     for account in accounts:
         if account.user is None:
             continue
-        username_key, email_key = comparison_key(account.user.username), comparison_key(account.user.email)
-        matches = by_username.get(username_key), by_email.get(email_key)
+        username_key, address_key = comparison_key(account.user.username), email_key(account.user.email)
+        matches = by_username.get(username_key), by_email.get(address_key)
         if matches == (None, None):
-            by_username[username_key] = by_email[email_key] = account.user
+            by_username[username_key] = by_email[address_key] = account.user
             new.append(account)
         else:
             _match_or_refuse(account, account.user, *matches)
@@ -151,7 +166,7 @@ def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
 
 def _existing_users(candidates: Sequence[User]) -> tuple[dict[str, User], dict[str, User]]:
     username_keys = {comparison_key(user.username) for user in candidates}
-    email_keys = {comparison_key(user.email) for user in candidates}
+    email_keys = {email_key(user.email) for user in candidates}
     existing = User.objects.filter(models.Q(username_key__in=username_keys) | models.Q(email_key__in=email_keys))
     by_username, by_email = {}, {}
     for user in existing:
@@ -169,7 +184,7 @@ def _match_or_refuse(
         account.user = by_username
         return
     name = "username" if by_username else "email"
-    account.user, account.refusal = None, f"{name}: Another account already has this {name}."
+    account.user, account.reasons = None, (f"{name}: Another account already has this {name}.",)
 
 
 def _grant_roles(new: Sequence[ImportedAccount]) -> None:

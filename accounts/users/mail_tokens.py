@@ -26,7 +26,7 @@ from accounts.history.known_devices import digest_origin
 from accounts.limits import attempts
 from accounts.models import NO_USER_ID, User
 from accounts.values.clients import Client
-from accounts.values.identifiers import comparison_key
+from accounts.values.identifiers import email_key
 
 _MAX_LENGTH = 512  # characters; longer than any issued token
 
@@ -51,9 +51,7 @@ def find_recipient(email: str, client: Client) -> int | None:
     columns = ("pk", "knows_network")  # `knows_network` is an annotation, unknown to mypy
     user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
     with _recording_lockouts(client):
-        may_be_mailed = attempts.allow_mail_request(
-            client, comparison_key(email), is_known_network=is_known_network
-        )
+        may_be_mailed = attempts.allow_mail_request(client, email_key(email), is_known_network=is_known_network)
     if not may_be_mailed:
         return None
     return user_id

@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.users import email_verification
 from accounts.users.name_rules import NAMES, refuse_taken_names, validation_errors
 from accounts.values.clients import Client
-from accounts.values.identifiers import comparison_key, normalize
+from accounts.values.identifiers import KEYS, NORMALIZERS, email_key
 
 IDENTIFYING = frozenset({"username", "email"})
 """Fields that a user signs in with or receives email at. Changing one requires a recent authentication."""
@@ -21,7 +21,7 @@ IDENTIFYING = frozenset({"username", "email"})
 
 def changes(user: User, names: Mapping[str, str]) -> dict[str, str]:
     """Return the given names, normalized, that differ from those of the user."""
-    normalized = {name: normalize(text) for name, text in names.items() if name in NAMES}
+    normalized = {name: NORMALIZERS[name](text) for name, text in names.items() if name in NAMES}
     return {name: text for name, text in normalized.items() if text != getattr(user, name)}
 
 
@@ -36,7 +36,7 @@ def change(user: User, names: Mapping[str, str], client: Client) -> User:
         raise InvalidRequest(errors=errors)
     if IDENTIFYING.intersection(changed):
         # Such a change reveals which names are taken, and can send an email to any address.
-        attempts.count_sign_up(client, comparison_key(candidate.email))
+        attempts.count_sign_up(client, email_key(candidate.email))
     replace(user, changed, client)
     stored: User | None = User.objects.with_role_names().filter(pk=user.pk).first()
     if stored is None:
@@ -66,7 +66,7 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
 
 def _save(user: User, changed: Mapping[str, str]) -> None:
     columns: dict[str, object] = {**changed}
-    columns |= {f"{name}_key": comparison_key(changed[name]) for name in IDENTIFYING.intersection(changed)}
+    columns |= {f"{name}_key": KEYS[name](changed[name]) for name in IDENTIFYING.intersection(changed)}
     if "email" in changed:
         columns["email_verified_at"] = None
     try:

@@ -20,7 +20,7 @@ from accounts.users import email_verification
 from accounts.users.name_rules import refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
-from accounts.values.identifiers import comparison_key, normalize
+from accounts.values.identifiers import email_key, normalize, normalize_email
 
 DECOY_DOMAIN = "decoy.invalid"
 """The domain of decoy addresses. RFC 2606 reserves `.invalid`, so no email is ever delivered there."""
@@ -36,7 +36,7 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
     Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. No account is
     created then.
     """
-    candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
+    candidate = User(username=normalize(username), email=normalize_email(email), fullname=normalize(fullname))
     _validate_sign_up(candidate, password)
     _count_sign_up(candidate, client)
     names = _allowed_roles(roles)
@@ -96,7 +96,7 @@ def _validate_sign_up(candidate: User, password: str) -> None:
 def _count_sign_up(candidate: User, client: Client) -> None:
     """Count every valid sign-up, even if a name is taken: it sends an email or reveals which names exist."""
     try:
-        attempts.count_sign_up(client, comparison_key(candidate.email))
+        attempts.count_sign_up(client, email_key(candidate.email))
     except Throttled:
         record(Event.SIGN_UP_LOCKED_OUT, client=client)
         raise

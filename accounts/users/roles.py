@@ -1,14 +1,12 @@
-"""Grant and revoke roles. A change takes effect on the next request of the user."""
+"""Grant and revoke roles. `accounts.users.signals` invalidates the access tokens that are outdated."""
 
 from collections.abc import Callable, Iterable
 
 from django.db import transaction
-from django.db.models import F
 
 from accounts.errors import RoleUnknown
 from accounts.history.events import Event, record
 from accounts.models import Role, User
-from accounts.sessions import validity
 from accounts.values.clients import Client
 
 Names = frozenset[str]
@@ -59,7 +57,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 def _change(user: User, change: Callable[[Names], Names], client: Client, by: int | None) -> bool:
     with transaction.atomic():
-        # The row lock serializes concurrent changes, so that each increments `token_version`.
+        # The row lock serializes concurrent changes, so that each one is based on the one before.
         User.objects.select_for_update().filter(pk=user.pk).first()
         current = frozenset(user.roles.values_list("name", flat=True))
         new = change(current)
@@ -68,8 +66,7 @@ def _change(user: User, change: Callable[[Names], Names], client: Client, by: in
         refuse_unknown(sorted(new))
         user.roles.set(Role.objects.filter(name__in=new))
         # An account whose roles an administrator changed must not be purged as an unverified sign-up.
-        User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1, pending_since=None)
-    validity.forget(user.pk)
+        User.objects.filter(pk=user.pk).update(pending_since=None)
     granted, revoked = sorted(new - current), sorted(current - new)
     record(Event.ROLES_CHANGED, client=client, user_id=user.pk, granted=granted, taken=revoked, by=by)
     return True

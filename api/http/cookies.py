@@ -7,15 +7,20 @@ AUTH_COOKIE_DOMAIN, hosts below that domain share both cookies, and the prefix `
 from datetime import timedelta
 from typing import Any
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest
 from accounts.sessions.lifecycle import TokenPair
+from accounts.tokens import access_tokens
 from accounts.tokens.access_tokens import AccessToken
 
 REFRESH_NAME = "__Secure-refresh"
+_MAX_COOKIE_SIZE = 4096
+"""Bytes of name, value and attributes that every browser stores (RFC 6265 section 6.1)."""
+
 REFRESH_PATH = "/api/auth"
 
 
@@ -32,13 +37,22 @@ def set_tokens(response: Response, pair: TokenPair) -> None:
 
 
 def set_access_token(response: Response, access: AccessToken) -> None:
-    """Set the access token as a cookie.
+    """Set the access token as a cookie, without the claims that do not fit.
 
     The cookie outlives the token. Otherwise the browser would drop it, and the response would be `token_missing`
     instead of `token_expired`.
     """
-    max_age: timedelta | None = auth_settings().refresh_token_lifetime if access.remember else None
-    response.set_cookie(access_name(), access.text, max_age=max_age, path="/", **_attributes())
+    lifetime: timedelta | None = auth_settings().refresh_token_lifetime if access.remember else None
+    attributes = {"max_age": lifetime, "path": "/", **_attributes()}
+    text = access_tokens.shorten(access, _max_value_length(access_name(), attributes)).text
+    response.set_cookie(access_name(), text, **attributes)
+
+
+def _max_value_length(name: str, attributes: dict[str, Any]) -> int:
+    """Return how many characters the value of a cookie can have. Browsers silently drop a larger one."""
+    empty = HttpResponse()
+    empty.set_cookie(name, "", **attributes)
+    return _MAX_COOKIE_SIZE - len(empty.cookies[name].OutputString())
 
 
 def with_cookies_cleared(response: Response, request: Request) -> Response:

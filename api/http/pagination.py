@@ -6,6 +6,8 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
+from api.http.parsers import refuse_repeated
+
 PAGE_SIZE = 100
 
 
@@ -24,6 +26,7 @@ def paginate(request: Request, query: type[Serializer[Any]], rows: QuerySet[Any]
 
     Raises rest_framework.exceptions.ValidationError.
     """
+    refuse_repeated(request.query_params, query().fields)
     # A plain dict, because in a QueryDict an empty value would count as missing.
     query_fields = query(data=request.query_params.dict())
     query_fields.is_valid(raise_exception=True)

@@ -1,11 +1,11 @@
 """Parsers for request bodies: JSON or a form, in UTF-8, of bounded size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from django.http import QueryDict
-from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 
 from accounts.tokens import strict_json
@@ -65,6 +65,18 @@ class BoundedFormParser(BaseParser):
         for name, value in pairs:
             fields.appendlist(name, value)
         return fields
+
+
+def refuse_repeated(fields: QueryDict, names: Iterable[str]) -> None:
+    """Check that a form or a query string has each of the named fields at most once (RFC 6749 section 3.2).
+
+    JSON with a repeated name is not parsed in the first place.
+
+    Raises ValidationError.
+    """
+    repeated = [name for name in names if len(fields.getlist(name)) > 1]
+    if repeated:
+        raise ValidationError({name: ["This field must not be repeated."] for name in sorted(repeated)})
 
 
 def _read_text(stream: IO[Any], context: Mapping[str, Any] | None) -> str:

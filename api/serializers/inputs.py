@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from accounts.values.identifiers import EMAIL_LENGTH, normalize
+from accounts.values.identifiers import EMAIL_LENGTH, normalize_email, validate_email_address
 from api.openapi.schema import with_example
 
 REFRESH_TOKEN = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAADv8p0…"  # noqa: S105  truncated examples
@@ -45,7 +45,7 @@ class NormalizedEmailField(serializers.EmailField):
 
         Raises ValidationError.
         """
-        return super().to_internal_value(normalize(data) if isinstance(data, str) else data)
+        return super().to_internal_value(normalize_email(data) if isinstance(data, str) else data)
 
 
 class NewPasswordField(StringField):
@@ -167,7 +167,7 @@ class PasswordResetConfirmInput(serializers.Serializer[Any]):
 class EmailInput(serializers.Serializer[Any]):
     """The body of a request for an email: a password reset or a verification link."""
 
-    email = NormalizedEmailField(max_length=EMAIL_LENGTH)
+    email = NormalizedEmailField(max_length=EMAIL_LENGTH, validators=[validate_email_address])
 
 
 @with_example(token=MAIL_TOKEN)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NoReturn, cast
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.fields import ListField
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ from accounts.values.clients import Client
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 from api.http.negotiation import FirstRendererNegotiation
-from api.http.parsers import BoundedFormParser, BoundedJSONParser
+from api.http.parsers import BoundedFormParser, BoundedJSONParser, refuse_repeated
 from api.permissions import SignedIn
 
 
@@ -72,7 +73,11 @@ def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, 
 
     Raises rest_framework.exceptions.ValidationError.
     """
-    fields = _cached_serializer(serializer).run_validation(request.data)
+    cached = _cached_serializer(serializer)
+    if isinstance(request.data, QueryDict):
+        lists = {name for name, field in cached.fields.items() if isinstance(field, ListField)}
+        refuse_repeated(request.data, set(cached.fields) - lists)
+    fields = cached.run_validation(request.data)
     return {name: value for name, value in fields.items() if value is not None}
 
 

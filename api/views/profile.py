@@ -8,7 +8,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import EmailTaken, RecentAuthenticationRequired, UsernameTaken
+from accounts.errors import AccountInUse, EmailTaken, RecentAuthenticationRequired, UsernameTaken
 from accounts.tokens import access_tokens
 from accounts.users import deletion, profile
 from api.authentication import claims_of
@@ -62,7 +62,7 @@ class Me(ProtectedView):
         summary="Delete the account",
         request=None,
         responses={204: None},
-        extensions=error_responses(*CHANGE_ERRORS, STEP_UP_ERROR),
+        extensions=error_responses(*CHANGE_ERRORS, STEP_UP_ERROR, AccountInUse()),
     )
     def delete(self, request: Request) -> Response:
         """Delete the account with its sessions and history. Requires a recent authentication."""

@@ -17,7 +17,7 @@ CONTRACT = {
     "token_revoked": 401, "token_stale": 401, "role_required": 403, "refresh_token_missing": 403,
     "refresh_token_unknown": 403, "refresh_token_expired": 403, "refresh_token_reused": 403,
     "refresh_token_revoked": 403, "invalid_password": 403, "recent_authentication_required": 403,
-    "csrf_failed": 403, "not_found": 404, "email_unverified": 403, "invalid_client": 401, "throttled": 429, "unavailable": 503,
+    "csrf_failed": 403, "account_in_use": 409, "not_found": 404, "email_unverified": 403, "invalid_client": 401, "throttled": 429, "unavailable": 503,
 }  # fmt: skip
 
 

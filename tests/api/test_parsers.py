@@ -53,6 +53,69 @@ def test_a_form_that_is_not_utf_8_or_has_too_many_fields_is_refused(api, assert_
     assert_refused(post(api, "signin", body, FORM), 400, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        ("auth/signin", "username=alice&username=bob&password=x", "username"),
+        ("auth/signin", "username=alice&password=x&password=x", "password"),
+        ("auth/signin", "username=alice&password=x&useCookies=true&useCookies=false", "useCookies"),
+        ("auth/refreshtoken", "refreshToken=a&refreshToken=b", "refreshToken"),
+        ("auth/signout", "refreshToken=a&refreshToken=b", "refreshToken"),
+        ("auth/password/reset", "email=a@example.com&email=b@example.com", "email"),
+        ("oauth/introspect", "token=a&client_id=a&client_id=b", "client_id"),
+        ("oauth/revoke", "token=a&token=b", "token"),
+    ],
+)
+def test_a_repeated_form_field_is_refused_by_its_name(api, assert_refused, path, body, name):
+    response = api.http.generic("POST", f"/api/{path}", body, FORM)
+
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"] == {name: ["This field must not be repeated."]}
+
+
+@pytest.mark.parametrize("repeated", ["unknown=1&unknown=2", "=1&=2"])
+def test_repeated_fields_that_the_endpoint_does_not_have_are_ignored(api, assert_refused, repeated):
+    response = api.http.generic("POST", "/api/auth/signin", f"username=alice&password=x&{repeated}", FORM)
+
+    assert_refused(response, 401, "invalid_credentials")
+
+
+def test_a_list_in_a_form_is_a_repeated_field(api, override_auth):
+    override_auth(signup_roles=("user", "moderator"))
+    body = b"username=alice&email=a@example.com&password=long+enough+1&roles=user&roles=moderator&=blank"
+
+    assert post(api, "signup", body, FORM).json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
+
+
+@pytest.mark.parametrize("path", ["sessions", "activity"])
+def test_a_repeated_query_parameter_is_refused_by_its_name(signed_in, assert_refused, path):
+    response = signed_in.get(f"/api/auth/{path}?before=1&before=2", signed_in.access_token)
+
+    assert_refused(response, 400, "invalid_request")
+    assert response.json()["errors"] == {"before": ["This field must not be repeated."]}
+    assert signed_in.get(f"/api/auth/{path}?a=1&a=2", signed_in.access_token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "names"),
+    [
+        (
+            "oauth/introspect",
+            {"token": "x", "client_id": 7, "token_type_hint": []},
+            ["client_id", "token_type_hint"],
+        ),
+        ("auth/refreshtoken", {"refreshToken": 7}, ["refreshToken"]),
+        ("auth/password/reset/confirm", {"token": "x", "newPassword": 7}, ["newPassword"]),
+    ],
+)
+def test_errors_name_fields_as_the_body_does(api, assert_refused, path, body, names):
+    response = api.post(f"/api/{path}", body)
+
+    assert_refused(response, 400, "invalid_request")
+    assert sorted(response.json()["errors"]) == names
+    assert all(f"{name}: " in response.json()["message"] for name in names)
+
+
 def test_indexed_field_names_of_a_form_are_ignored(api):
     body = "username=alice&email=a@example.com&password=long+enough+1&roles[" + "9" * 5000 + "]=admin"
 

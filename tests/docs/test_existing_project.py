@@ -265,4 +265,4 @@ def test_a_missing_exception_handler_is_reported_by_a_check(project):
         "sed '/EXCEPTION_HANDLER/d' shop/settings.py > shop/silent.py;"
         "DJANGO_SETTINGS_MODULE=shop.silent python manage.py check 2>&1 || true"
     )
-    assert "api.E001" in output
+    assert "api.W001" in output

@@ -8,6 +8,7 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import bcrypt
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
@@ -210,7 +211,7 @@ def import_entries(tmp_path, *entries, groups=(), file_format="jsonl"):
     return [json.loads(line) for line in output.getvalue().splitlines()], error_output.getvalue()
 
 
-@pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt"])
+@pytest.mark.parametrize("hasher", ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt", "bcrypt", "bcrypt_sha256"])
 def test_an_imported_hash_is_valid_and_upgraded_at_the_next_sign_in(tmp_path, hasher):
     import_entries(tmp_path, user(1, "alice", password=make_password(PASSWORD, hasher=hasher)))
 
@@ -218,6 +219,16 @@ def test_an_imported_hash_is_valid_and_upgraded_at_the_next_sign_in(tmp_path, ha
     assert Api().sign_in("alice").status_code == 200
     assert User.objects.get().password.startswith("argon2$argon2id$")
     assert Api().sign_in("alice").status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
+def test_a_bcrypt_hash_of_another_framework_is_imported(tmp_path, prefix):
+    digest = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", prefix)
+    import_entries(tmp_path, user(1, "alice", password=digest))
+
+    assert Api().sign_in("alice", "wrong password").status_code == 401
+    assert Api().sign_in("alice").status_code == 200
+    assert User.objects.get().password.startswith("argon2$argon2id$")
 
 
 def test_name_state_and_join_date_are_imported(tmp_path):
@@ -252,6 +263,10 @@ def test_an_account_without_a_usable_password_needs_a_reset_to_sign_in(tmp_path,
         ({"password": "plain text"}, "password: The hash is malformed or not one of argon2, pbkdf2_sha256"),
         ({"password": "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99"}, "password: "),
         ({"password": "pbkdf2_sha256$many$salt$hash"}, "password: "),
+        ({"password": f"pbkdf2_sha256$-5$salt${'A' * 43}="}, "password: The hash is malformed"),
+        ({"password": f"scrypt$3$salt$8$1${'A' * 86}=="}, "password: The hash is malformed"),
+        ({"password": f"pbkdf2_sha256$50000000$salt${'A' * 43}="}, "Allowed: at most 2000000 iterations."),
+        ({"password": "$2b$15$" + "e" * 53}, "Allowed: at most 14 rounds."),
         ({"password": "!\0"}, "password: "),
         ({"password": ""}, "password: "),
         ({"groups": [["Editors"]]}, "groups: 'Editors' is not a role here"),
@@ -271,10 +286,47 @@ def test_an_account_that_breaks_a_rule_is_refused_with_the_reason_and_others_are
     assert reason in results[0]["refused"]
     assert results[1]["id"] == User.objects.get(username="bob").pk
     assert User.objects.count() == 1
-    assert error_output == (
-        '1 account(s) imported or already present, 1 refused. See "refused" in the output for the reasons.'
+    assert error_output.endswith(
+        '\n1 account(s) imported or already present, 1 refused. See "refused" in the output for the reasons.'
     )
     assert "plain text" not in str(results)
+
+
+def test_the_refused_accounts_are_summarized_by_reason_with_the_first_lines(tmp_path):
+    blanks = [user(pk, f"a blank {pk}", email=f"{pk}@example.com") for pk in range(60)]
+    costly = [user(99, "costly", password=f"pbkdf2_sha256$50000000$salt${'A' * 43}=", email="")]
+    results, error_output = import_entries(tmp_path, user(100, "bob"), *blanks, *costly)
+
+    *reasons, total = error_output.splitlines()
+    assert reasons == [
+        "60 × username: A username can contain only letters, digits and . _ - + (no spaces, no @). (lines 2, 3, 4, 5, 6, …)",
+        "1 × email: This field cannot be blank. (line 62)",
+        "1 × password: The hash costs too much to verify. Allowed: at most 2000000 iterations. (line 62)",
+    ]
+    assert total.startswith("1 account(s) imported or already present, 61 refused.")
+    assert len(results) == 62
+
+
+def test_blank_lines_count_and_entries_of_a_list_are_numbered(tmp_path):
+    path = tmp_path / "users"
+    path.write_text(f"\n\n{json.dumps(user(1, 'a b'))}\n")
+    with pytest.raises(CommandError) as lines:
+        call_command("import_users", str(path), stdout=StringIO(), stderr=(error_output := StringIO()))
+    assert "(line 3)" in error_output.getvalue()
+    assert lines.value.returncode == 1
+
+    _, error_output = import_entries(tmp_path, user(1, "alice"), user(2, "a b"), file_format="json")
+    assert "(entry 2)" in error_output
+
+
+def test_the_summary_is_limited_to_the_most_frequent_reasons(tmp_path):
+    entries = [user(pk, f"user{pk}", groups=[[f"group {pk % 30}"]]) for pk in range(45)]
+    _, error_output = import_entries(tmp_path, *entries)
+
+    *reasons, rest, _total = error_output.splitlines()
+    assert len(reasons) == 20
+    assert [line[:4] for line in reasons[14:16]] == ["2 × ", "1 × "]
+    assert rest == "10 more reasons: see the output."
 
 
 @pytest.mark.parametrize("entry", [7, None, "alice", {}, {"fields": 3}, {"pk": 1, "fields": {"name": "Editors"}}])

@@ -1,11 +1,13 @@
 """No migration is missing, and migrations can be reversed and reapplied."""
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import KnownOrigin
-from tests.factories import make_user
+from accounts.models import KnownOrigin, PasswordCost, User
+from tests.conftest import Api
+from tests.factories import PASSWORD, make_user
 
 
 def test_no_migration_is_missing():
@@ -25,3 +27,75 @@ def test_the_latest_migrations_can_be_reversed_and_reapplied():
         "network",
         "a network",
     )
+
+
+def _store_as_before_email_domains(name, email, key, **fields):
+    user = make_user(name, **fields)
+    User.objects.filter(pk=user.pk).update(email=email, email_key=key)
+    return user
+
+
+def _rewrite_email_domains():
+    call_command("migrate", "accounts", "0009", verbosity=0)
+    call_command("migrate", "accounts", verbosity=0)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_addresses_with_a_unicode_domain_are_rewritten_and_found_in_every_spelling():
+    _store_as_before_email_domains("alice", "Alice@Bücher.example", "alice@bücher.example")
+    _store_as_before_email_domains("bob", "bob@EXAMPLE.com", "bob@example.com")
+
+    _rewrite_email_domains()
+
+    emails = dict(User.objects.values_list("username", "email"))
+    assert emails == {"alice": "Alice@xn--bcher-kva.example", "bob": "bob@example.com"}
+    for spelling in ("alice@bücher.example", "alice@xn--bcher-kva.example", "ALICE@BÜCHER.EXAMPLE"):
+        assert Api().sign_in(spelling).json()["username"] == "alice"
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("verified", ["alice", "bob"])
+def test_of_two_accounts_with_one_address_the_verified_one_keeps_it_and_both_stay_usable(verified, caplog):
+    at = {name: timezone.now() if name == verified else None for name in ("alice", "bob")}
+    alice = _store_as_before_email_domains(
+        "alice", "a@bücher.example", "a@bücher.example", email_verified_at=at["alice"]
+    )
+    bob = make_user("bob", email="a@xn--bcher-kva.example", email_verified_at=at["bob"])
+
+    _rewrite_email_domains()
+
+    assert Api().sign_in("a@bücher.example").json()["username"] == verified
+    assert {Api().sign_in(name).status_code for name in ("alice", "bob")} == {200}
+    loser = bob if verified == "alice" else alice
+    assert f"User {loser.pk} can sign in by username only" in caplog.text
+    assert User.objects.get_queryset().with_prefix("duplicate").get() == loser
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_an_address_whose_email_went_to_another_domain_must_be_verified_again():
+    now = timezone.now()
+    _store_as_before_email_domains("alice", "a@straße.example", "a@strasse.example", email_verified_at=now)
+    _store_as_before_email_domains("bob", "b@bücher.example", "b@bücher.example", email_verified_at=now)
+
+    _rewrite_email_domains()
+
+    verified = dict(User.objects.values_list("username", "email_verified_at"))
+    assert verified == {"alice": None, "bob": now}
+    assert User.objects.with_email("a@straße.example").get().username == "alice"
+    assert not User.objects.with_email("a@strasse.example").exists()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_migration_stores_the_costs_of_hashes_that_were_imported_before():
+    hashes = {"alice": "pbkdf2_sha256", "bob": "scrypt", "carol": "argon2", "dora": None}
+    for name, hasher in hashes.items():
+        user = make_user(name)
+        User.objects.filter(pk=user.pk).update(
+            password="!" if hasher is None else make_password(PASSWORD, hasher=hasher)
+        )
+
+    call_command("migrate", "accounts", "0009", verbosity=0)
+    call_command("migrate", "accounts", verbosity=0)
+
+    amounts = dict(PasswordCost.objects.values_list("kind", "amount"))
+    assert amounts == {"pbkdf2_sha256": 1_000_000, "scrypt$16384$8": 5}

@@ -94,12 +94,17 @@ def test_refusals_are_not_cached(signed_in, assert_refused):
     assert signed_in.content().status_code == 200
 
 
-MADE_OUTSIDE_THE_SERVICE = {"deactivated_in_the_database", "password_changed_in_a_shell", "deleted"}
+WITHOUT_A_SIGNAL = {
+    "deactivated_in_the_database",
+    "password_updated",
+    "password_updated_in_bulk",
+    "password_upserted",
+}
 
 
 @pytest.mark.parametrize(
     ("event", "access"),
-    [(event, access) for event, access, _ in MATRIX if event.__name__ not in MADE_OUTSIDE_THE_SERVICE],
+    [(event, access) for event, access, _ in MATRIX if event.__name__ not in WITHOUT_A_SIGNAL],
     ids=lambda part: getattr(part, "__name__", ""),
 )
 def test_changes_by_this_process_take_effect_immediately(admin_client, assert_refused, event, access):

@@ -10,6 +10,7 @@ from accounts.models import EndReason, RefreshToken
 from accounts.sessions import compare_and_swap
 from accounts.tokens import refresh_tokens
 from tests.conftest import SignedIn
+from tests.factories import make_user
 
 URL = "/api/auth/refreshtoken"
 
@@ -304,6 +305,34 @@ def test_no_session_outlives_its_absolute_lifetime(signed_in, override_auth, clo
     clock.advance(seconds=300)
     assert_refused(signed_in.get("/api/test/user", last["accessToken"]), 401, "token_expired")
     assert_refused(signed_in.refresh(last["refreshToken"]), 403, "refresh_token_expired")
+
+
+@pytest.mark.parametrize("rotation", [True, False])
+@pytest.mark.parametrize("milliseconds", [1, 500, 999])
+def test_a_refresh_in_the_last_second_of_a_session_issues_no_expired_token(
+    clock, override_auth, assert_refused, rotation, milliseconds
+):
+    override_auth(refresh_token_rotation=rotation, session_lifetime=60, refresh_token_lifetime=60)
+    clock.advance(milliseconds=milliseconds)
+    signed_in = SignedIn(make_user().username)
+    clock.advance(seconds=59)
+
+    in_time = signed_in.refresh(signed_in.refresh_token).json()
+    clock.advance(milliseconds=1)
+
+    assert (in_time["expiresIn"], in_time["refreshExpiresIn"]) == (1, 1)
+    for token in (in_time["refreshToken"], signed_in.refresh_token):  # the second one is in its grace period
+        assert_refused(signed_in.refresh(token), 403, "refresh_token_expired")
+    assert RefreshToken.objects.get().end_reason == ""
+
+
+def test_the_shortest_lifetimes_still_issue_tokens(clock, override_auth):
+    override_auth(session_lifetime=1, refresh_token_lifetime=1, access_token_lifetime=1)
+    clock.advance(milliseconds=999)
+
+    response = SignedIn(make_user().username)
+
+    assert response.content().status_code == 200
 
 
 def test_a_refresh_never_renews_auth_time(signed_in, clock):

@@ -234,7 +234,7 @@ class Sessions(SessionStateMachine):
         is_change = wanted != owner.roles
         with self.expect_events(*["roles:changed"] * is_change):
             assert getattr(roles, change)(owner.user, names, NO_CLIENT) == is_change
-        owner.version += is_change
+        owner.version += bool(wanted - owner.roles) + bool(owner.roles - wanted)
         owner.roles = frozenset(wanted)
 
     def delete_account_and_sign_up_again(self, owner):

@@ -140,6 +140,23 @@ def test_reauthentication_needs_an_access_token(api, assert_refused):
     assert_refused(api.post(URL, {"password": PASSWORD}), 401, "token_missing")
 
 
+def test_reauthentication_in_the_last_second_of_a_session_issues_no_expired_token(
+    clock, override_auth, monkeypatch, assert_refused
+):
+    override_auth(session_lifetime=60)
+    signed_in = SignedIn(make_user().username)
+    clock.advance(seconds=59, milliseconds=900)
+    check_password = User.check_password
+
+    def check_slowly(self, raw_password):
+        clock.advance(milliseconds=50)
+        return check_password(self, raw_password)
+
+    monkeypatch.setattr(User, "check_password", check_slowly)
+
+    assert_refused(confirm(signed_in), 401, "token_expired")
+
+
 @pytest.mark.parametrize("event", ["sign-out", "password", "password here", "deactivation"])
 def test_a_session_that_ends_during_reauthentication_is_not_stepped_up(
     signed_in, monkeypatch, assert_refused, event

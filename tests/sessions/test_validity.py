@@ -8,15 +8,18 @@ import uuid
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
+from django.db.models import F
 from django.test import Client
 
-from accounts.models import EndReason, RefreshToken, User
+from accounts.fields import new_security_stamp
+from accounts.models import EndReason, RefreshToken, Role, User
 from accounts.users import mail_tokens, passwords
 from accounts.users.mail_tokens import Purpose
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 
+NEW_PASSWORD = "another horse battery"
 PASSES = 200
 REVOKED = (401, "token_revoked"), (403, "refresh_token_revoked")
 STALE = (401, "token_stale"), PASSES
@@ -183,9 +186,99 @@ def name_changed_in_the_admin(signed_in, user, admin_site):
 
 
 def hash_upgraded_at_sign_in(signed_in, user, admin_site):
-    User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+    old_hash = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    User.objects.filter(pk=user.pk).update(password=old_hash, security_stamp=F("security_stamp"))
     assert SignedIn(user.username).content().status_code == 200
     assert User.objects.get(pk=user.pk).password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def password_saved_alone(signed_in, user, admin_site):
+    user.set_password(NEW_PASSWORD)
+    user.save(update_fields=["password"])
+
+
+def password_hash_assigned(signed_in, user, admin_site):
+    user.password = make_password(NEW_PASSWORD)
+    user.save()
+
+
+def password_updated(signed_in, user, admin_site):
+    User.objects.filter(pk=user.pk).update(password=make_password(NEW_PASSWORD))
+
+
+def password_updated_in_bulk(signed_in, user, admin_site):
+    user.password = make_password(NEW_PASSWORD)
+    User.objects.bulk_update([user], ["password"])
+
+
+def password_updated_or_created(signed_in, user, admin_site):
+    User.objects.update_or_create(pk=user.pk, defaults={"password": make_password(NEW_PASSWORD)})
+
+
+def password_upserted(signed_in, user, admin_site):
+    user.password = make_password(NEW_PASSWORD)
+    row = User(**{field.attname: getattr(user, field.attname) for field in User._meta.concrete_fields})
+    row.security_stamp = new_security_stamp()
+    User.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=["password"])
+
+
+def saved_unchanged(signed_in, user, admin_site):
+    user.save()
+    User.objects.update_or_create(pk=user.pk, defaults={"fullname": "Alice Liddell"})
+
+
+def role_added(signed_in, user, admin_site):
+    user.roles.add("admin")
+
+
+def role_removed(signed_in, user, admin_site):
+    user.roles.remove("user")
+
+
+def roles_cleared(signed_in, user, admin_site):
+    user.roles.clear()
+
+
+def roles_set(signed_in, user, admin_site):
+    user.roles.set(["user", "admin"])
+
+
+def roles_set_as_they_are(signed_in, user, admin_site):
+    user.roles.set(["user"])
+    user.roles.add("user")
+
+
+def user_added_to_role(signed_in, user, admin_site):
+    Role.objects.get(name="admin").users.add(user)
+
+
+def user_removed_from_role(signed_in, user, admin_site):
+    Role.objects.get(name="user").users.remove(user)
+
+
+def role_cleared(signed_in, user, admin_site):
+    Role.objects.get(name="user").users.clear()
+
+
+def role_deleted(signed_in, user, admin_site):
+    Role.objects.get(name="user").delete()
+
+
+def roles_deleted(signed_in, user, admin_site):
+    Role.objects.all().delete()
+
+
+def saved_after_a_role_was_removed(signed_in, user, admin_site):
+    stale = User.objects.get(pk=user.pk)
+    user.roles.remove("user")
+    stale.save()
+
+
+def saved_after_the_password_was_changed(signed_in, user, admin_site):
+    stale = User.objects.get(pk=user.pk)
+    user.set_password(NEW_PASSWORD)
+    user.save()
+    stale.save()
 
 
 def deleted(signed_in, user, admin_site):
@@ -244,6 +337,25 @@ MATRIX = [
     (session_deleted_in_the_admin, *DELETED),
     (name_changed_in_the_admin, PASSES, PASSES),
     (hash_upgraded_at_sign_in, PASSES, PASSES),
+    (password_saved_alone, *REVOKED),
+    (password_hash_assigned, *REVOKED),
+    (password_updated, *REVOKED),
+    (password_updated_in_bulk, *REVOKED),
+    (password_updated_or_created, *REVOKED),
+    (password_upserted, *REVOKED),
+    (saved_unchanged, PASSES, PASSES),
+    (role_added, *STALE),
+    (role_removed, *STALE),
+    (roles_cleared, *STALE),
+    (roles_set, *STALE),
+    (roles_set_as_they_are, PASSES, PASSES),
+    (user_added_to_role, *STALE),
+    (user_removed_from_role, *STALE),
+    (role_cleared, *STALE),
+    (role_deleted, *STALE),
+    (roles_deleted, *STALE),
+    (saved_after_a_role_was_removed, *STALE),
+    (saved_after_the_password_was_changed, *REVOKED),
     (another_session_ended, PASSES, PASSES),
 ]
 

@@ -140,6 +140,8 @@ def test_every_claim_is_required(signed_in, assert_refused, claim):
         ("ver", False),
         ("roles", "admin"),
         ("roles", [1]),
+        ("roles_omitted", False),
+        ("roles_omitted", True),  # the token has roles
         ("auth_time", "0"),
     ],
 )

@@ -18,7 +18,8 @@ class Command(BaseCommand):
     help = (
         "Deletes expired sessions in bounded batches. Also deletes expired counters of failed attempts, networks "
         "and devices not seen for a year, events older than AUTH_ACTIVITY_LIFETIME, and sign-ups not verified in "
-        "time. Safe to run while the service runs, to interrupt, and to run twice at the same time."
+        "time, and notices when no user has an imported password hash any more. Safe to run while the service "
+        "runs, to interrupt, and to run twice at the same time."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,6 +56,7 @@ class Command(BaseCommand):
             counts.append(f"{sum(purge.delete_in_batches(rows, batch_size))} {words}")
         abandoned = sum(purge.delete_unverified_sign_ups(batch_size))
         counts.append(f"{abandoned} unverified sign-ups")
+        purge.forget_costs_of_imported_hashes()
         self.stdout.write(f"Deleted {', '.join(counts)}.")
 
 

@@ -1,0 +1,115 @@
+"""Columns that depend on another column follow it, whichever ORM method changes it."""
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Upper
+
+from accounts.models import User
+from accounts.sessions import lifecycle
+from accounts.values.clients import NO_CLIENT
+from tests.conftest import SignedIn
+from tests.factories import PASSWORD, make_user
+
+CHANGES = {"username": "Alice-Å", "email": "Alice@EXAMPLE.org"}
+
+
+def save(user):
+    user.save()
+
+
+def save_those_fields(user):
+    user.save(update_fields=[*CHANGES])
+
+
+def update(user):
+    User.objects.filter(pk=user.pk).update(**CHANGES)
+
+
+def update_in_bulk(user):
+    User.objects.bulk_update([user], [*CHANGES])
+
+
+def update_or_create(user):
+    User.objects.update_or_create(pk=user.pk, defaults=CHANGES)
+
+
+def upsert(user):
+    row = User(id=user.pk, password="", **CHANGES)
+    User.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
+
+
+@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+def test_comparison_keys_follow_the_names(write, api):
+    user = make_user("bob")
+    for name, value in CHANGES.items():
+        setattr(user, name, value)
+
+    write(user)
+
+    for identifier in ("aLICE-å", "alice@example.ORG"):
+        assert api.sign_in(identifier).status_code == 200
+    assert api.sign_in("bob").status_code == 401
+    assert api.sign_up("alicE-å", email="new@example.com").json()["code"] == "username_taken"
+    assert api.sign_up("bob").status_code == 201
+
+
+def test_a_name_that_another_account_has_is_refused_whatever_writes_it():
+    make_user("alice")
+    user = make_user("bob")
+    user.username = "ALICE"
+
+    for write in (
+        lambda: user.save(update_fields=["username"]),
+        lambda: User.objects.filter(pk=user.pk).update(username="ALICE"),
+        lambda: User.objects.bulk_update([user], ["username"]),
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            write()
+
+
+@pytest.mark.parametrize("expression", [F("email"), Upper("username"), Value("alice")])
+def test_a_name_is_not_set_to_an_expression_whose_key_is_unknown(expression):
+    user = make_user("bob")
+
+    with pytest.raises(ValueError, match="username must be set to text"):
+        User.objects.filter(pk=user.pk).update(username=expression)
+
+
+def test_many_passwords_are_changed_in_one_statement(django_assert_num_queries, assert_refused):
+    users = [make_user() for _ in range(3)]
+    sessions = [SignedIn(user.username) for user in users]
+    for user in users:
+        user.password = make_password("another horse battery")
+
+    with django_assert_num_queries(1):
+        User.objects.bulk_update(users, ["password"])
+
+    for session in sessions:
+        assert_refused(session.content(), 401, "token_revoked")
+
+
+def test_a_session_started_after_the_user_was_changed_in_memory_is_valid(api, clock):
+    user = make_user()
+    user.roles.add("admin")
+    user.set_password(PASSWORD)
+    user.save()
+
+    pair = lifecycle.start(user, NO_CLIENT)
+
+    assert api.get("/api/test/admin", pair.access.text).status_code == 200
+
+
+def test_a_new_user_has_the_first_token_version():
+    assert User.objects.create_user("alice", "alice@example.com", PASSWORD).token_version == 0
+
+
+def test_a_save_raises_the_token_version_but_never_lowers_it():
+    user = make_user()
+    stale = User.objects.get(pk=user.pk)
+    user.token_version += 5
+    user.save()
+    stale.save()
+
+    assert User.objects.get(pk=user.pk).token_version == user.token_version

@@ -1,0 +1,196 @@
+"""A failed password check costs the same for every account, as long as users have imported hashes and after."""
+
+import hashlib
+import json
+from collections import Counter
+from io import StringIO
+
+import argon2
+import bcrypt
+import pytest
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    PBKDF2PasswordHasher,
+    ScryptPasswordHasher,
+    make_password,
+)
+from django.core.management import call_command
+
+from accounts.models import PasswordCost, User
+from accounts.passwords import equal_cost
+from accounts.values.password_hashes import HashCost
+from tests.factories import PASSWORD, make_user, password_hash
+
+SALT = "somesaltsomesaltsomesalt"
+
+
+def _bcrypt(rounds):
+    return "bcrypt$" + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds)).decode()
+
+
+HASHES = {
+    "current": make_password(PASSWORD),
+    "pbkdf2": PBKDF2PasswordHasher().encode(PASSWORD, SALT, 900),
+    "cheap_pbkdf2": PBKDF2PasswordHasher().encode(PASSWORD, SALT, 7),
+    "bcrypt": _bcrypt(4),
+    "dear_bcrypt": _bcrypt(7),
+    "bcrypt_sha256": make_password(PASSWORD, bcrypt.gensalt(5), "bcrypt_sha256"),
+    "scrypt": ScryptPasswordHasher().encode(PASSWORD, SALT, 16, 8, 1),
+    "dear_scrypt": ScryptPasswordHasher().encode(PASSWORD, SALT, 16, 8, 3),
+    "argon2i": "argon2" + argon2.PasswordHasher(3, 64, 2, type=argon2.Type.I).hash(PASSWORD),
+    "unusable": "!",
+}
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Count the work of every hash function, by its algorithm and parameters."""
+    done = Counter()
+
+    def count(owner, name, cost):
+        original = getattr(owner, name)
+
+        def counting(*args, **options):
+            key, amount = cost(*args, **options)
+            done[key] += amount
+            return original(*args, **options)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    count(hashlib, "pbkdf2_hmac", lambda digest, _password, _salt, iterations, *_: (digest, iterations))
+    count(hashlib, "scrypt", lambda _password, *, n, r, p, **_: (f"scrypt {n} {r}", p))
+    count(bcrypt, "hashpw", lambda _password, salt: ("bcrypt", 2 ** int(salt[4:6])))
+    count(Argon2PasswordHasher, "encode", lambda *_: ("argon2 current", 1))
+    count(Argon2PasswordHasher, "verify", lambda _self, _password, encoded: (_argon2_kind(encoded), 1))
+    count(equal_cost, "hash_secret", lambda *_, **options: (f"argon2 {options['memory_cost']}", 1))
+    return done
+
+
+def _argon2_kind(encoded):
+    return "argon2 64" if "$m=64," in encoded else "argon2 current"
+
+
+def import_all(tmp_path, hashes):
+    entries = (
+        {"pk": 1, "fields": {"username": name, "email": f"{name}@example.com", "password": encoded}}
+        for name, encoded in hashes.items()
+    )
+    path = tmp_path / "users"
+    path.write_text("\n".join(map(json.dumps, entries)))
+    call_command("import_users", str(path), stdout=StringIO(), stderr=StringIO())
+
+
+def purge():
+    call_command("purge_expired_tokens", stdout=StringIO())
+
+
+def costs():
+    return dict(PasswordCost.objects.values_list("kind", "amount"))
+
+
+ALL_COSTS = {
+    "pbkdf2_sha256": 900,
+    "bcrypt": 128,
+    "scrypt$16$8": 3,
+    "argon2$argon2i$19$64$3$2": 1,
+}
+ALL_WORK = {"sha256": 900, "bcrypt": 128, "scrypt 16 8": 3, "argon2 64": 1, "argon2 current": 1}
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("nobody", PASSWORD),
+        *((name, "wrong password") for name in HASHES),
+        ("malformed", PASSWORD),
+        *(
+            (f"gone_{name}", password)
+            for name in ("current", "pbkdf2")
+            for password in (PASSWORD, "wrong password")
+        ),
+    ],
+)
+def test_a_failed_sign_in_does_the_same_work_for_every_account(api, tmp_path, work, username, password):
+    import_all(tmp_path, HASHES)
+    make_user("malformed")
+    User.objects.filter(username="malformed").update(password="pbkdf2_sha256$-5$salt$hash")
+    for name in ("current", "pbkdf2"):
+        make_user(f"gone_{name}", is_active=False)
+        User.objects.filter(username=f"gone_{name}").update(password=HASHES[name])
+    work.clear()
+
+    assert api.sign_in(username, password).status_code == 401
+    assert work == ALL_WORK
+
+
+@pytest.mark.parametrize("name", ["nobody", "current"])
+def test_a_failed_sign_in_does_no_other_work_after_the_last_imported_hash_is_upgraded(api, tmp_path, work, name):
+    import_all(tmp_path, {"current": password_hash(), "alice": HASHES["pbkdf2"], "bob": HASHES["pbkdf2"]})
+    assert api.sign_in("alice").status_code == 200
+    purge()
+    assert costs() == {"pbkdf2_sha256": 900}
+
+    assert api.sign_in("bob").status_code == 200
+    purge()
+    work.clear()
+    api.sign_in(name, "wrong password")
+
+    assert costs() == {}
+    assert work == {"argon2 current": 1}
+
+
+def test_an_import_stores_the_highest_cost_of_each_kind(tmp_path):
+    import_all(tmp_path, HASHES)
+    assert costs() == ALL_COSTS
+
+    import_all(tmp_path, {"later": PBKDF2PasswordHasher().encode(PASSWORD, SALT, 901), "last": _bcrypt(6)})
+    assert costs() == {**ALL_COSTS, "pbkdf2_sha256": 901}
+
+
+def test_a_purge_lowers_the_cost_to_the_highest_that_remains(api, tmp_path):
+    import_all(tmp_path, HASHES)
+    api.sign_in("pbkdf2")
+    api.sign_in("argon2i")
+
+    purge()
+
+    assert costs() == {"pbkdf2_sha256": 7, "bcrypt": 128, "scrypt$16$8": 3}
+
+
+def test_a_cost_that_an_import_stores_during_a_purge_remains():
+    cost = HashCost("pbkdf2_sha256", 900)
+    PasswordCost.objects.remember([cost])
+
+    def users_read_before_the_import():
+        PasswordCost.objects.remember([cost])
+        yield from ()
+
+    PasswordCost.objects.forget(users_read_before_the_import())
+
+    assert costs() == {"pbkdf2_sha256": 900}
+
+
+def test_a_dry_run_of_the_purge_deletes_no_cost():
+    PasswordCost.objects.remember([HashCost("bcrypt", 16)])
+
+    call_command("purge_expired_tokens", "--dry-run", stdout=StringIO())
+
+    assert costs() == {"bcrypt": 16}
+
+
+def test_a_hash_that_was_stored_past_the_import_is_noticed_at_a_failed_sign_in(api, work):
+    make_user("alice")
+    User.objects.update(password=HASHES["pbkdf2"])
+    api.sign_in("alice", "wrong password")
+    work.clear()
+
+    api.sign_in("nobody", "wrong password")
+
+    assert work == {"sha256": 900, "argon2 current": 1}
+
+
+@pytest.mark.parametrize("password", ["x" * 128, "🙂" * 128, "a\0b", ""])
+def test_any_password_can_be_spent(password):
+    PasswordCost.objects.remember(HashCost(kind, amount) for kind, amount in ALL_COSTS.items())
+
+    equal_cost.spend_remaining(None, password)
