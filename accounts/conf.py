@@ -221,6 +221,10 @@ class AuthSettings:
     """The algorithm that signs access tokens. Use HS256 only if no other service verifies tokens, because its key
     can also sign them."""
 
+    token_encryption: bool = _setting(default=False, rule=_BOOLEAN)
+    """Whether access tokens are encrypted, so that clients cannot read them. Services that verify tokens need the
+    encryption key: see services.md, *Encrypted tokens*. Each kind of token is accepted whatever this says."""
+
     keys_dir: Path = _setting(Path("data/keys"), _FOLDER)
     """The folder of the signing keys. Machines that share a database must share this folder."""
 

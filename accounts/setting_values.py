@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 RESERVED_CLAIMS = frozenset({
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "auth_time", "amr", "acr", "client_id",
-    "username", "email", "fullname", "email_verified", "preferred_username", "scope", "azp", "nonce", "at_hash",
-    "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "roles_omitted", "auth_time", "amr",
+    "acr", "client_id", "username", "email", "fullname", "email_verified", "preferred_username", "scope", "azp",
+    "nonce", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
 })  # fmt: skip
 """Claims that have a meaning in this service's tokens or by a standard (RFC 7519, RFC 9068, OpenID Connect)."""
 

@@ -13,10 +13,11 @@ import jwt
 
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
-from accounts.keys.key_ring import key_ring
+from accounts.keys.key_ring import decryption_keys, encryption_key, key_ring
+from accounts.keys.signing_keys import SigningKey
 from accounts.models import RefreshToken
 from accounts.tokens import claims as claims_module
-from accounts.tokens import verified_tokens
+from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
 logger = logging.getLogger("accounts.access_tokens")
@@ -77,7 +78,9 @@ class Grant(NamedTuple):
 
 
 def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
-    """Return a signed access token for a session. The token never outlives the session.
+    """Return an access token for a session: signed, and encrypted if AUTH_TOKEN_ENCRYPTION is on.
+
+    The token never outlives the session.
 
     The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
 
@@ -121,6 +124,8 @@ def _sign(claims: Mapping[str, Any], *, remember: bool) -> AccessToken:
     key = key_ring().signing
     headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
+    if auth_settings().token_encryption:
+        text = encrypted_tokens.encrypt(text, encryption_key())
     return AccessToken(text, claims["exp"] - claims["iat"], claims, remember)
 
 
@@ -168,15 +173,30 @@ def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
     Raises TokenExpired or TokenInvalid, as `verify` does.
     """
     keys, own_issuer = key_ring().verifying, issuer()
-    cached = verified_tokens.get(token, own_issuer, audience, keys)
+    cached = verified_tokens.get(token, own_issuer, audience, keys, decryption_keys)
     # If the clock was set back after the token was verified, its `nbf` may be in the future: verify it again.
     if cached is not None and cached.issued_at <= at.timestamp():
         if cached.expires_at <= at.timestamp():
             raise TokenExpired
         return cached
-    verified = claims_module.verify(token, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
-    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id])
+    signed, decryption_key = _decrypt(token)
+    verified = claims_module.verify(signed, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
+    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id], decryption_key)
     return verified
+
+
+def _decrypt(token: str) -> tuple[str, SigningKey | None]:
+    """Return the signed token in an encrypted one, and the key; or a signed token as it is, and None.
+
+    Both are accepted whatever AUTH_TOKEN_ENCRYPTION says, so that it can be switched while tokens are in use. The
+    signature decides in both cases.
+
+    Raises TokenInvalid.
+    """
+    if not encrypted_tokens.is_encrypted(token):
+        return token, None
+    key = encrypted_tokens.select_key(token, decryption_keys())
+    return encrypted_tokens.decrypt(token, key), key
 
 
 def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None:

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
 from accounts.setting_values import RESERVED_CLAIMS, environment_name
+from accounts.tokens.claims import ROLES_OMITTED
 from authproject.environment import load_or_create_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
@@ -45,7 +46,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.address_limit == Limit(100, 900)
     assert settings.algorithm == "ES256"
     assert (settings.form_token, settings.profile_claims, settings.start_page) == (False, (), True)
-    assert (settings.claims, settings.extra_claims) == ("", ())
+    assert (settings.claims, settings.extra_claims, settings.token_encryption) == ("", (), False)
     assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
 
 
@@ -55,6 +56,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCESS_TOKEN_LIFETIME="60",
         AUTH_UNREMEMBERED_SESSION_LIFETIME="3600",
         AUTH_REFRESH_TOKEN_ROTATION="false",
+        AUTH_TOKEN_ENCRYPTION="true",
         AUTH_MAX_SESSIONS="5",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
@@ -66,7 +68,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
 
     assert settings.access_token_lifetime == timedelta(minutes=1)
     assert settings.unremembered_session_lifetime == timedelta(hours=1)
-    assert settings.refresh_token_rotation is False
+    assert (settings.refresh_token_rotation, settings.token_encryption) == (False, True)
     assert settings.max_sessions == 5
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
@@ -121,6 +123,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_TRUSTED_PROXIES", "proxy"),
         ("AUTH_ALGORITHM", "none"),
         ("AUTH_ALGORITHM", "es256"),
+        ("AUTH_TOKEN_ENCRYPTION", "A256GCM"),
         ("AUTH_ISSUER", "   "),
         ("AUTH_UNVERIFIED_SIGNIN", "perhaps"),
         ("AUTH_HIDE_KNOWN_EMAIL", "perhaps"),
@@ -148,7 +151,7 @@ def test_a_project_cannot_replace_a_claim_that_has_a_meaning(monkeypatch, name):
 def test_every_claim_of_an_access_token_is_reserved(signed_in):
     claims = jwt.decode(signed_in.access_token, options={"verify_signature": False})
 
-    assert set(claims) | set(PROFILE_CLAIMS) <= RESERVED_CLAIMS
+    assert set(claims) | set(PROFILE_CLAIMS) | {ROLES_OMITTED} <= RESERVED_CLAIMS
 
 
 def test_extra_claims_and_their_function_require_each_other(monkeypatch):
