@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
 from accounts.defaults import MIN_PASSWORD_LENGTH
-from accounts.passwords.validators import MAX_PASSWORD_LENGTH
+from accounts.values.passwords import MAX_PASSWORD_LENGTH
 from api.http.cookies import access_name
 
 _generation_lock = Lock()
