@@ -1,7 +1,7 @@
 """Values of Django settings that this app requires, to import into the settings of a project."""
 
 MIN_PASSWORD_LENGTH = 8
-"""In characters."""
+"""The default of AUTH_PASSWORD_MIN_LENGTH, in characters."""
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.admin.backends.CredentialsBackend"]
@@ -19,10 +19,7 @@ PASSWORD_HASHERS = [
 # password that contains the name of the user or of this service.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.validators.MaximumLengthValidator"},
-    {
-        "NAME": "accounts.passwords.validators.MinimumLengthValidator",
-        "OPTIONS": {"min_length": MIN_PASSWORD_LENGTH},
-    },
+    {"NAME": "accounts.passwords.validators.MinimumLengthValidator"},
     {"NAME": "accounts.passwords.validators.CommonPasswordValidator"},
     {"NAME": "accounts.passwords.validators.ContextWordsValidator"},
     {"NAME": "accounts.passwords.validators.BreachedPasswordValidator"},

@@ -16,7 +16,6 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.conf import AuthSettings, auth_settings
-from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.models import DEFAULT_ROLE
 from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password
 
@@ -29,12 +28,20 @@ _LETTERS_FOR_DIGITS = str.maketrans("013457@$!", "oieastasi")
 _DIGEST_LENGTH = 40
 
 
-class MinimumLengthValidator(password_validation.MinimumLengthValidator):
-    """Rejects passwords that are too short."""
+class MinimumLengthValidator:
+    """Rejects passwords with fewer than AUTH_PASSWORD_MIN_LENGTH characters."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Raise ValidationError if the password is too short."""
-        super().validate(normalize_password(password), user)
+        self._with_current_minimum().validate(normalize_password(password), user)
+
+    def get_help_text(self) -> str:
+        """Return the rule as a sentence for forms."""
+        return self._with_current_minimum().get_help_text()
+
+    def _with_current_minimum(self) -> password_validation.MinimumLengthValidator:
+        # Django keeps the instances of validators, so that the setting is read when it is used.
+        return password_validation.MinimumLengthValidator(auth_settings().password_min_length)
 
 
 class CommonPasswordValidator(password_validation.CommonPasswordValidator):
@@ -83,9 +90,10 @@ class ContextWordsValidator:
         settings, folded = auth_settings(), _fold(normalize_password(password)[:MAX_PASSWORD_LENGTH])
         without_names = _remove_words(service_names(settings), folded)
         without_any = _remove_words(common_words(settings), without_names)
-        if without_names != folded and len(without_names) < MIN_PASSWORD_LENGTH:
+        minimum = settings.password_min_length
+        if without_names != folded and len(without_names) < minimum:
             raise ValidationError(
-                f"This password is too easy to guess. It must contain at least {MIN_PASSWORD_LENGTH} characters "
+                f"This password is too easy to guess. It must contain at least {minimum} characters "
                 f"besides the names of this service.",
                 code="password_of_context_words",
             )
