@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.setting_values import RESERVED_CLAIMS, are_extra_claims, is_network, is_origin, validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
@@ -188,6 +189,13 @@ class AuthSettings:
     """Whether sign-up returns the same response for an email address that already has an account. The owner of the
     address is notified by email. Requires AUTH_UNVERIFIED_SIGNIN=false, because otherwise the sign-in that follows
     would reveal it."""
+
+    password_min_length: int = _setting(
+        MIN_PASSWORD_LENGTH,
+        _Rule("a whole number from 8 to 64", lambda value: 8 <= value <= 64),  # noqa: PLR2004
+    )
+    """The minimum number of characters of a new password. NIST SP 800-63B-4 requires 15 where the password is the
+    only factor. Existing passwords stay valid."""
 
     breached_passwords: str = _setting("", _FILE_OR_EMPTY)
     """A file of SHA-1 hashes of breached passwords, which are rejected as new passwords. Use the list of Have I

@@ -41,6 +41,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.recent_authentication == timedelta(seconds=300)
     assert settings.mail_token_lifetime == timedelta(seconds=600)
     assert settings.signup_roles == ("user",)
+    assert settings.password_min_length == 8
     assert settings.missing_token_status == 401
     assert settings.account_limit == Limit(10, 900)
     assert settings.address_limit == Limit(100, 900)
@@ -62,6 +63,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
+        AUTH_PASSWORD_MIN_LENGTH="15",
         AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
         PUBLIC_URL="https://auth.example.com",
     )
@@ -73,6 +75,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
+    assert settings.password_min_length == 15
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
 
 
@@ -110,6 +113,9 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_START_PAGE", "x"),
         ("PUBLIC_URL", "auth.example.com"),
         ("AUTH_BREACHED_PASSWORDS", "/no/such/file"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "65"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "long"),
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
         ("AUTH_SIGNUP_ROLES", "User!"),

@@ -12,6 +12,7 @@ from accounts.management.arguments import find_user
 from accounts.models import User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
+from accounts.values.passwords import normalize_password
 
 MAX_ATTEMPTS = 3
 
@@ -46,4 +47,5 @@ class Command(BaseCommand):
             validate_password(password, user)
         except ValidationError as error:
             return " ".join(error.messages)
-        return None if getpass("New password (again): ") == password else "The passwords do not match."
+        repeated = normalize_password(getpass("New password (again): "))
+        return None if repeated == normalize_password(password) else "The passwords do not match."
