@@ -40,5 +40,5 @@ class SignIn(PublicView):
             rotation.end_by_refresh_token(previous, client)
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
-        csrf.rotate_csrf_cookie(request)
+        csrf.rotate_csrf_cookies(request, response)
         return response
