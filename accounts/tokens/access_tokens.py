@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -73,7 +73,9 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     """
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
-    return shorten(_sign(_build_claims(grant, at, audience)), claims_module.MAX_TOKEN_LENGTH)
+    claims = _build_claims(grant, at, audience)
+    access = AccessToken(_encode(claims), claims["exp"] - claims["iat"], claims)
+    return shorten(access, claims_module.MAX_TOKEN_LENGTH)
 
 
 def shorten(access: AccessToken, max_length: int) -> AccessToken:
@@ -88,7 +90,8 @@ def shorten(access: AccessToken, max_length: int) -> AccessToken:
     omitted: tuple[str, ...] = ()
     shorter = access
     for omitted in (profile, ("roles",), (*profile, "roles")):
-        shorter = _sign(_omit(access.claims, omitted))
+        claims = _omit(access.claims, omitted)
+        shorter = replace(access, text=_encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
             break
     logger.warning(
@@ -103,11 +106,10 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
 
 
-def _sign(claims: Mapping[str, Any]) -> AccessToken:
+def _encode(claims: Mapping[str, Any]) -> str:
     key = key_ring().signing
     headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, claims["exp"] - claims["iat"], claims)
+    return jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
