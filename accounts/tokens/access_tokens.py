@@ -79,17 +79,17 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
 
 
 def shorten(access: AccessToken, max_length: int) -> AccessToken:
-    """Return the token, or if it has more than `max_length` characters, one without profile claims or roles.
+    """Return the token, or if it has more than `max_length` characters, one without optional claims or roles.
 
-    Roles are omitted only if omitting the profile is not enough. Such a token has the claim `roles_omitted`: this
+    Roles are omitted only if omitting the claims that verifiers do not require is not enough. Such a token has the claim `roles_omitted`: this
     service then reads the roles from the database, and others grant none.
     """
     if len(access.text) <= max_length:
         return access
-    profile: tuple[str, ...] = auth_settings().profile_claims
+    optional = tuple(name for name in access.claims if name not in claims_module.REQUIRED_CLAIMS)
     omitted: tuple[str, ...] = ()
     shorter = access
-    for omitted in (profile, ("roles",), (*profile, "roles")):
+    for omitted in (optional, ("roles",), (*optional, "roles")):
         claims = _omit(access.claims, omitted)
         shorter = replace(access, text=_encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
