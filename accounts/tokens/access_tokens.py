@@ -81,12 +81,14 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
 def shorten(access: AccessToken, max_length: int) -> AccessToken:
     """Return the token, or if it has more than `max_length` characters, one without optional claims or roles.
 
-    Roles are omitted only if omitting the claims that verifiers do not require is not enough. Such a token has the claim `roles_omitted`: this
-    service then reads the roles from the database, and others grant none.
+    Optional are the claims that verifiers do not require. Roles are omitted only if omitting those is not enough.
+    Such a token has the claim `roles_omitted`: this service then reads the roles from the database, and others
+    grant none.
     """
     if len(access.text) <= max_length:
         return access
-    optional = tuple(name for name in access.claims if name not in claims_module.REQUIRED_CLAIMS)
+    kept = claims_module.REQUIRED_CLAIMS | {claims_module.ROLES_OMITTED}
+    optional = tuple(name for name in access.claims if name not in kept)
     omitted: tuple[str, ...] = ()
     shorter = access
     for omitted in (optional, ("roles",), (*optional, "roles")):
