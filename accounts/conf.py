@@ -69,9 +69,10 @@ def _is_network(text: str) -> bool:
 def _is_origin(text: str) -> bool:
     try:
         url = urlsplit(text)
+        has_host = bool(url.hostname) and url.port != 0  # raises ValueError for a port that does not exist
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
+    return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)
 
 
 _TEN_YEARS = timedelta(days=3650)

@@ -11,7 +11,6 @@ second one to the requests of all sites there, so the value of any of them is ac
 """
 
 import secrets
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.middleware.csrf import get_token, rotate_token
@@ -21,6 +20,7 @@ from rest_framework.response import Response
 
 from accounts.conf import auth_settings
 from accounts.errors import CsrfFailed
+from accounts.values.origins import serialize_origin
 from api.http import cookies
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -89,5 +89,5 @@ def _set_own_cookie(response: Response, value: str) -> None:
 
 def _allowed_origins(request: Request) -> set[str]:
     allowed = {f"{request.scheme}://{request.get_host()}", *getattr(settings, "CORS_ALLOWED_ORIGINS", ())}
-    public = urlsplit(auth_settings().public_url.lower())
-    return allowed | {f"{public.scheme}://{public.netloc}"} if public.netloc else allowed
+    public_url: str = auth_settings().public_url
+    return allowed | {serialize_origin(public_url)} if public_url else allowed

@@ -127,6 +127,23 @@ def test_a_cookie_sign_in_from_an_allowed_origin_succeeds(browser, headers):
     assert browser.sign_in_with_cookies(**headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("public_url", "origin"),
+    [
+        ("https://Auth.Example.com", "https://auth.example.com"),
+        ("https://auth.example.com:443", "https://auth.example.com"),
+        ("http://auth.example.com:80/path", "http://auth.example.com"),
+        ("https://auth.example.com:8443", "https://auth.example.com:8443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+    ],
+)
+def test_the_public_url_is_an_allowed_origin_however_it_is_spelled(browser, override_auth, public_url, origin):
+    override_auth(public_url=public_url)
+
+    assert browser.sign_in_with_cookies(Origin=origin).status_code == 200
+
+
 def test_a_request_that_only_reads_needs_no_csrf_token(signed_in_browser):
     assert signed_in_browser.get("/api/test/user").status_code == 200
     assert signed_in_browser.get("/api/auth/me", Origin=FOREIGN_ORIGIN).status_code == 200
