@@ -67,6 +67,7 @@ def is_origin(text: str) -> bool:
     """Return whether the text is an http or https URL without query and fragment."""
     try:
         url = urlsplit(text)
+        has_host = bool(url.hostname) and url.port != 0  # raises ValueError for a port that does not exist
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
+    return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -88,24 +88,28 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     """
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
-    return shorten(
-        _sign(_build_claims(grant, at, audience), remember=grant.remember), claims_module.MAX_TOKEN_LENGTH
-    )
+    claims = _build_claims(grant, at, audience)
+    access = AccessToken(_encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
+    return shorten(access, claims_module.MAX_TOKEN_LENGTH)
 
 
 def shorten(access: AccessToken, max_length: int) -> AccessToken:
-    """Return the token, or if it has more than `max_length` characters, one without profile claims or roles.
+    """Return the token, or if it has more than `max_length` characters, one without optional claims or roles.
 
-    Roles are omitted only if omitting the profile is not enough. Such a token has the claim `roles_omitted`: this
-    service then reads the roles from the database, and others grant none.
+    Optional are the claims that verifiers do not require. Roles are omitted only if omitting those is not enough.
+    Such a token has the claim `roles_omitted`: this service then reads the roles from the database, and others
+    grant none.
     """
     if len(access.text) <= max_length:
         return access
-    profile: tuple[str, ...] = auth_settings().profile_claims
+    added: tuple[str, ...] = auth_settings().extra_claims  # last, because services may refuse by them
+    kept = claims_module.REQUIRED_CLAIMS | {claims_module.ROLES_OMITTED, *added}
+    optional = tuple(name for name in access.claims if name not in kept)
     omitted: tuple[str, ...] = ()
     shorter = access
-    for omitted in (profile, ("roles",), (*profile, "roles")):
-        shorter = _sign(_omit(access.claims, omitted), remember=access.remember)
+    for omitted in (optional, ("roles",), (*optional, "roles"), (*optional, "roles", *added)):
+        claims = _omit(access.claims, omitted)
+        shorter = replace(access, text=_encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
             break
     logger.warning(
@@ -120,13 +124,11 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
 
 
-def _sign(claims: Mapping[str, Any], *, remember: bool) -> AccessToken:
+def _encode(claims: Mapping[str, Any]) -> str:
     key = key_ring().signing
     headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
-    if auth_settings().token_encryption:
-        text = encrypted_tokens.encrypt(text, encryption_key())
-    return AccessToken(text, claims["exp"] - claims["iat"], claims, remember)
+    return encrypted_tokens.encrypt(text, encryption_key()) if auth_settings().token_encryption else text
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:

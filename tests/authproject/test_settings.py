@@ -118,6 +118,8 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_PASSWORD_MIN_LENGTH", "long"),
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
+        ("PUBLIC_URL", "https://auth.example.com:99999"),
+        ("PUBLIC_URL", "https://auth.example.com:x"),
         ("AUTH_SIGNUP_ROLES", "User!"),
         ("AUTH_MISSING_TOKEN_STATUS", "404"),
         ("AUTH_ACCOUNT_LIMIT", "10"),
@@ -258,6 +260,24 @@ def test_a_url_in_allowed_hosts_is_refused():
     completed = run_check(ALLOWED_HOSTS="auth.example.com,https://x.example")
 
     assert completed.stderr.startswith("Configuration error: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+
+
+def test_allowed_origins_are_written_as_browsers_send_them():
+    origins = "https://App.Example.com:443,https://bücher.example,http://localhost:3000,http://[::1]:80"
+    output = subprocess.run(
+        [sys.executable, "manage.py", "diffsettings"],
+        env={**os.environ, "PUBLIC_URL": "https://Bücher.example:443", "CORS_ALLOWED_ORIGINS": origins},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    written = (
+        "['https://app.example.com', 'https://xn--bcher-kva.example', 'http://localhost:3000', 'http://[::1]']"
+    )
+    assert f"CORS_ALLOWED_ORIGINS = {written}" in output
+    assert "CSRF_TRUSTED_ORIGINS = ['https://xn--bcher-kva.example']" in output
 
 
 def test_a_secret_key_that_cannot_be_stored_stops_the_start(tmp_path):
