@@ -84,9 +84,10 @@ def rotate(algorithm: str | None = None) -> Schedule:
 
     `algorithm` switches to another algorithm. A rotation in progress is not started again.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured, also if there are no keys yet: only the first start creates them.
     """
     settings = auth_settings()
+    _refuse_missing_keys(settings.keys_dir)
     with _locked(settings.keys_dir):
         now = int(time.time())
         schedule = _load_unexpired(settings.keys_dir, settings.algorithm, now)
@@ -113,6 +114,7 @@ def drop(kid: str) -> Schedule:
     Raises KeyUnknown or ImproperlyConfigured.
     """
     settings = auth_settings()
+    _refuse_missing_keys(settings.keys_dir)
     with _locked(settings.keys_dir):
         now = int(time.time())
         # Keys are loaded only if there is no schedule, so that a damaged key does not prevent dropping another.
@@ -128,6 +130,14 @@ def drop(kid: str) -> Schedule:
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
     time.sleep(RELOAD_INTERVAL)
     return schedule
+
+
+def _refuse_missing_keys(folder: Path) -> None:
+    if not key_files(folder) and not (folder / RING_FILE).exists():
+        raise ImproperlyConfigured(
+            f"AUTH_KEYS_DIR: {folder.absolute()} contains no signing keys. Allowed: the key folder of the "
+            "service, whose first start creates the keys."
+        )
 
 
 def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, now: int) -> Schedule:

@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.conf import ALGORITHMS
 from accounts.keys import rotation as key_rotation
 from accounts.keys.rotation import KeyUnknown
 from accounts.keys.schedule import Schedule, ScheduleEntry
+from accounts.management.service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `rotate_signing_key`."""
 
     help = (
@@ -22,6 +23,8 @@ class Command(BaseCommand):
         "needed: every process reads the new schedule on its next request. Tokens signed with the previous key "
         "remain valid until they expire. Safe to interrupt and to run again."
     )
+    # A leaked key must be dropped even while the database is down.
+    requires_database = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the options: another algorithm, or a key to drop."""
@@ -36,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *, algorithm: str | None, drop: str | None, **_: Any) -> None:
         """Rotate or drop a key, and print the status of every key."""
         try:
-            schedule = key_rotation.drop(drop) if drop else key_rotation.rotate(algorithm)
+            schedule = key_rotation.rotate(algorithm) if drop is None else key_rotation.drop(drop)
         except (ImproperlyConfigured, KeyUnknown) as error:
             raise CommandError(str(error)) from None
         now = time.time()
