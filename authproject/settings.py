@@ -47,7 +47,8 @@ not set, one is created on the first start and stored in `data/secret_key`. Mach
 share it."""
 
 SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
-"""Former SECRET_KEYs, comma-separated. Refresh tokens issued with them stay valid."""
+"""Former and coming SECRET_KEYs, comma-separated. What was issued under them is accepted. While SECRET_KEY is
+replaced on several machines, each machine needs the key that the others issue with."""
 
 ALLOWED_HOSTS = read_hosts(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 """The host names and IP addresses that clients may use to reach the service, comma-separated."""

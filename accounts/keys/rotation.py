@@ -86,9 +86,10 @@ def rotate(algorithm: str | None = None, *, within: KeyFolder | None = None) -> 
     `algorithm` switches to another algorithm. `within` is the folder, by default that of the signing keys. A
     rotation in progress is not started again.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured, also if there are no keys yet: only the first start creates them.
     """
     folder, default_algorithm = within or signing_folder()
+    _refuse_missing_keys(folder)
     with _locked(folder):
         now = int(time.time())
         schedule = _load_unexpired(folder, default_algorithm, now)
@@ -117,6 +118,7 @@ def drop(kid: str, *, within: KeyFolder | None = None) -> Schedule:
     Raises KeyUnknown or ImproperlyConfigured.
     """
     folder, default_algorithm = within or signing_folder()
+    _refuse_missing_keys(folder)
     with _locked(folder):
         now = int(time.time())
         # Keys are loaded only if there is no schedule, so that a damaged key does not prevent dropping another.
@@ -132,6 +134,14 @@ def drop(kid: str, *, within: KeyFolder | None = None) -> Schedule:
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
     time.sleep(RELOAD_INTERVAL)
     return schedule
+
+
+def _refuse_missing_keys(folder: Path) -> None:
+    if not key_files(folder) and not (folder / RING_FILE).exists():
+        raise ImproperlyConfigured(
+            f"AUTH_KEYS_DIR: {folder.absolute()} contains no signing keys. Allowed: the key folder of the "
+            "service, whose first start creates the keys."
+        )
 
 
 def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, now: int) -> Schedule:

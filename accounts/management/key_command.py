@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.keys import rotation as key_rotation
 from accounts.keys.folders import KeyFolder
 from accounts.keys.rotation import KeyUnknown
 from accounts.keys.schedule import Schedule, ScheduleEntry
+from accounts.management.service_command import ServiceCommand
 
 
 class Verbs(NamedTuple):
@@ -22,8 +23,11 @@ class Verbs(NamedTuple):
     accepting: str
 
 
-class KeyCommand(BaseCommand):
+class KeyCommand(ServiceCommand):
     """A command that rotates or drops a key, and prints the status of every key."""
+
+    # A leaked key must be dropped even while the database is down.
+    requires_database = False
 
     verbs: Verbs
 
@@ -48,7 +52,9 @@ class KeyCommand(BaseCommand):
         within = self.folder()
         try:
             schedule = (
-                key_rotation.drop(drop, within=within) if drop else key_rotation.rotate(algorithm, within=within)
+                key_rotation.rotate(algorithm, within=within)
+                if drop is None
+                else key_rotation.drop(drop, within=within)
             )
         except (ImproperlyConfigured, KeyUnknown) as error:
             raise CommandError(str(error)) from None

@@ -155,20 +155,25 @@ def test_tokens_stay_valid_after_a_key_rotation(installation):
     assert installation.status(pair) == 200
 
 
-def test_sessions_continue_when_the_secret_key_is_replaced_with_the_old_one_as_a_fallback(installation, tmp_path):
+def test_sessions_continue_in_every_documented_phase_of_replacing_the_secret_key(installation, tmp_path):
     pair = installation.sign_in()
-    _, after = installation.run_block("secret")
-    changed = {
-        **installation.environment,
-        **{name: after[name] for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")},
-    }
-    assert changed["SECRET_KEY"] != installation.environment["SECRET_KEY"]
+    keys = {name: installation.environment.get(name, "") for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")}
+    old = keys["SECRET_KEY"]
+    used = []
+    for block in ("secret-accept", "secret-issue", "secret-drop"):
+        _, after = installation.run_block(block, **keys)
+        keys = {name: after[name] for name in keys}
+        used.append(keys["SECRET_KEY"])
+        variables = {**installation.environment, **keys, "PORT": str(free_port()), "AUTH_METRICS": ""}
+        other = Server(variables, tmp_path / block)
+        try:
+            status, pair = other.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+            assert status == 200, pair
+        finally:
+            other.stop()
 
-    other = Server({**changed, "PORT": str(free_port()), "AUTH_METRICS": ""}, tmp_path / "log")
-    try:
-        assert other.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})[0] == 200
-    finally:
-        other.stop()
+    assert used[0] == old != used[1] == used[2]
+    assert keys["SECRET_KEY_FALLBACKS"] == ""
 
 
 def test_the_documented_purge_succeeds_and_reports_the_sessions(installation):

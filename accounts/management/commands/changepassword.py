@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.management.arguments import find_user
+from accounts.management.service_command import ServiceCommand
 from accounts.models import User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
@@ -17,7 +18,7 @@ from accounts.values.passwords import normalize_password
 MAX_ATTEMPTS = 3
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `changepassword`.
 
     It replaces Django's command, which saves the whole row of the user and would revert simultaneous changes.
