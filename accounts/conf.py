@@ -159,7 +159,8 @@ class AuthSettings:
     """Whether the access token is also accepted in the form field `access_token` (RFC 6750 section 2.2)."""
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
-    """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
+    """Claims about the user to include in access tokens. With `email` comes `email_verified`. Anyone who obtains a
+    token can read them."""
 
     start_page: bool = _setting(default=True, rule=_BOOLEAN)
     """Whether `/` serves a page on which to try the service."""
