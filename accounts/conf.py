@@ -163,7 +163,8 @@ class AuthSettings:
     """Whether the access token is also accepted in the form field `access_token` (RFC 6750 section 2.2)."""
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
-    """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
+    """Claims about the user to include in access tokens. With `email` comes `email_verified`. Anyone who obtains a
+    token can read them."""
 
     claims: str = _setting("", _FUNCTION_OR_EMPTY)
     """A function of your project that returns further claims for access tokens, called with the user and the

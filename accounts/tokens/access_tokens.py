@@ -58,7 +58,7 @@ class Grant(NamedTuple):
     authenticated_at: datetime
     expires_at: datetime
     remember: bool
-    profile: Mapping[str, str]
+    profile: Mapping[str, str | bool]
     extra: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
@@ -72,9 +72,26 @@ class Grant(NamedTuple):
             authenticated_at=session.authenticated_at,
             expires_at=session.expires_at,
             remember=session.remember,
-            profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+            profile=build_profile({name: getattr(session.owner, name) for name in profile_columns()}),
             extra=extra,
         )
+
+
+def profile_columns() -> tuple[str, ...]:
+    """Return the columns of the user from which `build_profile` builds the claims of AUTH_PROFILE_CLAIMS."""
+    names: tuple[str, ...] = auth_settings().profile_claims
+    return (*names, "email_verified_at") if "email" in names else names
+
+
+def build_profile(columns: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return the profile claims. With `email` comes `email_verified` (OpenID Connect Core section 5.1).
+
+    Without `email_verified`, another service could not tell whose address it is.
+    """
+    claims = dict(columns)
+    if "email_verified_at" in claims:
+        claims["email_verified"] = claims.pop("email_verified_at") is not None
+    return claims
 
 
 def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
