@@ -19,6 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from accounts.setting_values import validate_setting
+
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
 _WINDOW_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -243,31 +245,6 @@ class AuthSettings:
                 f"Unknown setting in AUTH: {', '.join(sorted(unknown))}. Remove it, or correct its name."
             )
         return cls(**values)
-
-
-def environment_name(field: "dataclasses.Field[Any]") -> str:
-    """Return the name of the environment variable for a setting."""
-    return field.metadata["environment"] or f"AUTH_{field.name.upper()}"
-
-
-def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
-    """Raise ImproperlyConfigured if the value of a setting is not allowed."""
-    rule: _Rule = field.metadata["rule"]
-    try:
-        is_allowed = rule.is_valid(value)
-    except (TypeError, AttributeError):
-        is_allowed = False
-    if not is_allowed:
-        raise ImproperlyConfigured(describe_invalid_setting(field, value))
-
-
-def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:
-    """Return an error message that names the setting, the value and the allowed values."""
-    if isinstance(value, timedelta):
-        value = f"{value.total_seconds():g}"
-    elif isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 @cache

@@ -13,8 +13,9 @@ import environs
 from django.conf.global_settings import LANGUAGES
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.conf import AuthSettings, Limit, describe_invalid_setting, environment_name
+from accounts.conf import AuthSettings, Limit
 from accounts.keys.private_files import read_or_create
+from accounts.setting_values import describe_invalid_setting, environment_name
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:

@@ -94,7 +94,8 @@ def pages() -> Mapping[Path, str]:
 
 def auth_variables() -> list[Variable]:
     """Return the variables of `AuthSettings`, in the order of their declaration."""
-    from accounts.conf import AuthSettings, environment_name  # noqa: PLC0415  needs django.setup()
+    from accounts.conf import AuthSettings  # noqa: PLC0415  needs django.setup()
+    from accounts.setting_values import environment_name  # noqa: PLC0415
 
     [declared] = ast.parse(inspect.getsource(AuthSettings)).body
     meanings = _descriptions(declared)

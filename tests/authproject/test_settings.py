@@ -10,7 +10,8 @@ import environs
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.conf import AuthSettings, Limit, environment_name
+from accounts.conf import AuthSettings, Limit
+from accounts.setting_values import environment_name
 from authproject.environment import load_or_create_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
