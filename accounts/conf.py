@@ -23,6 +23,7 @@ from accounts.setting_values import validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
+SIGNUP_MODES = ("open", "invited", "closed")
 _WINDOW_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -169,6 +170,9 @@ class AuthSettings:
     public_url: str = _setting("", _URL_OR_EMPTY, environment="PUBLIC_URL")
     """The public URL of this service, such as https://auth.example.com. Links in emails begin with it. If it
     begins with https, cookies are Secure, plain HTTP is redirected and HSTS is sent."""
+
+    signup: str = _setting("open", _one_of(*SIGNUP_MODES))
+    """Who can sign up: anyone, only people with an invitation (`manage.py invite`), or nobody."""
 
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
     """The roles that can be requested at sign-up."""

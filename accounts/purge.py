@@ -10,7 +10,15 @@ from django.utils import timezone
 from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.conf import auth_settings
-from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.models import (
+    Activity,
+    GuessCount,
+    Invitation,
+    KnownOrigin,
+    RefreshToken,
+    RefreshTokenQuerySet,
+    User,
+)
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
 
@@ -38,6 +46,7 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
         "networks and devices not seen for a year": KnownOrigin.objects.filter(
             since__lte=now - KNOWN_DEVICE_LIFETIME
         ),
+        "expired invitations": Invitation.objects.filter(expires_at__lte=now),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import URLPattern, re_path
 
 from accounts.users.email_verification import VERIFY_PAGE
+from accounts.users.invitations import INVITATION_PAGE
 from accounts.users.passwords import RESET_PAGE
 from api.views import content, discovery, docs, email_verification, health, pages, passwords, services
 from api.views.activity import ActivityList
@@ -50,6 +51,7 @@ urlpatterns = [
     _path("api/auth/email/verify", email_verification.EmailVerify.as_view(), "verify-email"),
     _path("api/auth/email/verify/resend", email_verification.EmailVerifyResend.as_view(), "resend-verification"),
     _path(RESET_PAGE, pages.ResetPasswordPage.as_view(), "reset-password-page"),
+    _path(INVITATION_PAGE, pages.InvitationPage.as_view(), "invitation-page"),
     _path(VERIFY_PAGE, pages.VerifyEmailPage.as_view(), "verify-email-page"),
     _path("api/oauth/introspect", services.Introspection.as_view(), "introspection"),
     _path("api/oauth/revoke", services.Revocation.as_view(), "revocation"),

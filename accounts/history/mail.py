@@ -38,6 +38,7 @@ class MailTemplate(StrEnum):
     """The email templates, by name."""
 
     VERIFY_EMAIL = "verify_email"
+    INVITATION = "invitation"
     ALREADY_REGISTERED = "already_registered"
     RESET_PASSWORD = "reset_password"  # noqa: S105  a template, not a secret
     RESET_FORCED = "reset_forced"
@@ -58,7 +59,7 @@ def notify_former_address(template: MailTemplate, user: User, entry: Activity) -
     background.MAIL.after_commit(_notify_address, template, user, entry)
 
 
-def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
+def send_link(template: MailTemplate, to: str, page: str, token: str, **context: Any) -> None:
     """Email a link to a page that takes a token, and wait until it is sent.
 
     The link starts with PUBLIC_URL, never with a request's Host header. The token is in the fragment, which
@@ -66,7 +67,7 @@ def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
 
     Raises OSError.
     """
-    _deliver(_render(template, to, **_link(page, token)))
+    _deliver(_render(template, to, **_link(page, token), **context))
 
 
 def render_without_sending(template: MailTemplate, page: str) -> None:

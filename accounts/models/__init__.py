@@ -5,6 +5,7 @@ A change that touches several tables belongs in `accounts.users` or `accounts.se
 
 from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
+from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.services import Service
 from accounts.models.sessions import (
@@ -29,6 +30,8 @@ __all__ = [
     "ActivityQuerySet",
     "EndReason",
     "GuessCount",
+    "Invitation",
+    "InvitationQuerySet",
     "KnownOrigin",
     "OriginKind",
     "RefreshToken",

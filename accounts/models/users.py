@@ -119,10 +119,17 @@ class UserManager(BaseUserManager["User"]):
         """
         user = self.model(username=normalize(username), email=normalize(email), **fields)
         user.set_password(password)
+        self.store(user, roles)
+        return user
+
+    def store(self, user: "User", roles: Iterable[str]) -> None:
+        """Store a new user with these roles. Unknown roles are ignored.
+
+        Raises django.db.IntegrityError if the username or the email address is taken.
+        """
         with transaction.atomic():
             user.save(using=self._db)
             user.roles.add(*Role.objects.filter(name__in=roles))
-        return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store and return a user with all permissions in the admin, and only the default role in the API."""

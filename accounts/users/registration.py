@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.conf import auth_settings
-from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled
+from accounts.errors import EmailTaken, InvalidRequest, InvitationInvalid, RoleNotAllowed, SignUpClosed, Throttled
 from accounts.history import background, mail
 from accounts.history.events import Event, record
 from accounts.history.known_devices import digest_origin
 from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
-from accounts.models import DEFAULT_ROLE, KnownOrigin, User
-from accounts.users import email_verification
+from accounts.models import DEFAULT_ROLE, Invitation, KnownOrigin, User
+from accounts.users import email_verification, invitations
 from accounts.users.name_rules import refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
@@ -27,29 +27,86 @@ DECOY_DOMAIN = "decoy.invalid"
 
 
 def register(  # noqa: PLR0913  keyword-only: the fields of a form
-    *, username: str, email: str, password: str, fullname: str, roles: Sequence[str], client: Client
+    *,
+    username: str,
+    email: str,
+    password: str,
+    fullname: str,
+    roles: Sequence[str],
+    invitation: str = "",
+    client: Client,
 ) -> User:
     """Create an account with the requested roles, or with the default role if none is requested.
 
+    `invitation` is an emailed token. With it, the account has the invited address, which counts as verified, and
+    the roles of the invitation as well.
+
     If AUTH_HIDE_KNOWN_EMAIL is on and the address already has an account, the returned user is a decoy.
 
-    Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. No account is
-    created then.
+    Raises SignUpClosed, InvitationInvalid, InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed
+    or Throttled. No account is created then, and the invitation stays valid.
     """
+    invited = _find_invitation(invitation, client)
     candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
+    if invited:
+        _use_invited_address(candidate, invited)
     _validate_sign_up(candidate, password)
     _count_sign_up(candidate, client)
-    names = _allowed_roles(roles)
+    if invited:
+        names = tuple(dict.fromkeys((*_allowed_roles(roles), *invited.roles)))
+        user = _create_invited(candidate, password, names, invited)
+        record(Event.INVITATION_USED, client=client, user_id=user.pk, invitation=invited.pk)
+    else:
+        names = _allowed_roles(roles)
+        user = _create_uninvited(candidate, password, names)
+    KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
+    record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
+    return user
+
+
+def _find_invitation(token: str, client: Client) -> Invitation | None:
+    mode = auth_settings().signup
+    if mode == "closed":
+        raise SignUpClosed
+    if token:
+        return invitations.find(token, client)
+    if mode == "invited":
+        raise InvitationInvalid
+    return None
+
+
+def _use_invited_address(candidate: User, invitation: Invitation) -> None:
+    if candidate.email and comparison_key(candidate.email) != comparison_key(invitation.email):
+        raise InvalidRequest(errors={"email": ["The invitation is for another email address."]})
+    candidate.email = invitation.email
+
+
+def _create_invited(candidate: User, password: str, roles: Sequence[str], invitation: Invitation) -> User:
+    now = timezone.now()
+    user = User(username=candidate.username, email=candidate.email, fullname=candidate.fullname)
+    # The token proves that its holder reads the mailbox.
+    user.email_verified_at = now
+    user.set_password(password)  # before the transaction, which locks the invitation: hashing takes long
+    try:
+        with transaction.atomic():
+            invitations.claim(invitation, now)
+            User.objects.store(user, roles)
+            Invitation.objects.filter(pk=invitation.pk).update(used_by=user)
+    except IntegrityError:
+        refuse_taken_names(candidate)
+        raise
+    return user
+
+
+def _create_uninvited(candidate: User, password: str, roles: Sequence[str]) -> User:
     try:
         refuse_taken_names(candidate)
-        user = _create_user(candidate, candidate.email, password, names)
-        email_verification.send_link(user)
+        user = _create_user(candidate, candidate.email, password, roles)
     except EmailTaken:
         if not auth_settings().hide_known_email:
             raise
-        user = _create_decoy(candidate, password, names)
-    KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
-    record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
+        return _create_decoy(candidate, password, roles)
+    email_verification.send_link(user)
     return user
 
 

@@ -48,6 +48,15 @@ class NormalizedEmailField(serializers.EmailField):
         return super().to_internal_value(normalize(data) if isinstance(data, str) else data)
 
 
+class InvitedEmailField(StringField):
+    """An email address, which may be left out of a body that contains an invitation."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        """Return the raw value, or an empty string if the invitation determines the address."""
+        value = super().get_value(dictionary)
+        return "" if value is empty and dictionary.get("invitation") else value
+
+
 class NewPasswordField(StringField):
     """A new password."""
 
@@ -97,10 +106,13 @@ class SignUpInput(serializers.Serializer[Any]):
     """The body of a sign-up."""
 
     username = StringField(help_text=USERNAME)
-    email = StringField()
+    email = InvitedEmailField(help_text="With `invitation`, the invited address; it may be left out then.")
     password = NewPasswordField(write_only=True)
     fullname = StringField(required=False, allow_null=True)
     roles = StringListField(required=False, allow_null=True, max_length=20)
+    invitation = StringField(
+        required=False, allow_null=True, write_only=True, help_text="The token of an emailed invitation."
+    )
 
 
 @with_example(username="alice", password="correct horse")  # noqa: S106

@@ -56,6 +56,7 @@ class StartPage(_Page):
         """Return the settings that the page explains."""
         service_settings = auth_settings()
         return super().get_context_data(
+            sign_up_is_open=service_settings.signup == "open",
             grace=int(service_settings.refresh_token_grace.total_seconds()),
             rotation=service_settings.refresh_token_rotation,
             **options,
@@ -66,6 +67,12 @@ class ResetPasswordPage(_Page):
     """The page that completes a password reset."""
 
     template_name = "api/reset_password.html"
+
+
+class InvitationPage(_Page):
+    """The page on which an invited person signs up."""
+
+    template_name = "api/invitation.html"
 
 
 class VerifyEmailPage(_Page):

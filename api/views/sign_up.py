@@ -5,7 +5,14 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import EmailTaken, RoleNotAllowed, RoleUnknown, UsernameTaken
+from accounts.errors import (
+    EmailTaken,
+    InvitationInvalid,
+    RoleNotAllowed,
+    RoleUnknown,
+    SignUpClosed,
+    UsernameTaken,
+)
 from accounts.users.registration import register
 from api.openapi.error_responses import BODY_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import SignUpInput
@@ -24,11 +31,22 @@ class SignUp(PublicView):
         request=SignUpInput,
         responses={201: SignUpOutput},
         extensions=error_responses(
-            *BODY_ERRORS, UsernameTaken(), EmailTaken(), RoleUnknown("pilot"), RoleNotAllowed(), THROTTLED
+            *BODY_ERRORS,
+            UsernameTaken(),
+            EmailTaken(),
+            RoleUnknown("pilot"),
+            RoleNotAllowed(),
+            SignUpClosed(),
+            InvitationInvalid(),
+            THROTTLED,
         ),
     )
     def post(self, request: Request) -> Response:
-        """Create an account with the default role, or with the requested roles that AUTH_SIGNUP_ROLES allows."""
+        """Create an account with the default role, or with the requested roles that AUTH_SIGNUP_ROLES allows.
+
+        AUTH_SIGNUP may require an emailed invitation. An invited user has the invited address, which counts as
+        verified, and the roles of the invitation as well.
+        """
         user = register(**{**DEFAULTS, **read_body(SignUpInput, request)}, client=client_of(request))
         body = {"message": "User was registered successfully!", **profile(user)}
         return Response(body, status.HTTP_201_CREATED)

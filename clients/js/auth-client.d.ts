@@ -68,6 +68,8 @@ export interface SignUp {
   password: string;
   fullname?: string;
   roles?: string[];
+  /** The token of an emailed invitation. */
+  invitation?: string;
 }
 
 export class AuthClient extends EventTarget {
