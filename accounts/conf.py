@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from accounts.setting_values import validate_setting
+from accounts.setting_values import ALLOWED_PAGES, is_page, validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
@@ -105,6 +105,7 @@ _PROXIES = _Rule(
 _URL_OR_EMPTY = _Rule(
     "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
 )
+_PAGE = _Rule(ALLOWED_PAGES, is_page)
 _DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
@@ -153,6 +154,17 @@ class AuthSettings:
 
     mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _DURATION)
     """How long the links in emails are valid."""
+
+    verify_url: str = _setting("/verify-email", _PAGE)
+    """The page where emailed links to verify an address lead. It gets the token in the fragment, as in
+    `#token=...`, and sends it to `POST /api/auth/email/verify`."""
+
+    reset_url: str = _setting("/reset-password", _PAGE)
+    """The page where emailed links to choose a password lead. It sends the token to
+    `POST /api/auth/password/reset/confirm`."""
+
+    invitation_url: str = _setting("/invitation", _PAGE)
+    """The page where invitations lead. It sends the token as `invitation` to `POST /api/auth/signup`."""
 
     cookie_domain: str = _setting("", _DOMAIN_OR_EMPTY)
     """The domain whose sites share the token cookies. Every host in it receives the tokens, so all of them must be

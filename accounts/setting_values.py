@@ -1,10 +1,20 @@
 """Validate the value of a setting, and describe an invalid one to the operator."""
 
 import dataclasses
+import ipaddress
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+ALLOWED_PAGES = (
+    "a path of this service, such as /welcome, an https:// URL, or an http:// URL of localhost; each without a "
+    "fragment, a user name or spaces. For an app, use an https:// URL that the app claims: other apps can "
+    "register its own scheme"
+)
+"""The pages that `is_page` accepts, for the operator."""
 
 
 def environment_name(field: "dataclasses.Field[Any]") -> str:
@@ -29,3 +39,31 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
     elif isinstance(value, tuple):
         value = ",".join(map(str, value))
     return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
+
+
+def is_page(text: str) -> bool:
+    """Return whether emailed links may lead to a page: a path, an https URL, or an http URL of this machine.
+
+    Schemes of apps are not allowed: any app on a device can register the scheme of another one and would receive
+    the token. https links that an app claims are safe (RFC 8252 section 7.2). The fragment must be free for the
+    token.
+    """
+    if re.fullmatch(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+", text) is None:
+        return False
+    if text.startswith("/"):
+        return not text.startswith("//")
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return False
+    if not url.hostname or "@" in url.netloc:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

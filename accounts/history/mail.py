@@ -62,8 +62,8 @@ def notify_former_address(template: MailTemplate, user: User, entry: Activity) -
 def send_link(template: MailTemplate, to: str, page: str, token: str, **context: Any) -> None:
     """Email a link to a page that takes a token, and wait until it is sent.
 
-    The link starts with PUBLIC_URL, never with a request's Host header. The token is in the fragment, which
-    browsers do not send to servers, so it appears in no log and no Referer.
+    `page` is a URL or a path below PUBLIC_URL. No part of the link comes from a request's Host header. The token
+    is in the fragment, which browsers do not send to servers, so it appears in no log and no Referer.
 
     Raises OSError.
     """
@@ -86,8 +86,9 @@ def send(template: MailTemplate, to: str, **context: Any) -> None:
 def _link(page: str, token: str) -> dict[str, Any]:
     service_settings = auth_settings()
     base = service_settings.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    url = f"{base.rstrip('/')}{page}" if page.startswith("/") else page
     minutes = math.ceil(service_settings.mail_token_lifetime.total_seconds() / 60)
-    return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
+    return {"link": f"{url}#token={token}", "minutes": minutes}
 
 
 def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:

@@ -24,7 +24,6 @@ from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
 from accounts.values.identifiers import normalize
 
-INVITATION_PAGE = "invitation"
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_LIFETIME = timedelta(days=365)
 
@@ -122,7 +121,8 @@ def claim(invitation: Invitation, at: datetime) -> None:
 
 
 def _mail_token(invitation: Invitation, token: str, lifetime: timedelta) -> None:
-    mail.send_link(MailTemplate.INVITATION, invitation.email, INVITATION_PAGE, token, days=lifetime.days)
+    page = auth_settings().invitation_url
+    mail.send_link(MailTemplate.INVITATION, invitation.email, page, token, days=lifetime.days)
 
 
 def _digest(token: str) -> str:

@@ -93,6 +93,27 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
         ("AUTH_SIGNUP", "true"),
+        *[
+            (name, value)
+            for name in ("AUTH_VERIFY_URL", "AUTH_RESET_URL", "AUTH_INVITATION_URL")
+            for value in (
+                "http://app.example.com/verify",
+                "http://localhost.evil.example/",
+                "myapp://verify",
+                "javascript:alert(1)",
+                "//evil.example/verify",
+                "/\\evil.example",
+                "verify",
+                "https://",
+                "https:///verify",
+                "https://a b/",
+                "https://u:p@app.example.com/",
+                "https://app.example.com/#/verify",
+                "/verify#x",
+                "https://a:b/",
+                "https://[::1/",
+            )
+        ],
         ("AUTH_SIGNUP_ROLES", "User!"),
         ("AUTH_MISSING_TOKEN_STATUS", "404"),
         ("AUTH_ACCOUNT_LIMIT", "10"),
@@ -116,6 +137,19 @@ def test_an_invalid_value_is_refused_with_what_is_allowed(monkeypatch, name, val
 
     assert str(raised.value).startswith(f"{name} is ")
     assert "Allowed: " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/welcome", "https://app.example.com/verify?lang=de", "http://localhost:3000/verify", "http://127.0.0.1/x",
+        "http://[::1]:3000/",
+    ],
+)  # fmt: skip
+def test_emailed_links_may_lead_to_a_path_an_https_url_or_this_machine(monkeypatch, url):
+    settings = read(monkeypatch, AUTH_VERIFY_URL=url, AUTH_RESET_URL=url, AUTH_INVITATION_URL=url)
+
+    assert (settings.verify_url, settings.reset_url, settings.invitation_url) == (url, url, url)
 
 
 def test_hiding_known_emails_requires_refusing_unverified_sign_ins(monkeypatch):
