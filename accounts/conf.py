@@ -186,6 +186,9 @@ class AuthSettings:
     signup: str = _setting("open", _one_of(*SIGNUP_MODES))
     """Who can sign up: anyone, only people with an invitation (`manage.py invite`), or nobody."""
 
+    username_required: bool = _setting(default=True, rule=_BOOLEAN)
+    """Whether a sign-up must choose a username. Otherwise one is generated, and users sign in by email address."""
+
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
     """The roles that can be requested at sign-up."""
 

@@ -1,5 +1,7 @@
 """Validate the username, email address and full name of an account, and reject those already taken."""
 
+import base64
+import secrets
 from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
@@ -8,6 +10,11 @@ from accounts.errors import EmailTaken, UsernameTaken
 from accounts.models import User
 
 NAMES = frozenset({"username", "email", "fullname"})
+
+
+def generate_username() -> str:
+    """Return a username such as `user-mfrggzdfmztwq2lk`: 80 random bits, which nobody can guess or take before."""
+    return f"user-{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"
 
 
 def validation_errors(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
 from accounts.models import DEFAULT_ROLE, Invitation, KnownOrigin, User
 from accounts.users import email_verification, invitations
-from accounts.users.name_rules import refuse_taken_names, validation_errors
+from accounts.users.name_rules import generate_username, refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
 from accounts.values.identifiers import comparison_key, normalize
@@ -38,6 +38,8 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
 ) -> User:
     """Create an account with the requested roles, or with the default role if none is requested.
 
+    An empty username is replaced by a generated one unless AUTH_USERNAME_REQUIRED is on.
+
     `invitation` is an emailed token. With it, the account has the invited address, which counts as verified, and
     the roles of the invitation as well.
 
@@ -47,6 +49,8 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
     or Throttled. No account is created then, and the invitation stays valid.
     """
     invited = _find_invitation(invitation, client)
+    if not username and not auth_settings().username_required:
+        username = generate_username()
     candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
     if invited:
         _use_invited_address(candidate, invited)

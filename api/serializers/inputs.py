@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from accounts.conf import auth_settings
 from accounts.values.identifiers import EMAIL_LENGTH, normalize
 from api.openapi.schema import with_example
 
@@ -46,6 +47,19 @@ class NormalizedEmailField(serializers.EmailField):
         Raises ValidationError.
         """
         return super().to_internal_value(normalize(data) if isinstance(data, str) else data)
+
+
+class ChosenUsernameField(StringField):
+    """A username, which may be left out unless AUTH_USERNAME_REQUIRED is on."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a body without the field is invalid. Read from the settings on every use."""
+        return auth_settings().username_required
+
+    @required.setter
+    def required(self, value: bool) -> None:
+        """Ignore the value that REST framework's constructor sets."""
 
 
 class InvitedEmailField(StringField):
@@ -105,7 +119,7 @@ class StringListField(serializers.ListField):
 class SignUpInput(serializers.Serializer[Any]):
     """The body of a sign-up."""
 
-    username = StringField(help_text=USERNAME)
+    username = ChosenUsernameField(help_text=f"{USERNAME} Optional with `AUTH_USERNAME_REQUIRED=false`.")
     email = InvitedEmailField(help_text="With `invitation`, the invited address; it may be left out then.")
     password = NewPasswordField(write_only=True)
     fullname = StringField(required=False, allow_null=True)

@@ -57,6 +57,7 @@ class StartPage(_Page):
         service_settings = auth_settings()
         return super().get_context_data(
             sign_up_is_open=service_settings.signup == "open",
+            username_required=service_settings.username_required,
             grace=int(service_settings.refresh_token_grace.total_seconds()),
             rotation=service_settings.refresh_token_rotation,
             **options,
@@ -73,6 +74,10 @@ class InvitationPage(_Page):
     """The page on which an invited person signs up."""
 
     template_name = "api/invitation.html"
+
+    def get_context_data(self, **options: Any) -> dict[str, Any]:
+        """Return whether the page asks for a username."""
+        return super().get_context_data(username_required=auth_settings().username_required, **options)
 
 
 class VerifyEmailPage(_Page):

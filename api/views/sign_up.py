@@ -19,7 +19,7 @@ from api.serializers.inputs import SignUpInput
 from api.serializers.outputs import SignUpOutput, profile
 from api.views.base import PublicView, client_of, read_body
 
-DEFAULTS = {"fullname": "", "roles": ()}
+DEFAULTS = {"username": "", "fullname": "", "roles": ()}
 
 
 class SignUp(PublicView):

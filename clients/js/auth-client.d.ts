@@ -63,7 +63,8 @@ export interface AuthEvents {
 }
 
 export interface SignUp {
-  username: string;
+  /** Optional if the service has `AUTH_USERNAME_REQUIRED=false`. */
+  username?: string;
   email: string;
   password: string;
   fullname?: string;

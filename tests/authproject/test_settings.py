@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.revocation_lag == timedelta()
     assert settings.recent_authentication == timedelta(seconds=300)
     assert settings.mail_token_lifetime == timedelta(seconds=600)
-    assert (settings.signup, settings.signup_roles) == ("open", ("user",))
+    assert (settings.signup, settings.signup_roles, settings.username_required) == ("open", ("user",), True)
     assert settings.missing_token_status == 401
     assert settings.account_limit == Limit(10, 900)
     assert settings.address_limit == Limit(100, 900)
@@ -51,6 +51,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCESS_TOKEN_LIFETIME="60",
         AUTH_REFRESH_TOKEN_ROTATION="false",
         AUTH_SIGNUP="invited",
+        AUTH_USERNAME_REQUIRED="false",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
@@ -62,6 +63,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.access_token_lifetime == timedelta(minutes=1)
     assert settings.refresh_token_rotation is False
     assert (settings.signup, settings.signup_roles) == ("invited", ("user", "moderator"))
+    assert settings.username_required is False
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
@@ -93,6 +95,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
         ("AUTH_SIGNUP", "true"),
+        ("AUTH_USERNAME_REQUIRED", "perhaps"),
         *[
             (name, value)
             for name in ("AUTH_VERIFY_URL", "AUTH_RESET_URL", "AUTH_INVITATION_URL")

@@ -114,9 +114,9 @@ onSubmit($("sign-in"), (fields) => {
 });
 if ($("sign-up"))
   onSubmit($("sign-up"), async (fields) => {
-    await auth.signUp(fields);
+    const { username } = await auth.signUp(fields);
     notice(`Account created. We sent a verification link to ${fields.email}.`);
-    await auth.signIn(fields);
+    await auth.signIn({ username, password: fields.password });
   });
 
 /** Run an action on a click, and show its error in the notice. */
