@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
@@ -23,6 +24,7 @@ from accounts.values.identifiers import (
     validate_fullname,
     validate_username,
 )
+from accounts.values.languages import LANGUAGE_LENGTH, validate_language
 
 DEFAULT_ROLE = "user"
 """The role of every new user."""
@@ -161,6 +163,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="When the user signed up, as long as sign-in still requires them to verify the address.",
     )
     fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH,
+        blank=True,
+        default="",
+        db_default="",  # so that processes of the previous release can insert users during an upgrade
+        validators=[validate_language],
+        help_text="The language of emails to the user. Empty for the default one.",
+    )
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
         "active",
@@ -208,6 +218,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         """Whether the user has confirmed the email address."""
         return self.email_verified_at is not None
+
+    @property
+    def mail_language(self) -> str:
+        """The code of the language of emails to the user."""
+        return self.language or settings.LANGUAGE_CODE
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

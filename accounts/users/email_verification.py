@@ -55,4 +55,5 @@ def _mail_link(user_id: int) -> None:
         mail.render_without_sending(MailTemplate.VERIFY_EMAIL, auth_settings().verify_url)
     else:
         token = mail_tokens.issue(Purpose.VERIFY_EMAIL, user)
-        mail.send_link(MailTemplate.VERIFY_EMAIL, user.email, auth_settings().verify_url, token)
+        page = auth_settings().verify_url
+        mail.send_link(MailTemplate.VERIFY_EMAIL, user.email, page, token, language=user.language)

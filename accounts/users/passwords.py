@@ -120,4 +120,4 @@ def _mail_reset_link(user_id: int, template: MailTemplate, client: Client | None
     if client is not None:
         record(Event.PASSWORD_RESET_ASKED, client=client, user_id=user.pk)
     token = mail_tokens.issue(Purpose.RESET_PASSWORD, user)
-    mail.send_link(template, user.email, auth_settings().reset_url, token)
+    mail.send_link(template, user.email, auth_settings().reset_url, token, language=user.language)

@@ -34,14 +34,15 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
     fullname: str,
     roles: Sequence[str],
     invitation: str = "",
+    language: str = "",
     client: Client,
 ) -> User:
     """Create an account with the requested roles, or with the default role if none is requested.
 
     An empty username is replaced by a generated one unless AUTH_USERNAME_REQUIRED is on.
 
-    `invitation` is an emailed token. With it, the account has the invited address, which counts as verified, and
-    the roles of the invitation as well.
+    `language` is that of emails to the user, or empty for the default one. `invitation` is an emailed token. With
+    it, the account has the invited address, which counts as verified, and the roles of the invitation as well.
 
     If AUTH_HIDE_KNOWN_EMAIL is on and the address already has an account, the returned user is a decoy.
 
@@ -51,7 +52,9 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
     invited = _find_invitation(invitation, client)
     if not username and not auth_settings().username_required:
         username = generate_username()
-    candidate = User(username=normalize(username), email=normalize(email), fullname=normalize(fullname))
+    candidate = User(
+        username=normalize(username), email=normalize(email), fullname=normalize(fullname), language=language
+    )
     if invited:
         _use_invited_address(candidate, invited)
     _validate_sign_up(candidate, password)
@@ -85,11 +88,9 @@ def _use_invited_address(candidate: User, invitation: Invitation) -> None:
     candidate.email = invitation.email
 
 
-def _create_invited(candidate: User, password: str, roles: Sequence[str], invitation: Invitation) -> User:
+def _create_invited(user: User, password: str, roles: Sequence[str], invitation: Invitation) -> User:
     now = timezone.now()
-    user = User(username=candidate.username, email=candidate.email, fullname=candidate.fullname)
-    # The token proves that its holder reads the mailbox.
-    user.email_verified_at = now
+    user.email_verified_at = now  # The token proves that its holder reads the mailbox.
     user.set_password(password)  # before the transaction, which locks the invitation: hashing takes long
     try:
         with transaction.atomic():
@@ -97,7 +98,7 @@ def _create_invited(candidate: User, password: str, roles: Sequence[str], invita
             User.objects.store(user, roles)
             Invitation.objects.filter(pk=invitation.pk).update(used_by=user)
     except IntegrityError:
-        refuse_taken_names(candidate)
+        refuse_taken_names(User(username=user.username, email=user.email))
         raise
     return user
 
@@ -116,7 +117,11 @@ def _create_uninvited(candidate: User, password: str, roles: Sequence[str]) -> U
 
 def _create_user(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
     pending_since = None if auth_settings().unverified_signin else timezone.now()
-    fields = {"fullname": candidate.fullname, "pending_since": pending_since}
+    fields = {
+        "fullname": candidate.fullname,
+        "language": candidate.language,
+        "pending_since": pending_since,
+    }
     try:
         return User.objects.create_user(candidate.username, email, password, roles=roles, **fields)
     except IntegrityError:
@@ -141,7 +146,7 @@ def _create_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
 def _notify_existing_owner(email: str) -> None:
     # Send to the stored address: the typed one may be another mailbox that only has the same comparison key.
     for user in User.objects.with_email(email).filter(is_active=True):
-        mail.send(MailTemplate.ALREADY_REGISTERED, user.email)
+        mail.send(MailTemplate.ALREADY_REGISTERED, user.email, language=user.language)
 
 
 def _validate_sign_up(candidate: User, password: str) -> None:

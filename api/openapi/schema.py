@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from accounts.conf import auth_settings
 from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.passwords.validators import MAX_PASSWORD_LENGTH
+from accounts.values import languages
 from api.http.cookies import access_name
 
 _generation_lock = Lock()
@@ -69,6 +70,17 @@ class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Return the schema of the field."""
         return {"type": "string", "enum": list(auth_settings().audience)}
+
+
+class LanguageField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
+    """One of the languages that have translations."""
+
+    target_class = "api.serializers.inputs.LanguageField"
+    priority = 1
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Return the schema of the field."""
+        return {"type": "string", "enum": list(languages.supported())}
 
 
 def with_example(**value: Any) -> Callable[[type[Any]], type[Any]]:

@@ -79,6 +79,10 @@ class AudienceField(StringField):
     """The service that an access token is for, one of AUTH_AUDIENCE."""
 
 
+class LanguageField(StringField):
+    """The language of emails, one of those that have translations."""
+
+
 class StrictBooleanField(serializers.BooleanField):
     """A boolean: in JSON, only true and false; in a form, the usual words."""
 
@@ -124,6 +128,12 @@ class SignUpInput(serializers.Serializer[Any]):
     password = NewPasswordField(write_only=True)
     fullname = StringField(required=False, allow_null=True)
     roles = StringListField(required=False, allow_null=True, max_length=20)
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        allow_blank=False,
+        help_text="The language of emails. Without it, the best match of `Accept-Language`, or LANGUAGE_CODE.",
+    )
     invitation = StringField(
         required=False, allow_null=True, write_only=True, help_text="The token of an emailed invitation."
     )
@@ -160,6 +170,9 @@ class ProfileInput(serializers.Serializer[Any]):
     username = StringField(required=False, allow_null=True, help_text=USERNAME)
     email = StringField(required=False, allow_null=True)
     fullname = StringField(required=False, allow_null=True)
+    language = LanguageField(
+        required=False, allow_null=True, allow_blank=False, help_text="The language of emails."
+    )
 
 
 @with_example(password="correct horse")  # noqa: S106

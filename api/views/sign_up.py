@@ -14,6 +14,8 @@ from accounts.errors import (
     UsernameTaken,
 )
 from accounts.users.registration import register
+from accounts.values.languages import choose
+from api.http.languages import preferred
 from api.openapi.error_responses import BODY_ERRORS, THROTTLED, error_responses
 from api.serializers.inputs import SignUpInput
 from api.serializers.outputs import SignUpOutput, profile
@@ -47,6 +49,9 @@ class SignUp(PublicView):
         AUTH_SIGNUP may require an emailed invitation. An invited user has the invited address, which counts as
         verified, and the roles of the invitation as well.
         """
-        user = register(**{**DEFAULTS, **read_body(SignUpInput, request)}, client=client_of(request))
+        fields = {**DEFAULTS, **read_body(SignUpInput, request)}
+        if "language" not in fields:
+            fields["language"] = choose(preferred(request))
+        user = register(**fields, client=client_of(request))
         body = {"message": "User was registered successfully!", **profile(user)}
         return Response(body, status.HTTP_201_CREATED)

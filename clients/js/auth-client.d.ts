@@ -69,6 +69,8 @@ export interface SignUp {
   password: string;
   fullname?: string;
   roles?: string[];
+  /** The language of emails. Without it, the browser's. */
+  language?: string;
   /** The token of an emailed invitation. */
   invitation?: string;
 }
