@@ -6,7 +6,7 @@ from django.apps import AppConfig, apps
 
 from accounts.conf import auth_settings
 
-ADMIN_MODULES = ("activity", "services", "sessions", "users")
+ADMIN_MODULES = ("activity", "invitations", "services", "sessions", "users")
 """The modules of `accounts.admin` that register a model."""
 
 

@@ -19,10 +19,19 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from accounts.defaults import MIN_PASSWORD_LENGTH
-from accounts.setting_values import RESERVED_CLAIMS, are_extra_claims, is_network, is_origin, validate_setting
+from accounts.setting_values import (
+    ALLOWED_PAGES,
+    RESERVED_CLAIMS,
+    are_extra_claims,
+    is_network,
+    is_origin,
+    is_page,
+    validate_setting,
+)
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 PROFILE_CLAIMS = ("username", "email", "fullname")
+SIGNUP_MODES = ("open", "invited", "closed")
 _WINDOW_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -96,6 +105,7 @@ _PROXIES = _Rule(
 _URL_OR_EMPTY = _Rule(
     "empty, or a URL that begins with http:// or https://", lambda value: not value or is_origin(value)
 )
+_PAGE = _Rule(ALLOWED_PAGES, is_page)
 _DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
@@ -155,6 +165,17 @@ class AuthSettings:
     mail_token_lifetime: timedelta = _setting(timedelta(seconds=600), _DURATION)
     """How long the links in emails are valid."""
 
+    verify_url: str = _setting("/verify-email", _PAGE)
+    """The page where emailed links to verify an address lead. It gets the token in the fragment, as in
+    `#token=...`, and sends it to `POST /api/auth/email/verify`."""
+
+    reset_url: str = _setting("/reset-password", _PAGE)
+    """The page where emailed links to choose a password lead. It sends the token to
+    `POST /api/auth/password/reset/confirm`."""
+
+    invitation_url: str = _setting("/invitation", _PAGE)
+    """The page where invitations lead. It sends the token as `invitation` to `POST /api/auth/signup`."""
+
     cookie_domain: str = _setting("", _DOMAIN_OR_EMPTY)
     """The domain whose sites share the token cookies. Every host in it receives the tokens, so all of them must be
     trusted."""
@@ -179,6 +200,12 @@ class AuthSettings:
     public_url: str = _setting("", _URL_OR_EMPTY, environment="PUBLIC_URL")
     """The public URL of this service, such as https://auth.example.com. Links in emails begin with it. If it
     begins with https, cookies are Secure, plain HTTP is redirected and HSTS is sent."""
+
+    signup: str = _setting("open", _one_of(*SIGNUP_MODES))
+    """Who can sign up: anyone, only people with an invitation (`manage.py invite`), or nobody."""
+
+    username_required: bool = _setting(default=True, rule=_BOOLEAN)
+    """Whether a sign-up must choose a username. Otherwise one is generated, and users sign in by email address."""
 
     signup_roles: tuple[str, ...] = _setting(("user",), _ROLES)
     """The roles that can be requested at sign-up."""

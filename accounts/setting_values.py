@@ -16,6 +16,12 @@ RESERVED_CLAIMS = frozenset({
     "nonce", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
 })  # fmt: skip
 """Claims that have a meaning in this service's tokens or by a standard (RFC 7519, RFC 9068, OpenID Connect)."""
+ALLOWED_PAGES = (
+    "a path of this service, such as /welcome, an https:// URL, or an http:// URL of localhost; each without a "
+    "fragment, a user name or spaces. For an app, use an https:// URL that the app claims: other apps can "
+    "register its own scheme"
+)
+"""The pages that `is_page` accepts, for the operator."""
 
 
 def environment_name(field: "dataclasses.Field[Any]") -> str:
@@ -71,3 +77,31 @@ def is_origin(text: str) -> bool:
     except ValueError:
         return False
     return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)
+
+
+def is_page(text: str) -> bool:
+    """Return whether emailed links may lead to a page: a path, an https URL, or an http URL of this machine.
+
+    Schemes of apps are not allowed: any app on a device can register the scheme of another one and would receive
+    the token. https links that an app claims are safe (RFC 8252 section 7.2). The fragment must be free for the
+    token.
+    """
+    if re.fullmatch(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+", text) is None:
+        return False
+    if text.startswith("/"):
+        return not text.startswith("//")
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return False
+    if not url.hostname or "@" in url.netloc:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -193,8 +193,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
-"""The language of emails, the admin, and the validation messages in `errors`: a language code that Django
-supports."""
+"""The language of the admin, of the validation messages in `errors`, and of emails to users who have not chosen
+another one: a language code that Django supports."""
 
 TIME_ZONE = "UTC"
 USE_TZ = True

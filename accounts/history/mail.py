@@ -19,6 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.utils import translation
 from tenacity import RetryCallState, retry, retry_if_exception
 
 from accounts.conf import auth_settings
@@ -36,6 +37,7 @@ class MailTemplate(StrEnum):
     """The email templates, by name."""
 
     VERIFY_EMAIL = "verify_email"
+    INVITATION = "invitation"
     ALREADY_REGISTERED = "already_registered"
     RESET_PASSWORD = "reset_password"  # noqa: S105  a template, not a secret
     RESET_FORCED = "reset_forced"
@@ -56,38 +58,51 @@ def notify_former_address(template: MailTemplate, user: User, entry: Activity) -
     background.MAIL.after_commit(_notify_address, template, user, entry)
 
 
-def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
+def send_link(
+    template: MailTemplate, to: str, page: str, token: str, *, language: str = "", **context: Any
+) -> None:
     """Email a link to a page that takes a token, and wait until it is sent.
 
-    The link starts with PUBLIC_URL, never with a request's Host header. The token is in the fragment, which
-    browsers do not send to servers, so it appears in no log and no Referer.
+    `page` is a URL or a path below PUBLIC_URL. No part of the link comes from a request's Host header. The token
+    is in the fragment, which browsers do not send to servers, so it appears in no log and no Referer.
 
     Raises OSError.
     """
-    _deliver(_render(template, to, **_link(page, token)))
+    send(template, to, language=language, **_link(page, token), **context)
 
 
 def render_without_sending(template: MailTemplate, page: str) -> None:
     """Render an email without sending it, so that response times do not reveal whether an account exists."""
-    _render(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
+    _render(template, "nobody@example.invalid", "", **_link(page, "x" * 150)).message().as_bytes()
 
 
-def send(template: MailTemplate, to: str, **context: Any) -> None:
+def send(template: MailTemplate, to: str, *, language: str = "", **context: Any) -> None:
     """Send an email and wait until the mail server accepts it; retry temporary failures.
+
+    `language` is the code of its language, or empty for LANGUAGE_CODE.
 
     Raises OSError (including smtplib's errors) if the server does not accept it.
     """
-    _deliver(_render(template, to, **context))
+    _deliver(_render(template, to, language, **context))
 
 
 def _link(page: str, token: str) -> dict[str, Any]:
     service_settings = auth_settings()
     base = service_settings.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    url = f"{base.rstrip('/')}{page}" if page.startswith("/") else page
     minutes = math.ceil(service_settings.mail_token_lifetime.total_seconds() / 60)
-    return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
+    return {"link": f"{url}#token={token}", "minutes": minutes}
 
 
-def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:
+def _render(template: MailTemplate, to: str, language: str, **context: Any) -> EmailMultiAlternatives:
+    # Explicitly, because a thread of the queue has no language, and a request may have that of an administrator.
+    with translation.override(language or settings.LANGUAGE_CODE):
+        return _render_in_current_language(template, to, context)
+
+
+def _render_in_current_language(
+    template: MailTemplate, to: str, context: dict[str, Any]
+) -> EmailMultiAlternatives:
     text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
     frame_context = {"subject": subject, "text": body.strip(), **context}
@@ -149,4 +164,4 @@ def _notify(template: MailTemplate, entry: Activity) -> None:
 
 def _notify_address(template: MailTemplate, user: User, entry: Activity) -> None:
     if user.is_email_verified or attempts.allow_mail_to_unverified(user.email_key):
-        send(template, user.email, **_origin_context(entry), **entry.details)
+        send(template, user.email, language=user.language, **_origin_context(entry), **entry.details)

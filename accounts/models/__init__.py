@@ -5,6 +5,7 @@ A change that touches several tables belongs in `accounts.users` or `accounts.se
 
 from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
+from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.password_costs import PasswordCost
 from accounts.models.services import Service
@@ -30,6 +31,8 @@ __all__ = [
     "ActivityQuerySet",
     "EndReason",
     "GuessCount",
+    "Invitation",
+    "InvitationQuerySet",
     "KnownOrigin",
     "OriginKind",
     "PasswordCost",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
@@ -34,6 +35,7 @@ from accounts.values.identifiers import (
     validate_fullname,
     validate_username,
 )
+from accounts.values.languages import LANGUAGE_LENGTH, validate_language
 from accounts.values.passwords import normalize_password
 
 DEFAULT_ROLE = "user"
@@ -136,6 +138,14 @@ class UserManager(BaseUserManager["User"]):
         """
         user = self.model(username=normalize(username), email=normalize_email(email), **fields)
         user.set_password(password)
+        self.store(user, roles)
+        return user
+
+    def store(self, user: "User", roles: Iterable[str]) -> None:
+        """Store a new user with these roles. Unknown roles are ignored.
+
+        Raises django.db.IntegrityError if the username or the email address is taken.
+        """
         with transaction.atomic():
             user.save(using=self._db)
             # Not `add()`, which would invalidate the tokens of a user who has none yet.
@@ -143,7 +153,6 @@ class UserManager(BaseUserManager["User"]):
             memberships.bulk_create(
                 [memberships.model(user=user, role=role) for role in Role.objects.filter(name__in=roles)]
             )
-        return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store and return a user with all permissions in the admin, and only the default role in the API."""
@@ -175,6 +184,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="When the user signed up, as long as sign-in still requires them to verify the address.",
     )
     fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH,
+        blank=True,
+        default="",
+        db_default="",  # so that processes of the previous release can insert users during an upgrade
+        validators=[validate_language],
+        help_text="The language of emails to the user. Empty for the default one.",
+    )
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
         "active",
@@ -225,6 +242,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         """Whether the user has confirmed the email address."""
         return self.email_verified_at is not None
+
+    @property
+    def mail_language(self) -> str:
+        """The code of the language of emails to the user."""
+        return self.language or settings.LANGUAGE_CODE
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

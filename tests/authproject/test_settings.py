@@ -40,7 +40,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.revocation_lag == timedelta()
     assert settings.recent_authentication == timedelta(seconds=300)
     assert settings.mail_token_lifetime == timedelta(seconds=600)
-    assert settings.signup_roles == ("user",)
+    assert (settings.signup, settings.signup_roles, settings.username_required) == ("open", ("user",), True)
     assert settings.password_min_length == 8
     assert settings.missing_token_status == 401
     assert settings.account_limit == Limit(10, 900)
@@ -59,6 +59,8 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_REFRESH_TOKEN_ROTATION="false",
         AUTH_TOKEN_ENCRYPTION="true",
         AUTH_MAX_SESSIONS="5",
+        AUTH_SIGNUP="invited",
+        AUTH_USERNAME_REQUIRED="false",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
@@ -72,7 +74,8 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.unremembered_session_lifetime == timedelta(hours=1)
     assert (settings.refresh_token_rotation, settings.token_encryption) == (False, True)
     assert settings.max_sessions == 5
-    assert settings.signup_roles == ("user", "moderator")
+    assert (settings.signup, settings.signup_roles) == ("invited", ("user", "moderator"))
+    assert settings.username_required is False
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
     assert settings.password_min_length == 15
@@ -120,6 +123,29 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("PUBLIC_URL", "https://[::1"),
         ("PUBLIC_URL", "https://auth.example.com:99999"),
         ("PUBLIC_URL", "https://auth.example.com:x"),
+        ("AUTH_SIGNUP", "true"),
+        ("AUTH_USERNAME_REQUIRED", "perhaps"),
+        *[
+            (name, value)
+            for name in ("AUTH_VERIFY_URL", "AUTH_RESET_URL", "AUTH_INVITATION_URL")
+            for value in (
+                "http://app.example.com/verify",
+                "http://localhost.evil.example/",
+                "myapp://verify",
+                "javascript:alert(1)",
+                "//evil.example/verify",
+                "/\\evil.example",
+                "verify",
+                "https://",
+                "https:///verify",
+                "https://a b/",
+                "https://u:p@app.example.com/",
+                "https://app.example.com/#/verify",
+                "/verify#x",
+                "https://a:b/",
+                "https://[::1/",
+            )
+        ],
         ("AUTH_SIGNUP_ROLES", "User!"),
         ("AUTH_MISSING_TOKEN_STATUS", "404"),
         ("AUTH_ACCOUNT_LIMIT", "10"),
@@ -174,6 +200,19 @@ def test_extra_claims_and_their_function_require_each_other(monkeypatch):
 def test_a_text_is_no_list_of_extra_claims():
     with pytest.raises(ImproperlyConfigured, match=r"^AUTH_EXTRA_CLAIMS is 'abc'"):
         AuthSettings(claims="project.claims.for_user", extra_claims="abc")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/welcome", "https://app.example.com/verify?lang=de", "http://localhost:3000/verify", "http://127.0.0.1/x",
+        "http://[::1]:3000/",
+    ],
+)  # fmt: skip
+def test_emailed_links_may_lead_to_a_path_an_https_url_or_this_machine(monkeypatch, url):
+    settings = read(monkeypatch, AUTH_VERIFY_URL=url, AUTH_RESET_URL=url, AUTH_INVITATION_URL=url)
+
+    assert (settings.verify_url, settings.reset_url, settings.invitation_url) == (url, url, url)
 
 
 def test_hiding_known_emails_requires_refusing_unverified_sign_ins(monkeypatch):
