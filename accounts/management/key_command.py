@@ -48,7 +48,9 @@ class KeyCommand(BaseCommand):
         within = self.folder()
         try:
             schedule = (
-                key_rotation.drop(drop, within=within) if drop else key_rotation.rotate(algorithm, within=within)
+                key_rotation.rotate(algorithm, within=within)
+                if drop is None
+                else key_rotation.drop(drop, within=within)
             )
         except (ImproperlyConfigured, KeyUnknown) as error:
             raise CommandError(str(error)) from None
