@@ -9,6 +9,7 @@ from django.contrib.admin import site
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
 
 from accounts.admin.site import AuthAdminSite
+from accounts.conf import auth_settings
 
 _BACKEND = "accounts.admin.backends.CredentialsBackend"
 
@@ -17,6 +18,21 @@ _BACKEND = "accounts.admin.backends.CredentialsBackend"
 def check_project(**_: Any) -> list[CheckMessage]:
     """Check the settings in `accounts.defaults`, and those that the app relies on."""
     return [*_check_time_zone(), *_check_transactions(), *_check_admin()]
+
+
+@register(deploy=True)
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what only a service that other people can reach needs."""
+    is_console = settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
+    if is_console and auth_settings().public_url.startswith("https:"):
+        return [
+            Warning(
+                "Emails are printed to the terminal, but PUBLIC_URL is an https URL.",
+                hint="Set EMAIL_URL to your mail server. Otherwise no one receives a link to reset a password.",
+                id="accounts.W002",
+            )
+        ]
+    return []
 
 
 def _check_time_zone() -> Iterator[CheckMessage]:

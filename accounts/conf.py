@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -71,7 +71,15 @@ def _is_origin(text: str) -> bool:
         url = urlsplit(text)
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
+    is_bare = re.search(r"[@?#\s\\]", text) is None
+    return url.scheme in {"http", "https"} and bool(url.hostname) and is_bare and _has_valid_port(url)
+
+
+def _has_valid_port(url: SplitResult) -> bool:
+    try:
+        return url.port != 0
+    except ValueError:
+        return False
 
 
 _TEN_YEARS = timedelta(days=3650)
@@ -100,7 +108,8 @@ _PROXIES = _Rule(
     lambda value: all(_is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
-    "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
+    "empty, or a URL such as https://auth.example.com, without user name, query and fragment",
+    lambda value: not value or _is_origin(value),
 )
 _DOMAIN_OR_EMPTY = _Rule(
     "empty, or a host name such as example.com",
@@ -267,7 +276,8 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
         value = f"{value.total_seconds():g}"
     elif isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
+    shown = re.sub(r"//.*@", "//***@", str(value))  # a URL's user name and password
+    return f"{environment_name(field)} is {shown!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 @cache
