@@ -1,4 +1,4 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -28,7 +28,7 @@ types: $(VENV)/test.done  ## check types
 
 check: lint types test-all  ## run the checks of CI, except the audit
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
+	PUBLIC_URL=https://auth.example.com EMAIL_URL=submission://mail.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (needs pypi.org or api.osv.dev)
 	$(BIN)/python -m tests.audit
@@ -51,7 +51,11 @@ lock: $(VENV)/test.done  ## pin the requirements of pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bench.txt
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or later is needed. Install it, or name it, as in `make serve PYTHON=/path/to/python3.12`.' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'Python cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/serve.done: requirements.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt

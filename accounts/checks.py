@@ -21,6 +21,21 @@ def check_project(**_: Any) -> list[CheckMessage]:
     return [*_check_time_zone(), *_check_transactions(), *_check_admin(), *_check_claims()]
 
 
+@register(deploy=True)
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what only a service that other people can reach needs."""
+    is_console = settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
+    if is_console and auth_settings().public_url.startswith("https:"):
+        return [
+            Warning(
+                "Emails are printed to the terminal, but PUBLIC_URL is an https URL.",
+                hint="Set EMAIL_URL to your mail server. Otherwise no one receives a link to reset a password.",
+                id="accounts.W002",
+            )
+        ]
+    return []
+
+
 def _check_time_zone() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
         hint = "Set USE_TZ = True: this app stores times with a time zone."

@@ -103,7 +103,8 @@ _PROXIES = _Rule(
     lambda value: all(is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
-    "empty, or a URL that begins with http:// or https://", lambda value: not value or is_origin(value)
+    "empty, or a URL such as https://auth.example.com, without user name, query and fragment",
+    lambda value: not value or is_origin(value),
 )
 _PAGE = _Rule(ALLOWED_PAGES, is_page)
 _DOMAIN_OR_EMPTY = _Rule(

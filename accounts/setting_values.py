@@ -45,7 +45,8 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
         value = f"{value.total_seconds():g}"
     elif isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
+    shown = re.sub(r"//.*@", "//***@", str(value))  # a URL's user name and password
+    return f"{environment_name(field)} is {shown!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 def are_extra_claims(names: Collection[str]) -> bool:
@@ -70,13 +71,13 @@ def is_network(text: str) -> bool:
 
 
 def is_origin(text: str) -> bool:
-    """Return whether the text is an http or https URL without query and fragment."""
+    """Return whether the text is an http or https URL without user name, query and fragment."""
     try:
         url = urlsplit(text)
         has_host = bool(url.hostname) and url.port != 0  # raises ValueError for a port that does not exist
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)
+    return url.scheme in {"http", "https"} and has_host and re.search(r"[@?#\s\\]", text) is None
 
 
 def is_page(text: str) -> bool:

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         key_ring()
         decryption_keys()
         _let_starting_workers_terminate()
+        _refuse_taken_port()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         with _metrics_server(), _short_bind_errors():
             Server(
@@ -70,6 +72,31 @@ class Command(BaseCommand):
             ).serve()
 
 
+def _refuse_taken_port() -> None:
+    """Refuse a port that another server uses.
+
+    The server's own sockets have SO_REUSEPORT, so that its workers can share the port. With it, the kernel would
+    also let two servers of one user share it, and give each a part of the connections.
+
+    Raises CommandError.
+    """
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    with socket.socket(family) as probe:
+        # Connections of a server that has just stopped may still be closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+        except OSError as error:
+            raise _bind_error(os.strerror(error.errno or 0)) from None
+
+
+def _bind_error(reason: str) -> CommandError:
+    where = f"{settings.HOST}:{settings.PORT}"
+    return CommandError(
+        f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
+    )
+
+
 @contextmanager
 def _short_bind_errors() -> Iterator[None]:
     """Report an address that cannot be used as a one-line error instead of a traceback.
@@ -82,10 +109,7 @@ def _short_bind_errors() -> Iterator[None]:
         reason, is_os_error, _ = str(error).partition(" (os error")
         if not is_os_error:
             raise
-        where = f"{settings.HOST}:{settings.PORT}"
-        raise CommandError(
-            f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
-        ) from None
+        raise _bind_error(reason) from None
 
 
 @contextmanager
