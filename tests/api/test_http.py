@@ -423,7 +423,7 @@ def test_behind_tls_every_cookie_is_secure(behind_tls):
     admin = exchange(behind_tls, b"GET /admin/login/ HTTP/1.1\r\n", HEAD, over_https, b"\r\n")
 
     cookies = [line for line in (signed_in + admin).split(b"\r\n") if line.lower().startswith(b"set-cookie:")]
-    assert len(cookies) == 4
+    assert len(cookies) == 5
     assert all(b"; Secure" in line and b"SameSite=Lax" in line for line in cookies)
 
 
