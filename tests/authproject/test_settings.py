@@ -359,7 +359,7 @@ def test_a_secret_key_that_can_be_guessed_is_refused_without_repeating_it(monkey
     "origin",
     [
         "null", "*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/x",
-        "https://app.example.com?x", "https://app.example.com#x", "ftp://app.example.com", "https://App.example.com",
+        "https://app.example.com?x", "https://app.example.com#x", "ftp://app.example.com",
         "https://app.example.com:0", "https://", "file://",
     ],
 )  # fmt: skip
