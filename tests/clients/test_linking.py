@@ -1,12 +1,12 @@
 """authclient.django.linking in projects with different user models: who is linked, and who gets a new user."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
+from tests import servers
 from tests.servers import ROOT
 
 FOLDER = ROOT / "tests/clients/linking"
@@ -14,18 +14,21 @@ REFUSED = "account_conflict"
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(tmp_path_factory, django_db_setup, django_db_blocker):
     """Return a function that runs the scenarios with a user model, once per model."""
+    # PostgreSQL creates no database within the transaction of a test.
+    databases = {
+        model: servers.environment(tmp_path_factory.mktemp("linking"), django_db_blocker) for model in MODELS
+    }
     known = {}
 
     def run(model):
         if model not in known:
             environment = {
-                **os.environ,
+                **databases[model],
                 "PYTHONPATH": f"{FOLDER}:{ROOT / 'clients/python'}",
                 "DJANGO_SETTINGS_MODULE": "settings",
                 "USER_MODEL": model,
-                "DATABASE": str(tmp_path_factory.mktemp("linking") / "db.sqlite3"),
             }
             done = subprocess.run(
                 [sys.executable, str(FOLDER / "scenarios.py")], env=environment,
