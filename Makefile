@@ -2,7 +2,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && bre
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all lint types check audit bench docs screenshots lock
+.PHONY: help serve test test-all lint types check audit bench packages docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -37,6 +37,9 @@ bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLit
 	for database in sqlite postgresql; do for what in run replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
 	$(BIN)/python -m benchmarks.peer_purging
+
+packages: $(VENV)/test.done  ## build the Python package for clients and other services in dist/
+	$(BIN)/python -m build --no-isolation --outdir dist clients/python
 
 docs: $(VENV)/serve.done  ## generate docs/settings.md and docs/http.md from the code
 	$(BIN)/python -m docs.generate
