@@ -115,11 +115,11 @@ else:
     DATABASE["ENGINE"] = "authproject.postgresql"
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
-        # Repeated statements are planned once. PgBouncer supports this from 1.21, with max_prepared_statements.
+        # Repeated statements are planned once.
         "server_side_binding": True,
         "prepare_threshold": 3,
         "connect_timeout": _DATABASE_TIMEOUT,
-        "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
+        "time_limit": _DATABASE_TIMEOUT,
         # Notice a dead connection within seconds instead of the kernel's two hours.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
