@@ -96,8 +96,8 @@ _ROLES = _Rule(
     lambda value: all(re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name) for name in value),
 )
 _PROXIES = _Rule(
-    "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
-    lambda value: all(_is_network(proxy) for proxy in value),
+    "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8, and unix:",
+    lambda value: all(proxy == "unix:" or _is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
     "empty, or a URL that begins with http:// or https://", lambda value: not value or _is_origin(value)
@@ -198,7 +198,7 @@ class AuthSettings:
 
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. They must overwrite these
-    headers if a client sends them."""
+    headers if a client sends them. `unix:` is a proxy that connects to a Unix socket."""
 
     issuer: str = _setting("http://localhost:8000", _NON_EMPTY)
     """The `iss` claim of access tokens, from which other services derive the location of the keys. Defaults to

@@ -87,7 +87,8 @@ class RequestRejected(Exception):
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
     """Handle one request."""
-    set_tcp_user_timeout(scope.server.rpartition(":")[2])
+    if not _is_unix_socket(scope):
+        set_tcp_user_timeout(scope.server.rpartition(":")[2])
     try:
         _reject_malformed(scope)
         response = await _respond_in_pool(build_environ(scope, await _read_body_in_time(scope, protocol)))
@@ -133,6 +134,10 @@ def _hashing_paths() -> tuple[str, ...]:
     return paths
 
 
+def _is_unix_socket(scope: Scope) -> bool:
+    return scope.server.startswith("/")  # its path
+
+
 def _reject_malformed(scope: Scope) -> None:
     """Reject requests that proxies and servers could interpret differently.
 
@@ -146,7 +151,8 @@ def _reject_malformed(scope: Scope) -> None:
 
 def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """Return the WSGI environment of a request (PEP 3333)."""
-    server, _, port = scope.server.rpartition(":")
+    # A Unix socket has neither host nor port.
+    server, _, port = ("localhost:80" if _is_unix_socket(scope) else scope.server).rpartition(":")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",

@@ -55,7 +55,7 @@ CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
 `https://app.example.com,http://localhost:3000`."""
 
 HOST = read_address(env, "HOST", "127.0.0.1")
-"""The IP address to listen on; `0.0.0.0` for all."""
+"""The IP address to listen on; `0.0.0.0` for all. Or a Unix socket, which the group may use: `unix:/PATH`."""
 
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 """The port to listen on, from 1 to 65535."""

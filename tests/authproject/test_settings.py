@@ -53,7 +53,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
-        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
+        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1,unix:",
         PUBLIC_URL="https://auth.example.com",
     )
 
@@ -62,7 +62,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
-    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1", "unix:")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,7 @@ def run_check(**environment):
         ("WORKERS", "-1"),
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
+        ("HOST", "unix:socket"),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )

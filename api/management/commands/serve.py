@@ -1,9 +1,11 @@
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +21,7 @@ from accounts.keys.rotation import apply_algorithm_setting
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
 HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
 MAX_HEAD_SIZE = 64 * 1024  # bytes of request line and headers
+SOCKET_MODE = 0o660  # a proxy in the service's group may connect
 
 
 def _let_starting_workers_terminate() -> None:
@@ -50,12 +53,16 @@ class Command(BaseCommand):
         apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
         _let_starting_workers_terminate()
-        self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
+        _remove_stale_socket(_socket_path())
+        where = _socket_path() or f"http://{settings.HOST}:{settings.PORT}/"
+        self.stdout.write(f"Serving on {where} (admin: /admin/, docs: /api/docs)")
         with _metrics_server(), _short_bind_errors():
             Server(
                 "authproject.rsgi:application",
                 address=settings.HOST,
                 port=settings.PORT,
+                uds=_socket_path(),
+                uds_permissions=SOCKET_MODE,
                 interface=Interfaces.RSGI,
                 # With HTTP/2 enabled, granian never closes connections that send nothing.
                 http=HTTPModes.http1,
@@ -67,6 +74,23 @@ class Command(BaseCommand):
                 respawn_failed_workers=True,
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
+
+
+def _socket_path() -> Path | None:
+    """Return the Unix socket that HOST names."""
+    scheme, _, path = settings.HOST.partition("unix:")
+    return Path(path) if path and not scheme else None
+
+
+def _remove_stale_socket(path: Path | None) -> None:
+    """Remove the socket of a server that was killed: no process accepts connections on it."""
+    if path is None or not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
 
 
 @contextmanager
@@ -81,7 +105,7 @@ def _short_bind_errors() -> Iterator[None]:
         reason, is_os_error, _ = str(error).partition(" (os error")
         if not is_os_error:
             raise
-        where = f"{settings.HOST}:{settings.PORT}"
+        where = _socket_path() or f"{settings.HOST}:{settings.PORT}"
         raise CommandError(
             f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
         ) from None
