@@ -57,13 +57,28 @@ class ApiHeadersMiddleware:
     def _headers(self, request: HttpRequest) -> Sequence[tuple[str, str]]:
         is_secure = request.is_secure()
         if is_secure not in self._cached_headers:
-            response = HttpResponse()
-            del response.headers["Content-Type"]
-            SecurityMiddleware(self._get_response).process_response(request, response)
-            XFrameOptionsMiddleware(self._get_response).process_response(request, response)
-            _add_policy(response, _API_POLICY)
-            self._cached_headers[is_secure] = tuple(response.headers.items())
+            self._cached_headers[is_secure] = api_headers(is_secure=is_secure)
         return self._cached_headers[is_secure]
+
+
+def api_headers(*, is_secure: bool) -> Sequence[tuple[str, str]]:
+    """Return the security headers of an API response, over https or not."""
+    request = _EncryptedRequest() if is_secure else HttpRequest()
+    response = HttpResponse()
+    del response.headers["Content-Type"]
+    SecurityMiddleware(_no_response).process_response(request, response)
+    XFrameOptionsMiddleware(_no_response).process_response(request, response)
+    _add_policy(response, _API_POLICY)
+    return tuple(response.headers.items())
+
+
+class _EncryptedRequest(HttpRequest):
+    def _get_scheme(self) -> str:
+        return "https"
+
+
+def _no_response(_: HttpRequest) -> HttpResponse:
+    return HttpResponse()
 
 
 class ContentPolicyMiddleware:
