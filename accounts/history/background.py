@@ -14,9 +14,14 @@ from secrets import SystemRandom
 from threading import BoundedSemaphore
 from typing import ParamSpec
 
-from django.db import close_old_connections, connection, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 P = ParamSpec("P")
+
+MAX_ATTEMPTS = 4
+"""How often an email is attempted, whether the mail server or the database is missing."""
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = 2, 30  # seconds
 
 logger = logging.getLogger("accounts.background")
 
@@ -25,13 +30,20 @@ class BackgroundQueue:
     """A queue of at most `capacity` jobs, with the threads that run them.
 
     Each job starts at a random time within the next `delay` seconds, so that its effect on other requests does not
-    reveal which request queued it.
+    reveal which request queued it. A job that finds no database is attempted `attempts` times in all.
     """
 
-    def __init__(self, name: str, *, threads: int, capacity: int, delay: float) -> None:
+    def __init__(self, name: str, *, threads: int, capacity: int, delay: float, attempts: int = 1) -> None:
         self._name = name
         self._threads = threads
         self._delay = delay
+        self._retrying = Retrying(
+            retry=retry_if_exception_type((OperationalError, InterfaceError)),
+            stop=stop_after_attempt(attempts),
+            wait=wait_exponential(min=MIN_RETRY_DELAY, max=MAX_RETRY_DELAY),
+            before_sleep=self._prepare_retry,
+            reraise=True,
+        )
         self._free_places = BoundedSemaphore(capacity)
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -54,7 +66,7 @@ class BackgroundQueue:
         try:
             time.sleep(max(0, starts_at - time.monotonic()))
             close_old_connections()
-            job()
+            self._retrying(job)
         except Exception as error:  # noqa: BLE001  no caller waits for the job
             # Without the error's message, which may contain addresses.
             where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
@@ -64,6 +76,10 @@ class BackgroundQueue:
             connection.close()
             self._free_places.release()
 
+    def _prepare_retry(self, _: RetryCallState) -> None:
+        logger.warning("A job found no database; retrying.", extra={"lane": self._name})
+        connection.close()
 
-MAIL = BackgroundQueue("mail", threads=4, capacity=1000, delay=1)
+
+MAIL = BackgroundQueue("mail", threads=4, capacity=1000, delay=1, attempts=MAX_ATTEMPTS)
 HISTORY = BackgroundQueue("history", threads=1, capacity=1000, delay=0)

@@ -6,10 +6,10 @@ from threading import Event, get_ident
 import pytest
 from django.core import mail as django_mail
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone, translation
 
-from accounts.history import mail
+from accounts.history import background, mail
 from accounts.history.background import BackgroundQueue
 from accounts.history.mail import MailTemplate
 from accounts.models import User
@@ -29,6 +29,35 @@ def queue(monkeypatch):
     queue = BackgroundQueue("test", threads=1, capacity=2, delay=0)
     yield queue
     queue._pool.shutdown()
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize(("failures", "attempted", "pauses"), [(2, 3, [2, 2]), (9, 4, [2, 2, 4])])
+def test_a_mail_job_that_finds_no_database_is_retried_like_one_that_finds_no_mail_server(
+    monkeypatch, error, failures, attempted, pauses
+):
+    slept, attempts, done = [], [], Event()
+    queue = BackgroundQueue("test", threads=1, capacity=1, delay=0, attempts=background.MAX_ATTEMPTS)
+    monkeypatch.setattr(queue._retrying, "sleep", slept.append)
+
+    def job():
+        attempts.append(1)
+        if len(attempts) == attempted:
+            done.set()
+        if len(attempts) <= failures:
+            raise error
+
+    queue._enqueue(job)
+    assert done.wait(10)
+    queue._pool.shutdown()
+
+    assert (len(attempts), slept) == (attempted, pauses)
+
+
+def test_emails_are_retried_and_history_entries_are_not():
+    stops = [queue._retrying.stop.max_attempt_number for queue in (background.MAIL, background.HISTORY)]
+
+    assert stops == [background.MAX_ATTEMPTS, 1]
 
 
 @pytest.mark.parametrize("template", MailTemplate)
