@@ -26,7 +26,6 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
-from api.http.parsers import MAX_BODY_SIZE
 from authproject.middleware import api_headers
 from authproject.proxies import trust_proxies
 from authproject.tcp_user_timeout import set_tcp_user_timeout
@@ -249,7 +248,7 @@ def _max_length(path: str) -> int:
     longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     # A project that embeds the service and runs this server may take long bodies at any path.
     large: tuple[str, ...] = getattr(settings, "PATHS_WITH_LARGE_BODIES", ("/",))
-    return longest if path.startswith(large) else min(longest, MAX_BODY_SIZE)
+    return longest if path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
 
 
 def _reject_too_long(length: int, max_length: int) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from api.http.parsers import MAX_BODY_SIZE
+from api.defaults import MAX_BODY_SIZE
 from tests.factories import PASSWORD
 from tests.servers import Server, environment
 
