@@ -1,14 +1,18 @@
 """The Prometheus endpoint: metrics of all workers and the state of the database, on a port of its own."""
 
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import django
 from django.db import DatabaseError, connection
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from authproject import VERSION
 
 _CONNECTIONS_BY_STATE = """
     SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
@@ -29,6 +33,17 @@ class WorkersCollector(Collector):
         written = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
         merged: Iterable[Metric] = MultiProcessCollector.merge(written)  # type: ignore[no-untyped-call]  # the library is
         return merged
+
+
+class BuildCollector(Collector):
+    """Reports which versions run."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the versions of the service, Python and Django as labels."""
+        versions = {"version": VERSION, "python": platform.python_version(), "django": django.__version__}
+        build = GaugeMetricFamily("authproject_build_info", "Versions. The value is 1.", labels=list(versions))
+        build.add_metric(list(versions.values()), 1)
+        yield build
 
 
 class DatabaseCollector(Collector):
@@ -62,6 +77,7 @@ def serve_metrics(address: str, port: int, folder: str) -> Iterator[None]:
     registry = CollectorRegistry()
     registry.register(WorkersCollector(Path(folder)))
     registry.register(DatabaseCollector())
+    registry.register(BuildCollector())
     server, thread = start_http_server(port, address, registry)
     try:
         yield

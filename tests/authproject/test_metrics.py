@@ -1,14 +1,17 @@
 """Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import django
 import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -99,6 +102,13 @@ def test_the_state_of_the_database_is_reported(server):
     assert page["auth_database_connections_opened_total",] >= 1
     if ON_POSTGRESQL:
         assert sum(value for (name, *_), value in page.items() if name == "auth_database_connections") >= 1
+
+
+def test_the_running_versions_are_reported(server):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    labels = sorted([project["version"], platform.python_version(), django.__version__])
+    assert scrape(server)["authproject_build_info", *labels] == 1
 
 
 def test_the_counts_of_a_killed_worker_are_not_lost(server):
