@@ -99,8 +99,8 @@ _FUNCTION_OR_EMPTY = _Rule(
     lambda value: re.fullmatch(r"(([A-Za-z_]\w*\.)+[A-Za-z_]\w*)?", value, re.ASCII) is not None,
 )
 _PROXIES = _Rule(
-    "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
-    lambda value: all(is_network(proxy) for proxy in value),
+    "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8, and unix:",
+    lambda value: all(proxy == "unix:" or is_network(proxy) for proxy in value),
 )
 _URL_OR_EMPTY = _Rule(
     "empty, or a URL such as https://auth.example.com, without user name, query and fragment",
@@ -245,7 +245,7 @@ class AuthSettings:
 
     trusted_proxies: tuple[str, ...] = _setting((), _PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. They must overwrite these
-    headers if a client sends them."""
+    headers if a client sends them. `unix:` is a proxy that connects to a Unix socket."""
 
     issuer: str = _setting("http://localhost:8000", _NON_EMPTY)
     """The `iss` claim of access tokens, from which other services derive the location of the keys. Defaults to

@@ -68,7 +68,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
         AUTH_PASSWORD_MIN_LENGTH="15",
-        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
+        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1,unix:",
         PUBLIC_URL="https://auth.example.com",
     )
 
@@ -81,7 +81,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
     assert settings.password_min_length == 15
-    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1", "unix:")
 
 
 @pytest.mark.parametrize(
@@ -274,6 +274,7 @@ def run_check(*options, **environment):
         ("WORKERS", "-1"),
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
+        ("HOST", "unix:socket"),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
