@@ -6,11 +6,14 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.admin import site
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
 from django.utils.module_loading import import_string
 
 from accounts.admin.site import AuthAdminSite
 from accounts.conf import auth_settings
+from accounts.databases import alias_of
 
 _BACKEND = "accounts.admin.backends.CredentialsBackend"
 
@@ -18,7 +21,7 @@ _BACKEND = "accounts.admin.backends.CredentialsBackend"
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
     """Check the settings in `accounts.defaults`, and those that the app relies on."""
-    return [*_check_time_zone(), *_check_transactions(), *_check_admin(), *_check_claims()]
+    return [*_check_time_zone(), *_check_transactions(), *_check_databases(), *_check_admin(), *_check_claims()]
 
 
 def _check_time_zone() -> Iterator[CheckMessage]:
@@ -34,6 +37,19 @@ def _check_transactions() -> Iterator[CheckMessage]:
             f"ATOMIC_REQUESTS is on for {', '.join(names)}.",
             hint="Set it to False: a rejected request would roll back what it records, such as a failed sign-in.",
             id="accounts.E002",
+        )
+
+
+def _check_databases() -> Iterator[CheckMessage]:
+    models: list[Any] = [*apps.get_app_config("accounts").get_models(), Group, Permission, ContentType]
+    if apps.is_installed("django.contrib.admin"):
+        models.append(apps.get_model("admin", "LogEntry"))
+    aliases = {alias_of(model) for model in models}
+    if len(aliases) > 1:
+        yield Error(
+            f"DATABASE_ROUTERS write related tables to several databases: {', '.join(sorted(aliases))}.",
+            hint="Route the apps accounts, auth, contenttypes and admin to one database.",
+            id="accounts.E005",
         )
 
 

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from accounts.databases import connection_of
+from accounts.models import User
 
 _CONNECTIONS_BY_STATE = """
     SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
@@ -45,12 +48,13 @@ class DatabaseCollector(Collector):
         except DatabaseError:
             is_up.add_metric([], 0)
         finally:
-            connection.close()  # each scrape runs in a thread of its own
+            connection_of(User).close()  # each scrape runs in a thread of its own
         yield is_up
         yield by_state
 
 
 def _connections() -> list[tuple[str, int]]:
+    connection = connection_of(User)
     with connection.cursor() as cursor:
         cursor.execute(_CONNECTIONS_BY_STATE if connection.vendor == "postgresql" else "SELECT 1 WHERE 1 = 0")
         return list(cursor.fetchall())

@@ -14,7 +14,10 @@ from secrets import SystemRandom
 from threading import BoundedSemaphore
 from typing import ParamSpec
 
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, connections, transaction
+
+from accounts.databases import alias_of
+from accounts.models import User
 
 P = ParamSpec("P")
 
@@ -36,7 +39,7 @@ class BackgroundQueue:
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Queue a job when the caller's transaction, if any, is committed."""
-        transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)))
+        transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)), using=alias_of(User))
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -61,7 +64,7 @@ class BackgroundQueue:
             fields = {"lane": self._name, "error": type(error).__name__, "where": where}
             logger.error("A job failed.", extra=fields)  # noqa: TRY400
         finally:
-            connection.close()
+            connections.close_all()
             self._free_places.release()
 
 
