@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.setting_values import RESERVED_CLAIMS, are_extra_claims, is_network, is_origin, validate_setting
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
@@ -162,7 +163,8 @@ class AuthSettings:
     """Whether the access token is also accepted in the form field `access_token` (RFC 6750 section 2.2)."""
 
     profile_claims: tuple[str, ...] = _setting((), _each_of(*PROFILE_CLAIMS))
-    """Claims about the user to include in access tokens. Anyone who obtains a token can read them."""
+    """Claims about the user to include in access tokens. With `email` comes `email_verified`. Anyone who obtains a
+    token can read them."""
 
     claims: str = _setting("", _FUNCTION_OR_EMPTY)
     """A function of your project that returns further claims for access tokens, called with the user and the
@@ -188,6 +190,13 @@ class AuthSettings:
     """Whether sign-up returns the same response for an email address that already has an account. The owner of the
     address is notified by email. Requires AUTH_UNVERIFIED_SIGNIN=false, because otherwise the sign-in that follows
     would reveal it."""
+
+    password_min_length: int = _setting(
+        MIN_PASSWORD_LENGTH,
+        _Rule("a whole number from 8 to 64", lambda value: 8 <= value <= 64),  # noqa: PLR2004
+    )
+    """The minimum number of characters of a new password. NIST SP 800-63B-4 requires 15 where the password is the
+    only factor. Existing passwords stay valid."""
 
     breached_passwords: str = _setting("", _FILE_OR_EMPTY)
     """A file of SHA-1 hashes of breached passwords, which are rejected as new passwords. Use the list of Have I
@@ -220,6 +229,10 @@ class AuthSettings:
     algorithm: str = _setting("ES256", _one_of(*ALGORITHMS))
     """The algorithm that signs access tokens. Use HS256 only if no other service verifies tokens, because its key
     can also sign them."""
+
+    token_encryption: bool = _setting(default=False, rule=_BOOLEAN)
+    """Whether access tokens are encrypted, so that clients cannot read them. Services that verify tokens need the
+    encryption key: see services.md, *Encrypted tokens*. Each kind of token is accepted whatever this says."""
 
     keys_dir: Path = _setting(Path("data/keys"), _FOLDER)
     """The folder of the signing keys. Machines that share a database must share this folder."""

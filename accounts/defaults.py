@@ -1,7 +1,7 @@
 """Values of Django settings that this app requires, to import into the settings of a project."""
 
 MIN_PASSWORD_LENGTH = 8
-"""In characters."""
+"""The default of AUTH_PASSWORD_MIN_LENGTH, in characters."""
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.admin.backends.CredentialsBackend"]
@@ -19,15 +19,12 @@ PASSWORD_HASHERS = [
 # password that contains the name of the user or of this service.
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.validators.MaximumLengthValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": MIN_PASSWORD_LENGTH},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.passwords.validators.MinimumLengthValidator"},
+    {"NAME": "accounts.passwords.validators.CommonPasswordValidator"},
     {"NAME": "accounts.passwords.validators.ContextWordsValidator"},
     {"NAME": "accounts.passwords.validators.BreachedPasswordValidator"},
     {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "NAME": "accounts.passwords.validators.UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("username", "email", "fullname"), "max_similarity": 0.9},
     },
 ]

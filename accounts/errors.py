@@ -63,7 +63,7 @@ class UsernameTaken(AuthError):
 
 
 class EmailTaken(AuthError):
-    """Another account has this email address, or one that differs only in case or Unicode form."""
+    """Another account has this email address, or another spelling of it in case, Unicode form or domain."""
 
     code = "email_taken"
     kind = Kind.INVALID

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 RESERVED_CLAIMS = frozenset({
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "auth_time", "amr", "acr", "client_id",
-    "username", "email", "fullname", "email_verified", "preferred_username", "scope", "azp", "nonce", "at_hash",
-    "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "ver", "roles", "roles_omitted", "auth_time", "amr",
+    "acr", "client_id", "username", "email", "fullname", "email_verified", "preferred_username", "scope", "azp",
+    "nonce", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
 })  # fmt: skip
 """Claims that have a meaning in this service's tokens or by a standard (RFC 7519, RFC 9068, OpenID Connect)."""
 
@@ -67,6 +67,7 @@ def is_origin(text: str) -> bool:
     """Return whether the text is an http or https URL without query and fragment."""
     try:
         url = urlsplit(text)
+        has_host = bool(url.hostname) and url.port != 0  # raises ValueError for a port that does not exist
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and not (url.query or url.fragment)
+    return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)

@@ -1,0 +1,3 @@
+"""The project: settings, server, middleware and metrics."""
+
+__version__ = "0.1.0"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environs
 from django.conf.global_settings import LANGUAGES
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.conf import AuthSettings, Limit
 from accounts.keys.private_files import read_or_create
 from accounts.setting_values import describe_invalid_setting, environment_name
+from accounts.values.origins import serialize_origin
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -100,6 +102,21 @@ def read_flag(env: environs.Env, name: str, *, default: bool) -> bool:
 def read_list(env: environs.Env, name: str, default: str = "") -> list[str]:
     """Parse a comma-separated list."""
     return [item.strip() for item in env.str(name, default).split(",") if item.strip()]
+
+
+def read_origins(env: environs.Env, name: str) -> list[str]:
+    """Parse a comma-separated list of origins, and write each as browsers do.
+
+    A URL that is no origin is returned unchanged: django-cors-headers refuses it at the start.
+    """
+    return [_as_browsers_do(origin) for origin in read_list(env, name)]
+
+
+def _as_browsers_do(origin: str) -> str:
+    try:
+        return origin if urlsplit(origin).path else serialize_origin(origin)
+    except ValueError:
+        return origin
 
 
 def read_secret(env: environs.Env, name: str) -> str:

@@ -1,17 +1,21 @@
-"""The Prometheus endpoint: metrics of all workers and the state of the database, on a port of its own."""
+"""The Prometheus endpoint: all workers, their processes, the database and the version, on a port of its own."""
 
+import os
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import django
 from django.db import DatabaseError
-from prometheus_client import CollectorRegistry, Metric, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, start_http_server
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from accounts.databases import connection_of
 from accounts.models import User
+from authproject import __version__
 
 _CONNECTIONS_BY_STATE = """
     SELECT COALESCE(state, 'of others'), COUNT(*) FROM pg_stat_activity
@@ -53,6 +57,42 @@ class DatabaseCollector(Collector):
         yield by_state
 
 
+class ProcessesCollector(Collector):
+    """Reports memory, CPU time, open files and start time of the server process and of each worker (Linux only).
+
+    The library's own collector reports only the process that it runs in.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics, with the label `pid`."""
+        merged: dict[str, Metric] = {}
+        for pid in ("self", *_child_pids()):
+            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+                family = merged.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                label = {"pid": str(os.getpid()) if pid == "self" else pid}
+                for sample in metric.samples:
+                    family.add_sample(sample.name, label, sample.value)
+        return merged.values()
+
+
+class BuildCollector(Collector):
+    """Reports the versions of the service, of Django and of Python."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return one sample, whose labels are the versions."""
+        versions = {
+            "version": __version__,
+            "django": django.get_version(),
+            "python": platform.python_version(),
+        }
+        return [InfoMetricFamily("auth_build", "The running version.", value=versions)]
+
+
+def _child_pids() -> list[str]:
+    """Return the ids of the workers. Each thread of this process lists the processes that it started."""
+    return [pid for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()]
+
+
 def _connections() -> list[tuple[str, int]]:
     connection = connection_of(User)
     with connection.cursor() as cursor:
@@ -65,7 +105,9 @@ def serve_metrics(address: str, port: int, folder: str) -> Iterator[None]:
     """Serve the metrics in `folder` while the block runs."""
     registry = CollectorRegistry()
     registry.register(WorkersCollector(Path(folder)))
+    registry.register(ProcessesCollector())
     registry.register(DatabaseCollector())
+    registry.register(BuildCollector())
     server, thread = start_http_server(port, address, registry)
     try:
         yield

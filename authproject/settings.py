@@ -14,6 +14,7 @@ import environs
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
+from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.environment import (
     load_or_create_secret,
@@ -26,6 +27,7 @@ from authproject.environment import (
     read_language,
     read_list,
     read_number,
+    read_origins,
     read_secret,
     read_url,
 )
@@ -45,12 +47,13 @@ not set, one is created on the first start and stored in `data/secret_key`. Mach
 share it."""
 
 SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
-"""Former SECRET_KEYs, comma-separated. Refresh tokens issued with them stay valid."""
+"""Former and coming SECRET_KEYs, comma-separated. What was issued under them is accepted. While SECRET_KEY is
+replaced on several machines, each machine needs the key that the others issue with."""
 
 ALLOWED_HOSTS = read_hosts(env, "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 """The host names and IP addresses that clients may use to reach the service, comma-separated."""
 
-CORS_ALLOWED_ORIGINS = read_list(env, "CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = read_origins(env, "CORS_ALLOWED_ORIGINS")
 """The origins of web pages that may call the API, comma-separated, as in
 `https://app.example.com,http://localhost:3000`."""
 
@@ -245,7 +248,7 @@ SESSION_COOKIE_NAME = "__Host-sessionid" if _IS_TLS else "sessionid"
 CSRF_COOKIE_SECURE = _IS_TLS
 # Pages of sibling subdomains read this cookie to repeat its value in a header.
 CSRF_COOKIE_DOMAIN = AUTH["cookie_domain"] or None
-CSRF_TRUSTED_ORIGINS = [f"https://{_PUBLIC.netloc}"] if _IS_TLS else []
+CSRF_TRUSTED_ORIGINS = [serialize_origin(AUTH["public_url"])] if _IS_TLS else []
 X_FRAME_OPTIONS = "DENY"
 # The admin's messages contain usernames, so they are stored in the session and not in a cookie.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"

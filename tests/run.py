@@ -18,6 +18,7 @@ PROGRAMS = {
     "chromium": "tests in a browser",
     "curl": "tests of the commands in the documentation",
     "npm": "tests of the JavaScript client, the recipes and the pages' accessibility",
+    "promtool": "tests of the alerts",
     "redis-server": "tests of counters in Redis",
 }
 

@@ -14,21 +14,32 @@ from secrets import SystemRandom
 from threading import BoundedSemaphore
 from typing import ParamSpec
 
-from django.db import close_old_connections, connections, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from accounts.databases import alias_of
 from accounts.models import User
+
+STOP_RETRYING = stop_after_attempt(4)
+PAUSE = wait_exponential(min=2, max=30)  # seconds: 2, 2, 4
 
 P = ParamSpec("P")
 
 logger = logging.getLogger("accounts.background")
 
 
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning("A job could not use the database; retrying.", extra={"error": type(error).__name__})
+    connections.close_all()  # the next attempt opens new ones
+
+
 class BackgroundQueue:
     """A queue of at most `capacity` jobs, with the threads that run them.
 
     Each job starts at a random time within the next `delay` seconds, so that its effect on other requests does not
-    reveal which request queued it.
+    reveal which request queued it. A job that cannot use the database is run again, so it must not have done
+    anything yet that must not be repeated.
     """
 
     def __init__(self, name: str, *, threads: int, capacity: int, delay: float) -> None:
@@ -36,6 +47,13 @@ class BackgroundQueue:
         self._threads = threads
         self._delay = delay
         self._free_places = BoundedSemaphore(capacity)
+        self._retrying = Retrying(
+            retry=retry_if_exception_type((OperationalError, InterfaceError)),
+            stop=STOP_RETRYING,
+            wait=PAUSE,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Queue a job when the caller's transaction, if any, is committed."""
@@ -57,7 +75,7 @@ class BackgroundQueue:
         try:
             time.sleep(max(0, starts_at - time.monotonic()))
             close_old_connections()
-            job()
+            self._retrying(job)
         except Exception as error:  # noqa: BLE001  no caller waits for the job
             # Without the error's message, which may contain addresses.
             where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]

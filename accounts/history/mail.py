@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
-from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, retry, retry_if_exception
 
 from accounts.conf import auth_settings
 from accounts.history import background
@@ -29,9 +29,7 @@ from accounts.values import devices
 
 logger = logging.getLogger("accounts.mail")
 
-_MAX_ATTEMPTS = 4
 _PERMANENT_ERROR = 500
-_MIN_RETRY_DELAY, _MAX_RETRY_DELAY = 2, 30  # seconds
 
 
 class MailTemplate(StrEnum):
@@ -121,8 +119,8 @@ def _log_retry(state: RetryCallState) -> None:
 
 @retry(
     retry=retry_if_exception(_is_transient),
-    stop=stop_after_attempt(_MAX_ATTEMPTS),
-    wait=wait_exponential(min=_MIN_RETRY_DELAY, max=_MAX_RETRY_DELAY),
+    stop=background.STOP_RETRYING,
+    wait=background.PAUSE,
     before_sleep=_log_retry,
     reraise=True,
 )

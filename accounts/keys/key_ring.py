@@ -18,7 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import auth_settings
 from accounts.keys import rotation as key_rotation
-from accounts.keys.schedule import RING_FILE, Schedule
+from accounts.keys.folders import encryption_folder
+from accounts.keys.schedule import RING_FILE, Schedule, key_files
 from accounts.keys.signing_keys import SigningKey
 
 logger = logging.getLogger("accounts.key_ring")
@@ -75,7 +76,31 @@ def key_ring() -> KeyRing:
     Raises ImproperlyConfigured if the folder cannot be used and this process has no keys yet.
     """
     settings = auth_settings()
-    folder, algorithm = settings.keys_dir, settings.algorithm
+    return _ring_of(settings.keys_dir, settings.algorithm)
+
+
+def encryption_key() -> SigningKey:
+    """Return the key that encrypts access tokens now. If there is none, create one.
+
+    Raises ImproperlyConfigured if the folder cannot be used and this process has no keys yet.
+    """
+    return _ring_of(*encryption_folder()).signing
+
+
+def decryption_keys() -> Mapping[str, SigningKey]:
+    """Return the keys that decrypt access tokens, by `kid`, including those that will encrypt later.
+
+    With AUTH_TOKEN_ENCRYPTION off, these are the keys that are there, if any, for tokens issued before.
+
+    Raises ImproperlyConfigured if the folder cannot be used and this process has no keys yet.
+    """
+    folder = encryption_folder()
+    if not auth_settings().token_encryption and folder not in _cache and not key_files(folder.path):
+        return {}
+    return _ring_of(*folder).verifying
+
+
+def _ring_of(folder: Path, algorithm: str) -> KeyRing:
     now = time.time()
     cached = _cache.get((folder, algorithm))
     if cached is None:

@@ -18,7 +18,7 @@ def read_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
     """
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write(draft, create())
@@ -41,6 +41,22 @@ def replace_file(path: Path, content: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder with mode 0700 unless it exists.
+
+    If root creates it, it belongs to the owner of the folder that contains it, for the reason given in
+    `open_private`.
+
+    Raises OSError.
+    """
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        above = path.parent.stat()
+        os.chown(path, above.st_uid, above.st_gid)
 
 
 def open_private(path: Path, flags: int = 0) -> IO[bytes]:

@@ -21,7 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.conf import auth_settings
 from accounts.history.events import Event, record
 from accounts.keys import signing_keys
-from accounts.keys.private_files import open_private, read_or_create, replace_file
+from accounts.keys.folders import KeyFolder, signing_folder
+from accounts.keys.private_files import make_folder, open_private, read_or_create, replace_file
 from accounts.keys.schedule import RING_FILE, SUFFIXES, Schedule, ScheduleEntry, key_files
 from accounts.values.clients import NO_CLIENT
 
@@ -79,55 +80,68 @@ def apply_algorithm_setting(folder: Path, algorithm: str) -> None:
         _save(folder, replace(schedule, algorithm=algorithm))
 
 
-def rotate(algorithm: str | None = None) -> Schedule:
+def rotate(algorithm: str | None = None, *, within: KeyFolder | None = None) -> Schedule:
     """Rotate to the next key as soon as every verifier can know it; return the new schedule.
 
-    `algorithm` switches to another algorithm. A rotation in progress is not started again.
+    `algorithm` switches to another algorithm. `within` is the folder, by default that of the signing keys. A
+    rotation in progress is not started again.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured, also if there are no keys yet: only the first start creates them.
     """
-    settings = auth_settings()
-    with _locked(settings.keys_dir):
+    folder, default_algorithm = within or signing_folder()
+    _refuse_missing_keys(folder)
+    with _locked(folder):
         now = int(time.time())
-        schedule = _load_unexpired(settings.keys_dir, settings.algorithm, now)
+        schedule = _load_unexpired(folder, default_algorithm, now)
         signing = schedule.signing(now)
         in_progress = [entry for entry in schedule.entries if entry.is_scheduled_at(now)]
         latest = in_progress[-1] if in_progress else signing
-        target_algorithm = algorithm or (latest.algorithm if latest else settings.algorithm)
+        target_algorithm = algorithm or (latest.algorithm if latest else default_algorithm)
         if not any(entry.algorithm == target_algorithm for entry in in_progress):
             schedule = schedule.without(*(entry.kid for entry in in_progress))
             delay = PUBLISH_LEAD_TIME if signing else 0
-            schedule = _activate_next_key(schedule, target_algorithm, settings.keys_dir, now, delay)
-            _save(settings.keys_dir, schedule)
+            schedule = _activate_next_key(schedule, target_algorithm, folder, now, delay)
+            _save(folder, schedule)
             record(Event.KEY_ROTATED, client=NO_CLIENT, algorithm=target_algorithm)
         else:
-            _save(settings.keys_dir, schedule)
+            _save(folder, schedule)
         return schedule
 
 
-def drop(kid: str) -> Schedule:
+def drop(kid: str, *, within: KeyFolder | None = None) -> Schedule:
     """Remove a key immediately, so that its tokens are refused; return the new schedule.
+
+    `within` is the folder, by default that of the signing keys.
 
     When this function returns, every process that shares the folder uses the new schedule for its next request.
 
     Raises KeyUnknown or ImproperlyConfigured.
     """
-    settings = auth_settings()
-    with _locked(settings.keys_dir):
+    folder, default_algorithm = within or signing_folder()
+    _refuse_missing_keys(folder)
+    with _locked(folder):
         now = int(time.time())
         # Keys are loaded only if there is no schedule, so that a damaged key does not prevent dropping another.
-        schedule = Schedule.load_ring(settings.keys_dir) or Schedule.read(settings.keys_dir, settings.algorithm)[0]
-        dropped, files = schedule.entry(kid), _files_containing(kid, settings.keys_dir)
+        schedule = Schedule.load_ring(folder) or Schedule.read(folder, default_algorithm)[0]
+        dropped, files = schedule.entry(kid), _files_containing(kid, folder)
         if dropped is None and not files:
             known = ", ".join(entry.kid for entry in schedule.entries)
             raise KeyUnknown(f"There is no key {kid!r}. Existing keys: {known}.")
         if dropped is not None:
-            schedule = _replace_dropped(schedule, dropped, settings.keys_dir, now)
+            schedule = _replace_dropped(schedule, dropped, folder, now)
             files = [*files, dropped.file]
-        _save(settings.keys_dir, schedule, *files)
+        _save(folder, schedule, *files)
         record(Event.KEY_DROPPED, client=NO_CLIENT, kid=kid)
     time.sleep(RELOAD_INTERVAL)
     return schedule
+
+
+def _refuse_missing_keys(folder: Path) -> None:
+    if not key_files(folder) and not (folder / RING_FILE).exists():
+        raise ImproperlyConfigured(
+            f"AUTH_KEYS_DIR: {folder.absolute()} contains no signing keys. Allowed: the key folder of the "
+            "service, whose first start creates the keys."
+        )
 
 
 def _replace_dropped(schedule: Schedule, dropped: ScheduleEntry, folder: Path, now: int) -> Schedule:
@@ -224,7 +238,7 @@ def _save(folder: Path, schedule: Schedule, *dropped: str) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder against changes by other processes, also on machines that share it."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         lock = open_private(folder / ".lock")
     except OSError as error:
         raise _write_error(folder, error) from None

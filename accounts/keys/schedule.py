@@ -20,10 +20,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import ALGORITHMS
 from accounts.keys import signing_keys
-from accounts.keys.signing_keys import SigningKey
+from accounts.keys.signing_keys import ENCRYPTION_ALGORITHM, SigningKey
 
 RING_FILE = "ring.json"
-SUFFIXES = (".pem", ".secret")
+SUFFIXES = (".pem", ".secret", ".jwk")
 
 _VERSION = 1
 
@@ -47,7 +47,7 @@ class ScheduleEntry:
         has_moments = type(self.published_at) is int and all(
             type(moment) in {int, type(None)} for moment in moments
         )
-        return bool(is_here) and has_moments and self.algorithm in ALGORITHMS
+        return bool(is_here) and has_moments and self.algorithm in (*ALGORITHMS, ENCRYPTION_ALGORITHM)
 
     def is_current_or_future_signer(self) -> bool:
         """Return whether the key signs now or later, and has not been retired."""
@@ -80,12 +80,20 @@ class Schedule:
     def read(cls, folder: Path, algorithm: str) -> tuple[Self, dict[str, SigningKey]]:
         """Return a folder's schedule, from `ring.json` or derived from the file names, and its keys by `kid`.
 
-        Raises ImproperlyConfigured if a file cannot be used.
+        Raises ImproperlyConfigured if a file cannot be used, or if a key is for another purpose than `algorithm`.
         """
         schedule = cls.load_ring(folder)
         if schedule is None:
-            return cls._derive(folder, algorithm)
-        return schedule, {entry.kid: _load_key(entry, folder) for entry in schedule.entries}
+            schedule, keys = cls._derive(folder, algorithm)
+        else:
+            keys = {entry.kid: _load_key(entry, folder) for entry in schedule.entries}
+        for key in keys.values():
+            if (key.algorithm == ENCRYPTION_ALGORITHM) != (algorithm == ENCRYPTION_ALGORITHM):
+                raise ImproperlyConfigured(
+                    f"AUTH_KEYS_DIR: {folder} contains the {key.algorithm} key {key.kid}. Allowed: only keys that "
+                    "sign in the folder itself, and only keys that encrypt in its folder encryption."
+                )
+        return schedule, keys
 
     @classmethod
     def load_ring(cls, folder: Path) -> Self | None:

@@ -1,12 +1,13 @@
 """Signing keys: generate, load and identify them. Each algorithm is declared here once.
 
 An asymmetric key is an unencrypted PEM file (PKCS #8). The secret of HS256, which is for a single service, is a
-file of at least 32 bytes. A key's `kid` is its RFC 7638 thumbprint.
+file of at least 32 bytes. A key that encrypts access tokens is a JWK (RFC 7517) of 256 bits. A key's `kid` is its
+RFC 7638 thumbprint.
 """
 
 import json
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,13 +28,17 @@ from jwt.exceptions import InvalidKeyError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
+ENCRYPTION_ALGORITHM = "A256GCM"
+"""The algorithm of the keys that encrypt access tokens. No such key signs or verifies."""
+
 _RSA_BITS = 3072  # of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
 _MIN_RSA_BITS = 2048  # of imported keys (RFC 7518 section 3.3)
 _SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as the hash
+_ENCRYPTION_BYTES = 32  # RFC 7518 section 5.3
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _ALLOWED = (
     "P-256 for ES256, Ed25519 for EdDSA, RSA of at least 2048 bits for RS256, each as unencrypted PEM in *.pem; "
-    "at least 32 bytes for HS256 in *.secret"
+    "at least 32 bytes for HS256 in *.secret; a JWK of kty oct with 32 bytes for encryption in *.jwk"
 )
 
 
@@ -41,8 +46,8 @@ _ALLOWED = (
 class SigningKey:
     """A key, bound to exactly one algorithm (RFC 8725 section 3.1).
 
-    `public_key` verifies what `private_key` signs. `jwk` is the public JWK, or None for an HS256 secret. Keys are
-    equal if their thumbprints are.
+    `public_key` verifies what `private_key` signs. `jwk` is the public JWK, or None for a secret. For a key that
+    encrypts, `private_key` and `public_key` are its bytes. Keys are equal if their thumbprints are.
     """
 
     kid: str
@@ -76,6 +81,8 @@ _ASYMMETRIC: Mapping[str, _Asymmetric] = {
 
 def file_suffix(algorithm: str) -> str:
     """Return the file suffix for keys of an algorithm."""
+    if algorithm == ENCRYPTION_ALGORITHM:
+        return ".jwk"
     return ".pem" if algorithm in _ASYMMETRIC else ".secret"
 
 
@@ -88,6 +95,8 @@ def generate(algorithm: str) -> bytes:
 
 
 def _generate(algorithm: str) -> bytes:
+    if algorithm == ENCRYPTION_ALGORITHM:
+        return json.dumps(secret_jwk(secrets.token_bytes(_ENCRYPTION_BYTES))).encode()
     if algorithm not in _ASYMMETRIC:
         return secrets.token_urlsafe(_SECRET_BYTES).encode()
     return _ASYMMETRIC[algorithm].generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -112,6 +121,8 @@ def parse(content: bytes, path: Path) -> SigningKey:
     """
     if path.suffix == ".secret":
         return _from_secret(content.strip(), path)
+    if path.suffix == ".jwk":
+        return _from_secret_jwk(content, path)
     try:
         private_key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -123,6 +134,12 @@ def parse(content: bytes, path: Path) -> SigningKey:
         if rule.matches(private_key):
             return _from_private(private_key, algorithm)  # type: ignore[arg-type]  # `matches` narrows it
     raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is too short or of the wrong kind. Allowed: {_ALLOWED}.")
+
+
+def secret_jwk(key: bytes) -> dict[str, str]:
+    """Return the JWK of a key that encrypts (RFC 7518 section 6.4), which whoever can read tokens needs."""
+    members = {"k": _base64url(key), "kty": "oct"}
+    return {**members, "kid": thumbprint(members), "use": "enc"}
 
 
 def thumbprint(members: Mapping[str, str]) -> str:
@@ -149,6 +166,21 @@ def _from_secret(secret: bytes, path: Path) -> SigningKey:
         raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is of the wrong kind. Allowed: {_ALLOWED}.") from None
     kid = thumbprint({"k": _base64url(secret), "kty": "oct"})
     return SigningKey(kid, "HS256", secret, secret, None)
+
+
+def _from_secret_jwk(content: bytes, path: Path) -> SigningKey:
+    try:
+        jwk = json.loads(content)
+        key = urlsafe_b64decode(jwk["k"] + "=")
+        is_valid = len(key) == _ENCRYPTION_BYTES and {**jwk, **secret_jwk(key)} == jwk
+    except (ValueError, TypeError, KeyError, RecursionError):
+        is_valid = False
+    if not is_valid:
+        raise ImproperlyConfigured(
+            f"AUTH_KEYS_DIR: {path} is not a JWK for encryption. Allowed: k (32 bytes), kty oct, use enc, and the "
+            "RFC 7638 thumbprint as kid."
+        )
+    return SigningKey(jwk["kid"], ENCRYPTION_ALGORITHM, key, key, None)
 
 
 def _base64url(content: bytes) -> str:

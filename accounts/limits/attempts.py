@@ -81,9 +81,12 @@ def allow_mail_to_unverified(recipient: str) -> bool:
     return _count_within(UNVERIFIED_RECIPIENT_LIMIT, "letter", recipient)
 
 
-def keyed_digest(*parts: str) -> str:
-    """Return an HMAC of the parts: a key for the database or Redis that reveals no name and no address."""
-    return salted_hmac("accounts.guessing", "\0".join(parts), algorithm="sha256").hexdigest()[:32]
+def keyed_digest(*parts: str, server_key: str | None = None) -> str:
+    """Return an HMAC of the parts: a key for the database or Redis that reveals no name and no address.
+
+    The HMAC is made under `server_key`, by default SECRET_KEY.
+    """
+    return salted_hmac("accounts.guessing", "\0".join(parts), server_key, algorithm="sha256").hexdigest()[:32]
 
 
 def _count_with_network(client: Client, kind: str, subject: str, *, is_known_network: bool) -> CountedAttempt:

@@ -5,14 +5,15 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.errors import RoleUnknown
 from accounts.management.arguments import find_user
+from accounts.management.service_command import ServiceCommand
 from accounts.models import Role, User
 
 
-class RoleCommand(BaseCommand):
+class RoleCommand(ServiceCommand):
     """A command that changes the roles of one user, and prints the roles after the change."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:

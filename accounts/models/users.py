@@ -1,13 +1,11 @@
 """Users and roles."""
 
-import logging
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.hashers import identify_hasher, is_password_usable, make_password, verify_password
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -24,6 +22,7 @@ from accounts.fields import (
     new_security_stamp,
 )
 from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
+from accounts.models.password_verification import verify
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     KEYS,
@@ -36,9 +35,7 @@ from accounts.values.identifiers import (
     validate_fullname,
     validate_username,
 )
-from accounts.values.password_hashes import has_known_format, parse_cost
-
-logger = logging.getLogger("accounts.passwords")
+from accounts.values.passwords import normalize_password
 
 DEFAULT_ROLE = "user"
 """The role of every new user."""
@@ -82,10 +79,15 @@ class UserQuerySet(DerivedColumnsQuerySet["User"]):
         """Filter to the user with this email address, in any case, Unicode form and spelling of its domain."""
         return self.filter(email_key=email_key(address))
 
-    def with_known_network(self, network: str) -> Self:
-        """Set `User.knows_network` in the same query: whether the user has signed in from the network."""
-        exists = "EXISTS (SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id AND digest = %s)"
-        return self.annotate(knows_network=RawSQL(exists, [network], models.BooleanField()))  # noqa: S611  no input in the SQL
+    def with_known_network(self, *digests: str) -> Self:
+        """Set `User.knows_network` in the same query: whether the user has signed in from the network.
+
+        `digests` are those of one network, under each accepted key.
+        """
+        places = ", ".join(["%s"] * len(digests))
+        known = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
+        exists = f"EXISTS ({known} AND digest IN ({places}))"
+        return self.annotate(knows_network=RawSQL(exists, digests, models.BooleanField()))  # noqa: S611  no input in the SQL
 
     def verify_email(self, *, at: datetime) -> int:
         """Mark the email addresses that are not verified yet as verified, and return how many there were."""
@@ -260,11 +262,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.has_new_password = False
 
     def set_password(self, raw_password: str | None) -> None:
-        """Set the password and a new security stamp. Saving the user then revokes all of their sessions.
+        """Set the normalized password and a new security stamp. Saving the user then revokes all their sessions.
 
         This applies to every way of changing a password, including Django's own forms and a shell.
         """
-        super().set_password(raw_password)
+        super().set_password(None if raw_password is None else normalize_password(raw_password))
         self.security_stamp = new_security_stamp()
         self.has_new_password = True
 
@@ -279,43 +281,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         counts as a wrong password, at the same cost, and is logged. The hash of a deactivated user is not
         upgraded, so that their right password costs as much as a wrong one.
         """
-        is_correct, is_outdated = self._verify_password(raw_password)
-        if is_correct and is_outdated and self.is_active and raw_password is not None:
-            self._upgrade_hash(raw_password)
-        return is_correct
+        result = verify(raw_password, self.password, self.pk)
+        if result.is_correct and result.is_outdated and self.is_active and raw_password is not None:
+            self._upgrade_hash(normalize_password(raw_password))
+        return result.is_correct
 
-    def _verify_password(self, password: str | None) -> tuple[bool, bool]:
-        """Return whether the password is correct, and whether its hash is outdated."""
-        try:
-            if is_password_usable(self.password):
-                _reject_unverifiable(self.password)
-            return verify_password(password, self.password)
-        except Exception as error:  # noqa: BLE001  whatever a hasher raises for a malformed hash
-            _log_unverifiable(self.pk, type(error).__name__)
-            make_password(password or "")
-            return False, False
-
-    def _upgrade_hash(self, raw_password: str) -> None:
-        upgraded = make_password(raw_password)
+    def _upgrade_hash(self, password: str) -> None:
+        upgraded = make_password(password)
         # Only if the hash is still the one that was verified, so that a concurrent password change is not
         # overwritten. The stamp is given, so that it is not replaced.
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
-
-
-def _reject_unverifiable(encoded: str) -> None:
-    """Raise ValueError if a hash is malformed, exceeds the limits on its cost, or has no hasher."""
-    identify_hasher(encoded)
-    if has_known_format(encoded):
-        parse_cost(encoded)
-
-
-@lru_cache(maxsize=1000)
-def _log_unverifiable(user_id: int, error: str) -> None:
-    """Log once per process that a user cannot sign in, so that guesses at the password do not fill the log."""
-    message = "The password hash of a user cannot be verified. The user can reset the password."
-    logger.error(message, extra={"user_id": user_id, "error": error})
 
 
 def comparison_lookup(identifier: str) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""Password validators in addition to Django's: maximum length, context words, breached passwords.
+"""Password validators: length, common and breached passwords, context words, the user's own names.
+
+Each judges the normalized form of a password, which is the one that is hashed.
 
 The rules follow NIST SP 800-63B section 3.1.1.
 """
@@ -8,16 +10,14 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from django.contrib.auth import password_validation
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.conf import AuthSettings, auth_settings
-from accounts.defaults import MIN_PASSWORD_LENGTH
 from accounts.models import DEFAULT_ROLE
-
-MAX_PASSWORD_LENGTH = 128
-"""The maximum length of a password, in characters. A longer password is rejected before it is hashed."""
+from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password
 
 COMMON_WORDS = ("password", "passwort", "passwd", "administrator", "admin", "moderator", "welcome", DEFAULT_ROLE)
 """Words that mean a password, a role or a greeting at any sign-in, and that attackers therefore try first."""
@@ -28,12 +28,44 @@ _LETTERS_FOR_DIGITS = str.maketrans("013457@$!", "oieastasi")
 _DIGEST_LENGTH = 40
 
 
+class MinimumLengthValidator:
+    """Rejects passwords with fewer than AUTH_PASSWORD_MIN_LENGTH characters."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Raise ValidationError if the password is too short."""
+        self._with_current_minimum().validate(normalize_password(password), user)
+
+    def get_help_text(self) -> str:
+        """Return the rule as a sentence for forms."""
+        return self._with_current_minimum().get_help_text()
+
+    def _with_current_minimum(self) -> password_validation.MinimumLengthValidator:
+        # Django keeps the instances of validators, so that the setting is read when it is used.
+        return password_validation.MinimumLengthValidator(auth_settings().password_min_length)
+
+
+class CommonPasswordValidator(password_validation.CommonPasswordValidator):
+    """Rejects the 20,000 passwords that are most common."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Raise ValidationError if the password is common."""
+        super().validate(normalize_password(password), user)
+
+
+class UserAttributeSimilarityValidator(password_validation.UserAttributeSimilarityValidator):
+    """Rejects passwords that are similar to the user's own names."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Raise ValidationError if the password is similar to a name of the user."""
+        super().validate(normalize_password(password), user)
+
+
 class MaximumLengthValidator:
     """Rejects passwords so long that hashing them would let an attacker exhaust the CPU."""
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError if the password has more than MAX_PASSWORD_LENGTH characters."""
-        if len(password) > MAX_PASSWORD_LENGTH:
+        if len(normalize_password(password)) > MAX_PASSWORD_LENGTH:
             raise ValidationError(
                 f"This password is too long. It must contain at most {MAX_PASSWORD_LENGTH} characters.",
                 code="password_too_long",
@@ -55,12 +87,13 @@ class ContextWordsValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError if too few characters remain besides service names and common words."""
-        settings, folded = auth_settings(), _fold(password[:MAX_PASSWORD_LENGTH])
+        settings, folded = auth_settings(), _fold(normalize_password(password)[:MAX_PASSWORD_LENGTH])
         without_names = _remove_words(service_names(settings), folded)
         without_any = _remove_words(common_words(settings), without_names)
-        if without_names != folded and len(without_names) < MIN_PASSWORD_LENGTH:
+        minimum = settings.password_min_length
+        if without_names != folded and len(without_names) < minimum:
             raise ValidationError(
-                f"This password is too easy to guess. It must contain at least {MIN_PASSWORD_LENGTH} characters "
+                f"This password is too easy to guess. It must contain at least {minimum} characters "
                 f"besides the names of this service.",
                 code="password_of_context_words",
             )
@@ -85,7 +118,7 @@ class BreachedPasswordValidator:
 
     def validate(self, password: str, user: object = None) -> None:
         """Raise ValidationError if the password is listed, or ImproperlyConfigured if the list is unreadable."""
-        path = auth_settings().breached_passwords
+        path, password = auth_settings().breached_passwords, normalize_password(password)
         if not path or len(password) > MAX_PASSWORD_LENGTH:
             return
         # The list is indexed by SHA-1; this hash protects nothing.

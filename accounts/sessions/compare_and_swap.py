@@ -9,11 +9,10 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from accounts.conf import auth_settings
 from accounts.databases import connection_of
 from accounts.fields import RoleNames
 from accounts.models import RefreshToken, split_role_names
-from accounts.tokens.access_tokens import MIN_LIFETIME, Grant
+from accounts.tokens.access_tokens import MIN_LIFETIME, Grant, build_profile, profile_columns
 from accounts.tokens.refresh_tokens import RefreshSecret
 
 _UPDATE_IF_CURRENT = """
@@ -59,7 +58,7 @@ def advance(
 def _update(
     changes: str, expiry_column: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]
 ) -> Grant | None:
-    profile_claims = auth_settings().profile_claims
+    columns = profile_columns()
     parameters = {
         "session_id": _uuid_parameter(presented.session_id),
         "digest": presented.digest,
@@ -70,7 +69,7 @@ def _update(
     }
     connection = connection_of(RefreshToken)
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor, changes, expiry_column, profile_claims), parameters)
+        cursor.execute(_statement(connection.vendor, changes, expiry_column, columns), parameters)
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
@@ -83,13 +82,13 @@ def _update(
         authenticated_at=_aware_datetime(authenticated_at),
         expires_at=_aware_datetime(expires_at),
         remember=bool(remember),  # SQLite returns 0 or 1
-        profile=dict(zip(profile_claims, profile_values, strict=True)),
+        profile=build_profile(dict(zip(columns, profile_values, strict=True))),
     )
 
 
 @cache
-def _statement(vendor: str, changes: str, expiry_column: str, profile_claims: tuple[str, ...]) -> str:
-    columns = ("token_version", *profile_claims)
+def _statement(vendor: str, changes: str, expiry_column: str, profile: tuple[str, ...]) -> str:
+    columns = ("token_version", *profile)
     owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  column names, not input
     return _UPDATE_IF_CURRENT.format(
         changes=changes,

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -13,10 +13,11 @@ import jwt
 
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
-from accounts.keys.key_ring import key_ring
+from accounts.keys.key_ring import decryption_keys, encryption_key, key_ring
+from accounts.keys.signing_keys import SigningKey
 from accounts.models import RefreshToken
 from accounts.tokens import claims as claims_module
-from accounts.tokens import verified_tokens
+from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
 
 logger = logging.getLogger("accounts.access_tokens")
@@ -57,7 +58,7 @@ class Grant(NamedTuple):
     authenticated_at: datetime
     expires_at: datetime
     remember: bool
-    profile: Mapping[str, str]
+    profile: Mapping[str, str | bool]
     extra: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
@@ -71,13 +72,32 @@ class Grant(NamedTuple):
             authenticated_at=session.authenticated_at,
             expires_at=session.expires_at,
             remember=session.remember,
-            profile={name: getattr(session.owner, name) for name in auth_settings().profile_claims},
+            profile=build_profile({name: getattr(session.owner, name) for name in profile_columns()}),
             extra=extra,
         )
 
 
+def profile_columns() -> tuple[str, ...]:
+    """Return the columns of the user from which `build_profile` builds the claims of AUTH_PROFILE_CLAIMS."""
+    names: tuple[str, ...] = auth_settings().profile_claims
+    return (*names, "email_verified_at") if "email" in names else names
+
+
+def build_profile(columns: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return the profile claims. With `email` comes `email_verified` (OpenID Connect Core section 5.1).
+
+    Without `email_verified`, another service could not tell whose address it is.
+    """
+    claims = dict(columns)
+    if "email_verified_at" in claims:
+        claims["email_verified"] = claims.pop("email_verified_at") is not None
+    return claims
+
+
 def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
-    """Return a signed access token for a session. The token never outlives the session.
+    """Return an access token for a session: signed, and encrypted if AUTH_TOKEN_ENCRYPTION is on.
+
+    The token never outlives the session.
 
     The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
 
@@ -85,24 +105,28 @@ def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessT
     """
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
-    return shorten(
-        _sign(_build_claims(grant, at, audience), remember=grant.remember), claims_module.MAX_TOKEN_LENGTH
-    )
+    claims = _build_claims(grant, at, audience)
+    access = AccessToken(_encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
+    return shorten(access, claims_module.MAX_TOKEN_LENGTH)
 
 
 def shorten(access: AccessToken, max_length: int) -> AccessToken:
-    """Return the token, or if it has more than `max_length` characters, one without profile claims or roles.
+    """Return the token, or if it has more than `max_length` characters, one without optional claims or roles.
 
-    Roles are omitted only if omitting the profile is not enough. Such a token has the claim `roles_omitted`: this
-    service then reads the roles from the database, and others grant none.
+    Optional are the claims that verifiers do not require. Roles are omitted only if omitting those is not enough.
+    Such a token has the claim `roles_omitted`: this service then reads the roles from the database, and others
+    grant none.
     """
     if len(access.text) <= max_length:
         return access
-    profile: tuple[str, ...] = auth_settings().profile_claims
+    added: tuple[str, ...] = auth_settings().extra_claims  # last, because services may refuse by them
+    kept = claims_module.REQUIRED_CLAIMS | {claims_module.ROLES_OMITTED, *added}
+    optional = tuple(name for name in access.claims if name not in kept)
     omitted: tuple[str, ...] = ()
     shorter = access
-    for omitted in (profile, ("roles",), (*profile, "roles")):
-        shorter = _sign(_omit(access.claims, omitted), remember=access.remember)
+    for omitted in (optional, ("roles",), (*optional, "roles"), (*optional, "roles", *added)):
+        claims = _omit(access.claims, omitted)
+        shorter = replace(access, text=_encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
             break
     logger.warning(
@@ -117,11 +141,11 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
 
 
-def _sign(claims: Mapping[str, Any], *, remember: bool) -> AccessToken:
+def _encode(claims: Mapping[str, Any]) -> str:
     key = key_ring().signing
     headers = {"typ": JWT_TYP, "kid": key.kid}
     text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
-    return AccessToken(text, claims["exp"] - claims["iat"], claims, remember)
+    return encrypted_tokens.encrypt(text, encryption_key()) if auth_settings().token_encryption else text
 
 
 def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
@@ -168,15 +192,30 @@ def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
     Raises TokenExpired or TokenInvalid, as `verify` does.
     """
     keys, own_issuer = key_ring().verifying, issuer()
-    cached = verified_tokens.get(token, own_issuer, audience, keys)
+    cached = verified_tokens.get(token, own_issuer, audience, keys, decryption_keys)
     # If the clock was set back after the token was verified, its `nbf` may be in the future: verify it again.
     if cached is not None and cached.issued_at <= at.timestamp():
         if cached.expires_at <= at.timestamp():
             raise TokenExpired
         return cached
-    verified = claims_module.verify(token, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
-    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id])
+    signed, decryption_key = _decrypt(token)
+    verified = claims_module.verify(signed, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
+    verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id], decryption_key)
     return verified
+
+
+def _decrypt(token: str) -> tuple[str, SigningKey | None]:
+    """Return the signed token in an encrypted one, and the key; or a signed token as it is, and None.
+
+    Both are accepted whatever AUTH_TOKEN_ENCRYPTION says, so that it can be switched while tokens are in use. The
+    signature decides in both cases.
+
+    Raises TokenInvalid.
+    """
+    if not encrypted_tokens.is_encrypted(token):
+        return token, None
+    key = encrypted_tokens.select_key(token, decryption_keys())
+    return encrypted_tokens.decrypt(token, key), key
 
 
 def require_recent_authentication(claims: AccessClaims, *, at: datetime) -> None:

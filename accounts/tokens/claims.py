@@ -44,6 +44,7 @@ _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
     "roles": (list,),
     "auth_time": (int,),
 }
+REQUIRED_CLAIMS = frozenset(_CLAIM_TYPES)
 
 
 class VerifyingKey(Protocol):

@@ -14,8 +14,10 @@ token that this service issued gets as far as walking a chain, and reuse ends th
 cannot cause the cost of a walk more than once per session.
 
 Both server keys are derived from SECRET_KEY. After replacing SECRET_KEY, keep the old value in
-SECRET_KEY_FALLBACKS for the lifetime of refresh tokens, otherwise every user has to sign in again. A chain is
-walked under one key: a token that was spent before the replacement is refused, but does not end its session.
+SECRET_KEY_FALLBACKS for the lifetime of refresh tokens, otherwise every user has to sign in again. A token is
+encoded under the key that its secret was derived with, so that machines whose SECRET_KEY differs during a
+replacement return the same successor to a retry. A chain is walked under one key: a token that was spent before
+the replacement is refused, but does not end its session.
 """
 
 import hashlib
@@ -40,11 +42,15 @@ _TEXT_LENGTH = len(PREFIX) + (_BODY_LENGTH + _CHECKSUM_LENGTH) * 4 // 3
 
 
 class RefreshSecret(NamedTuple):
-    """The decoded content of a refresh token: one generation of one session."""
+    """The decoded content of a refresh token: one generation of one session.
+
+    `fallback` is the one of SECRET_KEY_FALLBACKS that the token was issued under, or None for SECRET_KEY.
+    """
 
     session_id: UUID
     generation: int
     secret: bytes
+    fallback: str | None = None
 
     def __repr__(self) -> str:
         return f"RefreshSecret(session_id={self.session_id}, generation={self.generation})"
@@ -62,7 +68,7 @@ def first_generation(session_id: UUID) -> RefreshSecret:
 
 def successor(current: RefreshSecret) -> RefreshSecret:
     """Return the secret of the next generation. It is derived with HMAC, so that a retry gets the same secret."""
-    return _walk_chain(current, current.generation + 1, _chain_key(settings.SECRET_KEY))
+    return _walk_chain(current, current.generation + 1, None)
 
 
 def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> RefreshSecret | None:
@@ -70,8 +76,8 @@ def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> Re
 
     The digests match only if `ancestor` was issued for this session: an invented secret leads to another digest.
     """
-    for server_key in _server_keys():
-        candidate = _walk_chain(ancestor, generation, _chain_key(server_key))
+    for fallback in _accepted_keys():
+        candidate = _walk_chain(ancestor, generation, fallback)
         if hmac.compare_digest(candidate.digest, digest):
             return candidate
     return None
@@ -80,7 +86,7 @@ def descendant(ancestor: RefreshSecret, *, generation: int, digest: bytes) -> Re
 def encode(token: RefreshSecret) -> str:
     """Return a refresh token as the string that the client stores."""
     body = token.session_id.bytes + token.generation.to_bytes(4) + token.secret
-    checksum = _checksum(body, settings.SECRET_KEY)
+    checksum = _checksum(body, token.fallback)
     return PREFIX + urlsafe_b64encode(body + checksum).decode()
 
 
@@ -98,26 +104,27 @@ def parse(text: str) -> RefreshSecret:
     body, checksum = decoded[:_BODY_LENGTH], decoded[_BODY_LENGTH:]
     if len(checksum) != _CHECKSUM_LENGTH or PREFIX + urlsafe_b64encode(decoded).decode() != text:
         raise RefreshTokenUnknown
-    if not any(hmac.compare_digest(checksum, _checksum(body, key)) for key in _server_keys()):
-        raise RefreshTokenUnknown
-    return RefreshSecret(UUID(bytes=body[:16]), int.from_bytes(body[16:20]), body[20:])
+    for fallback in _accepted_keys():
+        if hmac.compare_digest(checksum, _checksum(body, fallback)):
+            return RefreshSecret(UUID(bytes=body[:16]), int.from_bytes(body[16:20]), body[20:], fallback)
+    raise RefreshTokenUnknown
 
 
-def _server_keys() -> list[str]:
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+def _accepted_keys() -> list[str | None]:
+    return [None, *settings.SECRET_KEY_FALLBACKS]
 
 
-def _chain_key(server_key: str) -> bytes:
-    return hmac.digest(server_key.encode(), b"accounts.refresh_tokens.chain", "sha256")
+def _derive_key(fallback: str | None, purpose: str) -> bytes:
+    server_key = settings.SECRET_KEY if fallback is None else fallback
+    return hmac.digest(server_key.encode(), f"accounts.refresh_tokens.{purpose}".encode(), "sha256")
 
 
-def _checksum(body: bytes, server_key: str) -> bytes:
-    key = hmac.digest(server_key.encode(), b"accounts.refresh_tokens.checksum", "sha256")
-    return hmac.digest(key, body, "sha256")[:_CHECKSUM_LENGTH]
+def _checksum(body: bytes, fallback: str | None) -> bytes:
+    return hmac.digest(_derive_key(fallback, "checksum"), body, "sha256")[:_CHECKSUM_LENGTH]
 
 
-def _walk_chain(start: RefreshSecret, generation: int, key: bytes) -> RefreshSecret:
-    secret, session_bytes = start.secret, start.session_id.bytes
+def _walk_chain(start: RefreshSecret, generation: int, fallback: str | None) -> RefreshSecret:
+    secret, session_bytes, key = start.secret, start.session_id.bytes, _derive_key(fallback, "chain")
     for next_generation in range(start.generation + 1, generation + 1):
         secret = hmac.digest(key, secret + session_bytes + next_generation.to_bytes(4), "sha256")
-    return RefreshSecret(start.session_id, generation, secret)
+    return RefreshSecret(start.session_id, generation, secret, fallback)

@@ -11,23 +11,24 @@ from accounts.databases import connection_of
 from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.fields import RoleNames
 from accounts.history.events import Event, record
-from accounts.history.known_devices import digest_origin
+from accounts.history.known_devices import accepted_origins, digest_origin
 from accounts.limits import attempts
 from accounts.limits.attempts import CountedAttempt
 from accounts.models import KnownOrigin, User
 from accounts.models.origins import RENEWAL_INTERVAL
 from accounts.models.users import comparison_lookup
 from accounts.passwords import equal_cost
-from accounts.passwords.validators import MAX_PASSWORD_LENGTH
 from accounts.values.clients import Client
+from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password, password_candidates
 
 # Raw SQL: building this query with the ORM took a third of the time that a sign-in spends outside the hash.
+# A device known under a fallback only counts as not seen lately, so that a sign-in stores it under SECRET_KEY.
 _FIND_USER = """
     SELECT {columns}, {role_names} AS fetched_role_names,
-        EXISTS ({known_origins} AND digest = %(network)s) AS knows_network,
+        EXISTS ({known_origins} AND digest IN ({networks})) AS knows_network,
         EXISTS ({known_origins} AND kind = 'device') AS knows_any_device,
-        EXISTS ({known_origins} AND digest = %(device)s) AS knows_device,
-        EXISTS ({known_origins} AND digest = %(device)s AND since > %(renew_before)s) AS has_used_device_lately
+        EXISTS ({known_origins} AND digest IN ({devices})) AS knows_device,
+        EXISTS ({known_origins} AND digest = %(device0)s AND since > %(renew_before)s) AS has_used_device_lately
     FROM accounts_user WHERE {column} = %(value)s
 """
 _KNOWN_ORIGINS = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
@@ -83,18 +84,26 @@ def _lookup(identifier: str) -> tuple[str, str]:
 
 
 def _find_user(column: str, value: str | int, client: Client) -> User | None:
-    network, device = digest_origin(client)
+    origins = accepted_origins(client)
     connection = connection_of(User)
     renew_before = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
-    parameters = {"value": value, "network": network, "device": device, "renew_before": renew_before}
-    return next(iter(User.objects.raw(_find_user_sql(connection.vendor, column), parameters)), None)
+    parameters = {"value": value, "renew_before": renew_before}
+    for number, origin in enumerate(origins):
+        parameters |= {f"network{number}": origin.network, f"device{number}": origin.device}
+    statement = _find_user_sql(connection.vendor, column, len(origins))
+    return next(iter(User.objects.raw(statement, parameters)), None)
 
 
 @cache
-def _find_user_sql(vendor: str, column: str) -> str:
-    columns = ", ".join(str(field.column) for field in User._meta.concrete_fields)
-    role_names = RoleNames.sql(vendor, "accounts_user.id")
-    return _FIND_USER.format(columns=columns, role_names=role_names, known_origins=_KNOWN_ORIGINS, column=column)
+def _find_user_sql(vendor: str, column: str, number_of_keys: int) -> str:
+    return _FIND_USER.format(
+        columns=", ".join(str(field.column) for field in User._meta.concrete_fields),
+        role_names=RoleNames.sql(vendor, "accounts_user.id"),
+        known_origins=_KNOWN_ORIGINS,
+        networks=", ".join(f"%(network{number})s" for number in range(number_of_keys)),
+        devices=", ".join(f"%(device{number})s" for number in range(number_of_keys)),
+        column=column,
+    )
 
 
 def _verify_password(user: User | None, account: str, password: str, client: Client) -> bool:
@@ -118,15 +127,16 @@ def _count_attempt(user: User | None, account: str, client: Client) -> CountedAt
 
 
 def _password_matches(user: User | None, password: str) -> bool:
-    if len(password) > MAX_PASSWORD_LENGTH:
+    if len(normalize_password(password)) > MAX_PASSWORD_LENGTH:
         return False  # No account has such a password, and hashing it would cost CPU time.
     encoded = user.password if user else None
-    if user is None:
-        make_password(password)
     # Verify the password first, so that a deactivated user is rejected no faster than a wrong password.
-    elif user.check_password(password) and user.is_active:
+    if user is not None and user.check_password(password) and user.is_active:
         return True
-    equal_cost.spend_remaining(encoded, password)
+    for candidate in password_candidates(password):
+        if user is None:
+            make_password(candidate)
+        equal_cost.spend_remaining(encoded, candidate)
     return False
 
 

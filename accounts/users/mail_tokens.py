@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 
+from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.conf import auth_settings
 from accounts.errors import MailTokenInvalid, Throttled
 from accounts.history.events import Event, record
-from accounts.history.known_devices import digest_origin
+from accounts.history.known_devices import accepted_origins
 from accounts.limits import attempts
 from accounts.models import NO_USER_ID, User
 from accounts.values.clients import Client
@@ -46,7 +47,8 @@ def find_recipient(email: str, client: Client) -> int | None:
 
     Raises Throttled if the network of the client has requested too many emails.
     """
-    users = User.objects.with_email(email).with_known_network(digest_origin(client).network)
+    networks = [origin.network for origin in accepted_origins(client)]
+    users = User.objects.with_email(email).with_known_network(*networks)
     # Fetch two columns only: building a User for a known address would take measurably longer.
     columns = ("pk", "knows_network")  # `knows_network` is an annotation, unknown to mypy
     user_id, is_known_network = users.values_list(*columns).first() or (NO_USER_ID, False)
@@ -78,7 +80,7 @@ def find_user(purpose: Purpose, token: str, client: Client) -> User:
     except signing.BadSignature:
         raise MailTokenInvalid from None
     user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not constant_time_compare(proof, _proof(user)):
+    if user is None or not _is_proof(proof, user):
         raise MailTokenInvalid
     attempt.uncount()
     return user
@@ -97,6 +99,12 @@ def _signer(purpose: Purpose) -> signing.TimestampSigner:
     return signing.TimestampSigner(salt=f"accounts.mail_tokens.{purpose}")
 
 
-def _proof(user: User) -> str:
+def _is_proof(proof: str, user: User) -> bool:
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return any(constant_time_compare(proof, _proof(user, key)) for key in keys)
+
+
+def _proof(user: User, server_key: str | None = None) -> str:
+    """Return the proof of a user's state, under SECRET_KEY by default."""
     state = f"{user.security_stamp}:{user.email_key}"
-    return salted_hmac("accounts.mail_tokens", state, algorithm="sha256").hexdigest()
+    return salted_hmac("accounts.mail_tokens", state, server_key, algorithm="sha256").hexdigest()

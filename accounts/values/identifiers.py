@@ -57,7 +57,7 @@ def normalize_email(text: str) -> str:
     local_part, at_sign, domain = normalize(text).rpartition("@")
     if not at_sign or any(_is_invisible(char) for char in domain):
         return local_part + at_sign + domain
-    return f"{local_part}@{_to_ascii(domain) or domain}"
+    return f"{local_part}@{domain_to_ascii(domain) or domain}"
 
 
 def email_key(text: str) -> str:
@@ -68,10 +68,10 @@ def email_key(text: str) -> str:
     local_part, at_sign, domain = normalize(text).rpartition("@")
     if not at_sign:
         return comparison_key(text)
-    return f"{comparison_key(local_part)}@{_to_ascii(domain) or comparison_key(domain)}"
+    return f"{comparison_key(local_part)}@{domain_to_ascii(domain) or comparison_key(domain)}"
 
 
-def _to_ascii(domain: str) -> str | None:
+def domain_to_ascii(domain: str) -> str | None:
     """Return a domain name in ASCII and in lower case, or None if it is not valid under IDNA 2008."""
     lowered = domain.lower()
     if domain.isascii() and "xn--" not in lowered:
@@ -125,7 +125,7 @@ def validate_email_address(text: str) -> None:
             "Before the @, an email address can contain only the letters a to z, digits and punctuation.",
             code="email_local_part",
         )
-    if domain.startswith("[") or _to_ascii(domain) is None:
+    if domain.startswith("[") or domain_to_ascii(domain) is None:
         raise ValidationError(
             "After the @, an email address must have a valid domain name, such as example.com.",
             code="email_domain",

@@ -10,8 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
-from accounts.defaults import MIN_PASSWORD_LENGTH
-from accounts.passwords.validators import MAX_PASSWORD_LENGTH
+from accounts.values.passwords import MAX_PASSWORD_LENGTH
 from api.http.cookies import access_name
 
 _generation_lock = Lock()
@@ -57,7 +56,7 @@ class NewPasswordField(TextField):  # type: ignore[no-untyped-call]  # the libra
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Return the schema of the field."""
         field_schema = super().map_serializer_field(auto_schema, direction)
-        return {**field_schema, "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
+        return {**field_schema, "minLength": auth_settings().password_min_length, "maxLength": MAX_PASSWORD_LENGTH}
 
 
 class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is

@@ -58,6 +58,7 @@ class StartPage(_Page):
         return super().get_context_data(
             grace=int(service_settings.refresh_token_grace.total_seconds()),
             rotation=service_settings.refresh_token_rotation,
+            password_min_length=service_settings.password_min_length,
             **options,
         )
 

@@ -56,5 +56,5 @@ class Refresh(PublicView):
             return cookies.with_cookies_cleared(self.handle_exception(error), request)
         response = Response(without_tokens(tokens(pair)))
         cookies.set_tokens(response, pair)
-        csrf.renew_csrf_cookie(request)
+        csrf.renew_csrf_cookies(request, response)
         return response

@@ -45,5 +45,5 @@ class SignIn(PublicView):
             return Response({**profile(user), **tokens(pair)})
         response = Response({**profile(user), **without_tokens(tokens(pair))})
         cookies.set_tokens(response, pair)
-        csrf.rotate_csrf_cookie(request)
+        csrf.rotate_csrf_cookies(request, response)
         return response

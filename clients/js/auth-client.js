@@ -311,8 +311,11 @@ function endsSession(error) {
   return error.status === 403 && error.code.startsWith("refresh_token_");
 }
 
+/** Return the service's own CSRF token, or else `csrftoken`, which another Django site of the domain may have set. */
 function csrfToken() {
-  return globalThis.document?.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  const cookies = globalThis.document?.cookie ?? "";
+  const own = cookies.match(/(?:^|; )__(?:Host|Secure)-csrftoken=([^;]+)/);
+  return (own ?? cookies.match(/(?:^|; )csrftoken=([^;]+)/))?.[1] ?? "";
 }
 
 async function parseResponse(response) {

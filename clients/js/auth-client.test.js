@@ -428,6 +428,28 @@ test("foreign content in the storage counts as signed out", async () => {
   assert.equal(await client.session(), null);
 });
 
+test("the service's own CSRF token comes before that of another site", async () => {
+  const sent = [];
+  const fetch = (request) => {
+    sent.push(request.headers.get("X-CSRFToken"));
+    return Promise.resolve(json({ id: 1, expiresIn: LIFETIME }));
+  };
+  try {
+    for (const cookie of [
+      "csrftoken=foreign; __Host-csrftoken=own",
+      "csrftoken=foreign; x-csrftoken=no; __Secure-csrftoken=own; csrftoken=old",
+      "x__Host-csrftoken=no; csrftoken=own",
+      "xcsrftoken=no",
+    ]) {
+      globalThis.document = { cookie, baseURI: URL_OF_SERVICE };
+      await clientOf({ transport: "cookie", storage: shared(), fetch }).signIn({ username: "alice", password: "right" });
+    }
+    assert.deepEqual(sent, ["own", "own", "own", ""]);
+  } finally {
+    delete globalThis.document;
+  }
+});
+
 test("with cookies no token is stored, and unsafe requests send the CSRF token", async () => {
   const storage = shared();
   globalThis.document = { cookie: "a=b; csrftoken=proof", baseURI: URL_OF_SERVICE };

@@ -33,7 +33,7 @@ async function handle(service, render, request, response) {
 }
 
 async function renew(service, request, response, next) {
-  const csrfToken = request.headers.cookie?.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  const csrfToken = request.headers.cookie?.match(/(?:^|; )(?:__(?:Host|Secure)-)?csrftoken=([^;]+)/)?.[1] ?? "";
   const headers = { ...forwarded(request), "X-CSRFToken": csrfToken };
   const refreshed = await fetch(`${service}/api/auth/refreshtoken`, { method: "POST", headers });
   const cookies = { "Set-Cookie": refreshed.headers.getSetCookie(), "Cache-Control": "no-store" };

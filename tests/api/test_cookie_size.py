@@ -108,9 +108,10 @@ def test_profile_claims_are_left_out_before_roles(grant_many, override_auth):
     assert not {"username", "fullname", "roles_omitted"} & set(claims)
 
 
-def test_long_roles_and_profile_claims_are_both_left_out(grant_many, override_auth):
+@pytest.mark.parametrize("count", [150, 500])
+def test_long_roles_and_profile_claims_are_both_left_out(grant_many, override_auth, count):
     override_auth(profile_claims=("username", "fullname"))
-    grant_many(150, fullname="𝒶" * 150)
+    grant_many(count, fullname="𝒶" * 150)
     User.objects.update(username="𝒷" * 150)
 
     browser = Browser()

@@ -127,6 +127,23 @@ def test_a_cookie_sign_in_from_an_allowed_origin_succeeds(browser, headers):
     assert browser.sign_in_with_cookies(**headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("public_url", "origin"),
+    [
+        ("https://Auth.Example.com", "https://auth.example.com"),
+        ("https://auth.example.com:443", "https://auth.example.com"),
+        ("http://auth.example.com:80/path", "http://auth.example.com"),
+        ("https://auth.example.com:8443", "https://auth.example.com:8443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+    ],
+)
+def test_the_public_url_is_an_allowed_origin_however_it_is_spelled(browser, override_auth, public_url, origin):
+    override_auth(public_url=public_url)
+
+    assert browser.sign_in_with_cookies(Origin=origin).status_code == 200
+
+
 def test_a_request_that_only_reads_needs_no_csrf_token(signed_in_browser):
     assert signed_in_browser.get("/api/test/user").status_code == 200
     assert signed_in_browser.get("/api/auth/me", Origin=FOREIGN_ORIGIN).status_code == 200
@@ -170,7 +187,7 @@ def test_a_change_that_passes_the_csrf_check_succeeds(signed_in_browser, method,
 
 
 def test_a_csrf_header_without_the_csrf_cookie_is_refused(signed_in_browser, assert_refused):
-    del signed_in_browser.http.cookies["csrftoken"]
+    del signed_in_browser.http.cookies["csrftoken"], signed_in_browser.http.cookies["__Host-csrftoken"]
 
     for value in ("", "x" * 32):
         response = signed_in_browser.send("POST", "/api/auth/signout-all", **{"X-CSRFToken": value})
@@ -178,7 +195,7 @@ def test_a_csrf_header_without_the_csrf_cookie_is_refused(signed_in_browser, ass
 
 
 def test_an_empty_csrf_cookie_with_an_empty_header_is_refused(signed_in_browser, assert_refused):
-    signed_in_browser.http.cookies["csrftoken"] = ""
+    signed_in_browser.http.cookies["csrftoken"] = signed_in_browser.http.cookies["__Host-csrftoken"] = ""
     response = signed_in_browser.send("POST", "/api/auth/signout-all", **{"X-CSRFToken": ""})
 
     assert_refused(response, 403, "csrf_failed")
@@ -205,14 +222,50 @@ def test_a_header_and_a_cookie_with_different_tokens_are_refused(signed_in_brows
     assert_refused(signed_in_browser.get("/api/test/user", other.access_token), 400, "invalid_request")
 
 
-def test_two_different_csrf_cookies_are_refused(signed_in_browser, assert_refused):
-    cookies = "; ".join(f"{key}={morsel.value}" for key, morsel in signed_in_browser.http.cookies.items())
+def test_of_several_csrf_cookies_any_is_accepted(signed_in_browser, assert_refused):
+    """A site on the same parent domain can set a `csrftoken` for the whole domain."""
+    stored = {key: morsel.value for key, morsel in signed_in_browser.http.cookies.items()}
+    own = "; ".join(f"{key}={value}" for key, value in stored.items())
     signed_in_browser.http.cookies.clear()
-    response = signed_in_browser.send(
-        "POST", "/api/auth/refreshtoken", Cookie=f"{cookies}; csrftoken=mine", **{"X-CSRFToken": "mine"}
-    )
 
-    assert_refused(response, 403, "csrf_failed")
+    def change(cookies, token):
+        return signed_in_browser.send("PATCH", "/api/auth/me", **{"Cookie": cookies, "X-CSRFToken": token})
+
+    for theirs in ("csrftoken=theirs", "__Host-csrftoken=theirs", "__Secure-csrftoken=theirs"):
+        for cookies in (f"{theirs}; {own}", f"{own}; {theirs}"):
+            for token in ("theirs", stored["csrftoken"], stored["__Host-csrftoken"]):
+                assert change(cookies, token).status_code == 200
+            for token in ("", "neither", f"theirs{stored['csrftoken']}", stored["__Secure-refresh"]):
+                assert_refused(change(cookies, token), 403, "csrf_failed")
+
+
+def test_the_csrf_cookie_of_the_service_has_a_prefix_and_is_readable_by_scripts(signed_in_browser, override_auth):
+    own = signed_in_browser.cookie("__Host-csrftoken")
+    assert (own["domain"], own["path"], own["secure"], own["samesite"]) == ("", "/", True, "Lax")
+    assert not own["httponly"]
+    assert own["max-age"] == signed_in_browser.cookie("csrftoken")["max-age"]
+
+    override_auth(cookie_domain="example.com")
+    signed_in_browser.sign_in_with_cookies()
+    shared = signed_in_browser.cookie("__Secure-csrftoken")
+    assert (shared["domain"], shared["path"], shared["secure"]) == ("example.com", "/", True)
+
+
+def test_a_refresh_keeps_the_csrf_cookie_of_the_service_and_sets_one_that_is_missing(signed_in_browser):
+    own = signed_in_browser.cookie("__Host-csrftoken").value
+    signed_in_browser.send("POST", "/api/auth/refreshtoken")
+    assert signed_in_browser.cookie("__Host-csrftoken").value == own
+
+    del signed_in_browser.http.cookies["__Host-csrftoken"]  # a session from before this cookie existed
+    assert signed_in_browser.send("POST", "/api/auth/refreshtoken").status_code == 200
+    assert signed_in_browser.cookie("__Host-csrftoken").value not in {"", own}
+
+
+def test_a_sign_in_replaces_the_csrf_cookie_of_the_service(signed_in_browser):
+    before = signed_in_browser.cookie("__Host-csrftoken").value
+    signed_in_browser.sign_in_with_cookies()
+
+    assert signed_in_browser.cookie("__Host-csrftoken").value != before
 
 
 @pytest.mark.parametrize("name", ["__Host-access", "__Secure-refresh"])

@@ -122,7 +122,7 @@ def test_indexed_field_names_of_a_form_are_ignored(api):
     assert post(api, "signup", body.encode(), FORM).json()["roles"] == ["ROLE_USER"]
 
 
-@pytest.mark.parametrize("field", ["username", "email", "fullname"])
+@pytest.mark.parametrize("field", ["username", "email", "fullname", "password"])
 def test_an_overlong_text_is_not_unicode_normalized(api, monkeypatch, field):
     monkeypatch.setattr("unicodedata.normalize", _normalize_only_short_text)
     body = {

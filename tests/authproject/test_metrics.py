@@ -1,14 +1,17 @@
 """Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import django
 import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -68,6 +71,26 @@ def test_security_events_are_counted_across_all_processes(server):
     assert server.post("/api/auth/refreshtoken", {"refreshToken": pairs[0]["refreshToken"]})[0] == 403
 
     assert (signed_in(), failed(), refreshed(), reused()) == (16, 3, 2, 1)
+
+
+def test_each_process_reports_its_memory_cpu_time_and_files(server):
+    samples = scrape(server)
+    pids = {str(server.process.pid), *(str(worker.pid) for worker in server.workers())}
+
+    for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"):
+        assert pids <= {labels[0] for metric, *labels in samples if metric == f"process_{name}"}
+    for pid in pids:
+        used = psutil.Process(int(pid)).memory_info().rss
+        assert used / 2 < samples["process_resident_memory_bytes", pid] < used * 2
+
+
+def test_the_version_is_reported_and_is_the_one_of_the_package(server):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert (
+        "auth_build_info",
+        *sorted([project["version"], django.get_version(), platform.python_version()]),
+    ) in scrape(server)
 
 
 def test_requests_are_counted_and_timed_by_url_name(server):

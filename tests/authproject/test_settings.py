@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
 from accounts.setting_values import RESERVED_CLAIMS, environment_name
+from accounts.tokens.claims import ROLES_OMITTED
 from authproject.environment import load_or_create_secret, read_auth_settings
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
@@ -40,12 +41,13 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.recent_authentication == timedelta(seconds=300)
     assert settings.mail_token_lifetime == timedelta(seconds=600)
     assert settings.signup_roles == ("user",)
+    assert settings.password_min_length == 8
     assert settings.missing_token_status == 401
     assert settings.account_limit == Limit(10, 900)
     assert settings.address_limit == Limit(100, 900)
     assert settings.algorithm == "ES256"
     assert (settings.form_token, settings.profile_claims, settings.start_page) == (False, (), True)
-    assert (settings.claims, settings.extra_claims) == ("", ())
+    assert (settings.claims, settings.extra_claims, settings.token_encryption) == ("", (), False)
     assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
 
 
@@ -55,22 +57,25 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ACCESS_TOKEN_LIFETIME="60",
         AUTH_UNREMEMBERED_SESSION_LIFETIME="3600",
         AUTH_REFRESH_TOKEN_ROTATION="false",
+        AUTH_TOKEN_ENCRYPTION="true",
         AUTH_MAX_SESSIONS="5",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
+        AUTH_PASSWORD_MIN_LENGTH="15",
         AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
         PUBLIC_URL="https://auth.example.com",
     )
 
     assert settings.access_token_lifetime == timedelta(minutes=1)
     assert settings.unremembered_session_lifetime == timedelta(hours=1)
-    assert settings.refresh_token_rotation is False
+    assert (settings.refresh_token_rotation, settings.token_encryption) == (False, True)
     assert settings.max_sessions == 5
     assert settings.signup_roles == ("user", "moderator")
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
+    assert settings.password_min_length == 15
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
 
 
@@ -108,8 +113,13 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_START_PAGE", "x"),
         ("PUBLIC_URL", "auth.example.com"),
         ("AUTH_BREACHED_PASSWORDS", "/no/such/file"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "65"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "long"),
         ("PUBLIC_URL", "ftp://auth.example.com"),
         ("PUBLIC_URL", "https://[::1"),
+        ("PUBLIC_URL", "https://auth.example.com:99999"),
+        ("PUBLIC_URL", "https://auth.example.com:x"),
         ("AUTH_SIGNUP_ROLES", "User!"),
         ("AUTH_MISSING_TOKEN_STATUS", "404"),
         ("AUTH_ACCOUNT_LIMIT", "10"),
@@ -121,6 +131,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_TRUSTED_PROXIES", "proxy"),
         ("AUTH_ALGORITHM", "none"),
         ("AUTH_ALGORITHM", "es256"),
+        ("AUTH_TOKEN_ENCRYPTION", "A256GCM"),
         ("AUTH_ISSUER", "   "),
         ("AUTH_UNVERIFIED_SIGNIN", "perhaps"),
         ("AUTH_HIDE_KNOWN_EMAIL", "perhaps"),
@@ -148,7 +159,7 @@ def test_a_project_cannot_replace_a_claim_that_has_a_meaning(monkeypatch, name):
 def test_every_claim_of_an_access_token_is_reserved(signed_in):
     claims = jwt.decode(signed_in.access_token, options={"verify_signature": False})
 
-    assert set(claims) | set(PROFILE_CLAIMS) <= RESERVED_CLAIMS
+    assert set(claims) | set(PROFILE_CLAIMS) | {ROLES_OMITTED} <= RESERVED_CLAIMS
 
 
 def test_extra_claims_and_their_function_require_each_other(monkeypatch):
@@ -249,6 +260,24 @@ def test_a_url_in_allowed_hosts_is_refused():
     completed = run_check(ALLOWED_HOSTS="auth.example.com,https://x.example")
 
     assert completed.stderr.startswith("Configuration error: ALLOWED_HOSTS holds 'https://x.example'. Allowed: ")
+
+
+def test_allowed_origins_are_written_as_browsers_send_them():
+    origins = "https://App.Example.com:443,https://bücher.example,http://localhost:3000,http://[::1]:80"
+    output = subprocess.run(
+        [sys.executable, "manage.py", "diffsettings"],
+        env={**os.environ, "PUBLIC_URL": "https://Bücher.example:443", "CORS_ALLOWED_ORIGINS": origins},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    written = (
+        "['https://app.example.com', 'https://xn--bcher-kva.example', 'http://localhost:3000', 'http://[::1]']"
+    )
+    assert f"CORS_ALLOWED_ORIGINS = {written}" in output
+    assert "CSRF_TRUSTED_ORIGINS = ['https://xn--bcher-kva.example']" in output
 
 
 def test_a_secret_key_that_cannot_be_stored_stops_the_start(tmp_path):

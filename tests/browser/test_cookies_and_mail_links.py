@@ -1,5 +1,7 @@
 """Cookies, cross-origin pages, and the pages that emails link to, in a real browser."""
 
+from contextlib import contextmanager
+
 import pytest
 import trustme
 
@@ -22,6 +24,12 @@ CALL = """async ([method, url, body, proof]) => {
     let read = text;
     try { read = JSON.parse(text); } catch {}
     return [answer.status, read];
+}"""
+
+KNOWS_ONLY_CSRFTOKEN = """async ([url, index]) => {
+    const tokens = [...document.cookie.matchAll(/(?:^|; )csrftoken=([^;]+)/g)].map(([, token]) => token);
+    const headers = { "X-CSRFToken": tokens.at(index) };
+    return (await fetch(url, { method: "POST", headers, credentials: "include" })).status;
 }"""
 
 
@@ -70,8 +78,8 @@ class Company:
         return f"https://{host}:{self.port}{path}"
 
 
-@pytest.fixture(scope="module")
-def company(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+@contextmanager
+def running_company(tmp_path_factory, django_db_blocker, **variables):
     folder = tmp_path_factory.mktemp("company")
     port = free_port()
     proxy = TlsProxy(trustme.CA().issue_cert("*.company.test", "*.evil.test"), port)
@@ -80,16 +88,28 @@ def company(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
         folder,
         django_db_blocker,
         PORT=str(port),
-        EMAIL_URL=mail_url,
         PUBLIC_URL=f"https://auth.company.test:{proxy.port}",
         ALLOWED_HOSTS="auth.company.test,localhost,127.0.0.1",
-        AUTH_COOKIE_DOMAIN="company.test",
         CORS_ALLOWED_ORIGINS=origins,
+        **variables,
     )
     running = Server(settings, folder / "log")
     yield Company(proxy.port, running)
     assert running.stop() == 0
     proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+    variables = {"EMAIL_URL": mail_url, "AUTH_COOKIE_DOMAIN": "company.test"}
+    with running_company(tmp_path_factory, django_db_blocker, **variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def company_without_shared_cookies(tmp_path_factory, django_db_setup, django_db_blocker, mail_url):
+    with running_company(tmp_path_factory, django_db_blocker, EMAIL_URL=mail_url) as running:
+        yield running
 
 
 def page_at(context, url):
@@ -128,10 +148,11 @@ def test_cookies_on_localhost_are_stored_and_hidden_from_scripts(local, context)
 
     assert (status, "accessToken" in body) == (200, False)
     kept = {cookie["name"]: cookie for cookie in context.cookies()}
-    assert set(kept) == {"__Host-access", "__Secure-refresh", "csrftoken"}
+    assert set(kept) == {"__Host-access", "__Host-csrftoken", "__Secure-refresh", "csrftoken"}
     assert kept["__Host-access"]["httpOnly"]
     assert kept["__Secure-refresh"]["path"] == "/api/auth"
-    assert page.evaluate("document.cookie").startswith("csrftoken=")
+    readable = [cookie.partition("=")[0] for cookie in page.evaluate("document.cookie").split("; ")]
+    assert sorted(readable) == ["__Host-csrftoken", "csrftoken"]
     assert "access" not in page.evaluate("document.cookie")
     assert call(page, "GET", f"{base}/api/test/user") == (200, "User Content.")
 
@@ -157,7 +178,7 @@ def test_a_single_page_app_on_localhost_works_with_cookies(local, context):
     assert call(page, "POST", f"{base}/refreshtoken")[0] == 200
     assert call(page, "GET", f"{base}/me")[0] == 200
     assert call(page, "POST", f"{base}/signout")[0] == 204
-    assert {cookie["name"] for cookie in context.cookies()} == {"csrftoken"}
+    assert {cookie["name"] for cookie in context.cookies()} == {"__Host-csrftoken", "csrftoken"}
     assert call(page, "GET", f"{base}/me")[1]["code"] == "token_missing"
 
 
@@ -168,7 +189,9 @@ def test_subdomains_share_the_session(company, context):
 
     assert sign_in(app, auth, "carol")[0] == 200
 
-    assert {cookie["name"] for cookie in context.cookies()} == {"__Secure-access", "__Secure-refresh", "csrftoken"}
+    assert {cookie["name"] for cookie in context.cookies()} == {
+        "__Secure-access", "__Secure-csrftoken", "__Secure-refresh", "csrftoken",
+    }  # fmt: skip
     for page in (app, shop):
         assert call(page, "GET", f"{auth}/api/test/user") == (200, "User Content.")
     assert call(shop, "PATCH", f"{auth}/api/auth/me", {"fullname": "C"}, proof=False)[1]["code"] == "csrf_failed"
@@ -179,20 +202,21 @@ def test_subdomains_share_the_session(company, context):
     assert call(app, "GET", f"{auth}/api/auth/me")[0] == 401
 
 
+def client_at(context, company, host):
+    """Open a page that has created our client, as `client`."""
+    page = page_at(context, company.url(host))
+    page.route("**/auth-client.js", lambda route: route.fulfill(path=ROOT / "clients/js/auth-client.js"))
+    options = {"url": company.url("auth.company.test"), "transport": "cookie"}
+    page.evaluate(
+        "async (options) => { const { AuthClient } = await import('/auth-client.js'); window.client = new AuthClient(options) }",
+        options,
+    )
+    return page
+
+
 def test_the_client_resumes_a_session_on_another_subdomain(company, context):
     register(company.server, "gina")
-
-    def client_at(host):
-        page = page_at(context, company.url(host))
-        page.route("**/auth-client.js", lambda route: route.fulfill(path=ROOT / "clients/js/auth-client.js"))
-        options = {"url": company.url("auth.company.test"), "transport": "cookie"}
-        page.evaluate(
-            "async (options) => { const { AuthClient } = await import('/auth-client.js'); window.client = new AuthClient(options) }",
-            options,
-        )
-        return page
-
-    app, shop = client_at("app.company.test"), client_at("shop.company.test")
+    app, shop = (client_at(context, company, f"{name}.company.test") for name in ("app", "shop"))
     app.evaluate("(fields) => client.signIn(fields)", {"username": "gina", "password": PASSWORD})
 
     assert shop.evaluate("client.session()") is None
@@ -201,6 +225,47 @@ def test_the_client_resumes_a_session_on_another_subdomain(company, context):
     shop.evaluate("client.signOut()")
     assert app.evaluate("client.refresh().catch(({ code }) => code)") == "refresh_token_missing"
     assert app.evaluate("client.session()") is None
+
+
+PLANT = "(domain) => { document.cookie = `csrftoken=${'s'.repeat(32)}; path=/; secure${domain}` }"
+
+
+@pytest.mark.parametrize("moment", ["before the sign-in", "after the sign-in"])
+@pytest.mark.parametrize(
+    ("fixture", "host"), [("company", "app"), ("company", "auth"), ("company_without_shared_cookies", "auth")]
+)
+def test_a_csrftoken_of_another_site_for_the_domain_locks_no_client_out(request, context, fixture, host, moment):
+    company = request.getfixturevalue(fixture)
+    name = f"{host}-{moment.split()[0]}-{fixture[-1]}"
+    register(company.server, name)
+    auth = company.url("auth.company.test", "")
+    sister = page_at(context, company.url("old.company.test"))
+    page = client_at(context, company, f"{host}.company.test")
+    if moment.startswith("before"):
+        sister.evaluate(PLANT, "; domain=company.test")
+    page.evaluate("(fields) => client.signIn(fields)", {"username": name, "password": PASSWORD})
+    if moment.startswith("after"):
+        sister.evaluate(PLANT, "; domain=company.test")
+    assert "s" * 32 in page.evaluate("document.cookie") or fixture == "company"
+
+    for _ in range(2):
+        assert page.evaluate("client.call('PATCH', 'auth/me', { fullname: 'New' })")["fullname"] == "New"
+        assert page.evaluate("client.refresh()")["user"]["username"] == name
+        # A client that knows only `csrftoken`, and sends the first or the last one that it finds.
+        for index in (0, -1):
+            status = page.evaluate(KNOWS_ONLY_CSRFTOKEN, [f"{auth}/api/auth/refreshtoken", index])
+            assert status == 200
+    page.evaluate("client.signOut()")
+    assert call(page, "GET", f"{auth}/api/auth/me")[0] == 401
+
+
+def test_a_csrftoken_that_the_service_does_not_receive_does_not_mislead_our_client(company, context):
+    register(company.server, "hugo")
+    shop = client_at(context, company, "shop.company.test")
+    shop.evaluate(PLANT, "")  # for the host of the page only
+    shop.evaluate("(fields) => client.signIn(fields)", {"username": "hugo", "password": PASSWORD})
+
+    assert shop.evaluate("client.call('PATCH', 'auth/me', { fullname: 'Hugo' })")["fullname"] == "Hugo"
 
 
 def test_other_origins_cannot_use_the_cookies(company, context):
@@ -242,6 +307,29 @@ def test_a_form_on_another_origin_cannot_sign_a_user_in(company, context):
 
     assert "csrf_failed" in evil.content()
     assert "__Secure-access" not in {cookie["name"] for cookie in context.cookies()}
+
+
+GRANT_MANY_ROLES = """
+from accounts.models import Role, User
+roles = Role.objects.bulk_create(Role(name=f"department-{number}") for number in range(300))
+User.objects.get(username="ivy").roles.add("moderator", *roles)
+"""
+
+
+def test_a_browser_keeps_the_cookies_of_a_user_with_many_roles(local, context):
+    register(local, "ivy")
+    local.manage("shell", "-c", GRANT_MANY_ROLES)
+    base = f"http://localhost:{local.port}"
+    page = context.new_page()
+    page.goto(f"{base}/verify-email")
+
+    _, body = sign_in(page, base, "ivy")
+
+    assert len(body["roles"]) == 302
+    assert call(page, "GET", f"{base}/api/test/mod") == (200, "Moderator Content.")
+    assert call(page, "GET", f"{base}/api/test/admin")[0] == 403
+    assert call(page, "POST", f"{base}/api/auth/refreshtoken")[0] == 200
+    assert call(page, "GET", f"{base}/api/test/mod") == (200, "Moderator Content.")
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_the_documented_commands_rotate_and_drop_keys(run):
     assert "EdDSA" in run(to_another).stdout
     kid = output.split()[0]
 
-    done = run(drop.replace("--drop KID", f"--drop={kid}"))
+    done = run(drop.replace("--drop=KID", f"--drop={kid}"))
     assert done.returncode == 0, done.stderr
     assert kid not in run(rotate).stdout
 

@@ -155,20 +155,25 @@ def test_tokens_stay_valid_after_a_key_rotation(installation):
     assert installation.status(pair) == 200
 
 
-def test_sessions_continue_when_the_secret_key_is_replaced_with_the_old_one_as_a_fallback(installation, tmp_path):
+def test_sessions_continue_in_every_documented_phase_of_replacing_the_secret_key(installation, tmp_path):
     pair = installation.sign_in()
-    _, after = installation.run_block("secret")
-    changed = {
-        **installation.environment,
-        **{name: after[name] for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")},
-    }
-    assert changed["SECRET_KEY"] != installation.environment["SECRET_KEY"]
+    keys = {name: installation.environment.get(name, "") for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS")}
+    old = keys["SECRET_KEY"]
+    used = []
+    for block in ("secret-accept", "secret-issue", "secret-drop"):
+        _, after = installation.run_block(block, **keys)
+        keys = {name: after[name] for name in keys}
+        used.append(keys["SECRET_KEY"])
+        variables = {**installation.environment, **keys, "PORT": str(free_port()), "AUTH_METRICS": ""}
+        other = Server(variables, tmp_path / block)
+        try:
+            status, pair = other.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})
+            assert status == 200, pair
+        finally:
+            other.stop()
 
-    other = Server({**changed, "PORT": str(free_port()), "AUTH_METRICS": ""}, tmp_path / "log")
-    try:
-        assert other.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})[0] == 200
-    finally:
-        other.stop()
+    assert used[0] == old != used[1] == used[2]
+    assert keys["SECRET_KEY_FALLBACKS"] == ""
 
 
 def test_the_documented_purge_succeeds_and_reports_the_sessions(installation):
@@ -278,3 +283,17 @@ def test_systemd_accepts_the_units(unit, tmp_path):
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_lists_the_alerts_of_the_file():
+    alerts = re.findall(r"- alert: (\w+)", (ROOT / "deploy/alerts.yml").read_text())
+
+    assert alerts == re.findall(r"^\| (Auth\w+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed; CI installs it")
+def test_the_alerts_fire_when_they_should_and_not_before():
+    command = ["promtool", "test", "rules", "deploy/alerts_test.yml"]
+    completed = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert completed.returncode == 0, completed.stdout + completed.stderr

@@ -74,7 +74,7 @@ def test_no_request_fails_while_keys_are_rotated_and_dropped(server, clients):
             # The first key of another algorithm is published a minute before it signs, so it is still pending.
             server.manage("rotate_signing_key", "--algorithm", "EdDSA")
             _, pending = key_ids(server)
-            server.manage("rotate_signing_key", "--drop", pending[0])
+            server.manage("rotate_signing_key", f"--drop={pending[0]}")
             rotate(server)
         finally:
             stop.set()
@@ -92,7 +92,7 @@ def test_tokens_of_a_dropped_key_are_refused_immediately_and_refreshes_succeed(s
         with ThreadPoolExecutor(CLIENT_COUNT) as pool:
             assert set(pool.map(lambda client: client.get_content(), clients)) == {200}
 
-            server.manage("rotate_signing_key", "--drop", kid)
+            server.manage("rotate_signing_key", f"--drop={kid}")
 
             assert set(pool.map(lambda client: client.get_content(), clients * 5)) == {401}
             assert set(pool.map(lambda client: client.refresh(), clients)) == {200}

@@ -6,7 +6,7 @@ from threading import Event, get_ident
 import pytest
 from django.core import mail as django_mail
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 from django.utils import timezone, translation
 
 from accounts.history import mail
@@ -185,6 +185,35 @@ def test_a_transient_failure_is_retried_with_growing_pauses(failing_mail_server,
 
     assert len(attempts) == 4
     assert pauses == [2, 2, 4]
+
+
+@pytest.mark.parametrize("error", [OperationalError(), InterfaceError()])
+def test_a_job_that_cannot_use_the_database_is_run_again(queue, monkeypatch, error):
+    pauses, runs = [], []
+    monkeypatch.setattr(queue._retrying, "sleep", pauses.append)
+
+    def job():
+        runs.append(job)
+        if len(runs) < 3:
+            raise error
+
+    queue._enqueue(job)
+    queue._pool.shutdown()
+
+    assert (len(runs), pauses) == (3, [2, 2])
+
+
+def test_a_job_that_fails_for_another_reason_is_not_run_again(queue):
+    runs = []
+
+    def job():
+        runs.append(job)
+        raise ProgrammingError
+
+    queue._enqueue(job)
+    queue._pool.shutdown()
+
+    assert len(runs) == 1
 
 
 def test_an_email_that_cannot_be_sent_raises_no_error_and_is_logged_without_its_text(

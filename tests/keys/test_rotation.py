@@ -260,7 +260,7 @@ def test_a_schedule_in_a_read_only_folder_is_used(folder, monkeypatch):
 def test_a_machine_whose_clock_is_behind_uses_the_new_signing_key_immediately_after_a_drop(folder, clock, api):
     signing, next_kid = published_kids(api)
     clock.advance(seconds=5)
-    run("--drop", signing)
+    run(f"--drop={signing}")
     clock.advance(seconds=-5)
     clear_cache()
 
@@ -296,7 +296,7 @@ class TestDrop:
         (folder / f"{kid}.pem").unlink()
         assert signed_in.content().status_code == 200
 
-        run("--drop", kid)
+        run(f"--drop={kid}")
 
         assert_refused(signed_in.content(), 401, "token_invalid")
 
@@ -305,7 +305,7 @@ class TestDrop:
         signed_in = SignedIn(make_user().username)
         (folder / f"{next_kid}.pem").write_bytes(b"damaged")
 
-        run("--drop", signing)
+        run(f"--drop={signing}")
 
         assert_refused(signed_in.content(), 401, "token_invalid")
 
@@ -314,10 +314,10 @@ class TestDrop:
         with monkeypatch.context() as patch:
             patch.setattr("pathlib.Path.unlink", _raise_keyboard_interrupt)
             with pytest.raises(KeyboardInterrupt):
-                run("--drop", kid)
+                run(f"--drop={kid}")
         assert f"{kid}.pem" in key_files(folder)
 
-        run("--drop", kid)
+        run(f"--drop={kid}")
 
         assert f"{kid}.pem" not in key_files(folder)
         assert kid not in published_kids(api)
@@ -326,7 +326,7 @@ class TestDrop:
         signed_in = SignedIn(make_user().username)
         kid = kid_of(signed_in.access_token)
 
-        run("--drop", kid)
+        run(f"--drop={kid}")
 
         assert_refused(signed_in.content(), 401, "token_invalid")
         assert kid not in published_kids(api)
@@ -355,7 +355,7 @@ class TestDrop:
         run()
         clock.advance(seconds=PUBLISH_LEAD_TIME)
         retired, signing, next_kid = published_kids(api)
-        run("--drop", signing)
+        run(f"--drop={signing}")
 
         assert key_ring().signing.kid == next_kid
         assert retired in published_kids(api)
@@ -363,7 +363,7 @@ class TestDrop:
     def test_another_key_signs_until_the_scheduled_one_if_the_signing_key_is_dropped(self, folder, clock, api):
         first, scheduled = published_kids(api)
         run()
-        run("--drop", first)
+        run(f"--drop={first}")
         assert key_ring().signing.kid not in {first, scheduled}
 
         clock.advance(seconds=PUBLISH_LEAD_TIME)
@@ -373,7 +373,7 @@ class TestDrop:
     def test_another_key_takes_over_on_time_if_the_scheduled_key_is_dropped(self, folder, clock, api):
         first, scheduled = published_kids(api)
         run()
-        run("--drop", scheduled)
+        run(f"--drop={scheduled}")
         _, *others = published_kids(api)
 
         clock.advance(seconds=PUBLISH_LEAD_TIME - 1)

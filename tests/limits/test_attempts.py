@@ -271,7 +271,7 @@ class TestDjangoAdmin:
 
     def test_a_password_over_the_maximum_length_is_not_hashed(self, monkeypatch):
         make_administrator()
-        monkeypatch.setattr("accounts.models.users.check_password", None)
+        monkeypatch.setattr("accounts.models.users.verify", None)
 
         assert self.sign_in("x" * 100_000).status_code == 200
 
@@ -352,6 +352,29 @@ class TestKnownOrigins:
 
         Api(HTTP_USER_AGENT="app0/1").sign_in("alice")
         assert len(mailoutbox) == 1
+
+    def test_a_device_stays_known_when_the_replaced_secret_key_is_a_fallback(self, settings, mailoutbox):
+        make_user("alice")
+        device = Api(HTTP_USER_AGENT="app/1")
+        device.sign_in("alice")
+
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+        device.sign_in("alice")
+        settings.SECRET_KEY_FALLBACKS = []
+        device.sign_in("alice")
+
+        assert mailoutbox == []
+
+    def test_a_network_stays_known_when_the_replaced_secret_key_is_a_fallback(self, settings, override_auth):
+        override_auth(account_limit=Limit(2, 900))
+        make_user("alice")
+        Api(REMOTE_ADDR="192.0.2.1").sign_in("alice")
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+
+        for _ in range(3):
+            Api(REMOTE_ADDR="198.51.100.1").sign_in("alice", "wrong password")
+
+        assert Api(REMOTE_ADDR="192.0.2.1").sign_in("alice").status_code == 200
 
     def test_a_sign_in_renews_a_known_origin(self, clock, mailoutbox):
         make_user("alice")

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.test import Client
 
 from accounts.models import User
-from accounts.models.users import _log_unverifiable
+from accounts.models.password_verification import _log_unverifiable
 from accounts.values.password_hashes import CostlyHash, HashCost, MalformedHash, parse_cost
 from tests.factories import PASSWORD, make_administrator, make_user, password_hash
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from argon2 import PasswordHasher
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.contrib.auth.password_validation import CommonPasswordValidator, password_validators_help_text_html
 from django.core.exceptions import ValidationError
 from django.db.models import F
 
@@ -55,6 +55,22 @@ def test_a_weak_password_is_rejected_with_the_reason(api, password, reason):
     else:
         assert response.status_code == 400
         assert reason in " ".join(response.json()["errors"]["password"])
+
+
+def test_the_minimum_length_is_a_setting(api, override_auth):
+    make_user("alice")
+    override_auth(password_min_length=30, audience=("orders",))
+
+    errors = api.sign_up("bob", "x1" * 14 + "!").json()["errors"]["password"]
+    assert errors == ["This password is too short. It must contain at least 30 characters."]
+    errors = api.sign_up("bob", "x1" * 14 + "!orders").json()["errors"]["password"]
+    assert errors == [
+        "This password is too easy to guess. It must contain at least 30 characters besides the names of this service."
+    ]
+    assert api.sign_up("bob", "x1" * 15).status_code == 201
+    assert api.sign_in("alice").status_code == 200, "existing passwords stay valid"
+    assert "30 characters" in password_validators_help_text_html()
+    assert "At least 30 characters." in api.get("/").text
 
 
 def test_a_password_that_is_too_long_is_not_hashed(api, monkeypatch):

@@ -358,6 +358,22 @@ def test_refresh_tokens_stay_valid_when_the_replaced_secret_key_is_a_fallback(si
     assert signed_in.refresh(second.json()["refreshToken"]).status_code == 200
 
 
+@pytest.mark.parametrize("rotated_by", ["old", "new"])
+def test_a_retry_on_a_machine_with_the_other_secret_key_gets_the_same_successor(signed_in, settings, rotated_by):
+    keys = {"old": settings.SECRET_KEY, "new": "n" * 50}
+
+    def refresh_on(machine):
+        settings.SECRET_KEY = keys[machine]
+        settings.SECRET_KEY_FALLBACKS = [key for key in keys.values() if key != settings.SECRET_KEY]
+        return signed_in.refresh(signed_in.refresh_token).json()["refreshToken"]
+
+    first = refresh_on(rotated_by)
+
+    assert {refresh_on("old"), refresh_on("new")} == {first}
+    signed_in.refresh_token = first
+    assert refresh_on("new")
+
+
 def test_refresh_tokens_of_another_secret_key_are_unknown(signed_in, settings, assert_refused):
     settings.SECRET_KEY = "n" * 50
 
@@ -378,6 +394,11 @@ class TestRotationOff:
 
         clock.advance(hours=3)
         assert_refused(signed_in.refresh(signed_in.refresh_token), 403, "refresh_token_expired")
+
+    def test_a_replaced_secret_key_does_not_change_the_token(self, signed_in, settings):
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+
+        assert signed_in.refresh(signed_in.refresh_token).json()["refreshToken"] == signed_in.refresh_token
 
     def test_the_expiry_is_fixed_at_sign_in(self, signed_in, clock):
         clock.advance(hours=7)

@@ -10,8 +10,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.utils import timezone
 
 from accounts.keys.key_ring import key_ring
+from accounts.models import User
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
@@ -76,6 +78,20 @@ def test_profile_claims_are_included_only_when_configured(override_auth):
     claims = claims_of(SignedIn(user.username).access_token)
 
     assert (claims["username"], claims["fullname"], "email" in claims) == ("alice", "Alice A.", False)
+
+
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_an_email_claim_says_whether_the_address_is_verified_also_after_a_refresh(override_auth, is_verified):
+    user = make_user("alice")
+    User.objects.filter(pk=user.pk).update(email_verified_at=timezone.now() if is_verified else None)
+    override_auth(profile_claims=("email", "username"))
+    alice = SignedIn(user.username)
+
+    for token in (alice.access_token, alice.refresh(alice.refresh_token).json()["accessToken"]):
+        claims = claims_of(token)
+        assert (claims["email"], claims["username"]) == (user.email, "alice")
+        assert claims["email_verified"] is is_verified
+        assert "email_verified_at" not in claims
 
 
 def test_a_correctly_signed_token_is_accepted(signed_in, api):

@@ -1,5 +1,6 @@
 """A mailbox has one account, however its address is spelled; an address that no email reaches is refused."""
 
+import idna
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
@@ -165,6 +166,27 @@ def test_the_message_says_which_part_of_an_address_is_wrong(address, code):
 def test_a_username_with_an_invisible_character_is_refused(char):
     with pytest.raises(ValidationError):
         validate_username(f"al{char}ice")
+
+
+def test_every_character_that_is_not_rendered_is_refused_in_usernames_and_addresses():
+    ignored = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000 and _is_ignored(chr(code))]
+
+    assert len(ignored) > 250
+    for char in ignored:
+        for validate, text in (
+            (validate_username, f"al{char}ice"),
+            (validate_email_address, f"a@exa{char}mple.com"),
+        ):
+            with pytest.raises(ValidationError):
+                validate(text)
+
+
+def _is_ignored(char):
+    """Return whether UTS #46 drops the character: an independent list of what is not rendered."""
+    try:
+        return idna.uts46_remap(char) == ""
+    except idna.IDNAError:
+        return False
 
 
 def test_an_account_with_an_address_older_than_the_rules_stays_usable(api, admin_client):

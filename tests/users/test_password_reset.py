@@ -189,6 +189,16 @@ def test_a_verification_token_cannot_reset_a_password(api, alice, assert_refused
     assert_refused(confirm(api, mail_tokens.issue(Purpose.VERIFY_EMAIL, alice)), 400, "invalid_request")
 
 
+@pytest.mark.parametrize(("is_fallback", "status"), [(True, 204), (False, 400)])
+def test_a_token_works_under_another_secret_key_only_if_its_own_is_a_fallback(
+    api, token, settings, is_fallback, status
+):
+    fallbacks = [settings.SECRET_KEY] if is_fallback else []
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, fallbacks
+
+    assert confirm(api, token).status_code == status
+
+
 def test_a_token_cannot_reset_the_password_of_another_user(api, alice, token, assert_refused):
     bob = make_user("bob")
     forged = mail_tokens._signer(Purpose.RESET_PASSWORD).sign_object([bob.pk, mail_tokens._proof(alice)])

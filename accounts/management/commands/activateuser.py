@@ -3,14 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from accounts.management.arguments import find_user
+from accounts.management.service_command import ServiceCommand
 from accounts.users import activation
 from accounts.values.clients import NO_CLIENT
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `activateuser`."""
 
     help = "Activates a deactivated user, who can then sign in again. Sessions that have ended are not restored."

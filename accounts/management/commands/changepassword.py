@@ -6,17 +6,19 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.management.arguments import find_user
+from accounts.management.service_command import ServiceCommand
 from accounts.models import User
 from accounts.users import passwords
 from accounts.values.clients import NO_CLIENT
+from accounts.values.passwords import normalize_password
 
 MAX_ATTEMPTS = 3
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `changepassword`.
 
     It replaces Django's command, which saves the whole row of the user and would revert simultaneous changes.
@@ -46,4 +48,5 @@ class Command(BaseCommand):
             validate_password(password, user)
         except ValidationError as error:
             return " ".join(error.messages)
-        return None if getpass("New password (again): ") == password else "The passwords do not match."
+        repeated = normalize_password(getpass("New password (again): "))
+        return None if repeated == normalize_password(password) else "The passwords do not match."

@@ -3,15 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from accounts.management.arguments import find_user
+from accounts.management.service_command import ServiceCommand
 from accounts.models import EndReason, RefreshToken
 from accounts.sessions import lifecycle
 from accounts.values.clients import NO_CLIENT
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `endsessions`."""
 
     help = (

@@ -9,9 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.errors import RoleUnknown
+from accounts.management.service_command import ServiceCommand
 from accounts.users import importing
 from accounts.users.importing import ImportedAccount
 from accounts.users.roles import refuse_unknown
@@ -24,7 +25,7 @@ MAX_POSITIONS = 5
 _PLURALS = {"line": "lines", "entry": "entries"}
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `import_users`."""
 
     help = (

@@ -4,15 +4,15 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from accounts import purge
+from accounts.management.service_command import ServiceCommand
 
 MAX_BATCH_SIZE = 10_000
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `purge_expired_tokens`."""
 
     help = (

@@ -13,7 +13,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 
 from accounts.conf import auth_settings
-from accounts.keys.key_ring import key_ring
+from accounts.keys.key_ring import decryption_keys, key_ring
 from accounts.keys.rotation import apply_algorithm_setting
 
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
@@ -49,6 +49,7 @@ class Command(BaseCommand):
         own = auth_settings()
         apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
+        decryption_keys()
         _let_starting_workers_terminate()
         self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
         with _metrics_server(), _short_bind_errors():

@@ -1,0 +1,18 @@
+"""Rotates the key that encrypts access tokens, or drops a compromised one."""
+
+from accounts.keys.folders import KeyFolder, encryption_folder
+from accounts.management.key_command import KeyCommand, Verbs
+
+
+class Command(KeyCommand):
+    """The command `rotate_encryption_key`."""
+
+    help = (
+        "Schedules the next key to encrypt access tokens, and creates a new next key. Before, give every service "
+        "that decrypts the output of show_encryption_key, which includes the next key; afterwards, do so again."
+    )
+    verbs = Verbs("encrypts", "decrypts")
+
+    def folder(self) -> KeyFolder:
+        """Return the folder of the keys that encrypt."""
+        return encryption_folder()

@@ -1,0 +1,29 @@
+"""Prints the keys that decrypt access tokens, for the services that verify them."""
+
+import json
+from typing import Any, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.keys import key_ring, signing_keys
+
+
+class Command(BaseCommand):
+    """The command `show_encryption_key`."""
+
+    help = (
+        "Prints the keys that decrypt access tokens, now or after the next rotation, as a JWK set (RFC 7517). "
+        "They are secrets: whoever has them can read the claims of tokens. Tokens cannot be forged with them."
+    )
+
+    def handle(self, **_: Any) -> None:
+        """Print the JWK set."""
+        try:
+            keys = key_ring.decryption_keys()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        if not keys:
+            raise CommandError("There is no encryption key. Set AUTH_TOKEN_ENCRYPTION=true to create one.")
+        jwks = [signing_keys.secret_jwk(cast("bytes", key.private_key)) for key in keys.values()]
+        self.stdout.write(json.dumps({"keys": jwks}, indent=2))

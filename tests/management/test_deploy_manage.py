@@ -1,0 +1,113 @@
+"""deploy/manage runs a command with the user and the settings of the service, or says why it cannot."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import ROOT
+
+SCRIPT = ROOT / "deploy/manage"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture
+def configuration(tmp_path):
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o700)
+    (folder / "secret_key").write_text("secret-key-of-the-service-" * 2 + "\n")
+    (folder / "database_url").write_text("postgres://auth:password@db.example.com/auth\n")
+    (folder / "environment").write_text(
+        '# a comment\n; another one\n\nPUBLIC_URL=https://auth.example.com\nEMAIL_FROM="Auth <auth@example.com>"\n'
+    )
+    return folder
+
+
+@pytest.fixture
+def run(configuration, tmp_path):
+    """Return a function that runs a copy of the script, whose manage.py prints how it was run."""
+    root = tmp_path / "opt"
+    (root / ".venv/bin").mkdir(parents=True)
+    (root / ".venv/bin/python").symlink_to("/usr/bin/python3")
+    (root / "deploy").mkdir()
+    (root / "deploy/manage").write_text(SCRIPT.read_text())
+    (root / "manage.py").write_text(
+        "import json, os, sys\n"
+        "print(json.dumps([sys.argv[1:], os.getcwd(), os.getuid(), os.getgroups(), dict(os.environ)]))\n"
+    )
+    for folder in (*reversed(root.relative_to("/").parents), root.relative_to("/")):
+        path = "/" / folder
+        if path.stat().st_uid == os.getuid() and path != path.parent:
+            path.chmod(path.stat().st_mode | 0o011)
+    root.chmod(0o755)
+
+    def run(*arguments, **variables):
+        return subprocess.run(
+            [sys.executable, root / "deploy/manage", *arguments],
+            env={
+                "PATH": os.environ["PATH"], "AUTHPROJECT_CONFIGURATION": str(configuration),
+                "AUTHPROJECT_USER": "nobody", **variables,
+            },
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@needs_root
+def test_the_command_runs_as_the_user_of_the_service_with_its_settings_only(run, tmp_path):
+    done = run("grantrole", "alice", "two words", DATABASE_URL="sqlite:///of-the-caller", SECRET="of the caller")
+
+    assert done.returncode == 0, done.stderr
+    arguments, folder, user, groups, variables = json.loads(done.stdout)
+    assert (arguments, folder) == (["grantrole", "alice", "two words"], str(tmp_path / "opt"))
+    assert user != 0
+    assert 0 not in groups
+    assert variables["DATABASE_URL"] == "postgres://auth:password@db.example.com/auth"
+    assert variables["SECRET_KEY"] == "secret-key-of-the-service-" * 2
+    assert variables["AUTH_KEYS_DIR"] == "/var/lib/authproject/keys"
+    assert variables["EMAIL_FROM"] == "Auth <auth@example.com>"
+    assert "SECRET" not in variables
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        ((), {}, "Pass a command"),
+        (("serve",), {}, "Use `systemctl start authproject`"),
+        (("migrate",), {"AUTHPROJECT_CONFIGURATION": "/nowhere"}, "/nowhere/secret_key cannot be read"),
+        (("migrate",), {"AUTHPROJECT_USER": "no-such-user"}, "There is no user 'no-such-user'"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_with_a_sentence(run, arguments, variables, message):
+    done = run(*arguments, **variables)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@needs_root
+def test_another_user_than_root_is_refused():
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os; os.setuid(65534); exec(open({str(SCRIPT)!r}).read())", "migrate"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_the_script_uses_the_user_folder_and_secrets_of_the_unit():
+    unit, script = (ROOT / "deploy/authproject.service").read_text(), SCRIPT.read_text()
+
+    [user] = re.findall(r"^User=(.*)$", unit, re.MULTILINE)
+    assert f'USER = "{user}"' in script
+    assert "EnvironmentFile=/etc/authproject/environment" in unit
+    assert "StateDirectory=authproject" in unit
+    assert "AUTH_KEYS_DIR=%S/authproject/keys" in unit
+    for name, path in re.findall(r"^LoadCredential=(\w+):(.*)$", unit, re.MULTILINE):
+        assert f'"{name.upper()}": "{path.rpartition("/")[2]}"' in script
