@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from accounts.databases import PrimaryQuerySet, alias_of
 from accounts.fields import (
     ComparisonKeyField,
     RoleNames,
@@ -58,6 +59,8 @@ class Role(models.Model):
             )
         ],
     )
+
+    objects = PrimaryQuerySet["Role"].as_manager()
 
     def __str__(self) -> str:
         return self.name
@@ -146,13 +149,13 @@ class UserManager(BaseUserManager["User"]):
 
         Raises django.db.IntegrityError if the username or the email address is taken.
         """
-        with transaction.atomic():
-            user.save(using=self._db)
+        using = self._db or alias_of(User)
+        with transaction.atomic(using=using):
+            user.save(using=using)
             # Not `add()`, which would invalidate the tokens of a user who has none yet.
-            memberships = User.roles.through.objects.using(self._db)
-            memberships.bulk_create(
-                [memberships.model(user=user, role=role) for role in Role.objects.filter(name__in=roles)]
-            )
+            memberships = User.roles.through.objects.using(using)
+            existing = Role.objects.using(using).filter(name__in=roles)
+            memberships.bulk_create([memberships.model(user=user, role=role) for role in existing])
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store and return a user with all permissions in the admin, and only the default role in the API."""

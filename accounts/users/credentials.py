@@ -3,10 +3,11 @@
 from functools import cache
 
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
+from accounts.databases import connection_of
 from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.fields import RoleNames
 from accounts.history.events import Event, record
@@ -84,6 +85,7 @@ def _lookup(identifier: str) -> tuple[str, str]:
 
 def _find_user(column: str, value: str | int, client: Client) -> User | None:
     origins = accepted_origins(client)
+    connection = connection_of(User)
     renew_before = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
     parameters = {"value": value, "renew_before": renew_before}
     for number, origin in enumerate(origins):

@@ -408,7 +408,7 @@ def test_debug_mode_behind_https_is_refused():
 def test_the_deployment_check_reports_a_path_at_which_nothing_is_served(path, is_reported):
     completed = run_check("--deploy", PUBLIC_URL=f"https://auth.example.com{path}")
 
-    assert (f"(api.W001) PUBLIC_URL has the path {path}" in completed.stderr) == is_reported
+    assert (f"(api.W003) PUBLIC_URL has the path {path}" in completed.stderr) == is_reported
 
 
 @pytest.mark.parametrize(
