@@ -14,6 +14,8 @@ class AccountsConfig(AppConfig):
     """The app with users, roles, sessions and tokens."""
 
     name = "accounts"
+    # As in the migrations: the DEFAULT_AUTO_FIELD of a project must not change the tables of this app.
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Validate the settings, and register checks, signal receivers and, if the admin is installed, its pages.

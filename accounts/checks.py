@@ -1,24 +1,61 @@
 """System checks: report project settings that break this app."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.admin import site
-from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's name
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from accounts.admin.site import AuthAdminSite
 from accounts.conf import auth_settings
+from accounts.databases import alias_of
 
+_OTHER_USERS = (
+    "Run this service beside your project and verify its tokens there (docs/services.md), or move your users "
+    "to it (docs/moving.md). In a new project, set AUTH_USER_MODEL as in accounts.defaults, and a new database."
+)
 _BACKEND = "accounts.admin.backends.CredentialsBackend"
 
 
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
     """Check the settings in `accounts.defaults`, and those that the app relies on."""
-    return [*_check_time_zone(), *_check_transactions(), *_check_admin(), *_check_claims()]
+    return [
+        *_check_user_model(),
+        *_check_time_zone(),
+        *_check_transactions(),
+        *_check_databases(),
+        *_check_admin(),
+        *_check_claims(),
+    ]
+
+
+def _check_user_model() -> Iterator[CheckMessage]:
+    if settings.AUTH_USER_MODEL != "accounts.User":
+        yield Error(
+            f"AUTH_USER_MODEL is {settings.AUTH_USER_MODEL!r}, but this app signs in users of its own model only.",
+            hint=_OTHER_USERS,
+            id="accounts.E006",
+        )
+
+
+@register(Tags.database)
+def check_existing_users(databases: Iterable[str] | None, **_: Any) -> list[CheckMessage]:
+    """Check, before `migrate`, that the database is not one of a project with Django's own users."""
+    alias = alias_of(get_user_model())
+    if alias not in (databases or ()):
+        return []
+    tables = connections[alias].introspection.table_names()
+    if "auth_user" not in tables or "accounts_user" in tables:
+        return []
+    return [Error("The database has a table of users already: auth_user.", hint=_OTHER_USERS, id="accounts.E007")]
 
 
 @register(deploy=True)
@@ -49,6 +86,19 @@ def _check_transactions() -> Iterator[CheckMessage]:
             f"ATOMIC_REQUESTS is on for {', '.join(names)}.",
             hint="Set it to False: a rejected request would roll back what it records, such as a failed sign-in.",
             id="accounts.E002",
+        )
+
+
+def _check_databases() -> Iterator[CheckMessage]:
+    models: list[Any] = [*apps.get_app_config("accounts").get_models(), Group, Permission, ContentType]
+    if apps.is_installed("django.contrib.admin"):
+        models.append(apps.get_model("admin", "LogEntry"))
+    aliases = {alias_of(model) for model in models}
+    if len(aliases) > 1:
+        yield Error(
+            f"DATABASE_ROUTERS write related tables to several databases: {', '.join(sorted(aliases))}.",
+            hint="Route the apps accounts, auth, contenttypes and admin to one database.",
+            id="accounts.E005",
         )
 
 

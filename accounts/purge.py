@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import OperationalError, connection, models, transaction
+from django.db import OperationalError, connections, models
 from django.utils import timezone
 from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.conf import auth_settings
+from accounts.databases import atomic
 from accounts.errors import AccountInUse
 from accounts.models import (
     Activity,
@@ -66,7 +67,7 @@ def delete_unverified_sign_ups(batch_size: int) -> Iterator[int]:
     abandoned = User.objects.get_queryset().filter(pending_since__lte=timezone.now() - UNVERIFIED_SIGN_UP_LIFETIME)
     while batch := list(abandoned.filter(pk__gt=last_id).order_by("pk").values_list("pk", flat=True)[:batch_size]):
         last_id = batch[-1]
-        with transaction.atomic():
+        with atomic(User):
             # Checked again under a lock, because an account may have been verified since it was selected.
             users = list(abandoned.filter(pk__in=batch).select_for_update())
             deleted = sum(_delete_unless_in_use(user) for user in users)
@@ -96,19 +97,20 @@ def delete_in_batches(rows: models.QuerySet[Any], batch_size: int) -> Iterator[i
         statement, parameters = _delete_statement(rows, batch_size)
     except EmptyResultSet:  # a filter that matches no row, for example in the admin
         return
-    while deleted := _delete_batch(statement, parameters):
+    while deleted := _delete_batch(rows.db, statement, parameters):
         yield deleted
 
 
 def _delete_statement(rows: models.QuerySet[Any], batch_size: int) -> tuple[str, Sequence[Any]]:
     # One statement for all batches: the ORM would compile it for each batch, and open a transaction for each.
-    batch, parameters = rows.order_by().values("pk")[:batch_size].query.sql_with_params()
+    batch, parameters = rows.order_by().values("pk")[:batch_size].query.get_compiler(rows.db).as_sql()
     table, key = rows.model._meta.db_table, rows.model._meta.pk.column
-    key_condition = _KEY_CONDITIONS.get(connection.vendor, "IN ({})").format(batch)
+    key_condition = _KEY_CONDITIONS.get(connections[rows.db].vendor, "IN ({})").format(batch)
     return f"DELETE FROM {table} WHERE {key} {key_condition}", parameters  # noqa: S608  the names are ours
 
 
-def _reconnect_if_lost(_: RetryCallState) -> None:
+def _reconnect_if_lost(state: RetryCallState) -> None:
+    connection = connections[state.args[0]]
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
 
@@ -121,8 +123,8 @@ def _reconnect_if_lost(_: RetryCallState) -> None:
     before_sleep=_reconnect_if_lost,
     reraise=True,
 )
-def _delete_batch(statement: str, parameters: Sequence[Any]) -> int:
-    with connection.cursor() as cursor:
+def _delete_batch(alias: str, statement: str, parameters: Sequence[Any]) -> int:
+    with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
         deleted: int = cursor.rowcount
     return deleted

@@ -1,33 +1,55 @@
-"""System checks of a project's REST framework settings."""
+"""System checks of a project's settings that this API relies on."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from django.core.checks import CheckMessage, Warning, register  # noqa: A004  Django's name
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
 from django.urls import NoReverseMatch, reverse
+from drf_spectacular.openapi import AutoSchema
 from rest_framework.settings import api_settings
 
 from accounts.conf import auth_settings
+from api import defaults
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 
+_HOOKS = ("PREPROCESSING_HOOKS", "POSTPROCESSING_HOOKS")
+
 
 @register
-def check_errors(**_: Any) -> list[CheckMessage]:
-    """Check that the project's own views respond to errors in the same form as this API."""
+def check_project(**_: Any) -> list[CheckMessage]:
+    """Check the project's settings of REST framework and of drf-spectacular."""
+    return [*_check_errors(), *_check_schema()]
+
+
+def _check_errors() -> Iterator[CheckMessage]:
     kinds = cast("list[type]", api_settings.DEFAULT_AUTHENTICATION_CLASSES)
-    if (
-        any(issubclass(kind, AccessTokenAuthentication) for kind in kinds)
-        and api_settings.EXCEPTION_HANDLER is not render_error
-    ):
-        return [
-            Warning(
-                "Errors of your own views have no `code`, by which clients decide whether to refresh.",
-                hint='Set REST_FRAMEWORK = {"EXCEPTION_HANDLER": "api.errors.render_error", …}.',
-                id="api.W001",
+    accepts_tokens = any(issubclass(kind, AccessTokenAuthentication) for kind in kinds)
+    if accepts_tokens and api_settings.EXCEPTION_HANDLER is not render_error:
+        yield Warning(
+            "Errors of your own views have no `code`, by which clients decide whether to refresh.",
+            hint='Set REST_FRAMEWORK = {"EXCEPTION_HANDLER": "api.errors.render_error", …}.',
+            id="api.W001",
+        )
+
+
+def _check_schema() -> Iterator[CheckMessage]:
+    if not issubclass(cast("type", api_settings.DEFAULT_SCHEMA_CLASS), AutoSchema):
+        yield Error(
+            "The OpenAPI document cannot be generated: DEFAULT_SCHEMA_CLASS is not drf-spectacular's.",
+            hint='Set REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema", …}.',
+            id="api.E002",
+        )
+    own = getattr(settings, "SPECTACULAR_SETTINGS", {})
+    for name in _HOOKS:
+        if missing := set(cast("list[str]", defaults.SPECTACULAR_SETTINGS[name])) - set(own.get(name, ())):
+            yield Warning(
+                f"The OpenAPI document is incomplete: SPECTACULAR_SETTINGS has no {name} {', '.join(missing)}.",
+                hint="Extend the SPECTACULAR_SETTINGS of api.defaults.",
+                id="api.W002",
             )
-        ]
-    return []
 
 
 @register(deploy=True)
@@ -41,7 +63,7 @@ def check_public_path(**_: Any) -> list[CheckMessage]:
             f"PUBLIC_URL has the path {path}, but the API is not served there.",
             hint="Set PUBLIC_URL to a scheme and a host, as in https://auth.example.com. Browsers would not "
             "send the cookie for refreshes to another path.",
-            id="api.W001",
+            id="api.W003",
         )
     ]
 

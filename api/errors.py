@@ -23,6 +23,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from accounts.conf import auth_settings
 from accounts.errors import (
@@ -254,7 +255,8 @@ def _camel(name: str) -> str:
 def _errors_by_field(detail: Any) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
         return {"body": _texts(detail)}
-    return {"body" if name == "non_field_errors" else str(name): _texts(part) for name, part in detail.items()}
+    whole = api_settings.NON_FIELD_ERRORS_KEY
+    return {"body" if name == whole else str(name): _texts(part) for name, part in detail.items()}
 
 
 def _texts(detail: Any) -> list[str]:

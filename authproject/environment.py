@@ -150,15 +150,18 @@ def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
 
 
 def read_address(env: environs.Env, name: str, default: str) -> str:
-    """Parse an IP address.
+    """Parse an IP address, or the path of a Unix socket: `unix:/PATH`.
 
     Raises ImproperlyConfigured.
     """
     text = env.str(name, default)
+    if re.fullmatch(r"unix:/.+", text):
+        return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: an IP address, such as 0.0.0.0.") from None
+        allowed = "an IP address, such as 0.0.0.0, or unix:/PATH"
+        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
 
 
 def read_endpoint(env: environs.Env, name: str) -> tuple[str, int] | None:

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from accounts.databases import connection_of
+from accounts.models import User
 from authproject import __version__
 
 _CONNECTIONS_BY_STATE = """
@@ -50,7 +52,7 @@ class DatabaseCollector(Collector):
         except DatabaseError:
             is_up.add_metric([], 0)
         finally:
-            connection.close()  # each scrape runs in a thread of its own
+            connection_of(User).close()  # each scrape runs in a thread of its own
         yield is_up
         yield by_state
 
@@ -92,6 +94,7 @@ def _child_pids() -> list[str]:
 
 
 def _connections() -> list[tuple[str, int]]:
+    connection = connection_of(User)
     with connection.cursor() as cursor:
         cursor.execute(_CONNECTIONS_BY_STATE if connection.vendor == "postgresql" else "SELECT 1 WHERE 1 = 0")
         return list(cursor.fetchall())

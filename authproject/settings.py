@@ -58,7 +58,7 @@ CORS_ALLOWED_ORIGINS = read_origins(env, "CORS_ALLOWED_ORIGINS")
 `https://app.example.com,http://localhost:3000`."""
 
 HOST = read_address(env, "HOST", "127.0.0.1")
-"""The IP address to listen on; `0.0.0.0` for all."""
+"""The IP address to listen on; `0.0.0.0` for all. Or a Unix socket, which the group may use: `unix:/PATH`."""
 
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 """The port to listen on, from 1 to 65535."""
@@ -109,11 +109,11 @@ else:
     DATABASE["ENGINE"] = "authproject.postgresql"
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
-        # Repeated statements are planned once. PgBouncer supports this from 1.21, with max_prepared_statements.
+        # Repeated statements are planned once.
         "server_side_binding": True,
         "prepare_threshold": 3,
         "connect_timeout": _DATABASE_TIMEOUT,
-        "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
+        "time_limit": _DATABASE_TIMEOUT,
         # Notice a dead connection within seconds instead of the kernel's two hours.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -245,6 +245,8 @@ X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Large enough for the admin's forms; `api.http.parsers` sets a lower limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# The server refuses bodies beyond the API's limit everywhere else before it reads them.
+PATHS_WITH_LARGE_BODIES = ("/admin/",)
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")
 """The sender of emails. If it is not set, `noreply` at the host of PUBLIC_URL."""

@@ -9,6 +9,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from django.apps import apps
+
+from accounts.databases import PrimaryQuerySet
 
 ROOT = Path(__file__).parent.parent
 HTTP = ("django.http", "django.views", "django.shortcuts", "django.urls", "django.middleware")
@@ -35,6 +38,26 @@ def test_modules_stay_short(folder):
     too_long = [path for path in (ROOT / folder).rglob("*.py") if len(path.read_text().splitlines()) > 300]
 
     assert not too_long
+
+
+def uses_default_database(node):
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "django.db" and "connection" in {name.name for name in node.names}
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    needs_alias = is_call and node.func.attr in {"atomic", "on_commit", "set_rollback"}
+    return needs_alias and "using" not in {keyword.arg for keyword in node.keywords}
+
+
+@pytest.mark.parametrize("folder", ["accounts", "api"])
+def test_no_module_uses_the_default_database(folder):
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / folder).rglob("*.py")}
+
+    assert not [path for path, tree in trees.items() if any(map(uses_default_database, ast.walk(tree)))]
+
+
+@pytest.mark.parametrize("model", list(apps.get_app_config("accounts").get_models()))
+def test_every_model_is_read_where_it_is_written(model):
+    assert isinstance(model._default_manager.get_queryset(), PrimaryQuerySet)
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
 
+from accounts.databases import alias_of
 from accounts.errors import InvalidCredentials
 from accounts.models import User
 from accounts.users import credentials
@@ -28,3 +31,13 @@ class CredentialsBackend(ModelBackend):
             return credentials.authenticate(username, password, client)
         except InvalidCredentials:
             return None
+
+    # A permission that was revoked must not live on in a replica.
+
+    def _get_user_permissions(self, user_obj: Any) -> QuerySet[Permission]:
+        found: QuerySet[Permission] = super()._get_user_permissions(user_obj)  # type: ignore[misc]  # not in the stubs
+        return found.using(alias_of(User))
+
+    def _get_group_permissions(self, user_obj: Any) -> QuerySet[Permission]:
+        found: QuerySet[Permission] = super()._get_group_permissions(user_obj)  # type: ignore[misc]  # not in the stubs
+        return found.using(alias_of(User))

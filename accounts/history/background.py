@@ -14,8 +14,11 @@ from secrets import SystemRandom
 from threading import BoundedSemaphore
 from typing import ParamSpec
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, connections, transaction
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from accounts.databases import alias_of
+from accounts.models import User
 
 STOP_RETRYING = stop_after_attempt(4)
 PAUSE = wait_exponential(min=2, max=30)  # seconds: 2, 2, 4
@@ -28,7 +31,7 @@ logger = logging.getLogger("accounts.background")
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     logger.warning("A job could not use the database; retrying.", extra={"error": type(error).__name__})
-    connection.close()  # the next attempt opens a new one
+    connections.close_all()  # the next attempt opens new ones
 
 
 class BackgroundQueue:
@@ -54,7 +57,7 @@ class BackgroundQueue:
 
     def after_commit(self, job: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Queue a job when the caller's transaction, if any, is committed."""
-        transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)))
+        transaction.on_commit(partial(self._enqueue, partial(job, *args, **kwargs)), using=alias_of(User))
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -79,7 +82,7 @@ class BackgroundQueue:
             fields = {"lane": self._name, "error": type(error).__name__, "where": where}
             logger.error("A job failed.", extra=fields)  # noqa: TRY400
         finally:
-            connection.close()
+            connections.close_all()
             self._free_places.release()
 
 

@@ -12,10 +12,10 @@ from functools import cache
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from django.conf import settings
-from django.db import connection
 from limits.errors import StorageError
 from limits.storage import RedisStorage
 
+from accounts.databases import connection_of
 from accounts.errors import Unavailable
 from accounts.models import GuessCount
 
@@ -76,7 +76,7 @@ class DatabaseCounters:
         now = time.time()
         rows = ", ".join(["(%s, 1, %s)"] * len(counters))
         values = [value for key, window in counters for value in (key, now + window)]
-        with connection.cursor() as cursor:
+        with connection_of(GuessCount).cursor() as cursor:
             cursor.execute(_COUNT.format(rows=rows), [*values, now, now])
             counts = {row[0]: Count(*row) for row in cursor.fetchall()}
         return [counts[key] for key, _ in counters]
@@ -85,7 +85,7 @@ class DatabaseCounters:
         """Decrement all counters in one statement, which locks the rows in the same order as `count`."""
         rows = ", ".join(["(%s, 0, %s)"] * len(counted))
         values = [value for count in counted for value in (count.key, count.resets_at)]
-        with connection.cursor() as cursor:
+        with connection_of(GuessCount).cursor() as cursor:
             cursor.execute(_UNCOUNT.format(rows=rows), values)
 
     def delete_empty(self, counted: Sequence[Count]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
-from django.db import connection
 
 from accounts.conf import auth_settings
+from accounts.databases import connection_of
 from accounts.models import User
 
 _WRONG_PLACE = (
@@ -33,7 +33,7 @@ class ServiceCommand(BaseCommand):
             _refuse_missing_database()
         if options.get("stderr"):
             self.stderr = OutputWrapper(options["stderr"])
-        self.stderr.write(describe_target(connection), style_func=str)
+        self.stderr.write(describe_target(connection_of(User)), style_func=str)
         return super().execute(*args, **options)
 
 
@@ -55,6 +55,7 @@ def _describe(database: Any) -> str:
 
 def _refuse_missing_database() -> None:
     """Raise CommandError if the database lacks the table of users. No SQLite file is created."""
+    connection = connection_of(User)
     name = str(connection.settings_dict["NAME"])
     is_file = connection.vendor == "sqlite" and not name.startswith("file:")
     if is_file and not Path(name).exists():

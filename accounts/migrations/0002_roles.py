@@ -4,12 +4,13 @@ NAMES = ("user", "moderator", "admin")
 
 
 def add_roles(apps, schema_editor):
-    role = apps.get_model("accounts", "Role")
-    role.objects.bulk_create([role(name=name) for name in NAMES], ignore_conflicts=True)
+    roles = apps.get_model("accounts", "Role").objects.using(schema_editor.connection.alias)
+    roles.bulk_create([roles.model(name=name) for name in NAMES], ignore_conflicts=True)
 
 
 def remove_roles(apps, schema_editor):
-    apps.get_model("accounts", "Role").objects.filter(name__in=NAMES).delete()
+    roles = apps.get_model("accounts", "Role").objects.using(schema_editor.connection.alias)
+    roles.filter(name__in=NAMES).delete()
 
 
 class Migration(migrations.Migration):

@@ -5,7 +5,8 @@ from django.db import migrations, models
 
 def forget_devices(apps, schema_editor):
     # Without the column `kind`, devices would be treated as networks.
-    apps.get_model("accounts", "KnownOrigin").objects.filter(kind="device").delete()
+    origins = apps.get_model("accounts", "KnownOrigin").objects.using(schema_editor.connection.alias)
+    origins.filter(kind="device").delete()
 
 
 class Migration(migrations.Migration):

@@ -7,9 +7,11 @@ CURRENT = "argon2$argon2id$v=19$m=19456,t=2,p=1$"
 
 
 def remember_costs_of_earlier_imports(apps, schema_editor):
-    passwords = apps.get_model("accounts", "User").objects.values_list("password", flat=True).iterator()
+    alias = schema_editor.connection.alias
+    users = apps.get_model("accounts", "User").objects.using(alias)
+    passwords = users.values_list("password", flat=True).iterator()
     amounts = highest_amounts(_costs(passwords))
-    rows = apps.get_model("accounts", "PasswordCost").objects
+    rows = apps.get_model("accounts", "PasswordCost").objects.using(alias)
     rows.bulk_create(rows.model(kind=kind, amount=amount) for kind, amount in amounts.items())
 
 

@@ -8,6 +8,7 @@ from accounts.models.guesses import GuessCount
 from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.password_costs import PasswordCost
+from accounts.models.roles import DEFAULT_ROLE, Role, split_role_names
 from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
@@ -15,14 +16,8 @@ from accounts.models.sessions import (
     RefreshTokenQuerySet,
     SessionState,
 )
-from accounts.models.users import (
-    DEFAULT_ROLE,
-    NO_USER_ID,
-    Role,
-    User,
-    UserQuerySet,
-    split_role_names,
-)
+from accounts.models.user_queries import UserQuerySet
+from accounts.models.users import NO_USER_ID, User
 
 __all__ = [
     "DEFAULT_ROLE",

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, models, transaction
 
+from accounts.databases import PrimaryQuerySet, alias_of, atomic, connection_of
 from accounts.models.users import NO_USER_ID, User
 from accounts.values.clients import USER_AGENT_LENGTH
 
@@ -17,7 +18,7 @@ _COUNT_LAST_DAY = """
 """
 
 
-class ActivityQuerySet(models.QuerySet["Activity"]):
+class ActivityQuerySet(PrimaryQuerySet["Activity"]):
     """Queries on the security history."""
 
     def since(self, start: datetime) -> Self:
@@ -89,7 +90,7 @@ class Activity(models.Model):
     def store_all(cls, entries: Sequence[Self]) -> None:
         """Store many events in one statement. Events of users who were deleted in the meantime are skipped."""
         try:
-            with transaction.atomic():
+            with atomic(Activity):
                 cls.objects.bulk_create(entries)
         except IntegrityError:
             existing_ids = set(
@@ -104,12 +105,13 @@ class Activity(models.Model):
         """
         self.user_id = NO_USER_ID
         self._count_last_day(max_per_day)
-        with transaction.atomic():
+        with atomic(Activity):
             # No user has this id, but the foreign key is checked only at commit, so the INSERT itself succeeds.
             self.save(force_insert=True)
-            transaction.set_rollback(True)
+            transaction.set_rollback(True, using=alias_of(Activity))
 
     def _count_last_day(self, max_per_day: int) -> int:
+        connection = connection_of(Activity)
         since = connection.ops.adapt_datetimefield_value(self.at - timedelta(days=1))
         with connection.cursor() as cursor:
             cursor.execute(_COUNT_LAST_DAY, [self.user_id, self.event, since, max_per_day])

@@ -5,13 +5,12 @@ None of these may leave a comparison key behind, or leave tokens valid after the
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import models
 
+from accounts.databases import M, PrimaryQuerySet
 from accounts.fields import ComparisonKeyField, SecurityStampField
-
-M = TypeVar("M", bound=models.Model)
 
 DERIVED_FIELDS = (ComparisonKeyField, SecurityStampField)
 
@@ -22,7 +21,7 @@ def with_derived_names(model: type[models.Model], names: Iterable[str]) -> set[s
     return given | {field.name for field in _derived_fields(model, given)}
 
 
-class DerivedColumnsQuerySet(models.QuerySet[M]):
+class DerivedColumnsQuerySet(PrimaryQuerySet[M]):
     """Writes the derived columns together with the columns that they are derived from."""
 
     def update(self, **values: Any) -> int:

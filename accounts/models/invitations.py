@@ -5,11 +5,12 @@ from typing import Self
 
 from django.db import models
 
+from accounts.databases import PrimaryQuerySet
 from accounts.models.users import User
 from accounts.values.identifiers import EMAIL_LENGTH, validate_email_address
 
 
-class InvitationQuerySet(models.QuerySet["Invitation"]):
+class InvitationQuerySet(PrimaryQuerySet["Invitation"]):
     """Queries on invitations."""
 
     def open(self, at: datetime) -> Self:

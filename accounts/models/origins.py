@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 
+from accounts.databases import PrimaryQuerySet
 from accounts.models.users import User
 
 MAX_ORIGINS_PER_KIND = 50
@@ -20,7 +21,7 @@ class OriginKind(models.TextChoices):
     DEVICE = "device", "device"
 
 
-class KnownOriginQuerySet(models.QuerySet["KnownOrigin"]):
+class KnownOriginQuerySet(PrimaryQuerySet["KnownOrigin"]):
     """Queries on known origins."""
 
     def remember(self, user: User, network: str, device: str, *, at: datetime) -> None:

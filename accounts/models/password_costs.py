@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from django.db import models
 from django.db.models.functions import Greatest
 
+from accounts.databases import PrimaryQuerySet
 from accounts.values.password_hashes import HashCost, highest_amounts
 
 
-class PasswordCostQuerySet(models.QuerySet["PasswordCost"]):
+class PasswordCostQuerySet(PrimaryQuerySet["PasswordCost"]):
     """Queries on the costs of stored hashes."""
 
     def remember(self, costs: Iterable[HashCost]) -> None:

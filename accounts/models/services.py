@@ -3,6 +3,8 @@
 from django.core.validators import RegexValidator
 from django.db import models
 
+from accounts.databases import PrimaryQuerySet
+
 
 class Service(models.Model):
     """A service (an OAuth 2.0 protected resource) that authenticates with a client id and a secret."""
@@ -27,6 +29,8 @@ class Service(models.Model):
         "active", default=True, help_text="Clear this to refuse the service's requests."
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
+
+    objects = PrimaryQuerySet["Service"].as_manager()
 
     def __str__(self) -> str:
         return self.client_id

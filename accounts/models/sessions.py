@@ -5,6 +5,7 @@ from typing import Self
 
 from django.db import models
 
+from accounts.databases import PrimaryQuerySet
 from accounts.fields import RoleNames, UtcDate, new_session_id
 from accounts.models.users import User
 from accounts.values.clients import USER_AGENT_LENGTH
@@ -32,7 +33,7 @@ class SessionState(models.TextChoices):
     ENDED = "ended", "revoked"
 
 
-class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
+class RefreshTokenQuerySet(PrimaryQuerySet["RefreshToken"]):
     """Queries on sessions, and changes to a set of them."""
 
     def live(self, now: datetime) -> Self:

@@ -1,34 +1,30 @@
-"""Users and roles."""
+"""Users."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
-from django.db import models, transaction
-from django.db.models.expressions import RawSQL
+from django.db import models
 from django.utils import timezone
 
 from accounts.fields import (
     ComparisonKeyField,
-    RoleNames,
     SecurityStampField,
     TokenVersionField,
     new_security_stamp,
 )
-from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
+from accounts.models.derived_columns import with_derived_names
 from accounts.models.password_verification import verify
+from accounts.models.roles import Role, split_role_names
+from accounts.models.user_queries import UserManager
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     KEYS,
     USERNAME_LENGTH,
-    comparison_key,
-    email_key,
     normalize,
     normalize_email,
     validate_email_address,
@@ -38,127 +34,8 @@ from accounts.values.identifiers import (
 from accounts.values.languages import LANGUAGE_LENGTH, validate_language
 from accounts.values.passwords import normalize_password
 
-DEFAULT_ROLE = "user"
-"""The role of every new user."""
-
 NO_USER_ID = 0
 """An id that is never assigned to a user."""
-
-
-class Role(models.Model):
-    """A role that can be granted to users. Migrations create the roles user, moderator and admin."""
-
-    name = models.CharField(
-        max_length=40,
-        primary_key=True,
-        validators=[
-            RegexValidator(
-                r"\A[a-z][a-z0-9_-]*\Z",
-                "Use a-z, 0-9 and _ - only, and begin with a letter, as in content-editor.",
-            )
-        ],
-    )
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class UserQuerySet(DerivedColumnsQuerySet["User"]):
-    """Queries on users."""
-
-    def with_role_names(self) -> Self:
-        """Fetch the names of the roles in the same query. `User.role_names` uses them."""
-        return self.annotate(fetched_role_names=RoleNames("pk"))
-
-    def identified_by(self, identifier: str) -> Self:
-        """Filter to the user with this username or email address, in any spelling of it."""
-        return self.filter(**dict([comparison_lookup(identifier)]))
-
-    def with_email(self, address: str) -> Self:
-        """Filter to the user with this email address, in any case, Unicode form and spelling of its domain."""
-        return self.filter(email_key=email_key(address))
-
-    def with_known_network(self, *digests: str) -> Self:
-        """Set `User.knows_network` in the same query: whether the user has signed in from the network.
-
-        `digests` are those of one network, under each accepted key.
-        """
-        places = ", ".join(["%s"] * len(digests))
-        known = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
-        exists = f"EXISTS ({known} AND digest IN ({places}))"
-        return self.annotate(knows_network=RawSQL(exists, digests, models.BooleanField()))  # noqa: S611  no input in the SQL
-
-    def verify_email(self, *, at: datetime) -> int:
-        """Mark the email addresses that are not verified yet as verified, and return how many there were."""
-        return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
-
-    def with_prefix(self, prefix: str) -> Self:
-        """Filter to users whose username or email address begins with `prefix`, in any case and Unicode form."""
-        has_username = models.Q(username_key__startswith=comparison_key(prefix))
-        return self.filter(has_username | models.Q(email_key__startswith=email_key(prefix)))
-
-
-class UserManager(BaseUserManager["User"]):
-    """Creates users with normalized names and the default role."""
-
-    def get_queryset(self) -> UserQuerySet:
-        """Return a `UserQuerySet`."""
-        return UserQuerySet(self.model, using=self._db)
-
-    def with_role_names(self) -> UserQuerySet:
-        """Fetch the names of the roles in the same query."""
-        return self.get_queryset().with_role_names()
-
-    def identified_by(self, identifier: str) -> UserQuerySet:
-        """Filter to the user with this username or email address."""
-        return self.get_queryset().identified_by(identifier)
-
-    def with_email(self, address: str) -> UserQuerySet:
-        """Filter to the user with this email address."""
-        return self.get_queryset().with_email(address)
-
-    def get_by_natural_key(self, username: str | None) -> "User":
-        """Return the user with this username or email address, for Django's own commands.
-
-        Raises User.DoesNotExist.
-        """
-        return self.identified_by(username or "").get()
-
-    def create_user(
-        self,
-        username: str,
-        email: str,
-        password: str | None,
-        roles: Iterable[str] = (DEFAULT_ROLE,),
-        **fields: Any,
-    ) -> "User":
-        """Store and return a user with these roles. Unknown roles are ignored.
-
-        Raises django.db.IntegrityError if the username or the email address is taken.
-        """
-        user = self.model(username=normalize(username), email=normalize_email(email), **fields)
-        user.set_password(password)
-        self.store(user, roles)
-        return user
-
-    def store(self, user: "User", roles: Iterable[str]) -> None:
-        """Store a new user with these roles. Unknown roles are ignored.
-
-        Raises django.db.IntegrityError if the username or the email address is taken.
-        """
-        with transaction.atomic():
-            user.save(using=self._db)
-            # Not `add()`, which would invalidate the tokens of a user who has none yet.
-            memberships = User.roles.through.objects.using(self._db)
-            memberships.bulk_create(
-                [memberships.model(user=user, role=role) for role in Role.objects.filter(name__in=roles)]
-            )
-
-    def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
-        """Store and return a user with all permissions in the admin, and only the default role in the API."""
-        # The operator who runs the command is responsible for the email address.
-        defaults = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
-        return self.create_user(username, email, password, **{**defaults, **fields})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -312,15 +189,3 @@ class User(AbstractBaseUser, PermissionsMixin):
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
-
-
-def comparison_lookup(identifier: str) -> tuple[str, str]:
-    """Return the column to search for a username or email address, and the comparison key to search for."""
-    # Usernames cannot contain @, so an identifier is never ambiguous.
-    name = "email" if "@" in normalize(identifier) else "username"
-    return f"{name}_key", KEYS[name](identifier)
-
-
-def split_role_names(joined: str | None) -> tuple[str, ...]:
-    """Return the sorted role names from the comma-separated value of `RoleNames`."""
-    return tuple(sorted(joined.split(","))) if joined else ()

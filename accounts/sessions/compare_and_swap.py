@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
+from accounts.databases import connection_of
 from accounts.fields import RoleNames
-from accounts.models import split_role_names
+from accounts.models import RefreshToken, split_role_names
 from accounts.tokens.access_tokens import MIN_LIFETIME, Grant, build_profile, profile_columns
 from accounts.tokens.refresh_tokens import RefreshSecret
 
@@ -68,6 +67,7 @@ def _update(
         "min_expiry": _datetime_parameter(now + MIN_LIFETIME),
         **new_values,
     }
+    connection = connection_of(RefreshToken)
     with connection.cursor() as cursor:
         cursor.execute(_statement(connection.vendor, changes, expiry_column, columns), parameters)
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
@@ -99,11 +99,11 @@ def _statement(vendor: str, changes: str, expiry_column: str, profile: tuple[str
 
 
 def _uuid_parameter(value: UUID) -> UUID | str:
-    return value if connection.features.has_native_uuid_field else value.hex
+    return value if connection_of(RefreshToken).features.has_native_uuid_field else value.hex
 
 
 def _datetime_parameter(value: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)
+    return connection_of(RefreshToken).ops.adapt_datetimefield_value(value)
 
 
 def _aware_datetime(value: datetime) -> datetime:

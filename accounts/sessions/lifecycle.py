@@ -6,11 +6,12 @@ from functools import partial
 from typing import cast
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from accounts.conf import auth_settings
+from accounts.databases import atomic
 from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
@@ -91,7 +92,7 @@ def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
     if not limit:
         session.save(force_insert=True)
         return []
-    with transaction.atomic():
+    with atomic(RefreshToken):
         # Of simultaneous sign-ins, each must count the sessions of the ones before. SQLite has one writer anyway.
         # The lock does not block other requests of the user, which only refer to the row.
         list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))

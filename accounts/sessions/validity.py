@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from cachetools import TTLCache
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from accounts.conf import auth_settings
+from accounts.databases import alias_of, connection_of
 from accounts.models import RefreshToken
 
 CACHE_SIZE = 100_000
@@ -95,7 +96,7 @@ def forget(user_id: int) -> None:
     if lag:
         _validity_cache(lag).invalidate(user_id)
         # Repeat after the commit: until then, other threads query, and cache, the state from before the change.
-        transaction.on_commit(partial(_validity_cache(lag).invalidate, user_id))
+        transaction.on_commit(partial(_validity_cache(lag).invalidate, user_id), using=alias_of(RefreshToken))
 
 
 @cache
@@ -104,7 +105,8 @@ def _validity_cache(lag: float) -> _ValidityCache:
 
 
 def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
-    sql, values = _statement(connection.vendor)
+    connection = connection_of(RefreshToken)
+    sql, values = _statement(connection.alias, connection.vendor)
     parameters: dict[Any, UUID | datetime] = {_ID_PLACEHOLDER: session_id, _TIME_PLACEHOLDER: now}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -115,12 +117,13 @@ def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
 
 
 @cache
-def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  the cache key: SQL depends on the vendor
+def _statement(alias: str, vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  a cache key: SQL depends on it
     """Compile the query, and return its SQL and its parameters, which contain the two placeholders."""
     valid_sessions = RefreshToken.objects.live(_TIME_PLACEHOLDER).filter(
         pk=_ID_PLACEHOLDER, owner__is_active=True, owner_stamp=F("owner__security_stamp")
     )
-    sql, values = valid_sessions.values_list("owner_id", "owner__token_version").query.sql_with_params()
+    query = valid_sessions.values_list("owner_id", "owner__token_version").query
+    sql, values = query.get_compiler(alias).as_sql()
     placeholders = {
         _database_value(placeholder): placeholder for placeholder in (_ID_PLACEHOLDER, _TIME_PLACEHOLDER)
     }
@@ -129,4 +132,4 @@ def _statement(vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG001  the
 
 def _database_value(value: UUID | datetime) -> Any:
     field: Any = RefreshToken._meta.get_field("uuid" if isinstance(value, UUID) else "expires_at")
-    return field.get_db_prep_value(value, connection)
+    return field.get_db_prep_value(value, connection_of(RefreshToken))

@@ -1,7 +1,6 @@
 """Deactivate and reactivate accounts."""
 
-from django.db import transaction
-
+from accounts.databases import atomic
 from accounts.fields import new_security_stamp
 from accounts.history.events import Event, record
 from accounts.models import EndReason, User
@@ -14,7 +13,7 @@ def deactivate(user: User, client: Client, *, by: int | None = None) -> None:
 
     `by` is the id of the administrator who deactivates the user, if any.
     """
-    with transaction.atomic():
+    with atomic(User):
         # The new stamp invalidates a session that a concurrent sign-in is about to start.
         if not User.objects.filter(pk=user.pk).update(is_active=False, security_stamp=new_security_stamp()):
             return  # The user has been deleted in the meantime.

@@ -3,10 +3,11 @@
 from functools import cache
 
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
+from accounts.databases import connection_of
 from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.fields import RoleNames
 from accounts.history.events import Event, record
@@ -15,7 +16,7 @@ from accounts.limits import attempts
 from accounts.limits.attempts import CountedAttempt
 from accounts.models import KnownOrigin, User
 from accounts.models.origins import RENEWAL_INTERVAL
-from accounts.models.users import comparison_lookup
+from accounts.models.user_queries import comparison_lookup
 from accounts.passwords import equal_cost
 from accounts.values.clients import Client
 from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password, password_candidates
@@ -84,6 +85,7 @@ def _lookup(identifier: str) -> tuple[str, str]:
 
 def _find_user(column: str, value: str | int, client: Client) -> User | None:
     origins = accepted_origins(client)
+    connection = connection_of(User)
     renew_before = connection.ops.adapt_datetimefield_value(timezone.now() - RENEWAL_INTERVAL)
     parameters = {"value": value, "renew_before": renew_before}
     for number, origin in enumerate(origins):

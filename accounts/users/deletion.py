@@ -2,8 +2,9 @@
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import get_content_type_for_model
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
+from accounts.databases import atomic
 from accounts.errors import AccountInUse
 from accounts.history.events import Event, record
 from accounts.models import User
@@ -20,7 +21,7 @@ def delete(user: User, client: Client, *, by: int | None = None) -> None:
     """
     user_id = user.pk
     try:
-        with transaction.atomic():
+        with atomic(User):
             _delete_rows(user)
     except IntegrityError as error:  # also ProtectedError and RestrictedError
         raise AccountInUse from error

@@ -11,11 +11,12 @@ from itertools import islice
 from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, get_hashers, identify_hasher
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from accounts.databases import atomic
 from accounts.history.events import record_imports
 from accounts.models import DEFAULT_ROLE, Role, User
 from accounts.passwords import equal_cost
@@ -65,7 +66,7 @@ def import_accounts(
 @retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(3), reraise=True)
 def _import_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[ImportedAccount]:
     accounts = [_parse_entry(entry, groups) for entry in entries]
-    with transaction.atomic():
+    with atomic(User):
         new = _select_new(accounts)
         users = User.objects.bulk_create([account.user for account in new if account.user])
         equal_cost.remember(users)

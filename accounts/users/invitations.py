@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.utils import timezone
 
 from accounts.conf import auth_settings
+from accounts.databases import atomic
 from accounts.errors import EmailTaken, InvalidRequest, InvitationInvalid, SignUpClosed, Throttled
 from accounts.history import background, mail
 from accounts.history.events import Event, record
@@ -52,7 +52,7 @@ def invite(
     refuse_invalid(invitation)
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     invitation.token_digest = _digest(token)
-    with transaction.atomic():
+    with atomic(User):
         revoke(Invitation.objects.filter(email__iexact=invitation.email), client, by=by)
         invitation.save(force_insert=True)
         record(

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.conf import auth_settings
+from accounts.databases import atomic
 from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
 from accounts.history import background, mail
 from accounts.history.events import Event, record
@@ -30,7 +30,7 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
     user = credentials.confirm(user_id, current, client)
     _reject_weak(new, user)
     unchanged = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
-    with transaction.atomic():
+    with atomic(User):
         if not _save(unchanged, user, new):
             raise InvalidPassword
         lifecycle.survive_password_change(session_id, user.security_stamp)
@@ -59,7 +59,7 @@ def reset(token: str, new: str, client: Client) -> None:
     _reject_weak(new, user)
     # Of concurrent uses of one token only one succeeds, because it changes the stamp that the token depends on.
     unchanged = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
-    with transaction.atomic():
+    with atomic(User):
         if not _save(unchanged, user, new):
             raise MailTokenInvalid
         # The token proves that its holder reads the mailbox of this address.
@@ -87,7 +87,7 @@ def set_password(user: User, new: str | None, client: Client, *, by: int | None 
 
 def _replace_password(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
     """Set a password and revoke every session. Return False if the user no longer exists."""
-    with transaction.atomic():
+    with atomic(User):
         if not _save(User.objects.filter(pk=user.pk), user, new):
             return False
         lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)

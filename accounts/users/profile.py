@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
+from accounts.databases import atomic
 from accounts.errors import InvalidRequest, TokenRevoked
 from accounts.history import mail
 from accounts.history.events import Event, record
@@ -74,7 +75,7 @@ def _save(user: User, changed: Mapping[str, str]) -> None:
     if "email" in changed:
         columns["email_verified_at"] = None
     try:
-        with transaction.atomic():
+        with atomic(User):
             updated_rows = User.objects.filter(pk=user.pk).update(**columns)
     except IntegrityError:
         refuse_taken_names(_candidate(user, changed))

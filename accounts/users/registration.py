@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
+from accounts.databases import atomic
 from accounts.errors import EmailTaken, InvalidRequest, InvitationInvalid, RoleNotAllowed, SignUpClosed, Throttled
 from accounts.history import background, mail
 from accounts.history.events import Event, record
@@ -93,7 +94,7 @@ def _create_invited(user: User, password: str, roles: Sequence[str], invitation:
     user.email_verified_at = now  # The token proves that its holder reads the mailbox.
     user.set_password(password)  # before the transaction, which locks the invitation: hashing takes long
     try:
-        with transaction.atomic():
+        with atomic(User):
             invitations.claim(invitation, now)
             User.objects.store(user, roles)
             Invitation.objects.filter(pk=invitation.pk).update(used_by=user)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from django.db import transaction
-
+from accounts.databases import atomic
 from accounts.errors import RoleUnknown
 from accounts.history.events import Event, record
 from accounts.models import Role, User
@@ -56,7 +55,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 
 def _change(user: User, change: Callable[[Names], Names], client: Client, by: int | None) -> bool:
-    with transaction.atomic():
+    with atomic(User):
         # The row lock serializes concurrent changes, so that each one is based on the one before.
         User.objects.select_for_update().filter(pk=user.pk).first()
         current = frozenset(user.roles.values_list("name", flat=True))

@@ -1,10 +1,11 @@
 """The fields of responses, and functions that serialize domain objects to them."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
-from rest_framework import serializers
+from rest_framework import ISO_8601, serializers
 
 from accounts.history import events
 from accounts.models import Activity, RefreshToken, User
@@ -13,6 +14,12 @@ from accounts.tokens.access_tokens import AccessToken
 from accounts.values import devices
 from api.openapi.schema import with_example
 from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
+
+
+def _time_field() -> serializers.DateTimeField:
+    """Return a field that serializes a time as ISO 8601 in UTC, whatever the project's settings say."""
+    return serializers.DateTimeField(format=ISO_8601, default_timezone=UTC)
+
 
 _PROFILE = {
     "id": 1,
@@ -44,7 +51,7 @@ class OwnProfileOutput(ProfileOutput):
 
     language = serializers.CharField()
     emailVerified = serializers.BooleanField()  # noqa: N815
-    createdAt = serializers.DateTimeField()  # noqa: N815
+    createdAt = _time_field()  # noqa: N815
 
 
 @with_example(message="User was registered successfully!", **_PROFILE)
@@ -97,9 +104,9 @@ class SessionOutput(OriginOutput):
     """A session. `current` is true for the session that sends the request."""
 
     id = serializers.UUIDField()
-    createdAt = serializers.DateTimeField()  # noqa: N815
-    lastUsedAt = serializers.DateTimeField()  # noqa: N815
-    expiresAt = serializers.DateTimeField()  # noqa: N815
+    createdAt = _time_field()  # noqa: N815
+    lastUsedAt = _time_field()  # noqa: N815
+    expiresAt = _time_field()  # noqa: N815
     remember = serializers.BooleanField()
     current = serializers.BooleanField()
 
@@ -118,7 +125,7 @@ class ActivityOutput(OriginOutput):
     """An entry of the security history."""
 
     id = serializers.IntegerField()
-    createdAt = serializers.DateTimeField()  # noqa: N815
+    createdAt = _time_field()  # noqa: N815
     event = serializers.CharField()
     description = serializers.CharField()
     sessionId = serializers.UUIDField(allow_null=True)  # noqa: N815

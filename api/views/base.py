@@ -25,12 +25,17 @@ from api.permissions import SignedIn
 
 
 class ProtectedView(APIView):
-    """A view that requires an access token. No cache may store its responses."""
+    """A view that requires an access token. No cache may store its responses.
+
+    Every class that a project can set for all its views is set here, so that the API stays as documented.
+    """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (AccessTokenAuthentication,)
     permission_classes: Sequence[type[BasePermission]] = (SignedIn,)
     parser_classes = (BoundedJSONParser, BoundedFormParser)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
+    throttle_classes = ()
+    versioning_class = None
     content_negotiation_class = FirstRendererNegotiation
     # OPTIONS is used for CORS preflights, which the middleware handles.
     http_method_names: Sequence[str] = ("get", "head", "post", "patch", "delete")

@@ -1,12 +1,13 @@
 """Liveness and readiness probes."""
 
-from django.db import connection
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.databases import connection_of
 from accounts.errors import Unavailable
 from accounts.limits.counters import counters
+from accounts.models import User
 from api.views.base import PublicView
 
 
@@ -28,7 +29,7 @@ class Readiness(PublicView):
 
         Raises Unavailable.
         """
-        with connection.cursor() as cursor:
+        with connection_of(User).cursor() as cursor:
             cursor.execute("SELECT 1")
         if not counters().check():
             raise Unavailable

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.models import RefreshToken, User
-from api.http.parsers import MAX_BODY_SIZE
+from api.defaults import MAX_BODY_SIZE
 from tests.factories import PASSWORD, make_user
 
 ENDPOINTS = ["signup", "signin", "refreshtoken", "signout"]

@@ -68,7 +68,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
         AUTH_PASSWORD_MIN_LENGTH="15",
-        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
+        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1,unix:",
         PUBLIC_URL="https://auth.example.com",
     )
 
@@ -81,7 +81,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
     assert settings.password_min_length == 15
-    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1", "unix:")
 
 
 @pytest.mark.parametrize(
@@ -274,6 +274,7 @@ def run_check(*options, **environment):
         ("WORKERS", "-1"),
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
+        ("HOST", "unix:socket"),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
@@ -407,7 +408,7 @@ def test_debug_mode_behind_https_is_refused():
 def test_the_deployment_check_reports_a_path_at_which_nothing_is_served(path, is_reported):
     completed = run_check("--deploy", PUBLIC_URL=f"https://auth.example.com{path}")
 
-    assert (f"(api.W001) PUBLIC_URL has the path {path}" in completed.stderr) == is_reported
+    assert (f"(api.W003) PUBLIC_URL has the path {path}" in completed.stderr) == is_reported
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""Which database decides about accounts: the one that the project's routers write to, also for reads.
+
+A router may send reads to a replica. A replica lags, and would accept a revoked session, or refuse a token that
+was just issued. Every query of this app therefore runs where its table is written.
+"""
+
+from typing import TypeVar
+
+from django.db import connections, models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+M = TypeVar("M", bound=models.Model)
+
+
+def alias_of(model: type[models.Model]) -> str:
+    """Return the alias in DATABASES of the database that stores the model."""
+    alias: str = router.db_for_write(model)
+    return alias
+
+
+def connection_of(model: type[models.Model]) -> BaseDatabaseWrapper:
+    """Return this thread's connection to the database that stores the model."""
+    return connections[alias_of(model)]
+
+
+def atomic(model: type[models.Model]) -> transaction.Atomic:
+    """Return a transaction, or a savepoint in one, on the database that stores the model."""
+    return transaction.atomic(using=alias_of(model))
+
+
+class PrimaryQuerySet(models.QuerySet[M]):
+    """A queryset that reads from the database that it writes to."""
+
+    @property
+    def db(self) -> str:
+        """The alias of the database that the next query uses."""
+        alias: str = self._db or router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]
+        return alias

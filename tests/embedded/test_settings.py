@@ -1,0 +1,147 @@
+"""The API in projects whose settings for all views and all models differ from those of this service."""
+
+import json
+
+import pytest
+
+from tests.embedded.projects import EmbeddedProject
+
+HOSTILE = """
+REST_FRAMEWORK |= {
+    "DEFAULT_RENDERER_CLASSES": ["shop.hostile.Renderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.FileUploadParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["shop.hostile.NoMore"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.AcceptHeaderVersioning",
+    "DEFAULT_VERSION": "7",
+    "ALLOWED_VERSIONS": ["8"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter"],
+    "EXCEPTION_HANDLER": "shop.hostile.handle",
+    "UNAUTHENTICATED_USER": None,
+    "NON_FIELD_ERRORS_KEY": "detail",
+    "DATETIME_FORMAT": "%d.%m.%Y",
+    "PAGE_SIZE": 1,
+}
+TIME_ZONE = "Europe/Berlin"
+LANGUAGE_CODE = "de"
+APPEND_SLASH = True
+MIDDLEWARE.insert(2, "django.middleware.locale.LocaleMiddleware")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+"""
+HOSTILE_CLASSES = """
+from rest_framework.renderers import BaseRenderer
+from rest_framework.throttling import BaseThrottle
+
+
+class Renderer(BaseRenderer):
+    media_type = "text/plain"
+
+    def render(self, *arguments, **options):
+        return b"hostile"
+
+
+class NoMore(BaseThrottle):
+    def allow_request(self, request, view):
+        return False
+
+
+def handle(error, context):
+    raise error
+"""
+CALLS = """
+import django, json
+django.setup()
+from django.test import Client
+
+http = Client()
+account = {"username": "alice", "email": "alice@example.com", "password": "correct horse battery"}
+post = lambda path, body: http.post(path, json.dumps(body), content_type="application/json")
+statuses = [post("/api/auth/signup", account).status_code]
+pair = post("/api/auth/signin", account).json()
+http.defaults["HTTP_AUTHORIZATION"] = "Bearer " + pair["accessToken"]
+sessions = http.get("/api/auth/sessions/")
+statuses.append(post("/api/auth/refreshtoken", pair).status_code)
+refused = post("/api/auth/signin", ["not an object"]).json()
+form = http.post("/api/auth/signin", "username=alice&password=x", content_type="application/x-www-form-urlencoded")
+statuses += [sessions.status_code, form.status_code, http.get("/api/auth/me").status_code]
+statuses += [http.get("/api/schema").status_code, http.get("/api/docs").status_code]
+print(json.dumps({"statuses": statuses, "time": sessions.json()[0]["createdAt"], "errors": list(refused["errors"])}))
+"""
+ASYNC_CALLS = """
+import asyncio, django, json
+django.setup()
+from django.contrib.sessions.models import Session
+from django.test import AsyncClient
+from accounts.admin.session_store import SessionStore
+
+async def main():
+    http = AsyncClient()
+    account = {"username": "async", "email": "async@example.com", "password": "correct horse battery"}
+    json_type = "application/json"
+    signed_up = await http.post("/api/auth/signup", json.dumps(account), content_type=json_type)
+    signed_in = await http.post("/api/auth/signin", json.dumps(account), content_type=json_type)
+    token = {"authorization": "Bearer " + signed_in.json()["accessToken"]}
+    read = await http.get("/api/auth/me", headers=token)
+    deleted = await http.delete("/api/auth/me", headers=token)
+    store = SessionStore()
+    await store.aset("shade", "blue")
+    await store.acreate()
+    assert not await Session.objects.filter(session_key=store.session_key).aexists()
+    assert await store.aexists(store.session_key)
+    assert await SessionStore(store.session_key).aget("shade") == "blue"
+    await store.adelete()
+    assert not await Session.objects.aexists()
+    print(signed_up.status_code, signed_in.status_code, read.status_code, deleted.status_code)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    project = EmbeddedProject(tmp_path_factory.mktemp("hostile"), HOSTILE, hostile=HOSTILE_CLASSES)
+    project.manage("migrate", "--verbosity", "0")
+    return project
+
+
+def test_no_setting_for_all_views_changes_the_api(hostile):
+    result = json.loads(hostile.run("-c", CALLS))
+
+    assert result["statuses"] == [201, 200, 200, 401, 200, 200, 200]
+    assert result["time"].endswith("Z")
+    assert result["errors"] == ["body"]
+
+
+def test_the_api_and_the_session_store_work_under_asgi(hostile):
+    assert hostile.run("-c", ASYNC_CALLS).split() == ["201", "200", "200", "204"]
+
+
+def test_another_default_auto_field_needs_no_migration(hostile):
+    assert "No changes detected" in hostile.manage("makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "check"),
+    [
+        ('AUTH_USER_MODEL = "auth.User"', "accounts.E006"),
+        ('REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "rest_framework.schemas.openapi.AutoSchema"', "api.E002"),
+        ('SPECTACULAR_SETTINGS = {"TITLE": "Shop"}', "api.W002"),
+    ],
+)
+def test_settings_that_break_the_api_are_reported_by_a_check(tmp_path, settings, check):
+    assert check in EmbeddedProject(tmp_path, settings).check()
+
+
+def test_a_database_with_users_of_django_is_reported_before_it_is_migrated(tmp_path):
+    project = EmbeddedProject(tmp_path)
+    stock = 'from shop.settings import *\nAUTH_USER_MODEL = "auth.User"\n'
+    stock += 'INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes"]\nROOT_URLCONF = ""\n'
+    (tmp_path / "shop/stock.py").write_text(stock)
+    project.run("-m", "django", "migrate", "--settings", "shop.stock", "--skip-checks")
+
+    migrated = project.attempt("manage.py", "migrate")
+
+    assert migrated.returncode == 1
+    assert "accounts.E007" in migrated.stderr
