@@ -7,6 +7,7 @@ from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.password_costs import PasswordCost
+from accounts.models.roles import DEFAULT_ROLE, Role, RolesMissing, require_roles
 from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
@@ -15,9 +16,7 @@ from accounts.models.sessions import (
     SessionState,
 )
 from accounts.models.users import (
-    DEFAULT_ROLE,
     NO_USER_ID,
-    Role,
     User,
     UserQuerySet,
     split_role_names,
@@ -36,9 +35,11 @@ __all__ = [
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",
+    "RolesMissing",
     "Service",
     "SessionState",
     "User",
     "UserQuerySet",
+    "require_roles",
     "split_role_names",
 ]

@@ -1,4 +1,4 @@
-"""Users and roles."""
+"""Users."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,12 +8,11 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from accounts.databases import PrimaryQuerySet, alias_of
+from accounts.databases import alias_of
 from accounts.fields import (
     ComparisonKeyField,
     RoleNames,
@@ -23,6 +22,7 @@ from accounts.fields import (
 )
 from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
 from accounts.models.password_verification import verify
+from accounts.models.roles import DEFAULT_ROLE, Role, require_roles
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     KEYS,
@@ -37,31 +37,8 @@ from accounts.values.identifiers import (
 )
 from accounts.values.passwords import normalize_password
 
-DEFAULT_ROLE = "user"
-"""The role of every new user."""
-
 NO_USER_ID = 0
 """An id that is never assigned to a user."""
-
-
-class Role(models.Model):
-    """A role that can be granted to users. Migrations create the roles user, moderator and admin."""
-
-    name = models.CharField(
-        max_length=40,
-        primary_key=True,
-        validators=[
-            RegexValidator(
-                r"\A[a-z][a-z0-9_-]*\Z",
-                "Use a-z, 0-9 and _ - only, and begin with a letter, as in content-editor.",
-            )
-        ],
-    )
-
-    objects = PrimaryQuerySet["Role"].as_manager()
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class UserQuerySet(DerivedColumnsQuerySet["User"]):
@@ -133,19 +110,20 @@ class UserManager(BaseUserManager["User"]):
         roles: Iterable[str] = (DEFAULT_ROLE,),
         **fields: Any,
     ) -> "User":
-        """Store and return a user with these roles. Unknown roles are ignored.
+        """Store and return a user with these roles.
 
-        Raises django.db.IntegrityError if the username or the email address is taken.
+        Raises django.db.IntegrityError if the username or the email address is taken, and RolesMissing if a role
+        does not exist. No user is stored then.
         """
         user = self.model(username=normalize(username), email=normalize_email(email), **fields)
         user.set_password(password)
         using = self._db or alias_of(User)
+        names = require_roles(roles, using)
         with transaction.atomic(using=using):
             user.save(using=using)
             # Not `add()`, which would invalidate the tokens of a user who has none yet.
             memberships = User.roles.through.objects.using(using)
-            existing = Role.objects.using(using).filter(name__in=roles)
-            memberships.bulk_create([memberships.model(user=user, role=role) for role in existing])
+            memberships.bulk_create([memberships.model(user=user, role_id=name) for name in names])
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
