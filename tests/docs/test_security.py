@@ -141,7 +141,10 @@ def test_the_counts_in_the_introduction_match_the_tables():
 
 def test_every_severity_of_a_vulnerability_has_a_time_frame():
     section = (ROOT / "SECURITY.md").read_text().partition("\n## Dependencies\n")[2].partition("\n## ")[0]
-    days = {severity: int(days) for severity, days in re.findall(r"^\| (\w+) \([^|]+\| (\d+) \|$", section, re.MULTILINE)}
+    days = {
+        severity: int(days)
+        for severity, days in re.findall(r"^\| (\w+) \([^|]+\| (\d+) \|$", section, re.MULTILINE)
+    }
 
     assert list(days) == ["critical", "high", "medium", "low"]
     assert list(days.values()) == sorted(days.values())
