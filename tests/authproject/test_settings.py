@@ -378,7 +378,7 @@ def test_without_a_mail_server_emails_are_printed(monkeypatch, value):
     assert backend == "django.core.mail.backends.console.EmailBackend"
 
 
-@pytest.mark.parametrize("key", ["x", "too-short-to-sign-with-anything", "ab" * 40])
+@pytest.mark.parametrize("key", ["x", "fifteen letters"])
 def test_a_secret_key_that_can_be_guessed_is_refused_without_repeating_it(monkeypatch, key):
     monkeypatch.setenv("SECRET_KEY", key)
 
