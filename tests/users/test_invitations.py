@@ -96,6 +96,14 @@ def test_an_invitation_grants_its_roles_where_sign_up_is_open(mailed_token):
     assert accept(mailed_token()).json()["roles"] == ["ROLE_ADMIN", "ROLE_USER"]
 
 
+def test_a_role_that_was_deleted_since_the_invitation_is_not_granted(mailed_token):
+    Role.objects.create(name="editor")
+    invite(roles=["editor", "moderator"])
+    Role.objects.get(name="editor").delete()
+
+    assert accept(mailed_token()).json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
+
+
 @pytest.mark.parametrize("email", ["", "ann@example.com", " ANN@Example.com"])
 def test_the_invited_address_may_be_left_out_or_repeated(mailed_token, email):
     invite()
