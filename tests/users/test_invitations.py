@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
-from accounts.models import Activity, Invitation, User
+from accounts.models import Activity, Invitation, Role, User
 from accounts.users import deletion, invitations
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api
