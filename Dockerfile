@@ -13,7 +13,7 @@ COPY clients/js/auth-client.js clients/js/auth-client.js
 COPY deploy/healthcheck.py deploy/healthcheck.py
 COPY manage.py .
 # The settings require a key and a database, although collectstatic uses neither.
-RUN SECRET_KEY=unused DATABASE_URL=sqlite:////tmp/unused /venv/bin/python manage.py collectstatic --noinput -v 0 \
+RUN SECRET_KEY=unused-while-static-files-are-collected DATABASE_URL=sqlite:////tmp/unused /venv/bin/python manage.py collectstatic --noinput -v 0 \
     && /venv/bin/python -m compileall -q accounts api authproject
 
 FROM python:3.11-slim-bookworm

@@ -1,8 +1,8 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all lint types check audit bench docs screenshots lock
+.PHONY: help serve test test-all lint types check audit bench packages docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -28,7 +28,7 @@ types: $(VENV)/test.done  ## check types
 
 check: lint types test-all  ## run the checks of CI, except the audit
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	PUBLIC_URL=https://auth.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
+	PUBLIC_URL=https://auth.example.com EMAIL_URL=submission://mail.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (needs pypi.org or api.osv.dev)
 	$(BIN)/python -m tests.audit
@@ -37,6 +37,9 @@ bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLit
 	for database in sqlite postgresql; do for what in run replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
 	$(BIN)/python -m benchmarks.peer_purging
+
+packages: $(VENV)/test.done  ## build the Python package for clients and other services in dist/
+	$(BIN)/python -m build --no-isolation --outdir dist clients/python
 
 docs: $(VENV)/serve.done  ## generate docs/settings.md and docs/http.md from the code
 	$(BIN)/python -m docs.generate
@@ -51,7 +54,11 @@ lock: $(VENV)/test.done  ## pin the requirements of pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bench.txt
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or later is needed. Install it, or name it, as in `make serve PYTHON=/path/to/python3.12`.' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'Python cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/serve.done: requirements.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt

@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 from accounts.conf import auth_settings
 
-ADMIN_MODULES = ("activity", "services", "sessions", "users")
+ADMIN_MODULES = ("activity", "invitations", "services", "sessions", "users")
 """The modules of `accounts.admin` that register a model."""
 
 

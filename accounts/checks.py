@@ -58,6 +58,21 @@ def check_existing_users(databases: Iterable[str] | None, **_: Any) -> list[Chec
     return [Error("The database has a table of users already: auth_user.", hint=_OTHER_USERS, id="accounts.E007")]
 
 
+@register(deploy=True)
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what only a service that other people can reach needs."""
+    is_console = settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
+    if is_console and auth_settings().public_url.startswith("https:"):
+        return [
+            Warning(
+                "Emails are printed to the terminal, but PUBLIC_URL is an https URL.",
+                hint="Set EMAIL_URL to your mail server. Otherwise no one receives a link to reset a password.",
+                id="accounts.W002",
+            )
+        ]
+    return []
+
+
 def _check_time_zone() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
         hint = "Set USE_TZ = True: this app stores times with a time zone."

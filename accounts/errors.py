@@ -70,6 +70,22 @@ class EmailTaken(AuthError):
     message = "Failed! Email is already in use!"
 
 
+class SignUpClosed(AuthError):
+    """Nobody can sign up (see AUTH_SIGNUP)."""
+
+    code = "signup_closed"
+    kind = Kind.FORBIDDEN
+    message = "Sign-up is closed. Ask an administrator for an account."
+
+
+class InvitationInvalid(AuthError):
+    """The invitation is unknown, expired, revoked or used, or it is missing where AUTH_SIGNUP requires one."""
+
+    code = "invitation_invalid"
+    kind = Kind.FORBIDDEN
+    message = "Sign-up requires an invitation that is valid and has not been used. Ask for a new one."
+
+
 class RoleUnknown(AuthError):
     """There is no role with this name."""
 

@@ -13,7 +13,15 @@ from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_
 from accounts.conf import auth_settings
 from accounts.databases import atomic
 from accounts.errors import AccountInUse
-from accounts.models import Activity, GuessCount, KnownOrigin, RefreshToken, RefreshTokenQuerySet, User
+from accounts.models import (
+    Activity,
+    GuessCount,
+    Invitation,
+    KnownOrigin,
+    RefreshToken,
+    RefreshTokenQuerySet,
+    User,
+)
 from accounts.passwords import equal_cost
 from accounts.users import deletion
 from accounts.values.clients import NO_CLIENT
@@ -44,6 +52,7 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
         "networks and devices not seen for a year": KnownOrigin.objects.filter(
             since__lte=now - KNOWN_DEVICE_LIFETIME
         ),
+        "expired invitations": Invitation.objects.filter(expires_at__lte=now),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
     }
 

@@ -16,6 +16,12 @@ RESERVED_CLAIMS = frozenset({
     "nonce", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "events", "sub_id",
 })  # fmt: skip
 """Claims that have a meaning in this service's tokens or by a standard (RFC 7519, RFC 9068, OpenID Connect)."""
+ALLOWED_PAGES = (
+    "a path of this service, such as /welcome, an https:// URL, or an http:// URL of localhost; each without a "
+    "fragment, a user name or spaces. For an app, use an https:// URL that the app claims: other apps can "
+    "register its own scheme"
+)
+"""The pages that `is_page` accepts, for the operator."""
 
 
 def environment_name(field: "dataclasses.Field[Any]") -> str:
@@ -39,7 +45,8 @@ def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> 
         value = f"{value.total_seconds():g}"
     elif isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"{environment_name(field)} is {str(value)!r}. Allowed: {field.metadata['rule'].allowed}."
+    shown = re.sub(r"//.*@", "//***@", str(value))  # a URL's user name and password
+    return f"{environment_name(field)} is {shown!r}. Allowed: {field.metadata['rule'].allowed}."
 
 
 def are_extra_claims(names: Collection[str]) -> bool:
@@ -64,10 +71,38 @@ def is_network(text: str) -> bool:
 
 
 def is_origin(text: str) -> bool:
-    """Return whether the text is an http or https URL without query and fragment."""
+    """Return whether the text is an http or https URL without user name, query and fragment."""
     try:
         url = urlsplit(text)
         has_host = bool(url.hostname) and url.port != 0  # raises ValueError for a port that does not exist
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and has_host and not (url.query or url.fragment)
+    return url.scheme in {"http", "https"} and has_host and re.search(r"[@?#\s\\]", text) is None
+
+
+def is_page(text: str) -> bool:
+    """Return whether emailed links may lead to a page: a path, an https URL, or an http URL of this machine.
+
+    Schemes of apps are not allowed: any app on a device can register the scheme of another one and would receive
+    the token. https links that an app claims are safe (RFC 8252 section 7.2). The fragment must be free for the
+    token.
+    """
+    if re.fullmatch(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+", text) is None:
+        return False
+    if text.startswith("/"):
+        return not text.startswith("//")
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return False
+    if not url.hostname or "@" in url.netloc:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

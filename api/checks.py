@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
+from django.urls import NoReverseMatch, reverse
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.settings import api_settings
 
+from accounts.conf import auth_settings
 from api import defaults
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
@@ -47,3 +50,26 @@ def _check_schema() -> Iterator[CheckMessage]:
                 hint="Extend the SPECTACULAR_SETTINGS of api.defaults.",
                 id="api.W002",
             )
+
+
+@register(deploy=True)
+def check_public_path(**_: Any) -> list[CheckMessage]:
+    """Check that a path in PUBLIC_URL is one at which this project serves the API."""
+    path = urlsplit(auth_settings().public_url).path.rstrip("/")
+    if not path or _sign_in_path().startswith(f"{path}/"):
+        return []
+    return [
+        Warning(
+            f"PUBLIC_URL has the path {path}, but the API is not served there.",
+            hint="Set PUBLIC_URL to a scheme and a host, as in https://auth.example.com. Browsers would not "
+            "send the cookie for refreshes to another path.",
+            id="api.W003",
+        )
+    ]
+
+
+def _sign_in_path() -> str:
+    try:
+        return reverse("sign-in")
+    except NoReverseMatch:
+        return ""

@@ -39,3 +39,6 @@ PATHS_THAT_HASH = (
     "/api/auth/password/",
     "/admin/login/",
 )
+
+MAX_BODY_SIZE = 64 * 1024
+"""The longest body that an endpoint of the API takes, in bytes."""

@@ -8,8 +8,6 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from accounts.users.email_verification import VERIFY_PAGE
-from accounts.users.passwords import RESET_PAGE
 from api.views import content, discovery, docs, email_verification, health, pages, passwords, services
 from api.views.activity import ActivityList
 from api.views.profile import Me
@@ -49,8 +47,10 @@ urlpatterns = [
     _path("api/auth/password/reset/confirm", passwords.PasswordResetConfirm.as_view(), "reset-password-confirm"),
     _path("api/auth/email/verify", email_verification.EmailVerify.as_view(), "verify-email"),
     _path("api/auth/email/verify/resend", email_verification.EmailVerifyResend.as_view(), "resend-verification"),
-    _path(RESET_PAGE, pages.ResetPasswordPage.as_view(), "reset-password-page"),
-    _path(VERIFY_PAGE, pages.VerifyEmailPage.as_view(), "verify-email-page"),
+    # The defaults of AUTH_RESET_URL, AUTH_INVITATION_URL and AUTH_VERIFY_URL.
+    _path("reset-password", pages.ResetPasswordPage.as_view(), "reset-password-page"),
+    _path("invitation", pages.InvitationPage.as_view(), "invitation-page"),
+    _path("verify-email", pages.VerifyEmailPage.as_view(), "verify-email-page"),
     _path("api/oauth/introspect", services.Introspection.as_view(), "introspection"),
     _path("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
     _path(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),

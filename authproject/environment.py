@@ -4,7 +4,7 @@ import dataclasses
 import ipaddress
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from accounts.conf import AuthSettings, Limit
 from accounts.keys.private_files import read_or_create
 from accounts.setting_values import describe_invalid_setting, environment_name
 from accounts.values.origins import serialize_origin
+
+MIN_SECRET_KEY_LENGTH = 16
+"""A shorter key is refused. Django's check security.W009 warns of keys with less than 50 characters."""
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -70,24 +73,6 @@ def read_number(env: environs.Env, name: str, default: int, *, lowest: int, high
         raise ImproperlyConfigured(f"{name} is {env.str(name)!r}. Allowed: {allowed}.") from None
 
 
-def read_url(
-    read: Callable[[], dict[str, Any]], name: str, *, key: str, values: Collection[str], allowed: str
-) -> dict[str, Any]:
-    """Parse a URL that may contain a password.
-
-    `read` parses it; `key` of the result must be one of `values`; `allowed` describes valid URLs.
-
-    Raises ImproperlyConfigured, without repeating the URL.
-    """
-    try:
-        parts = read()
-    except Exception:  # noqa: BLE001  the parsers raise any exception, and quote the URL
-        parts = {}
-    if parts.get(key) not in values:
-        raise ImproperlyConfigured(f"{name} cannot be used. Allowed: {allowed}.")
-    return parts
-
-
 def read_flag(env: environs.Env, name: str, *, default: bool) -> bool:
     """Parse true or false.
 
@@ -105,18 +90,38 @@ def read_list(env: environs.Env, name: str, default: str = "") -> list[str]:
 
 
 def read_origins(env: environs.Env, name: str) -> list[str]:
-    """Parse a comma-separated list of origins, and write each as browsers do.
+    """Parse the origins of web pages, such as https://app.example.com, and write each as browsers do.
 
-    A URL that is no origin is returned unchanged: django-cors-headers refuses it at the start.
+    Raises ImproperlyConfigured, without repeating a password. `null` is refused, because any page can have that
+    origin, and so is `*`, because the API accepts cookies.
     """
-    return [_as_browsers_do(origin) for origin in read_list(env, name)]
+    origins = [_as_browsers_do(origin) for origin in read_list(env, name)]
+    for origin in origins:
+        if re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[1-9]\d{0,4})?", origin) is None:
+            shown = re.sub(r"//.*@", "//***@", origin)
+            allowed = "a comma-separated list of origins, such as https://app.example.com"
+            raise ImproperlyConfigured(f"{name} contains {shown!r}. Allowed: {allowed} (no path, no null, no *).")
+    return origins
 
 
 def _as_browsers_do(origin: str) -> str:
     try:
-        return origin if urlsplit(origin).path else serialize_origin(origin)
+        is_origin = re.search(r"[@?#]", origin) is None and not urlsplit(origin).path
+        return serialize_origin(origin) if is_origin else origin
     except ValueError:
         return origin
+
+
+def read_secret_key(env: environs.Env, name: str) -> str:
+    """Return a key to sign with, or the empty string if it is not set.
+
+    Raises ImproperlyConfigured, without repeating the value, if the key can be guessed.
+    """
+    key = read_secret(env, name)
+    if key and len(key) < MIN_SECRET_KEY_LENGTH:
+        allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
+        raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
+    return key
 
 
 def read_secret(env: environs.Env, name: str) -> str:
@@ -144,15 +149,18 @@ def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
 
 
 def read_address(env: environs.Env, name: str, default: str) -> str:
-    """Parse an IP address.
+    """Parse an IP address, or the path of a Unix socket: `unix:/PATH`.
 
     Raises ImproperlyConfigured.
     """
     text = env.str(name, default)
+    if re.fullmatch(r"unix:/.+", text):
+        return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: an IP address, such as 0.0.0.0.") from None
+        allowed = "an IP address, such as 0.0.0.0, or unix:/PATH"
+        raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
 
 
 def read_endpoint(env: environs.Env, name: str) -> tuple[str, int] | None:
@@ -190,17 +198,13 @@ def read_language(env: environs.Env, name: str, default: str) -> str:
     return text
 
 
-def read_cache_url(env: environs.Env, name: str) -> str:
-    """Parse the URL of a Redis or Valkey server; return the empty string if it is not set.
+def refuse_debug_in_public(debug: bool, public_url: str) -> None:  # noqa: FBT001  a setting, not a mode
+    """Refuse error pages with stack traces and settings where other people can reach the service.
 
-    Raises ImproperlyConfigured, without repeating the URL, which may contain a password.
+    Raises ImproperlyConfigured.
     """
-    text = read_secret(env, name)
-    # Valkey uses Redis's protocol and client library.
-    url = re.sub(r"^valkey(s?):", lambda found: f"redi{'ss' if found[1] else 's'}:", text)
-    if url and re.fullmatch(r"rediss?://[^/\s]+(:\d+)?(/\d*)?", url) is None:
-        raise ImproperlyConfigured(f"{name} cannot be used. Allowed: redis://HOST:PORT/0, rediss:// or valkey://.")
-    return url
+    if debug and public_url.lower().startswith("https:"):
+        raise ImproperlyConfigured("DEBUG is 'true'. Allowed: false, because PUBLIC_URL begins with https.")
 
 
 def load_or_create_secret(name: str, path: Path) -> str:

@@ -21,6 +21,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
 API_PREFIXES = ("/api/", "/.well-known/")
+PROBE_PATHS = ("/healthz", "/readyz")
 DOCS_PREFIX = "/api/docs"
 """The one HTML page below `/api/`."""
 
@@ -48,7 +49,7 @@ class ApiHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Handle the request."""
         response = self._get_response(request)
-        if _is_api_request(request):
+        if _is_api_request(request) or _is_probe(request):
             for name, value in self._headers(request):
                 response.headers[name] = value
         return response
@@ -56,13 +57,28 @@ class ApiHeadersMiddleware:
     def _headers(self, request: HttpRequest) -> Sequence[tuple[str, str]]:
         is_secure = request.is_secure()
         if is_secure not in self._cached_headers:
-            response = HttpResponse()
-            del response.headers["Content-Type"]
-            SecurityMiddleware(self._get_response).process_response(request, response)
-            XFrameOptionsMiddleware(self._get_response).process_response(request, response)
-            _add_policy(response, _API_POLICY)
-            self._cached_headers[is_secure] = tuple(response.headers.items())
+            self._cached_headers[is_secure] = api_headers(is_secure=is_secure)
         return self._cached_headers[is_secure]
+
+
+def api_headers(*, is_secure: bool) -> Sequence[tuple[str, str]]:
+    """Return the security headers of an API response, over https or not."""
+    request = _EncryptedRequest() if is_secure else HttpRequest()
+    response = HttpResponse()
+    del response.headers["Content-Type"]
+    SecurityMiddleware(_no_response).process_response(request, response)
+    XFrameOptionsMiddleware(_no_response).process_response(request, response)
+    _add_policy(response, _API_POLICY)
+    return tuple(response.headers.items())
+
+
+class _EncryptedRequest(HttpRequest):
+    def _get_scheme(self) -> str:
+        return "https"
+
+
+def _no_response(_: HttpRequest) -> HttpResponse:
+    return HttpResponse()
 
 
 class ContentPolicyMiddleware:
@@ -129,6 +145,8 @@ class PageMiddleware:
 
         Raises django.core.exceptions.DisallowedHost.
         """
+        if _is_probe(request):
+            return self._view(request)
         if not _is_api_request(request):
             return self._pages(request)
         request.get_host()
@@ -140,13 +158,18 @@ class PageMiddleware:
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
         """Run the `process_view` hooks of `PAGE_MIDDLEWARE` for pages; return the first response, or None."""
-        if _is_api_request(request):
+        if _is_api_request(request) or _is_probe(request):
             return None
         return next(filter(None, (hook(request, *view) for hook in self._view_hooks)), None)
 
 
 def _is_api_request(request: HttpRequest) -> bool:
     return request.path_info.startswith(API_PREFIXES) and not request.path_info.startswith(DOCS_PREFIX)
+
+
+def _is_probe(request: HttpRequest) -> bool:
+    # Orchestrators probe a container by its address, whatever ALLOWED_HOSTS says. A probe uses no host name.
+    return request.path_info.rstrip("/") in PROBE_PATHS
 
 
 def _plain_http_response() -> JsonResponse:

@@ -23,8 +23,11 @@ from django.conf import settings
 from django.urls import get_resolver
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
 
+from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
+from authproject.middleware import api_headers
+from authproject.proxies import trust_proxies
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi import application as wsgi_application
 
@@ -36,14 +39,6 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _BROKEN_BODY = "The body is incomplete or malformed."
 # Replaces granian's own header, which names the server.
 _SERVER_NAME = ("server", "-")
-_SERVER_HEADERS = [
-    _SERVER_NAME,
-    ("content-type", "application/json"),
-    ("cache-control", "no-store"),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "same-origin"),
-]
 
 # Load everything now and exclude it from garbage collection, which would otherwise scan it again and again.
 get_resolver().url_patterns  # noqa: B018  loads the URL configuration
@@ -81,18 +76,26 @@ class RequestRejected(Exception):
         self, status: int, message: str, code: str = "invalid_request", retry_after: int | None = None
     ) -> None:
         super().__init__(message)
-        headers = _SERVER_HEADERS if retry_after is None else [*_SERVER_HEADERS, ("retry-after", str(retry_after))]
+        headers = [_SERVER_NAME, ("content-type", "application/json"), ("cache-control", "no-store")]
+        if retry_after is not None:
+            headers.append(("retry-after", str(retry_after)))
         self.response = WsgiResponse(status, headers, json.dumps({"message": message, "code": code}).encode())
+
+    def secured(self, scope: Scope) -> WsgiResponse:
+        """Return the response with the headers of every API response over the client's scheme."""
+        headers = [(name.lower(), value) for name, value in api_headers(is_secure=_is_secure(scope))]
+        return self.response._replace(headers=[*self.response.headers, *headers])
 
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
     """Handle one request."""
-    set_tcp_user_timeout(scope.server.rpartition(":")[2])
+    if not _is_unix_socket(scope):
+        set_tcp_user_timeout(scope.server.rpartition(":")[2])
     try:
         _reject_malformed(scope)
         response = await _respond_in_pool(build_environ(scope, await _read_body_in_time(scope, protocol)))
     except RequestRejected as rejection:
-        response = rejection.response
+        response = rejection.secured(scope)
     except ProtocolClosed:
         return
     if response.body:
@@ -133,6 +136,22 @@ def _hashing_paths() -> tuple[str, ...]:
     return paths
 
 
+def _is_secure(scope: Scope) -> bool:
+    """Return whether the client uses https, which a trusted proxy may say."""
+    schemes: list[str] = []
+
+    def remember_scheme(environ: dict[str, Any], _: Any) -> list[bytes]:
+        schemes.append(environ["wsgi.url_scheme"])
+        return []
+
+    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(build_environ(scope, b""), _no_write)
+    return schemes == ["https"]
+
+
+def _is_unix_socket(scope: Scope) -> bool:
+    return scope.server.startswith("/")  # its path
+
+
 def _reject_malformed(scope: Scope) -> None:
     """Reject requests that proxies and servers could interpret differently.
 
@@ -146,7 +165,8 @@ def _reject_malformed(scope: Scope) -> None:
 
 def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """Return the WSGI environment of a request (PEP 3333)."""
-    server, _, port = scope.server.rpartition(":")
+    # A Unix socket has neither host nor port.
+    server, _, port = ("localhost:80" if _is_unix_socket(scope) else scope.server).rpartition(":")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
@@ -193,11 +213,12 @@ async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     """
     # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
     announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
-    _reject_too_long(announced)
+    max_length = _max_length(scope.path)
+    _reject_too_long(announced, max_length)
     # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
     if announced and "transfer-encoding" not in scope.headers:
         return await _read_at_once(protocol)
-    return await _read_chunks(protocol)
+    return await _read_chunks(protocol, max_length)
 
 
 async def _read_at_once(protocol: HTTPProtocol) -> bytes:
@@ -209,12 +230,12 @@ async def _read_at_once(protocol: HTTPProtocol) -> bytes:
     return body
 
 
-async def _read_chunks(protocol: HTTPProtocol) -> bytes:
+async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
     body = bytearray()
     ends = 0
     async for chunk in protocol:
         body += chunk
-        _reject_too_long(len(body))
+        _reject_too_long(len(body), max_length)
         # The last chunk is empty, and so is one that could not be read: a broken body has two empty chunks.
         ends += not chunk
     if ends > 1:
@@ -222,8 +243,15 @@ async def _read_chunks(protocol: HTTPProtocol) -> bytes:
     return bytes(body)
 
 
-def _reject_too_long(length: int) -> None:
-    max_length: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+def _max_length(path: str) -> int:
+    """Return the length of the longest body, in bytes, that an endpoint takes."""
+    longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    # A project that embeds the service and runs this server may take long bodies at any path.
+    large: tuple[str, ...] = getattr(settings, "PATHS_WITH_LARGE_BODIES", ("/",))
+    return longest if path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
+
+
+def _reject_too_long(length: int, max_length: int) -> None:
     if length > max_length:
         raise RequestRejected(413, f"The body is too large. Allowed: {max_length} bytes.", "payload_too_large")
 

@@ -16,11 +16,11 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from accounts import defaults as accounts
 from accounts.values.origins import serialize_origin
 from api import defaults as api
+from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
     load_or_create_secret,
     read_address,
     read_auth_settings,
-    read_cache_url,
     read_endpoint,
     read_flag,
     read_hosts,
@@ -28,8 +28,8 @@ from authproject.environment import (
     read_list,
     read_number,
     read_origins,
-    read_secret,
-    read_url,
+    read_secret_key,
+    refuse_debug_in_public,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -41,7 +41,7 @@ env = environs.FileAwareEnv(strip_whitespace=True)
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""
 
-SECRET_KEY = read_secret(env, "SECRET_KEY") or load_or_create_secret("SECRET_KEY", DATA_DIR / "secret_key")
+SECRET_KEY = read_secret_key(env, "SECRET_KEY") or load_or_create_secret("SECRET_KEY", DATA_DIR / "secret_key")
 """The secret that keys for refresh tokens, emailed tokens, counters and known devices are derived from. If it is
 not set, one is created on the first start and stored in `data/secret_key`. Machines that share a database must
 share it."""
@@ -58,7 +58,7 @@ CORS_ALLOWED_ORIGINS = read_origins(env, "CORS_ALLOWED_ORIGINS")
 `https://app.example.com,http://localhost:3000`."""
 
 HOST = read_address(env, "HOST", "127.0.0.1")
-"""The IP address to listen on; `0.0.0.0` for all."""
+"""The IP address to listen on; `0.0.0.0` for all. Or a Unix socket, which the group may use: `unix:/PATH`."""
 
 PORT = read_number(env, "PORT", 8000, lowest=1, highest=65535)
 """The port to listen on, from 1 to 65535."""
@@ -76,32 +76,23 @@ AUTH = read_auth_settings(
     issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
 )
 
-DATABASE: dict[str, Any] = read_url(
-    lambda: env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
-    "DATABASE_URL",
-    key="ENGINE",
-    values=("django.db.backends.sqlite3", "django.db.backends.postgresql"),
-    allowed="sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
-)
+DATABASE: dict[str, Any] = read_database_url(env, "DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 """The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is
-not set, SQLite in `data/`."""
+not set, SQLite in `data/`. Parameters of the URL say where PostgreSQL is and how to trust it, as in
+`?sslmode=verify-full`; others are refused."""
 
 GUESS_COUNTERS_URL = read_cache_url(env, "CACHE_URL") or "database:"
 """A Redis or Valkey server that counts failed attempts: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. If it
 is not set, they are counted in the database."""
 
-EMAIL: dict[str, Any] = read_url(
-    lambda: env.dj_email_url("EMAIL_URL", "console:"),
-    "EMAIL_URL",
-    key="EMAIL_BACKEND",
-    values=("django.core.mail.backends.console.EmailBackend", "django.core.mail.backends.smtp.EmailBackend"),
-    allowed="console:, smtp://HOST:PORT or submission://USER:PASSWORD@HOST:PORT",
-)
-"""The mail server: `submission://USER:PASSWORD@HOST:587` (with STARTTLS) or `smtp://HOST:PORT`. By default, emails
-are printed to the terminal."""
+EMAIL: dict[str, Any] = read_email_url(env, "EMAIL_URL", "console:")
+"""The mail server: `submission://USER:PASSWORD@HOST:587` (with STARTTLS; also `smtp+tls://`),
+`smtps://USER:PASSWORD@HOST:465` (TLS from the start) or `smtp://HOST:PORT`. By default, emails are printed to the
+terminal."""
 
 _PUBLIC = urlsplit(AUTH["public_url"])
 _IS_TLS = _PUBLIC.scheme == "https"
+refuse_debug_in_public(DEBUG, AUTH["public_url"])
 
 _DATABASE_TIMEOUT = 5  # seconds
 
@@ -118,11 +109,11 @@ else:
     DATABASE["ENGINE"] = "authproject.postgresql"
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
-        # Repeated statements are planned once. PgBouncer supports this from 1.21, with max_prepared_statements.
+        # Repeated statements are planned once.
         "server_side_binding": True,
         "prepare_threshold": 3,
         "connect_timeout": _DATABASE_TIMEOUT,
-        "options": f"-c statement_timeout={_DATABASE_TIMEOUT}s -c lock_timeout={_DATABASE_TIMEOUT}s",
+        "time_limit": _DATABASE_TIMEOUT,
         # Notice a dead connection within seconds instead of the kernel's two hours.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -193,8 +184,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
-"""The language of emails, the admin, and the validation messages in `errors`: a language code that Django
-supports."""
+"""The language of the admin, of the validation messages in `errors`, and of emails to users who have not chosen
+another one: a language code that Django supports."""
 
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -254,6 +245,8 @@ X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Large enough for the admin's forms; `api.http.parsers` sets a lower limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# The server refuses bodies beyond the API's limit everywhere else before it reads them.
+PATHS_WITH_LARGE_BODIES = ("/admin/",)
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")
 """The sender of emails. If it is not set, `noreply` at the host of PUBLIC_URL."""

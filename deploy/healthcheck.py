@@ -1,8 +1,16 @@
-"""Exit with 0 if the server on this machine is ready. Uses a host name from ALLOWED_HOSTS."""
+"""Exit with 0 if the server on this machine is ready."""
 
 import os
-import urllib.request
+import socket
+from http import HTTPStatus
+from http.client import HTTPConnection
 
-url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/readyz"
-name = os.environ.get("ALLOWED_HOSTS", "localhost").split(",")[0].strip().lstrip("*.") or "localhost"
-urllib.request.urlopen(urllib.request.Request(url, headers={"Host": name}), timeout=8).close()
+port = int(os.environ.get("PORT", "8000"))
+connection = HTTPConnection("127.0.0.1", port, timeout=8)
+host = os.environ.get("HOST", "")
+if host.startswith("unix:"):
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(8)
+    connection.sock.connect(host.removeprefix("unix:"))
+connection.request("GET", "/readyz")
+raise SystemExit(connection.getresponse().status != HTTPStatus.OK)

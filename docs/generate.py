@@ -49,6 +49,8 @@ CLIENT_ACTIONS = {
     "invalid_request": "Show `errors` at the fields. Without `errors`, fix the client.",
     "username_taken": _CHOOSE_ANOTHER,
     "email_taken": _CHOOSE_ANOTHER,
+    "signup_closed": "Show the message, and offer no sign-up.",
+    "invitation_invalid": "Show the message. The user needs a new invitation.",
     "role_unknown": "Fix the client, or create the role.",
     "role_not_allowed": "Sign up without `roles` and have an administrator grant the role.",
     "invalid_credentials": "Show the message. Do not refresh.",

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from accounts.models import User
 from accounts.users import passwords
 from accounts.users.name_rules import NAMES
+from accounts.values import languages
 from accounts.values.clients import Client
 from accounts.values.identifiers import normalize, normalize_email
 
@@ -42,6 +43,12 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
     what the administrator changed. Saving it does not revert what was changed elsewhere since the page was opened.
     """
 
+    language = forms.ChoiceField(
+        choices=lambda: [("", "Default"), *((code, code) for code in languages.supported())],
+        required=False,
+        help_text="The language of emails to the user.",
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         # A form that this page did not render, for example one sent by a script, has no initial values: its fields
@@ -61,6 +68,7 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
             "username",
             "email",
             "fullname",
+            "language",
             "is_active",
             "roles",
             "is_staff",

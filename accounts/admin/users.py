@@ -20,7 +20,7 @@ from accounts.errors import AccountInUse, EmailTaken, UsernameTaken
 from accounts.history.events import Event, record
 from accounts.models import DEFAULT_ROLE, Activity, RefreshToken, User, UserQuerySet
 from accounts.users import activation, deletion, profile, roles
-from accounts.users.name_rules import NAMES
+from accounts.users.name_rules import PROFILE_FIELDS
 from accounts.values.clients import Client
 
 PRIVILEGE_FIELDS = ("roles", "is_staff", "is_superuser", "groups", "user_permissions")
@@ -49,7 +49,7 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
     filter_horizontal = ("roles", "groups", "user_permissions")
     readonly_fields = ("password_state", "email_verified_at", "created_at", "last_sign_in")
     fieldsets = (
-        (None, {"fields": ("username", "email", "email_verified_at", "fullname", "password_state")}),
+        (None, {"fields": ("username", "email", "email_verified_at", "fullname", "language", "password_state")}),
         ("API access", {"fields": ("is_active", "roles")}),
         ("Admin access", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("created_at", "last_sign_in")}),
@@ -128,13 +128,13 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
             self.message_user(request, "The user was deleted in the meantime. Nothing was saved.", messages.ERROR)
             return
         client = Client.from_environ(request.META)
-        names = {name: form.cleaned_data[name] for name in NAMES.intersection(form.changed_data)}
+        names = {name: form.cleaned_data[name] for name in PROFILE_FIELDS.intersection(form.changed_data)}
         try:
             profile.replace(stored, names, client, by=request.user.pk)
         except (UsernameTaken, EmailTaken) as error:
             # Another account took the name after the form was validated.
             self.message_user(request, error.message, messages.ERROR)
-        columns = {field.name for field in User._meta.concrete_fields} - NAMES
+        columns = {field.name for field in User._meta.concrete_fields} - PROFILE_FIELDS
         user.save(update_fields=columns.intersection(form.changed_data))
         if "is_active" in form.changed_data:
             change_state = activation.activate if user.is_active else activation.deactivate

@@ -33,6 +33,9 @@ class Event(StrEnum):
     USER_DEACTIVATED = "user:deactivated"
     USER_ACTIVATED = "user:activated"
     USER_DELETED = "user:deleted"
+    INVITATION_CREATED = "invitation:created"
+    INVITATION_REVOKED = "invitation:revoked"
+    INVITATION_USED = "invitation:used"
     SIGN_IN_SUCCEEDED = "sign_in:succeeded"
     SIGN_IN_FROM_NEW_DEVICE = "sign_in:new_device"
     ADMIN_SIGN_IN_SUCCEEDED = "admin_sign_in:succeeded"
@@ -65,6 +68,9 @@ DESCRIPTIONS: Mapping[str, str] = {
     Event.USER_IMPORTED: "Account imported",
     Event.USER_DEACTIVATED: "Account deactivated",
     Event.USER_ACTIVATED: "Account activated",
+    Event.INVITATION_CREATED: "Invitation sent",
+    Event.INVITATION_REVOKED: "Invitation revoked",
+    Event.INVITATION_USED: "Invitation accepted",
     Event.SIGN_IN_SUCCEEDED: "Signed in",
     Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-in from a new device",
     Event.ADMIN_SIGN_IN_SUCCEEDED: "Signed in to the admin",

@@ -12,6 +12,7 @@ about.
 
 import logging
 import math
+from email.message import Message, MIMEPart
 from enum import StrEnum
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.utils import translation
 from tenacity import RetryCallState, retry, retry_if_exception
 
 from accounts.conf import auth_settings
@@ -31,11 +33,15 @@ logger = logging.getLogger("accounts.mail")
 
 _PERMANENT_ERROR = 500
 
+_MAX_LINE_BYTES = 998
+"""The maximum length of a line in an email, without its end (RFC 5322 section 2.1.1)."""
+
 
 class MailTemplate(StrEnum):
     """The email templates, by name."""
 
     VERIFY_EMAIL = "verify_email"
+    INVITATION = "invitation"
     ALREADY_REGISTERED = "already_registered"
     RESET_PASSWORD = "reset_password"  # noqa: S105  a template, not a secret
     RESET_FORCED = "reset_forced"
@@ -44,6 +50,30 @@ class MailTemplate(StrEnum):
     ROLES_CHANGED = "roles_changed"
     NEW_DEVICE = "new_device"
     TOKEN_REUSED = "token_reused"  # noqa: S105
+
+
+class _UnfoldedEmail(EmailMultiAlternatives):
+    """An email whose lines are not folded where Python's email package prefers to, after 78 characters.
+
+    Django 6.0 would otherwise encode a text with a longer line as quoted-printable. Email programs decode it, but
+    the links that the console backend prints would not work: `#token=3D…`, broken across lines.
+    """
+
+    def message(self, **options: Any) -> Any:
+        """Return the message of the standard library. Django 6.0 passes `policy`."""
+        message: Message = super().message(**options)
+        for part in message.walk():
+            # Django 5.2 returns classes that are not MIMEPart, and does not fold lines.
+            if isinstance(part, MIMEPart) and part.get_content_maintype() == "text":
+                _unfold(part)
+        return message
+
+
+def _unfold(part: MIMEPart) -> None:
+    text = part.get_content()
+    if all(len(line.encode()) <= _MAX_LINE_BYTES for line in text.splitlines()):
+        encoding = "7bit" if text.isascii() else "8bit"
+        part.set_content(text, subtype=part.get_content_subtype(), cte=encoding)
 
 
 def notify_owner(template: MailTemplate, entry: Activity) -> None:
@@ -56,42 +86,55 @@ def notify_former_address(template: MailTemplate, user: User, entry: Activity) -
     background.MAIL.after_commit(_notify_address, template, user, entry)
 
 
-def send_link(template: MailTemplate, to: str, page: str, token: str) -> None:
+def send_link(
+    template: MailTemplate, to: str, page: str, token: str, *, language: str = "", **context: Any
+) -> None:
     """Email a link to a page that takes a token, and wait until it is sent.
 
-    The link starts with PUBLIC_URL, never with a request's Host header. The token is in the fragment, which
-    browsers do not send to servers, so it appears in no log and no Referer.
+    `page` is a URL or a path below PUBLIC_URL. No part of the link comes from a request's Host header. The token
+    is in the fragment, which browsers do not send to servers, so it appears in no log and no Referer.
 
     Raises OSError.
     """
-    _deliver(_render(template, to, **_link(page, token)))
+    send(template, to, language=language, **_link(page, token), **context)
 
 
 def render_without_sending(template: MailTemplate, page: str) -> None:
     """Render an email without sending it, so that response times do not reveal whether an account exists."""
-    _render(template, "nobody@example.invalid", **_link(page, "x" * 150)).message().as_bytes()
+    _render(template, "nobody@example.invalid", "", **_link(page, "x" * 150)).message().as_bytes()
 
 
-def send(template: MailTemplate, to: str, **context: Any) -> None:
+def send(template: MailTemplate, to: str, *, language: str = "", **context: Any) -> None:
     """Send an email and wait until the mail server accepts it; retry temporary failures.
+
+    `language` is the code of its language, or empty for LANGUAGE_CODE.
 
     Raises OSError (including smtplib's errors) if the server does not accept it.
     """
-    _deliver(_render(template, to, **context))
+    _deliver(_render(template, to, language, **context))
 
 
 def _link(page: str, token: str) -> dict[str, Any]:
     service_settings = auth_settings()
     base = service_settings.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    url = f"{base.rstrip('/')}{page}" if page.startswith("/") else page
     minutes = math.ceil(service_settings.mail_token_lifetime.total_seconds() / 60)
-    return {"link": f"{base.rstrip('/')}/{page}#token={token}", "minutes": minutes}
+    return {"link": f"{url}#token={token}", "minutes": minutes}
 
 
-def _render(template: MailTemplate, to: str, **context: Any) -> EmailMultiAlternatives:
+def _render(template: MailTemplate, to: str, language: str, **context: Any) -> EmailMultiAlternatives:
+    # Explicitly, because a thread of the queue has no language, and a request may have that of an administrator.
+    with translation.override(language or settings.LANGUAGE_CODE):
+        return _render_in_current_language(template, to, context)
+
+
+def _render_in_current_language(
+    template: MailTemplate, to: str, context: dict[str, Any]
+) -> EmailMultiAlternatives:
     text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
     frame_context = {"subject": subject, "text": body.strip(), **context}
-    message = EmailMultiAlternatives(
+    message = _UnfoldedEmail(
         subject,
         render_to_string("accounts/mail/frame.txt", frame_context).strip() + "\n",
         to=[to],
@@ -149,4 +192,4 @@ def _notify(template: MailTemplate, entry: Activity) -> None:
 
 def _notify_address(template: MailTemplate, user: User, entry: Activity) -> None:
     if user.is_email_verified or attempts.allow_mail_to_unverified(user.email_key):
-        send(template, user.email, **_origin_context(entry), **entry.details)
+        send(template, user.email, language=user.language, **_origin_context(entry), **entry.details)

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0010_email_domains")]
+    dependencies = [("accounts", "0012_user_language")]
 
     operations = [
         migrations.AddField(

@@ -5,9 +5,10 @@ A change that touches several tables belongs in `accounts.users` or `accounts.se
 
 from accounts.models.activity import Activity, ActivityQuerySet
 from accounts.models.guesses import GuessCount
+from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.password_costs import PasswordCost
-from accounts.models.roles import DEFAULT_ROLE, Role, RolesMissing, require_roles
+from accounts.models.roles import DEFAULT_ROLE, Role, RolesMissing, require_roles, split_role_names
 from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
@@ -15,12 +16,8 @@ from accounts.models.sessions import (
     RefreshTokenQuerySet,
     SessionState,
 )
-from accounts.models.users import (
-    NO_USER_ID,
-    User,
-    UserQuerySet,
-    split_role_names,
-)
+from accounts.models.user_queries import UserQuerySet
+from accounts.models.users import NO_USER_ID, User
 
 __all__ = [
     "DEFAULT_ROLE",
@@ -29,6 +26,8 @@ __all__ = [
     "ActivityQuerySet",
     "EndReason",
     "GuessCount",
+    "Invitation",
+    "InvitationQuerySet",
     "KnownOrigin",
     "OriginKind",
     "PasswordCost",

@@ -66,3 +66,8 @@ def create_built_in_roles(*, using: str, apps: Any = installed_apps, **_: Any) -
     if router.allow_migrate_model(using, role):
         rows = [role(name=name) for name in BUILT_IN_ROLES]
         role.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+
+
+def split_role_names(joined: str | None) -> tuple[str, ...]:
+    """Return the sorted role names from the comma-separated value of `RoleNames`."""
+    return tuple(sorted(joined.split(","))) if joined else ()

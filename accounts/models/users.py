@@ -1,136 +1,41 @@
 """Users."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
-from django.db.models.expressions import RawSQL
+from django.db import models
 from django.utils import timezone
 
-from accounts.databases import alias_of
 from accounts.fields import (
     ComparisonKeyField,
-    RoleNames,
     SecurityStampField,
     TokenVersionField,
     new_security_stamp,
 )
-from accounts.models.derived_columns import DerivedColumnsQuerySet, with_derived_names
+from accounts.models.derived_columns import with_derived_names
 from accounts.models.password_verification import verify
-from accounts.models.roles import DEFAULT_ROLE, Role, require_roles
+from accounts.models.roles import Role, split_role_names
+from accounts.models.user_queries import UserManager
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     KEYS,
     USERNAME_LENGTH,
-    comparison_key,
-    email_key,
     normalize,
     normalize_email,
     validate_email_address,
     validate_fullname,
     validate_username,
 )
+from accounts.values.languages import LANGUAGE_LENGTH, validate_language
 from accounts.values.passwords import normalize_password
 
 NO_USER_ID = 0
 """An id that is never assigned to a user."""
-
-
-class UserQuerySet(DerivedColumnsQuerySet["User"]):
-    """Queries on users."""
-
-    def with_role_names(self) -> Self:
-        """Fetch the names of the roles in the same query. `User.role_names` uses them."""
-        return self.annotate(fetched_role_names=RoleNames("pk"))
-
-    def identified_by(self, identifier: str) -> Self:
-        """Filter to the user with this username or email address, in any spelling of it."""
-        return self.filter(**dict([comparison_lookup(identifier)]))
-
-    def with_email(self, address: str) -> Self:
-        """Filter to the user with this email address, in any case, Unicode form and spelling of its domain."""
-        return self.filter(email_key=email_key(address))
-
-    def with_known_network(self, *digests: str) -> Self:
-        """Set `User.knows_network` in the same query: whether the user has signed in from the network.
-
-        `digests` are those of one network, under each accepted key.
-        """
-        places = ", ".join(["%s"] * len(digests))
-        known = "SELECT 1 FROM accounts_knownorigin WHERE user_id = accounts_user.id"
-        exists = f"EXISTS ({known} AND digest IN ({places}))"
-        return self.annotate(knows_network=RawSQL(exists, digests, models.BooleanField()))  # noqa: S611  no input in the SQL
-
-    def verify_email(self, *, at: datetime) -> int:
-        """Mark the email addresses that are not verified yet as verified, and return how many there were."""
-        return self.filter(email_verified_at=None).update(email_verified_at=at, pending_since=None)
-
-    def with_prefix(self, prefix: str) -> Self:
-        """Filter to users whose username or email address begins with `prefix`, in any case and Unicode form."""
-        has_username = models.Q(username_key__startswith=comparison_key(prefix))
-        return self.filter(has_username | models.Q(email_key__startswith=email_key(prefix)))
-
-
-class UserManager(BaseUserManager["User"]):
-    """Creates users with normalized names and the default role."""
-
-    def get_queryset(self) -> UserQuerySet:
-        """Return a `UserQuerySet`."""
-        return UserQuerySet(self.model, using=self._db)
-
-    def with_role_names(self) -> UserQuerySet:
-        """Fetch the names of the roles in the same query."""
-        return self.get_queryset().with_role_names()
-
-    def identified_by(self, identifier: str) -> UserQuerySet:
-        """Filter to the user with this username or email address."""
-        return self.get_queryset().identified_by(identifier)
-
-    def with_email(self, address: str) -> UserQuerySet:
-        """Filter to the user with this email address."""
-        return self.get_queryset().with_email(address)
-
-    def get_by_natural_key(self, username: str | None) -> "User":
-        """Return the user with this username or email address, for Django's own commands.
-
-        Raises User.DoesNotExist.
-        """
-        return self.identified_by(username or "").get()
-
-    def create_user(
-        self,
-        username: str,
-        email: str,
-        password: str | None,
-        roles: Iterable[str] = (DEFAULT_ROLE,),
-        **fields: Any,
-    ) -> "User":
-        """Store and return a user with these roles.
-
-        Raises django.db.IntegrityError if the username or the email address is taken, and RolesMissing if a role
-        does not exist. No user is stored then.
-        """
-        user = self.model(username=normalize(username), email=normalize_email(email), **fields)
-        user.set_password(password)
-        using = self._db or alias_of(User)
-        names = require_roles(roles, using)
-        with transaction.atomic(using=using):
-            user.save(using=using)
-            # Not `add()`, which would invalidate the tokens of a user who has none yet.
-            memberships = User.roles.through.objects.using(using)
-            memberships.bulk_create([memberships.model(user=user, role_id=name) for name in names])
-        return user
-
-    def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
-        """Store and return a user with all permissions in the admin, and only the default role in the API."""
-        # The operator who runs the command is responsible for the email address.
-        defaults = {"is_staff": True, "is_superuser": True, "email_verified_at": timezone.now()}
-        return self.create_user(username, email, password, **{**defaults, **fields})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -156,6 +61,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="When the user signed up, as long as sign-in still requires them to verify the address.",
     )
     fullname = models.CharField("full name", max_length=150, blank=True, validators=[validate_fullname])
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH,
+        blank=True,
+        default="",
+        db_default="",  # so that processes of the previous release can insert users during an upgrade
+        validators=[validate_language],
+        help_text="The language of emails to the user. Empty for the default one.",
+    )
     roles = models.ManyToManyField(Role, blank=True, related_name="users")
     is_active = models.BooleanField(
         "active",
@@ -206,6 +119,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         """Whether the user has confirmed the email address."""
         return self.email_verified_at is not None
+
+    @property
+    def mail_language(self) -> str:
+        """The code of the language of emails to the user."""
+        return self.language or settings.LANGUAGE_CODE
 
     @classmethod
     def normalize_username(cls, username: str) -> str:
@@ -271,15 +189,3 @@ class User(AbstractBaseUser, PermissionsMixin):
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
             self.password = upgraded
-
-
-def comparison_lookup(identifier: str) -> tuple[str, str]:
-    """Return the column to search for a username or email address, and the comparison key to search for."""
-    # Usernames cannot contain @, so an identifier is never ambiguous.
-    name = "email" if "@" in normalize(identifier) else "username"
-    return f"{name}_key", KEYS[name](identifier)
-
-
-def split_role_names(joined: str | None) -> tuple[str, ...]:
-    """Return the sorted role names from the comma-separated value of `RoleNames`."""
-    return tuple(sorted(joined.split(","))) if joined else ()

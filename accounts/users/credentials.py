@@ -16,7 +16,7 @@ from accounts.limits import attempts
 from accounts.limits.attempts import CountedAttempt
 from accounts.models import KnownOrigin, User
 from accounts.models.origins import RENEWAL_INTERVAL
-from accounts.models.users import comparison_lookup
+from accounts.models.user_queries import comparison_lookup
 from accounts.passwords import equal_cost
 from accounts.values.clients import Client
 from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password, password_candidates

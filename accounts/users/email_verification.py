@@ -2,6 +2,7 @@
 
 from django.utils import timezone
 
+from accounts.conf import auth_settings
 from accounts.errors import MailTokenInvalid
 from accounts.history import background, mail
 from accounts.history.events import Event, record
@@ -10,8 +11,6 @@ from accounts.models import User
 from accounts.users import mail_tokens
 from accounts.users.mail_tokens import Purpose
 from accounts.values.clients import Client
-
-VERIFY_PAGE = "verify-email"
 
 
 def send_link(user: User) -> None:
@@ -53,7 +52,8 @@ def mark_verified(user: User, client: Client, *, by: int | None) -> None:
 def _mail_link(user_id: int) -> None:
     user = User.objects.filter(pk=user_id, is_active=True, email_verified_at=None).first()
     if user is None:
-        mail.render_without_sending(MailTemplate.VERIFY_EMAIL, VERIFY_PAGE)
+        mail.render_without_sending(MailTemplate.VERIFY_EMAIL, auth_settings().verify_url)
     else:
         token = mail_tokens.issue(Purpose.VERIFY_EMAIL, user)
-        mail.send_link(MailTemplate.VERIFY_EMAIL, user.email, VERIFY_PAGE, token)
+        page = auth_settings().verify_url
+        mail.send_link(MailTemplate.VERIFY_EMAIL, user.email, page, token, language=user.language)

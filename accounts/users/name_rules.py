@@ -1,5 +1,7 @@
-"""Validate the username, email address and full name of an account, and reject those already taken."""
+"""Validate the names and the language of an account, and reject names that are already taken."""
 
+import base64
+import secrets
 from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
@@ -8,9 +10,15 @@ from accounts.errors import EmailTaken, UsernameTaken
 from accounts.models import User
 
 NAMES = frozenset({"username", "email", "fullname"})
+PROFILE_FIELDS = NAMES | {"language"}
 
 
-def validation_errors(candidate: User, names: Collection[str] = NAMES) -> dict[str, list[str]]:
+def generate_username() -> str:
+    """Return a username such as `user-mfrggzdfmztwq2lk`: 80 random bits, which nobody can guess or take before."""
+    return f"user-{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"
+
+
+def validation_errors(candidate: User, names: Collection[str] = PROFILE_FIELDS) -> dict[str, list[str]]:
     """Return the validation messages for the given fields of an unsaved user, by field name."""
     others = {field.name for field in User._meta.fields} - set(names)
     try:

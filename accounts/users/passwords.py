@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from accounts.conf import auth_settings
 from accounts.databases import atomic
 from accounts.errors import InvalidPassword, InvalidRequest, MailTokenInvalid
 from accounts.history import background, mail
@@ -17,8 +18,6 @@ from accounts.sessions import lifecycle
 from accounts.users import credentials, mail_tokens
 from accounts.users.mail_tokens import Purpose
 from accounts.values.clients import Client
-
-RESET_PAGE = "reset-password"
 
 
 def change(user_id: int, session_id: UUID, current: str, new: str, client: Client) -> None:
@@ -116,8 +115,9 @@ def _reject_weak(password: str, user: User) -> None:
 def _mail_reset_link(user_id: int, template: MailTemplate, client: Client | None) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
-        mail.render_without_sending(template, RESET_PAGE)
+        mail.render_without_sending(template, auth_settings().reset_url)
         return
     if client is not None:
         record(Event.PASSWORD_RESET_ASKED, client=client, user_id=user.pk)
-    mail.send_link(template, user.email, RESET_PAGE, mail_tokens.issue(Purpose.RESET_PASSWORD, user))
+    token = mail_tokens.issue(Purpose.RESET_PASSWORD, user)
+    mail.send_link(template, user.email, auth_settings().reset_url, token, language=user.language)

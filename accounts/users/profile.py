@@ -1,4 +1,4 @@
-"""Change the username, email address and full name of an account. No other field can be changed here."""
+"""Change the username, email address, full name and language of an account. No other field can be changed here."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
 from accounts.models import User
 from accounts.users import email_verification
-from accounts.users.name_rules import NAMES, refuse_taken_names, validation_errors
+from accounts.users.name_rules import NAMES, PROFILE_FIELDS, refuse_taken_names, validation_errors
 from accounts.values.clients import Client
 from accounts.values.identifiers import KEYS, NORMALIZERS, email_key
 
@@ -21,8 +21,12 @@ IDENTIFYING = frozenset({"username", "email"})
 
 
 def changes(user: User, names: Mapping[str, str]) -> dict[str, str]:
-    """Return the given names, normalized, that differ from those of the user."""
-    normalized = {name: NORMALIZERS[name](text) for name, text in names.items() if name in NAMES}
+    """Return the given fields, with names normalized, that differ from those of the user."""
+    normalized = {
+        name: NORMALIZERS[name](text) if name in NAMES else text
+        for name, text in names.items()
+        if name in PROFILE_FIELDS
+    }
     return {name: text for name, text in normalized.items() if text != getattr(user, name)}
 
 
@@ -81,4 +85,4 @@ def _save(user: User, changed: Mapping[str, str]) -> None:
 
 
 def _candidate(user: User, changed: Mapping[str, str]) -> User:
-    return User(pk=user.pk, **{name: changed.get(name, getattr(user, name)) for name in NAMES})
+    return User(pk=user.pk, **{name: changed.get(name, getattr(user, name)) for name in PROFILE_FIELDS})

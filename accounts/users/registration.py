@@ -9,15 +9,16 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
-from accounts.errors import EmailTaken, InvalidRequest, RoleNotAllowed, Throttled
+from accounts.databases import atomic
+from accounts.errors import EmailTaken, InvalidRequest, InvitationInvalid, RoleNotAllowed, SignUpClosed, Throttled
 from accounts.history import background, mail
 from accounts.history.events import Event, record
 from accounts.history.known_devices import digest_origin
 from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
-from accounts.models import DEFAULT_ROLE, KnownOrigin, User
-from accounts.users import email_verification
-from accounts.users.name_rules import refuse_taken_names, validation_errors
+from accounts.models import DEFAULT_ROLE, Invitation, KnownOrigin, User
+from accounts.users import email_verification, invitations
+from accounts.users.name_rules import generate_username, refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
 from accounts.values.identifiers import email_key, normalize, normalize_email
@@ -27,35 +28,101 @@ DECOY_DOMAIN = "decoy.invalid"
 
 
 def register(  # noqa: PLR0913  keyword-only: the fields of a form
-    *, username: str, email: str, password: str, fullname: str, roles: Sequence[str], client: Client
+    *,
+    username: str,
+    email: str,
+    password: str,
+    fullname: str,
+    roles: Sequence[str],
+    invitation: str = "",
+    language: str = "",
+    client: Client,
 ) -> User:
     """Create an account with the requested roles, or with the default role if none is requested.
 
+    An empty username is replaced by a generated one unless AUTH_USERNAME_REQUIRED is on.
+
+    `language` is that of emails to the user, or empty for the default one. `invitation` is an emailed token. With
+    it, the account has the invited address, which counts as verified, and the roles of the invitation as well.
+
     If AUTH_HIDE_KNOWN_EMAIL is on and the address already has an account, the returned user is a decoy.
 
-    Raises InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed or Throttled. No account is
-    created then.
+    Raises SignUpClosed, InvitationInvalid, InvalidRequest, UsernameTaken, EmailTaken, RoleUnknown, RoleNotAllowed
+    or Throttled. No account is created then, and the invitation stays valid.
     """
-    candidate = User(username=normalize(username), email=normalize_email(email), fullname=normalize(fullname))
+    invited = _find_invitation(invitation, client)
+    if not username and not auth_settings().username_required:
+        username = generate_username()
+    candidate = User(
+        username=normalize(username), email=normalize_email(email), fullname=normalize(fullname), language=language
+    )
+    if invited:
+        _use_invited_address(candidate, invited)
     _validate_sign_up(candidate, password)
     _count_sign_up(candidate, client)
-    names = _allowed_roles(roles)
-    try:
-        refuse_taken_names(candidate)
-        user = _create_user(candidate, candidate.email, password, names)
-        email_verification.send_link(user)
-    except EmailTaken:
-        if not auth_settings().hide_known_email:
-            raise
-        user = _create_decoy(candidate, password, names)
+    if invited:
+        names = tuple(dict.fromkeys((*_allowed_roles(roles), *invited.roles)))
+        user = _create_invited(candidate, password, names, invited)
+        record(Event.INVITATION_USED, client=client, user_id=user.pk, invitation=invited.pk)
+    else:
+        names = _allowed_roles(roles)
+        user = _create_uninvited(candidate, password, names)
     KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
     record(Event.USER_REGISTERED, client=client, user_id=user.pk, roles=list(names))
     return user
 
 
+def _find_invitation(token: str, client: Client) -> Invitation | None:
+    mode = auth_settings().signup
+    if mode == "closed":
+        raise SignUpClosed
+    if token:
+        return invitations.find(token, client)
+    if mode == "invited":
+        raise InvitationInvalid
+    return None
+
+
+def _use_invited_address(candidate: User, invitation: Invitation) -> None:
+    if candidate.email and email_key(candidate.email) != email_key(invitation.email):
+        raise InvalidRequest(errors={"email": ["The invitation is for another email address."]})
+    candidate.email = invitation.email
+
+
+def _create_invited(user: User, password: str, roles: Sequence[str], invitation: Invitation) -> User:
+    now = timezone.now()
+    user.email_verified_at = now  # The token proves that its holder reads the mailbox.
+    user.set_password(password)  # before the transaction, which locks the invitation: hashing takes long
+    try:
+        with atomic(User):
+            invitations.claim(invitation, now)
+            User.objects.store(user, roles)
+            Invitation.objects.filter(pk=invitation.pk).update(used_by=user)
+    except IntegrityError:
+        refuse_taken_names(User(username=user.username, email=user.email))
+        raise
+    return user
+
+
+def _create_uninvited(candidate: User, password: str, roles: Sequence[str]) -> User:
+    try:
+        refuse_taken_names(candidate)
+        user = _create_user(candidate, candidate.email, password, roles)
+    except EmailTaken:
+        if not auth_settings().hide_known_email:
+            raise
+        return _create_decoy(candidate, password, roles)
+    email_verification.send_link(user)
+    return user
+
+
 def _create_user(candidate: User, email: str, password: str, roles: Sequence[str]) -> User:
     pending_since = None if auth_settings().unverified_signin else timezone.now()
-    fields = {"fullname": candidate.fullname, "pending_since": pending_since}
+    fields = {
+        "fullname": candidate.fullname,
+        "language": candidate.language,
+        "pending_since": pending_since,
+    }
     try:
         return User.objects.create_user(candidate.username, email, password, roles=roles, **fields)
     except IntegrityError:
@@ -80,7 +147,7 @@ def _create_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
 def _notify_existing_owner(email: str) -> None:
     # Send to the stored address: the typed one may be another mailbox that only has the same comparison key.
     for user in User.objects.with_email(email).filter(is_active=True):
-        mail.send(MailTemplate.ALREADY_REGISTERED, user.email)
+        mail.send(MailTemplate.ALREADY_REGISTERED, user.email, language=user.language)
 
 
 def _validate_sign_up(candidate: User, password: str) -> None:

@@ -9,10 +9,8 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType, Validati
 from rest_framework.parsers import BaseParser
 
 from accounts.tokens import strict_json
+from api.defaults import MAX_BODY_SIZE
 from api.errors import PayloadTooLarge
-
-MAX_BODY_SIZE = 64 * 1024
-"""Bytes."""
 
 _MAX_FIELDS = 100
 

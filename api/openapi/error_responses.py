@@ -19,8 +19,8 @@ from accounts.errors import (
     TokenStale,
     Unavailable,
 )
+from api.defaults import MAX_BODY_SIZE
 from api.errors import PayloadTooLarge, response_for
-from api.http.parsers import MAX_BODY_SIZE
 
 EXTENSION = "x-error-responses"
 _ERROR_SCHEMA = {

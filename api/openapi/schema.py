@@ -10,6 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from accounts.conf import auth_settings
+from accounts.values import languages
 from accounts.values.passwords import MAX_PASSWORD_LENGTH
 from api.http.cookies import access_name
 
@@ -68,6 +69,17 @@ class AudienceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """Return the schema of the field."""
         return {"type": "string", "enum": list(auth_settings().audience)}
+
+
+class LanguageField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the library is
+    """One of the languages that have translations."""
+
+    target_class = "api.serializers.inputs.LanguageField"
+    priority = 1
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Return the schema of the field."""
+        return {"type": "string", "enum": list(languages.supported())}
 
 
 def with_example(**value: Any) -> Callable[[type[Any]], type[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from accounts.conf import auth_settings
 from accounts.values.identifiers import EMAIL_LENGTH, normalize_email, validate_email_address
 from api.openapi.schema import with_example
 
@@ -48,12 +49,38 @@ class NormalizedEmailField(serializers.EmailField):
         return super().to_internal_value(normalize_email(data) if isinstance(data, str) else data)
 
 
+class ChosenUsernameField(StringField):
+    """A username, which may be left out unless AUTH_USERNAME_REQUIRED is on."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a body without the field is invalid. Read from the settings on every use."""
+        return auth_settings().username_required
+
+    @required.setter
+    def required(self, value: bool) -> None:
+        """Ignore the value that REST framework's constructor sets."""
+
+
+class InvitedEmailField(StringField):
+    """An email address, which may be left out of a body that contains an invitation."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        """Return the raw value, or an empty string if the invitation determines the address."""
+        value = super().get_value(dictionary)
+        return "" if value is empty and dictionary.get("invitation") else value
+
+
 class NewPasswordField(StringField):
     """A new password."""
 
 
 class AudienceField(StringField):
     """The service that an access token is for, one of AUTH_AUDIENCE."""
+
+
+class LanguageField(StringField):
+    """The language of emails, one of those that have translations."""
 
 
 class StrictBooleanField(serializers.BooleanField):
@@ -96,11 +123,20 @@ class StringListField(serializers.ListField):
 class SignUpInput(serializers.Serializer[Any]):
     """The body of a sign-up."""
 
-    username = StringField(help_text=USERNAME)
-    email = StringField()
+    username = ChosenUsernameField(help_text=f"{USERNAME} Optional with `AUTH_USERNAME_REQUIRED=false`.")
+    email = InvitedEmailField(help_text="With `invitation`, the invited address; it may be left out then.")
     password = NewPasswordField(write_only=True)
     fullname = StringField(required=False, allow_null=True)
     roles = StringListField(required=False, allow_null=True, max_length=20)
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        allow_blank=False,
+        help_text="The language of emails. Without it, the best match of `Accept-Language`, or LANGUAGE_CODE.",
+    )
+    invitation = StringField(
+        required=False, allow_null=True, write_only=True, help_text="The token of an emailed invitation."
+    )
 
 
 @with_example(username="alice", password="correct horse")  # noqa: S106
@@ -138,6 +174,9 @@ class ProfileInput(serializers.Serializer[Any]):
     username = StringField(required=False, allow_null=True, help_text=USERNAME)
     email = StringField(required=False, allow_null=True)
     fullname = StringField(required=False, allow_null=True)
+    language = LanguageField(
+        required=False, allow_null=True, allow_blank=False, help_text="The language of emails."
+    )
 
 
 @with_example(password="correct horse")  # noqa: S106

@@ -45,10 +45,11 @@ class ProfileOutput(serializers.Serializer[Any]):
     roles = serializers.ListField(child=serializers.CharField())
 
 
-@with_example(**_PROFILE, emailVerified=True, createdAt=_MOMENT)
+@with_example(**_PROFILE, language="en", emailVerified=True, createdAt=_MOMENT)
 class OwnProfileOutput(ProfileOutput):
-    """The signed-in user."""
+    """The signed-in user. `language` is that of emails."""
 
+    language = serializers.CharField()
     emailVerified = serializers.BooleanField()  # noqa: N815
     createdAt = _time_field()  # noqa: N815
 
@@ -210,7 +211,12 @@ def profile(user: User) -> dict[str, Any]:
 
 def own_profile(user: User) -> dict[str, Any]:
     """Serialize a user as `OwnProfileOutput`."""
-    return {**profile(user), "emailVerified": user.is_email_verified, "createdAt": user.created_at}
+    return {
+        **profile(user),
+        "language": user.mail_language,
+        "emailVerified": user.is_email_verified,
+        "createdAt": user.created_at,
+    }
 
 
 def access_token(access: AccessToken) -> dict[str, Any]:

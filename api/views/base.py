@@ -80,8 +80,8 @@ def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, 
     """
     cached = _cached_serializer(serializer)
     if isinstance(request.data, QueryDict):
-        lists = {name for name, field in cached.fields.items() if isinstance(field, ListField)}
-        refuse_repeated(request.data, set(cached.fields) - lists)
+        single = [name for name, field in cached.fields.items() if not isinstance(field, ListField)]
+        refuse_repeated(request.data, single)
     fields = cached.run_validation(request.data)
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -56,6 +56,8 @@ class StartPage(_Page):
         """Return the settings that the page explains."""
         service_settings = auth_settings()
         return super().get_context_data(
+            sign_up_is_open=service_settings.signup == "open",
+            username_required=service_settings.username_required,
             grace=int(service_settings.refresh_token_grace.total_seconds()),
             rotation=service_settings.refresh_token_rotation,
             password_min_length=service_settings.password_min_length,
@@ -67,6 +69,16 @@ class ResetPasswordPage(_Page):
     """The page that completes a password reset."""
 
     template_name = "api/reset_password.html"
+
+
+class InvitationPage(_Page):
+    """The page on which an invited person signs up."""
+
+    template_name = "api/invitation.html"
+
+    def get_context_data(self, **options: Any) -> dict[str, Any]:
+        """Return whether the page asks for a username."""
+        return super().get_context_data(username_required=auth_settings().username_required, **options)
 
 
 class VerifyEmailPage(_Page):

@@ -43,7 +43,7 @@ class Me(ProtectedView):
 
     @extend_schema(
         operation_id="changeMe",
-        summary="Change full name, username or email address",
+        summary="Change full name, language, username or email address",
         request=ProfileInput,
         responses={200: OwnProfileOutput},
         extensions=error_responses(

@@ -1,9 +1,14 @@
-"""Django's PostgreSQL backend, extended for a database that restarts or freezes.
+"""Django's PostgreSQL backend, extended for a database that restarts or freezes, and for poolers.
 
 A connection that the server has closed is replaced before a request uses it. A server that accepts a query and
 never responds is given up after `answer_timeout`, because a frozen server does not enforce its own time limits.
+
+A pooler in transaction mode, such as PgBouncer, gives each transaction any of its connections to the server. What
+a session sets there is lost, or meets other clients. Behind one, the role therefore carries the time limits
+(`ALTER ROLE … SET`), and neither named prepared statements nor named cursors are used.
 """
 
+import logging
 import select
 import time
 from typing import Any
@@ -14,6 +19,16 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 COOLDOWN = 1  # seconds
+
+_TIME_LIMITS = ("statement_timeout", "lock_timeout")
+# Poolers reject the startup parameter `options`, so the limits are set after connecting, in one round trip.
+_SET_OR_READ_LIMIT = (
+    "CASE WHEN pg_backend_pid() = %(pid)s AND %(limit)s::text IS NOT NULL"
+    " THEN set_config('{0}', %(limit)s::text, false) ELSE current_setting('{0}') END"
+)
+_LIMIT_TIME = "SELECT pg_backend_pid() <> %(pid)s, " + ", ".join(map(_SET_OR_READ_LIMIT.format, _TIME_LIMITS))
+
+logger = logging.getLogger("authproject.postgresql")
 
 
 class _Cooldown:
@@ -52,12 +67,18 @@ class Connection(psycopg.Connection[Any]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's PostgreSQL backend with one more option: `answer_timeout`, in seconds."""
+    """Django's PostgreSQL backend with two more options, in seconds: `answer_timeout` and `time_limit`.
+
+    `time_limit` is PostgreSQL's limit for a statement and for waiting for a lock.
+    """
+
+    _is_pooled = False
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return the parameters for libpq, without the option that libpq does not know."""
+        """Return the parameters for libpq, without the options that libpq does not know."""
         params = super().get_connection_params()
-        params.pop("answer_timeout", None)
+        for name in ("answer_timeout", "time_limit"):
+            params.pop(name, None)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
@@ -76,6 +97,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.answer_timeout = self.settings_dict["OPTIONS"].get("answer_timeout")
         return connection
 
+    def init_connection_state(self) -> None:
+        """Set the time limits, and adapt to a pooler.
+
+        A pooler gives its clients process ids of its own, and PostgreSQL reports the real one.
+        """
+        super().init_connection_state()
+        values = {"pid": self.connection.info.backend_pid, "limit": _limit(self.settings_dict["OPTIONS"])}
+        self._is_pooled, *limits = self.connection.execute(_LIMIT_TIME, values, prepare=False).fetchone()
+        if self._is_pooled:
+            self.connection.prepare_threshold = None
+            _report_missing_limits(limits)
+
+    def chunked_cursor(self) -> Any:
+        """Return a cursor that fetches rows in chunks, or all at once behind a pooler."""
+        self.ensure_connection()
+        return self.cursor() if self._is_pooled else super().chunked_cursor()
+
     def is_usable(self) -> bool:
         """Return whether the connection can be used, without a query unless an error occurred before.
 
@@ -91,3 +129,14 @@ def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _limit(options: dict[str, Any]) -> str | None:
+    # Limits that the operator passes as `options` are kept.
+    return None if "options" in options or "time_limit" not in options else f"{options['time_limit']}s"
+
+
+def _report_missing_limits(limits: list[str]) -> None:
+    missing = [name for name, limit in zip(_TIME_LIMITS, limits, strict=True) if limit == "0"]
+    if missing:
+        logger.error("The database's time limits are off: set them with ALTER ROLE.", extra={"missing": missing})

@@ -63,11 +63,16 @@ export interface AuthEvents {
 }
 
 export interface SignUp {
-  username: string;
+  /** Optional if the service has `AUTH_USERNAME_REQUIRED=false`. */
+  username?: string;
   email: string;
   password: string;
   fullname?: string;
   roles?: string[];
+  /** The language of emails. Without it, the browser's. */
+  language?: string;
+  /** The token of an emailed invitation. */
+  invitation?: string;
 }
 
 export class AuthClient extends EventTarget {

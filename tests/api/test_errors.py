@@ -12,7 +12,7 @@ from api.errors import STATUSES
 
 CONTRACT = {
     "invalid_request": 400, "username_taken": 400, "email_taken": 400, "role_unknown": 400,
-    "role_not_allowed": 403,
+    "role_not_allowed": 403, "signup_closed": 403, "invitation_invalid": 403,
     "invalid_credentials": 401, "token_missing": 401, "token_expired": 401, "token_invalid": 401,
     "token_revoked": 401, "token_stale": 401, "role_required": 403, "refresh_token_missing": 403,
     "refresh_token_unknown": 403, "refresh_token_expired": 403, "refresh_token_reused": 403,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from api.defaults import MAX_BODY_SIZE
 from tests.factories import PASSWORD
 from tests.servers import Server, environment
 
@@ -308,6 +309,16 @@ def test_a_content_length_over_the_limit_is_refused_before_the_body_is_sent(serv
     assert (response.status, response.code) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize("path", [b"/api/auth/signin", b"/", b"/nowhere"])
+def test_a_body_beyond_what_an_endpoint_takes_is_refused_before_it_is_sent(server, path):
+    length = b"Content-Length: %d\r\n\r\n" % (MAX_BODY_SIZE + 1)
+
+    response = send(server, b"POST ", path, b" HTTP/1.1\r\n", HEAD, JSON, length)
+
+    assert (response.status, response.code) == (413, "payload_too_large")
+    assert str(MAX_BODY_SIZE).encode() in response.body
+
+
 def test_a_client_that_expects_100_continue_receives_it(server):
     received = exchange(
         server,
@@ -358,6 +369,24 @@ REQUESTS = {
     "preflight": b"OPTIONS /api/auth/signin HTTP/1.1\r\n" + HEAD + PREFLIGHT,
     "preflight for the documentation": b"OPTIONS /api/docs HTTP/1.1\r\n" + HEAD + PREFLIGHT,
 }  # fmt: skip
+REJECTED_BY_THE_SERVER = ("no host", "body too large", "malformed chunk")
+
+
+@pytest.mark.parametrize("scheme", [b"http", b"https"])
+@pytest.mark.parametrize("name", REJECTED_BY_THE_SERVER)
+def test_a_rejection_by_the_server_has_the_security_headers_of_every_api_response(behind_tls, name, scheme):
+    forwarded = b"\r\nX-Forwarded-Proto: " + scheme + b"\r\n"
+    expected = send(behind_tls, REQUESTS["unknown path in the API"].replace(b"\r\n", forwarded, 1)).headers
+    rejected = send(behind_tls, REQUESTS[name].replace(b"\r\n", forwarded, 1))
+
+    names = {
+        header for header in expected if header.startswith(("x-", "cross-", "content-sec", "refer", "strict"))
+    }
+    assert len(names) >= 6
+    assert {header: rejected.headers.get(header) for header in names} == {
+        header: expected[header] for header in names
+    }
+    assert set(json.loads(rejected.body)) == {"message", "code"}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -423,7 +452,7 @@ def test_behind_tls_every_cookie_is_secure(behind_tls):
     admin = exchange(behind_tls, b"GET /admin/login/ HTTP/1.1\r\n", HEAD, over_https, b"\r\n")
 
     cookies = [line for line in (signed_in + admin).split(b"\r\n") if line.lower().startswith(b"set-cookie:")]
-    assert len(cookies) == 4
+    assert len(cookies) == 5
     assert all(b"; Secure" in line and b"SameSite=Lax" in line for line in cookies)
 
 

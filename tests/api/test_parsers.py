@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.models import RefreshToken, User
-from api.http.parsers import MAX_BODY_SIZE
+from api.defaults import MAX_BODY_SIZE
 from tests.factories import PASSWORD, make_user
 
 ENDPOINTS = ["signup", "signin", "refreshtoken", "signout"]
@@ -73,16 +73,16 @@ def test_a_repeated_form_field_is_refused_by_its_name(api, assert_refused, path,
     assert response.json()["errors"] == {name: ["This field must not be repeated."]}
 
 
-@pytest.mark.parametrize("repeated", ["unknown=1&unknown=2", "=1&=2"])
-def test_repeated_fields_that_the_endpoint_does_not_have_are_ignored(api, assert_refused, repeated):
-    response = api.http.generic("POST", "/api/auth/signin", f"username=alice&password=x&{repeated}", FORM)
+def test_unknown_fields_of_a_form_are_ignored_even_if_repeated(api):
+    make_user("alice")
+    form = f"username=alice&password={PASSWORD.replace(' ', '+')}&other=1&other=2&=blank&=blank"
 
-    assert_refused(response, 401, "invalid_credentials")
+    assert post(api, "signin", form.encode(), FORM).status_code == 200
 
 
 def test_a_list_in_a_form_is_a_repeated_field(api, override_auth):
     override_auth(signup_roles=("user", "moderator"))
-    body = b"username=alice&email=a@example.com&password=long+enough+1&roles=user&roles=moderator&=blank"
+    body = b"username=alice&email=a@example.com&password=long+enough+1&roles=user&roles=moderator"
 
     assert post(api, "signup", body, FORM).json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
 

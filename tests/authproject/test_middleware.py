@@ -10,6 +10,13 @@ def test_the_api_refuses_an_unknown_host(admin_client):
     assert response.json()["code"] == "invalid_request"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/healthz/", "/readyz/"])
+def test_a_probe_is_answered_whatever_its_host(admin_client, path):
+    response = admin_client.get(path, headers={"host": "10.1.2.3:8000"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
 def test_a_response_to_a_request_without_an_origin_varies_by_origin(admin_client):
     """Otherwise a cache could send this response, which has no CORS headers, to a page of another origin."""
     response = admin_client.get("/.well-known/jwks.json")
@@ -36,7 +43,7 @@ def test_only_the_refusal_of_a_method_has_an_allow_header(admin_client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/admin/login/"])
+@pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/admin/login/", "/readyz"])
 def test_every_response_has_the_security_headers(admin_client, path):
     headers = admin_client.get(path).headers
     assert headers["X-Frame-Options"] == "DENY"

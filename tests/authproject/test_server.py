@@ -234,6 +234,23 @@ def test_a_server_that_is_terminated_during_startup_exits_cleanly(server, tmp_pa
     assert starting.wait(timeout=15) == 0
 
 
+def test_a_port_that_another_server_uses_is_refused_and_free_right_after_a_stop(server, tmp_path):
+    other = Server({**server.environment, "PORT": str(free_port())}, tmp_path / "log")
+    connection = socket.create_connection(("127.0.0.1", other.port), timeout=30)
+    for host in ("127.0.0.1", "0.0.0.0"):
+        second = subprocess.run(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT, env={**other.environment, "HOST": host}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert second.returncode == 1
+        assert f"Cannot listen on {host}:{other.port}: Address already in use. Allowed: " in second.stderr
+
+    assert other.stop() == 0
+    other.start()
+    assert other.stop() == 0
+    connection.close()
+
+
 def test_bytes_that_are_not_http_cause_no_server_error(server):
     for content in (
         b"\x00\xff\r\n\r\n",

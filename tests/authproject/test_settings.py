@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,7 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
 from accounts.setting_values import RESERVED_CLAIMS, environment_name
 from accounts.tokens.claims import ROLES_OMITTED
-from authproject.environment import load_or_create_secret, read_auth_settings
+from authproject.connection_urls import read_database_url, read_email_url
+from authproject.environment import load_or_create_secret, read_auth_settings, read_origins, read_secret_key
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -40,7 +42,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert settings.revocation_lag == timedelta()
     assert settings.recent_authentication == timedelta(seconds=300)
     assert settings.mail_token_lifetime == timedelta(seconds=600)
-    assert settings.signup_roles == ("user",)
+    assert (settings.signup, settings.signup_roles, settings.username_required) == ("open", ("user",), True)
     assert settings.password_min_length == 8
     assert settings.missing_token_status == 401
     assert settings.account_limit == Limit(10, 900)
@@ -59,12 +61,14 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_REFRESH_TOKEN_ROTATION="false",
         AUTH_TOKEN_ENCRYPTION="true",
         AUTH_MAX_SESSIONS="5",
+        AUTH_SIGNUP="invited",
+        AUTH_USERNAME_REQUIRED="false",
         AUTH_SIGNUP_ROLES="user, moderator",
         AUTH_ACCOUNT_LIMIT="5/1h",
         AUTH_ADDRESS_LIMIT="",
         AUTH_MISSING_TOKEN_STATUS="403",
         AUTH_PASSWORD_MIN_LENGTH="15",
-        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1",
+        AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1,unix:",
         PUBLIC_URL="https://auth.example.com",
     )
 
@@ -72,11 +76,12 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.unremembered_session_lifetime == timedelta(hours=1)
     assert (settings.refresh_token_rotation, settings.token_encryption) == (False, True)
     assert settings.max_sessions == 5
-    assert settings.signup_roles == ("user", "moderator")
+    assert (settings.signup, settings.signup_roles) == ("invited", ("user", "moderator"))
+    assert settings.username_required is False
     assert (settings.account_limit, settings.address_limit) == (Limit(5, 3600), None)
     assert settings.missing_token_status == 403
     assert settings.password_min_length == 15
-    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1", "unix:")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,35 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("PUBLIC_URL", "https://[::1"),
         ("PUBLIC_URL", "https://auth.example.com:99999"),
         ("PUBLIC_URL", "https://auth.example.com:x"),
+        ("AUTH_SIGNUP", "true"),
+        ("AUTH_USERNAME_REQUIRED", "perhaps"),
+        *[
+            (name, value)
+            for name in ("AUTH_VERIFY_URL", "AUTH_RESET_URL", "AUTH_INVITATION_URL")
+            for value in (
+                "http://app.example.com/verify",
+                "http://localhost.evil.example/",
+                "myapp://verify",
+                "javascript:alert(1)",
+                "//evil.example/verify",
+                "/\\evil.example",
+                "verify",
+                "https://",
+                "https:///verify",
+                "https://a b/",
+                "https://u:p@app.example.com/",
+                "https://app.example.com/#/verify",
+                "/verify#x",
+                "https://a:b/",
+                "https://[::1/",
+            )
+        ],
+        ("PUBLIC_URL", "https://auth.example.com?next=/"),
+        ("PUBLIC_URL", "https://auth.example.com#top"),
+        ("PUBLIC_URL", "https://auth.example.com?"),
+        ("PUBLIC_URL", "https://auth.example.com:port"),
+        ("PUBLIC_URL", "https://auth.example.com\\@evil.example"),
+        ("PUBLIC_URL", "https://user@auth.example.com"),
         ("AUTH_SIGNUP_ROLES", "User!"),
         ("AUTH_MISSING_TOKEN_STATUS", "404"),
         ("AUTH_ACCOUNT_LIMIT", "10"),
@@ -176,6 +210,19 @@ def test_a_text_is_no_list_of_extra_claims():
         AuthSettings(claims="project.claims.for_user", extra_claims="abc")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/welcome", "https://app.example.com/verify?lang=de", "http://localhost:3000/verify", "http://127.0.0.1/x",
+        "http://[::1]:3000/",
+    ],
+)  # fmt: skip
+def test_emailed_links_may_lead_to_a_path_an_https_url_or_this_machine(monkeypatch, url):
+    settings = read(monkeypatch, AUTH_VERIFY_URL=url, AUTH_RESET_URL=url, AUTH_INVITATION_URL=url)
+
+    assert (settings.verify_url, settings.reset_url, settings.invitation_url) == (url, url, url)
+
+
 def test_hiding_known_emails_requires_refusing_unverified_sign_ins(monkeypatch):
     with pytest.raises(ImproperlyConfigured, match=r"^AUTH_HIDE_KNOWN_EMAIL is 'true'. Allowed: false; true with"):
         read(monkeypatch, AUTH_HIDE_KNOWN_EMAIL="true")
@@ -207,9 +254,9 @@ def test_a_value_of_the_wrong_type_is_refused(field):
         AuthSettings(**{field.name: object()})
 
 
-def run_check(**environment):
+def run_check(*options, **environment):
     return subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", "check", *options],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -227,6 +274,7 @@ def run_check(**environment):
         ("WORKERS", "-1"),
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
+        ("HOST", "unix:socket"),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
@@ -236,6 +284,146 @@ def test_an_invalid_value_stops_the_start_with_one_sentence(name, value):
     assert completed.returncode != 0
     assert completed.stderr.startswith(f"Configuration error: {name} is '{value}'. Allowed: ")
     assert "Traceback" not in completed.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:hidden@h/d?options=-c%20statement_timeout%3D0",
+        "postgres://u:hidden@h/d?connect_timeout=0",
+        "postgres://u:hidden@h/d?sslmode=require&answer_timeout=0",
+        "postgres://u:hidden@h/d?tcp_user_timeout=0",
+        "postgres://u:hidden@h/d?keepalives=0",
+        "postgres://u:hidden@h/d?pool=true",
+        "sqlite:///data/db.sqlite3?timeout=0",
+    ],
+)
+def test_a_parameter_that_could_end_a_time_limit_of_the_database_is_refused(url):
+    completed = run_check(DATABASE_URL=url)
+
+    assert completed.returncode != 0
+    name = re.findall(r"(\w+)=", url)[-1] if "options" not in url else "options"
+    assert completed.stderr.startswith(f"Configuration error: DATABASE_URL has the parameter {name!r}. Allowed: ")
+    assert "hidden" not in completed.stderr
+
+
+def test_parameters_for_the_place_and_the_certificate_of_the_database_keep_the_time_limits(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgres:///auth?host=/run/postgresql&sslmode=verify-full")
+
+    database = read_database_url(environs.Env(), "DATABASE_URL", "")
+
+    assert database["OPTIONS"] == {"host": "/run/postgresql", "sslmode": "verify-full"}
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "starttls", "tls"),
+    [
+        ("smtps://u:p@h", 465, False, True),
+        ("smtps://u:p@h:4650", 4650, False, True),
+        ("submission://u:p@h", 587, True, False),
+        ("submission://u:p@h:25", 25, True, False),
+        ("smtp+tls://u:p@h", 587, True, False),
+        ("smtp://h:2525", 2525, False, False),
+    ],
+)
+def test_the_scheme_of_the_mail_server_determines_port_and_encryption(monkeypatch, url, port, starttls, tls):
+    monkeypatch.setenv("EMAIL_URL", url)
+
+    email = read_email_url(environs.Env(), "EMAIL_URL", "console:")
+
+    assert (email["EMAIL_PORT"], email["EMAIL_USE_TLS"], email["EMAIL_USE_SSL"]) == (port, starttls, tls)
+    assert email["EMAIL_HOST"] == "h"
+
+
+@pytest.mark.parametrize("value", ["", "console:"])
+def test_without_a_mail_server_emails_are_printed(monkeypatch, value):
+    monkeypatch.setenv("EMAIL_URL", value)
+
+    backend = read_email_url(environs.Env(), "EMAIL_URL", "console:")["EMAIL_BACKEND"]
+    assert backend == "django.core.mail.backends.console.EmailBackend"
+
+
+@pytest.mark.parametrize("key", ["x", "fifteen letters"])
+def test_a_secret_key_that_can_be_guessed_is_refused_without_repeating_it(monkeypatch, key):
+    monkeypatch.setenv("SECRET_KEY", key)
+
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_secret_key(environs.Env(), "SECRET_KEY")
+
+    assert str(raised.value).startswith(
+        f"SECRET_KEY has {len(key)} characters and can be guessed. Allowed: at least"
+    )
+    assert len(key) == 1 or key not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null", "*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/x",
+        "https://app.example.com?x", "https://app.example.com#x", "ftp://app.example.com",
+        "https://app.example.com:0", "https://", "file://",
+    ],
+)  # fmt: skip
+def test_what_is_not_an_origin_of_one_site_is_refused(monkeypatch, origin):
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", f"https://ok.example,{origin}")
+
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_origins(environs.Env(), "CORS_ALLOWED_ORIGINS")
+
+    assert str(raised.value).startswith(
+        f"CORS_ALLOWED_ORIGINS contains {origin!r}. Allowed: a comma-separated list"
+    )
+
+
+def test_origins_with_ports_and_ip_addresses_are_accepted(monkeypatch):
+    origins = ["https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "http://192.0.2.1"]
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", ", ".join(origins))
+
+    assert read_origins(environs.Env(), "CORS_ALLOWED_ORIGINS") == origins
+
+
+def test_the_password_in_a_url_is_never_repeated(monkeypatch):
+    url = "https://user:hidden@auth.example.com"
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", url)
+
+    for read_setting in (
+        lambda: read(monkeypatch, PUBLIC_URL=url),
+        lambda: read_origins(environs.Env(), "CORS_ALLOWED_ORIGINS"),
+    ):
+        with pytest.raises(ImproperlyConfigured) as raised:
+            read_setting()
+        assert "https://***@auth.example.com" in str(raised.value)
+        assert "hidden" not in str(raised.value)
+
+
+def test_debug_mode_behind_https_is_refused():
+    completed = run_check(DEBUG="true", PUBLIC_URL="https://auth.example.com")
+
+    assert completed.stderr == (
+        "Configuration error: DEBUG is 'true'. Allowed: false, because PUBLIC_URL begins with https.\n"
+    )
+
+
+@pytest.mark.parametrize(("path", "is_reported"), [("", False), ("/", False), ("/auth", True)])
+def test_the_deployment_check_reports_a_path_at_which_nothing_is_served(path, is_reported):
+    completed = run_check("--deploy", PUBLIC_URL=f"https://auth.example.com{path}")
+
+    assert (f"(api.W003) PUBLIC_URL has the path {path}" in completed.stderr) == is_reported
+
+
+@pytest.mark.parametrize(
+    ("public_url", "email_url", "is_reported"),
+    [
+        ("https://auth.example.com", "console:", True),
+        ("https://auth.example.com", "smtps://mail.example.com", False),
+        ("http://localhost:8000", "console:", False),
+    ],
+)
+def test_the_deployment_check_reports_emails_that_no_one_receives(public_url, email_url, is_reported):
+    completed = run_check("--deploy", PUBLIC_URL=public_url, EMAIL_URL=email_url)
+
+    assert ("(accounts.W002) Emails are printed to the terminal" in completed.stderr) == is_reported
+    assert ("HINT: Set EMAIL_URL to your mail server." in completed.stderr) == is_reported
 
 
 @pytest.mark.parametrize(

@@ -421,3 +421,18 @@ def test_the_replay_section_is_absent_without_rotation(client, db, override_auth
 def test_the_page_uses_the_published_client():
     assert finders.find("api/auth-client.js")
     assert (ROOT / "api/static/api/auth-client.js").resolve() == ROOT / "clients/js/auth-client.js"
+
+
+@needs_chromium
+def test_the_page_works_with_encrypted_tokens(chromium, start_server):
+    visit = Visit(chromium, start_server(AUTH_TOKEN_ENCRYPTION="true"), **DESK)
+    visit.sign_up("alice")
+
+    visit.page.wait_for_function("document.getElementById('jwt-header').textContent.includes('A256GCM')")
+    assert (
+        "encrypted: only services that have the key can read them"
+        in visit.page.locator("#jwt-claims").text_content()
+    )
+    assert visit.page.locator("#jwt").text_content().count(".") == 4
+    assert visit.complaints == []
+    visit.context.close()

@@ -397,8 +397,17 @@ def test_the_repr_of_a_session_contains_no_token(path, auth):
     assert session.refresh_token not in repr(session)
 
 
+def test_the_example_in_the_readme_verifies_a_token(server, url, username):
+    example = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)[0]
+    variables = {"access_token": server.sign_in(username)["accessToken"]}
+
+    exec(example.replace("http://localhost:8000", f"http://localhost:{server.port}"), variables)
+
+    assert variables["token"].roles == ("user",)
+
+
 def test_the_examples_in_the_readme_work(server, url, username, tmp_path, monkeypatch):
-    example, error_example = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
+    _, example, error_example = re.findall(r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
     script = (example + error_example).replace("http://127.0.0.1:8000", url).replace("~", str(tmp_path))
     script = script.replace('"alice"', repr(username)).replace("correct horse", PASSWORD)
 

@@ -1,31 +1,26 @@
-"""Verifiers of this service's tokens: the examples in docs/services as processes, other libraries, and api.stateless."""
+"""Verifiers of this service's tokens: the examples in docs/services as processes, and other libraries."""
 
 import os
 import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import pytest
 import requests
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
-from django.core.exceptions import ImproperlyConfigured
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from accounts.keys import rotation as key_rotation
-from accounts.keys.key_ring import key_ring
-from api.stateless import COOLDOWN, MAX_AGE, MAX_STALE, METADATA, IssuerKeys, IssuerUnavailable
+from docs.services.fake_issuer import FakeIssuer
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.servers import ROOT, Server, environment, free_port, rotate
 
-JWKS = "/.well-known/jwks.json"
 EXAMPLES = ROOT / "docs/services"
+PACKAGE = str(ROOT / "clients/python")
 NODE = shutil.which("node")
 
 
@@ -51,8 +46,12 @@ class Example:
         self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PORT": str(port), **settings})
         wait_for(self.process, self.url)
 
+    def exchange(self, method="GET", token=None):
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return requests.request(method, self.url, headers=headers, timeout=10)
+
     def get(self, token):
-        return requests.get(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
+        return self.exchange("GET", token).status_code
 
     def delete(self, token):
         return requests.delete(self.url, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
@@ -104,10 +103,28 @@ def flask(issuer, credentials):
     running.stop()
 
 
+def start_django(issuer):
+    without_database = {"DATABASE_URL": "", "PYTHONPATH": PACKAGE, "DJANGO_SETTINGS_MODULE": ""}
+    return Example([sys.executable, "django_service.py"], EXAMPLES, ISSUER=issuer, **without_database)
+
+
+def start_fastapi(issuer):
+    return Example([sys.executable, "fastapi_service.py"], EXAMPLES, ISSUER=issuer, PYTHONPATH=PACKAGE)
+
+
+START = {"django": start_django, "fastapi": start_fastapi}
+
+
 @pytest.fixture(scope="module")
 def django(issuer):
-    without_database = {"DATABASE_URL": "", "PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": ""}
-    running = Example([sys.executable, "django_service.py"], EXAMPLES, ISSUER=issuer, **without_database)
+    running = start_django(issuer)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def fastapi(issuer):
+    running = start_fastapi(issuer)
     yield running
     running.stop()
 
@@ -132,7 +149,7 @@ def pair(server, request):
     return server.post("/api/auth/signin", {"username": name, "password": PASSWORD})[1]
 
 
-@pytest.mark.parametrize("name", ["flask", "django", "node"])
+@pytest.mark.parametrize("name", ["flask", "django", "fastapi", "node"])
 class TestExamples:
     """The examples in docs/services."""
 
@@ -162,17 +179,74 @@ class TestExamples:
         assert service.get(narrow["accessToken"]) == 401
 
 
-def test_after_a_rotation_old_and_new_tokens_are_accepted(server, flask, django, node, pair):
+def test_after_a_rotation_old_and_new_tokens_are_accepted(server, flask, django, fastapi, node, pair):
     """There is only one rotation, because the libraries fetch keys for another unknown `kid` only after 30 seconds."""
-    services = (flask, django, node)
-    assert [service.get(pair["accessToken"]) for service in services] == [200] * 3
+    services = (flask, django, fastapi, node)
+    assert [service.get(pair["accessToken"]) for service in services] == [200] * len(services)
 
     rotate(server)
     renewed = server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})[1]["accessToken"]
 
     assert renewed.split(".")[0] != pair["accessToken"].split(".")[0]
     for token in (pair["accessToken"], renewed):
-        assert [service.get(token) for service in services] == [200] * 3
+        assert [service.get(token) for service in services] == [200] * len(services)
+
+
+@pytest.mark.parametrize("name", ["django", "fastapi"])
+class TestPackage:
+    """The examples that use the package authclient refuse requests as the token service does."""
+
+    def test_a_request_without_a_token_is_refused_with_a_plain_challenge(self, request, name):
+        response = request.getfixturevalue(name).exchange()
+
+        assert (response.status_code, response.json()) == (
+            401, {"message": "No token provided!", "code": "token_missing"},
+        )  # fmt: skip
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+    @pytest.mark.parametrize("token", ["", "x", "a.b.c"])
+    def test_an_invalid_token_is_refused_with_the_error_of_rfc_6750(self, request, name, token):
+        response = request.getfixturevalue(name).exchange(token=token)
+
+        assert (response.status_code, response.json()) == (
+            401, {"message": "Unauthorized!", "code": "token_invalid"},
+        )  # fmt: skip
+        assert response.headers["WWW-Authenticate"].startswith('Bearer realm="api", error="invalid_token"')
+
+    def test_a_user_without_the_role_is_refused_and_one_with_it_is_not(self, request, name, server, pair):
+        service = request.getfixturevalue(name)
+        response = service.exchange("DELETE", pair["accessToken"])
+        assert (response.status_code, response.json()) == (
+            403, {"message": "Require Moderator Role!", "code": "role_required"},
+        )  # fmt: skip
+
+        server.manage("grantrole", pair["username"], "moderator")
+        renewed = server.post("/api/auth/refreshtoken", {"refreshToken": pair["refreshToken"]})[1]["accessToken"]
+        assert service.exchange("DELETE", renewed).json() == {"deleted": 0}
+
+    def test_an_expired_token_has_a_code_of_its_own(self, request, name, tmp_path):
+        with FakeIssuer() as issuer:
+            service = START[name](issuer.url)
+            try:
+                response = service.exchange(token=issuer.token("orders", exp=int(time.time()) - 1))
+                accepted = service.exchange(token=issuer.token("orders"))
+            finally:
+                service.stop()
+
+        assert (response.status_code, response.json()["code"]) == (401, "token_expired")
+        assert accepted.status_code == 200
+
+    def test_an_issuer_that_cannot_be_reached_is_no_reason_to_refresh(self, request, name):
+        with FakeIssuer() as issuer:
+            token = issuer.token("orders")
+        service = START[name](issuer.url)
+        try:
+            response = service.exchange(token=token)
+        finally:
+            service.stop()
+
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert response.headers["Retry-After"] == "5"
 
 
 def test_a_service_that_introspects_refuses_a_token_immediately_after_a_sign_out(server, flask, pair):
@@ -222,153 +296,6 @@ def test_tokens_conform_to_the_profile_of_rfc_9068(issue_token, algorithm):
 
     validator.validate_token(claims, scopes=[], request=None)
     assert claims.header["typ"] == "at+jwt"
-
-
-class Issuer:
-    """An issuer that counts requests for its metadata, can be unreachable, and can return other documents."""
-
-    def __init__(self, monkeypatch, api):
-        self.api = api
-        self.fetches = 0
-        self.is_reachable = True
-        self.documents = {}
-        monkeypatch.setattr("api.stateless._fetch", self.fetch)
-
-    def fetch(self, url):
-        path = url.removeprefix("http://localhost:8000")
-        self.fetches += path == METADATA
-        if not self.is_reachable:
-            raise TimeoutError
-        return self.documents.get(path) or self.api.get(path).json()
-
-
-class TestStateless:
-    """api.stateless.IssuerKeys."""
-
-    @pytest.fixture
-    def issuer(self, monkeypatch, api):
-        return Issuer(monkeypatch, api)
-
-    @pytest.fixture
-    def keys(self, issuer):
-        return IssuerKeys("http://localhost:8000")
-
-    @pytest.fixture
-    def kid(self):
-        return key_ring().signing.kid
-
-    def advance(self, monkeypatch, seconds):
-        now = time.monotonic()
-        monkeypatch.setattr("api.stateless.time.monotonic", lambda: now + seconds)
-
-    def test_keys_are_fetched_once(self, issuer, keys, kid):
-        for _ in range(5):
-            assert keys.find(kid).kid == kid
-
-        assert issuer.fetches == 1
-
-    def test_unknown_kids_cause_at_most_one_fetch_per_cooldown(self, issuer, keys, kid, monkeypatch):
-        keys.find(kid)
-        for number in range(20):
-            assert keys.find(f"unknown{number}") is None
-        assert issuer.fetches == 1
-
-        self.advance(monkeypatch, COOLDOWN + 1)
-        keys.find("unknown")
-        assert issuer.fetches == 2
-
-    def test_a_dropped_key_is_refused_after_the_maximum_age(self, issuer, keys, kid, monkeypatch):
-        assert keys.find(kid)
-        key_rotation.drop(kid)
-        self.advance(monkeypatch, MAX_AGE + 1)
-
-        assert keys.find(kid) is None
-
-    def test_known_keys_are_used_while_the_issuer_is_unreachable(self, issuer, keys, kid, monkeypatch):
-        keys.find(kid)
-        issuer.is_reachable = False
-        self.advance(monkeypatch, MAX_AGE + 1)
-
-        assert keys.find(kid)
-
-    def test_an_issuer_that_was_never_reached_is_unavailable(self, issuer, keys, kid):
-        issuer.is_reachable = False
-
-        with pytest.raises(IssuerUnavailable):
-            keys.find(kid)
-
-    def test_another_issuer_s_metadata_is_refused(self, issuer, keys, kid, override_auth):
-        override_auth(issuer="http://localhost:8000/other")
-
-        with pytest.raises(IssuerUnavailable):
-            keys.find(kid)
-
-    def test_a_symmetric_key_is_ignored(self, issuer, keys, monkeypatch):
-        secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
-        issuer.documents[JWKS] = {"keys": [secret]}
-
-        assert keys.find("a") is None
-
-    @pytest.mark.parametrize("metadata", [[], None, "x", 3, {"issuer": "http://localhost:8000", "jwks_uri": 5}])
-    def test_an_issuer_with_invalid_metadata_is_unavailable(self, issuer, keys, kid, metadata):
-        issuer.documents[METADATA] = metadata or [0]
-
-        with pytest.raises(IssuerUnavailable):
-            keys.find(kid)
-
-    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api):
-        valid = api.get(JWKS).json()["keys"]
-        issuer.documents[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *valid]}
-
-        assert keys.find(kid)
-        assert keys.find("bad") is None
-
-    def test_an_empty_jwks_removes_all_keys(self, issuer, keys, kid, monkeypatch):
-        assert keys.find(kid)
-        issuer.documents[JWKS] = {"keys": [], "x": 1}
-        self.advance(monkeypatch, MAX_AGE + 1)
-
-        assert keys.find(kid) is None
-
-    def test_keys_that_were_not_fetched_for_an_hour_are_not_used(self, issuer, keys, kid, monkeypatch):
-        assert keys.find(kid)
-        issuer.is_reachable = False
-        self.advance(monkeypatch, MAX_STALE + 1)
-
-        with pytest.raises(IssuerUnavailable):
-            keys.find(kid)
-
-    def test_an_unreachable_issuer_is_tried_once_per_cooldown(self, issuer, keys, kid):
-        issuer.is_reachable = False
-        for _ in range(5):
-            with pytest.raises(IssuerUnavailable):
-                keys.find(kid)
-
-        assert issuer.fetches == 1
-
-    def test_a_slow_fetch_does_not_delay_requests_with_a_known_key(self, issuer, keys, kid, monkeypatch):
-        assert keys.find(kid)
-        self.advance(monkeypatch, COOLDOWN + 1)
-        is_fetching, may_continue = Event(), Event()
-
-        def fetch_slowly(url):
-            is_fetching.set()
-            may_continue.wait(30)
-            raise TimeoutError
-
-        monkeypatch.setattr("api.stateless._fetch", fetch_slowly)
-        with ThreadPoolExecutor(1) as pool:
-            unknown = pool.submit(keys.find, "unknown")
-            assert is_fetching.wait(30)
-            assert keys.find(kid).kid == kid
-            assert keys.find("another") is None
-            may_continue.set()
-            assert unknown.result() is None
-
-    @pytest.mark.parametrize("issuer_name", ["", "auth.example.com", "file:///etc/passwd"])
-    def test_an_issuer_that_is_not_a_url_is_refused(self, issuer_name):
-        with pytest.raises(ImproperlyConfigured, match="Allowed: an https:// URL"):
-            IssuerKeys(issuer_name)
 
 
 def test_the_lock_file_of_the_node_example_contains_no_registry_urls():

@@ -21,8 +21,8 @@ from tests.factories import PASSWORD, make_user, password_hash
 from tests.servers import ROOT, Server, environment, free_port
 
 MOVING = (ROOT / "docs/moving.md").read_text()
-EXPORT, IMPORT, SERVE, FILL = re.findall(r"```sh\n(.*?)```", MOVING, re.DOTALL)
-MODELS, AUTHENTICATION, SETTINGS = re.findall(r"```python\n(.*?)```", MOVING, re.DOTALL)
+EXPORT, IMPORT, SERVE, INSTALL, LINK = re.findall(r"```sh\n(.*?)```", MOVING, re.DOTALL)
+SETTINGS, LAST_SETTINGS = re.findall(r"```python\n(.*?)```", MOVING, re.DOTALL)
 OLD_SETTINGS = """
 INSTALLED_APPS += ["rest_framework", "rest_framework_simplejwt", "knox"]
 ALLOWED_HOSTS = ["*"]
@@ -55,6 +55,11 @@ response = Client().get("/basket", headers={"Authorization": sys.stdin.read()})
 body = response.json()
 print(response.status_code, *(body[name] for name in ("of", "code", "detail") if name in body))
 """
+CREATE_SHOPPERS = """
+from django.contrib.auth.models import User
+for name in ("erin", "frank"):
+    User.objects.create_user(f"{name}-in-the-shop", f"{name}@example.com")
+"""
 OLD_TOKENS = f"""
 from django.contrib.auth.models import User
 from django.test import Client
@@ -71,7 +76,7 @@ class OldProject:
         self.folder = folder
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AUTH", "DJANGO", "DATABASE"))}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = {**inherited, "PYTHONPATH": str(ROOT), "PATH": path}
+        self.environment = {**inherited, "PYTHONPATH": str(ROOT / "clients/python"), "PATH": path}
         self.run("python -m django startproject shop .")
         self.add("settings", OLD_SETTINGS)
         (folder / "shop/urls.py").write_text(URLS)
@@ -102,7 +107,7 @@ class OldProject:
 def server(tmp_path_factory, django_db_setup, django_db_blocker):
     folder, port = tmp_path_factory.mktemp("moved"), free_port()
     documented = dict(re.findall(r"([A-Z_]+)=(\S+)", SERVE))
-    assert set(documented) == {"PUBLIC_URL", "AUTH_AUDIENCE"}
+    assert set(documented) == {"PUBLIC_URL", "AUTH_AUDIENCE", "AUTH_PROFILE_CLAIMS"}
     settings = {**documented, "PUBLIC_URL": f"http://localhost:{port}", "PORT": str(port)}
     server = Server(environment(folder, django_db_blocker, **settings), folder / "log")
     yield server
@@ -129,10 +134,8 @@ def imported(old_project, server):
 @pytest.fixture(scope="module")
 def old_tokens(old_project, server, imported):
     tokens = old_project.shell(OLD_TOKENS).split()
-    old_project.add("models", MODELS)
-    old_project.add("authentication", AUTHENTICATION)
     old_project.add("settings", SETTINGS.replace("https://auth.example.com", server.environment["PUBLIC_URL"]))
-    old_project.run(FILL)
+    old_project.run(LINK)
     return tokens
 
 
@@ -183,9 +186,60 @@ def test_repeating_the_import_changes_nothing(old_project, server, old_tokens):
     command = IMPORT.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
     before = (old_project.folder / "ids.jsonl").read_text()
     subprocess.run(["sh", "-ec", command], cwd=old_project.folder, env=server.environment, check=False, timeout=60)
-    old_project.run(FILL)
+    old_project.run(LINK)
 
     assert (old_project.folder / "ids.jsonl").read_text() == before
+
+
+def test_a_user_is_linked_by_a_verified_email_address_only(old_project, server, old_tokens):
+    old_project.shell(CREATE_SHOPPERS)
+    by_email = 'AUTH_SERVICE["user"] = "authclient.django.linking.by_verified_email"\n'
+    path = old_project.folder / "shop/settings.py"
+    before = path.read_text()
+    old_project.add("settings", by_email)
+    try:
+        verified, unverified = (
+            sign_in(server, "erin", is_verified=True),
+            sign_in(server, "frank", is_verified=False),
+        )
+        assert old_project.request_basket(f"Bearer {verified}") == "200 erin-in-the-shop"
+        assert old_project.request_basket(f"Bearer {verified}") == "200 erin-in-the-shop"
+        assert old_project.request_basket(f"Bearer {unverified}").startswith("200 account-")
+    finally:
+        path.write_text(before)
+
+
+def test_after_the_last_step_only_new_tokens_are_accepted(old_project, server, old_tokens):
+    path = old_project.folder / "shop/settings.py"
+    before = path.read_text()
+    old_project.add("settings", LAST_SETTINGS)
+    try:
+        new = server.post("/api/auth/signin", {"username": "alice", "password": PASSWORD})[1]["accessToken"]
+        assert old_project.request_basket(f"Bearer {new}") == "200 alice"
+        assert old_project.request_basket(f"Bearer {old_tokens[0]}") == "401 token_invalid"
+        assert old_project.request_basket(f"Token {old_tokens[1]}") == "401 token_missing"
+    finally:
+        path.write_text(before)
+
+
+def test_the_installed_package_has_the_version_that_is_built():
+    version = re.search(r'^version = "(.*)"$', (ROOT / "clients/python/pyproject.toml").read_text(), re.MULTILINE)[
+        1
+    ]
+
+    assert f"pip install authclient-{version}-py3-none-any.whl\n" == INSTALL
+
+
+def sign_in(server, username, *, is_verified):
+    """Sign up and sign in a user; return an access token."""
+    server.sign_in(username)
+    if is_verified:
+        script = (
+            "from accounts.models import User; from django.utils import timezone; "
+            f"User.objects.filter(username={username!r}).update(email_verified_at=timezone.now())"
+        )
+        server.manage("shell", "--no-imports", "-c", script)
+    return server.sign_in(username)["accessToken"]
 
 
 def user(pk, username, /, **fields):

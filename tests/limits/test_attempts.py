@@ -7,6 +7,7 @@ from django.test import Client as Browser
 from accounts.conf import Limit
 from accounts.models import GuessCount, KnownOrigin
 from accounts.models.origins import MAX_ORIGINS_PER_KIND
+from authproject.proxies import trust_proxies
 from authproject.wsgi import build_application
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
@@ -291,6 +292,7 @@ class TestDjangoAdmin:
         ("10.0.0.1", "203.0.113.5, unknown, 10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
         ("unix:", "203.0.113.5", "unix:"),
+        ("", "203.0.113.5", "unix:"),
     ],
 )
 def test_forwarded_addresses_are_trusted_only_from_configured_proxies(
@@ -304,6 +306,25 @@ def test_forwarded_addresses_are_trusted_only_from_configured_proxies(
     build_application()(
         {"REQUEST_METHOD": "GET", "REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}, lambda *_: None
     )
+
+    assert seen[0]["REMOTE_ADDR"] == counted
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("", "203.0.113.5", "203.0.113.5"),
+        ("unix:", "198.51.100.9, 203.0.113.5", "203.0.113.5"),
+        ("unix:", "203.0.113.5, unix:", "203.0.113.5"),
+        ("10.0.0.1", "203.0.113.5, unix:", "203.0.113.5"),
+        ("198.51.100.9", "203.0.113.5", "198.51.100.9"),
+    ],
+)
+def test_a_proxy_on_a_unix_socket_can_be_trusted(peer, forwarded, counted):
+    seen = []
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
+
+    trust_proxies(lambda environ, _: seen.append(environ), ["10.0.0.0/8", "unix:"])(environ, lambda *_: None)
 
     assert seen[0]["REMOTE_ADDR"] == counted
 

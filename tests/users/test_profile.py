@@ -23,6 +23,7 @@ def test_a_user_can_read_their_profile(signed_in):
         "email": user.email,
         "fullname": "",
         "roles": ["ROLE_USER"],
+        "language": "en",
         "emailVerified": False,
         "createdAt": user.created_at.isoformat().replace("+00:00", "Z"),
     }

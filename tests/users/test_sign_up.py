@@ -1,10 +1,12 @@
 """POST /api/auth/signup: create an account."""
 
+import re
 from urllib.parse import urlencode
 
 import pytest
 
 from accounts.models import User
+from api.openapi.schema import document
 from tests.factories import PASSWORD, make_user
 
 
@@ -184,6 +186,61 @@ def test_the_username_of_a_deactivated_user_stays_taken(api, assert_refused):
     make_user("alice", is_active=False)
 
     assert_refused(api.sign_up("Alice", email="other@example.com"), 400, "username_taken")
+
+
+class TestUsernameRequired:
+    """AUTH_USERNAME_REQUIRED=false."""
+
+    @pytest.fixture(autouse=True)
+    def _optional(self, override_auth):
+        override_auth(username_required=False)
+
+    @pytest.mark.parametrize("username", [{}, {"username": ""}])
+    def test_a_sign_up_by_email_alone_gets_a_valid_username_that_does_not_reveal_the_address(self, api, username):
+        response = _sign_up(api, "alice.liddell@example.com", **username)
+
+        assert response.status_code == 201, response.content
+        user = User.objects.get()
+        user.full_clean()
+        assert response.json()["username"] == user.username
+        assert response.json()["email"] == "alice.liddell@example.com"
+        assert re.fullmatch("user-[a-z2-7]{16}", user.username)
+        assert api.sign_in("alice.liddell@example.com").json()["username"] == user.username
+        assert api.sign_in(user.username).status_code == 200
+
+    def test_each_generated_username_is_new(self, api, fast_password_hasher):
+        names = {_sign_up(api, f"user{number}@example.com").json()["username"] for number in range(20)}
+
+        assert len(names) == 20
+
+    def test_a_chosen_username_is_stored_or_rejected_as_ever(self, api, assert_refused):
+        assert api.sign_up("alice").json()["username"] == "alice"
+        assert_refused(api.sign_up("ALICE", email="other@example.com"), 400, "username_taken")
+        assert_refused(api.sign_up("  ", email="other@example.com"), 400, "invalid_request")
+
+    def test_the_email_address_stays_required(self, api, assert_refused):
+        response = api.post("/api/auth/signup", {"password": PASSWORD})
+
+        assert_refused(response, 400, "invalid_request")
+        assert list(response.json()["errors"]) == ["email"]
+
+    def test_the_openapi_document_and_the_pages_require_no_username(self, client):
+        schemas = document.__wrapped__()["components"]["schemas"]
+
+        assert "username" not in schemas["SignUpInput"]["required"]
+        assert "username" in schemas["SignInInput"]["required"]
+        assert b"up-username" not in client.get("/").content
+        assert b'name="username"' not in client.get("/invitation").content
+
+
+def test_by_default_the_openapi_document_and_the_pages_require_a_username(client):
+    assert "username" in document.__wrapped__()["components"]["schemas"]["SignUpInput"]["required"]
+    assert b"up-username" in client.get("/").content
+    assert b'name="username"' in client.get("/invitation").content
+
+
+def _sign_up(api, email, **fields):
+    return api.post("/api/auth/signup", {"email": email, "password": PASSWORD, **fields})
 
 
 def _encoded(form):

@@ -16,10 +16,10 @@ class Command(ServiceCommand):
     """The command `purge_expired_tokens`."""
 
     help = (
-        "Deletes expired sessions in bounded batches. Also deletes expired counters of failed attempts, networks "
-        "and devices not seen for a year, events older than AUTH_ACTIVITY_LIFETIME, and sign-ups not verified in "
-        "time, and notices when no user has an imported password hash any more. Safe to run while the service "
-        "runs, to interrupt, and to run twice at the same time."
+        "Deletes expired sessions in bounded batches. Also deletes expired counters of failed attempts, expired "
+        "invitations, networks and devices not seen for a year, events older than AUTH_ACTIVITY_LIFETIME, and "
+        "sign-ups not verified in time, and notices when no user has an imported password hash any more. Safe to "
+        "run while the service runs, to interrupt, and to run twice at the same time."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,9 +1,11 @@
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +21,7 @@ from accounts.keys.rotation import apply_algorithm_setting
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
 HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
 MAX_HEAD_SIZE = 64 * 1024  # bytes of request line and headers
+SOCKET_MODE = 0o660  # a proxy in the service's group may connect
 
 
 def _let_starting_workers_terminate() -> None:
@@ -51,12 +54,15 @@ class Command(BaseCommand):
         key_ring()
         decryption_keys()
         _let_starting_workers_terminate()
-        self.stdout.write(f"Serving on http://{settings.HOST}:{settings.PORT}/ (admin: /admin/, docs: /api/docs)")
+        _refuse_taken_address()
+        self.stdout.write(f"Serving on {_socket_path() or _url()} (admin: /admin/, docs: /api/docs)")
         with _metrics_server(), _short_bind_errors():
             Server(
                 "authproject.rsgi:application",
                 address=settings.HOST,
                 port=settings.PORT,
+                uds=_socket_path(),
+                uds_permissions=SOCKET_MODE,
                 interface=Interfaces.RSGI,
                 # With HTTP/2 enabled, granian never closes connections that send nothing.
                 http=HTTPModes.http1,
@@ -68,6 +74,55 @@ class Command(BaseCommand):
                 respawn_failed_workers=True,
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
+
+
+def _refuse_taken_address() -> None:
+    """Refuse a port that another server uses, and remove the Unix socket of a server that was killed.
+
+    The server's own sockets have SO_REUSEPORT, so that its workers can share the port. With it, the kernel would
+    also let two servers of one user share it, and give each a part of the connections.
+
+    Raises CommandError.
+    """
+    if path := _socket_path():
+        _remove_stale_socket(path)
+        return
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    with socket.socket(family) as probe:
+        # Connections of a server that has just stopped may still be closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+        except OSError as error:
+            raise _bind_error(os.strerror(error.errno or 0)) from None
+
+
+def _bind_error(reason: str) -> CommandError:
+    where = _socket_path() or f"{settings.HOST}:{settings.PORT}"
+    return CommandError(
+        f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
+    )
+
+
+def _socket_path() -> Path | None:
+    """Return the Unix socket that HOST names."""
+    scheme, _, path = settings.HOST.partition("unix:")
+    return Path(path) if path and not scheme else None
+
+
+def _url() -> str:
+    return f"http://{settings.HOST}:{settings.PORT}/"
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove the socket of a server that was killed: no process accepts connections on it."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
 
 
 @contextmanager
@@ -82,10 +137,7 @@ def _short_bind_errors() -> Iterator[None]:
         reason, is_os_error, _ = str(error).partition(" (os error")
         if not is_os_error:
             raise
-        where = f"{settings.HOST}:{settings.PORT}"
-        raise CommandError(
-            f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
-        ) from None
+        raise _bind_error(reason) from None
 
 
 @contextmanager

@@ -18,6 +18,12 @@ const DESCRIPTIONS = {
   ver: "changes with roles and password",
   roles: "the roles of the user",
 };
+const ENCRYPTION_DESCRIPTIONS = {
+  alg: "the key encrypts the token directly",
+  enc: "the encryption algorithm",
+  cty: "the content: a signed token",
+  kid: "the key that decrypts it",
+};
 const TIMESTAMPS = ["iat", "nbf", "exp", "auth_time"];
 
 export function element(name, attributes = {}, ...children) {
@@ -30,24 +36,29 @@ export const formatTime = (timestamp) => new Date(timestamp).toLocaleTimeString(
 export const formatDateTime = (text) =>
   new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** Return the access token with its three parts marked, and its header and claims with descriptions. */
+/** Return the access token with its parts marked, and its header and claims with descriptions. */
 export function renderAccessToken(token) {
   const { parts, header, claims } = parseAccessToken(token);
-  const [head, body, signature] = parts;
   const text = [
-    head,
+    parts[0],
     ".",
-    element("span", { className: "body" }, body),
+    element("span", { className: "body" }, parts.slice(1, -1).join(".")),
     ".",
-    element("span", { className: "signature" }, signature),
+    element("span", { className: "signature" }, parts.at(-1)),
   ];
-  return { text, header: renderFields(header), claims: renderFields(claims) };
+  if (claims) return { text, header: renderFields(header), claims: renderFields(claims) };
+  const notice = element("dd", {}, "encrypted: only services that have the key can read them");
+  return {
+    text,
+    header: renderFields(header, ENCRYPTION_DESCRIPTIONS),
+    claims: [element("dt", {}, "claims"), notice],
+  };
 }
 
-function renderFields(fields) {
+function renderFields(fields, descriptions = DESCRIPTIONS) {
   return Object.entries(fields).flatMap(([name, value]) => {
     const isTimestamp = TIMESTAMPS.includes(name);
-    const description = [DESCRIPTIONS[name], isTimestamp && formatTime(value * 1000)].filter(Boolean).join(" ");
+    const description = [descriptions[name], isTimestamp && formatTime(value * 1000)].filter(Boolean).join(" ");
     const text = typeof value === "object" ? JSON.stringify(value) : String(value);
     return [
       element("dt", {}, element("code", {}, name)),

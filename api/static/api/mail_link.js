@@ -21,7 +21,7 @@ function showOutcome(text, field = null) {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   showOutcome("");
-  const body = JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) });
+  const body = JSON.stringify({ [form.dataset.tokenField]: token, ...Object.fromEntries(new FormData(form)) });
   try {
     const response = await fetch(form.dataset.endpoint, {
       method: "POST",

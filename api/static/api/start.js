@@ -112,11 +112,12 @@ onSubmit($("sign-in"), (fields) => {
   notice("");
   return auth.signIn(fields);
 });
-onSubmit($("sign-up"), async (fields) => {
-  await auth.signUp(fields);
-  notice(`Account created. We sent a verification link to ${fields.email}.`);
-  await auth.signIn(fields);
-});
+if ($("sign-up"))
+  onSubmit($("sign-up"), async (fields) => {
+    const { username } = await auth.signUp(fields);
+    notice(`Account created. We sent a verification link to ${fields.email}.`);
+    await auth.signIn({ username, password: fields.password });
+  });
 
 /** Run an action on a click, and show its error in the notice. */
 function onClick(id, action) {

@@ -9,10 +9,11 @@ function decodeJson(base64url) {
   return JSON.parse(new TextDecoder().decode(decodeBase64url(base64url)));
 }
 
-/** Return the parts of an access token (RFC 7519) without verifying it. */
+/** Return the parts of an access token (RFC 7519) without verifying it. An encrypted one has no readable claims. */
 export function parseAccessToken(token) {
   const parts = token.split(".");
-  return { parts, header: decodeJson(parts[0]), claims: decodeJson(parts[1]) };
+  const isEncrypted = parts.length === 5;
+  return { parts, header: decodeJson(parts[0]), claims: isEncrypted ? null : decodeJson(parts[1]) };
 }
 
 /** Return the public parts of a refresh token: session (16 bytes), generation (4), secret (32), checksum (8). */

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
+from authclient import file_lock
 from authclient.errors import AuthError
 
 LOCK_TIMEOUT = 60.0  # seconds; longer than a refresh with all its retries
@@ -99,15 +98,16 @@ class FileStore:
         Raises AuthError (`locked`) after LOCK_TIMEOUT.
         """
         self._make_folder()
-        lock = FileLock(self._lock_path, mode=0o600, timeout=LOCK_TIMEOUT, is_singleton=False)
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            lock.acquire()
-        except Timeout:
-            raise AuthError("locked", f"Another process holds {self._lock_path}.") from None
-        try:
-            yield
+            if not file_lock.acquire(descriptor, LOCK_TIMEOUT):
+                raise AuthError("locked", f"Another process holds {self._lock_path}.")
+            try:
+                yield
+            finally:
+                file_lock.release(descriptor)
         finally:
-            lock.release()
+            os.close(descriptor)
 
     def _make_folder(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay
 
 from authclient.errors import AuthError
 from authclient.stores import Session
@@ -66,13 +65,15 @@ class TokenClient:
         return _parse_session(self._post(path, body), requested_at)
 
     def _post(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
-        retrying = Retrying(
-            retry=retry_if_exception(_is_temporary),
-            wait=_retry_delay,
-            stop=stop_before_delay(TOTAL_TIMEOUT),
-            reraise=True,
-        )
-        return retrying(self._post_once, f"{self._url}/api/auth/{path}", body, headers)
+        deadline = time.monotonic() + TOTAL_TIMEOUT
+        while True:
+            try:
+                return self._post_once(f"{self._url}/api/auth/{path}", body, headers)
+            except AuthError as error:
+                delay = RETRY_DELAY if error.retry_after is None else error.retry_after
+                if not error.may_pass or time.monotonic() + delay >= deadline:
+                    raise
+            time.sleep(delay)
 
     def _post_once(self, url: str, body: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
         try:
@@ -123,13 +124,3 @@ def _parse_object(response: httpx.Response) -> dict[str, Any]:
 
 def _parse_retry_after(header: str) -> float | None:
     return float(header) if header.isascii() and header.isdigit() else None
-
-
-def _is_temporary(error: BaseException) -> bool:
-    return isinstance(error, AuthError) and error.may_pass
-
-
-def _retry_delay(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    retry_after = error.retry_after if isinstance(error, AuthError) else None
-    return RETRY_DELAY if retry_after is None else retry_after

@@ -1,0 +1,153 @@
+"""Verify the encoding, header, signature, claims and times of an access token, given the issuer's keys.
+
+The rules are those of RFC 7519, RFC 8725 and RFC 9068, and equal to those that the token service applies itself.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from authclient import strict_json
+from authclient.issuer_keys import PublishedKey
+from authclient.refusals import TokenExpired, TokenInvalid
+
+_CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
+_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
+_MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
+_MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC
+_MAX_INTEGER = 2**63 - 1  # the largest id and version that the issuer's database can store
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+_CLAIM_TYPES: dict[str, tuple[type, ...]] = {
+    "iss": (str,),
+    "aud": (str, list),
+    "sub": (str,),
+    "client_id": (str,),
+    "iat": (int,),
+    "nbf": (int,),
+    "exp": (int,),
+    "jti": (str,),
+    "sid": (str,),
+    "ver": (int,),
+    "roles": (list,),
+    "auth_time": (int,),
+}
+
+
+def verify(
+    token: str, *, find_key: Callable[[str], PublishedKey | None], issuer: str, audience: str, at: float
+) -> dict[str, Any]:
+    """Verify an access token at a time in seconds since 1970; return its claims.
+
+    `find_key` returns the key with a given `kid`, or None.
+
+    Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
+    """
+    key = _select_key(token, find_key)
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.public_key,
+            algorithms=[key.algorithm],
+            audience=audience,
+            issuer=issuer,
+            # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
+            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
+        _parse_segment(token.split(".")[1])
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise TokenInvalid from None
+    _validate_claims(claims)
+    _validate_times(claims, at)
+    return claims
+
+
+def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> PublishedKey:
+    """Return the key named in the header.
+
+    Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
+    """
+    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
+    if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
+        raise TokenInvalid
+    try:
+        header = _parse_segment(segments[1])
+    except (ValueError, RecursionError):
+        raise TokenInvalid from None
+    kid = header.get("kid") if isinstance(header, dict) else None
+    key = find_key(kid) if isinstance(kid, str) else None
+    if key is None or header != {"typ": "at+jwt", "alg": key.algorithm, "kid": key.kid}:
+        raise TokenInvalid
+    return key
+
+
+def _parse_segment(segment: str) -> Any:
+    """Parse the JSON of a segment strictly, so that all verifiers read the same value.
+
+    Raises ValueError if the segment is not UTF-8, not JSON, or repeats a name, and RecursionError if it is nested
+    too deeply.
+    """
+    return strict_json.loads(_decode_segment(segment).decode())
+
+
+def _is_canonical(segment: str) -> bool:
+    """Return whether a segment is the canonical base64url encoding of its bytes.
+
+    Only the signature needs this check. Header and payload are signed in their encoded form, but the last
+    character of the signature has unused bits, so that several strings decode to the same signature.
+    """
+    try:
+        return urlsafe_b64encode(_decode_segment(segment)).rstrip(b"=").decode() == segment
+    except ValueError:
+        return False
+
+
+def _decode_segment(segment: str) -> bytes:
+    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def _validate_claims(claims: dict[str, Any]) -> None:
+    is_valid = (
+        all(type(claims.get(name)) in allowed for name, allowed in _CLAIM_TYPES.items())
+        and _is_user_id(claims["sub"])
+        and _is_session_id(claims["sid"])
+        and 0 <= claims["ver"] <= _MAX_INTEGER
+        and _are_strings(claims["roles"])
+        and _is_audience(claims["aud"])
+    )
+    if not is_valid:
+        raise TokenInvalid
+
+
+def _validate_times(claims: dict[str, Any], at: float) -> None:
+    if max(claims["nbf"], claims["iat"], claims["auth_time"]) > at + _CLOCK_SKEW:
+        raise TokenInvalid
+    if not all(0 <= claims[name] <= _MAX_TIMESTAMP for name in ("iat", "nbf", "exp", "auth_time")):
+        raise TokenInvalid
+    if claims["exp"] <= at:
+        raise TokenExpired
+
+
+def _is_audience(aud: str | list[Any]) -> bool:
+    """Return whether `aud` is a string, or a list of several: the issuer writes a single audience as a string."""
+    return isinstance(aud, str) or (len(aud) > 1 and _are_strings(aud))
+
+
+def _are_strings(values: list[Any]) -> bool:
+    return all(type(value) is str for value in values)
+
+
+def _is_user_id(sub: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,18}", sub, re.ASCII) is not None and int(sub) <= _MAX_INTEGER
+
+
+def _is_session_id(sid: str) -> bool:
+    try:
+        session_id = UUID(sid)
+    except ValueError:
+        return False
+    return str(session_id) == sid and session_id.int != 0

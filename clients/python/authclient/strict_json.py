@@ -1,0 +1,34 @@
+"""Parse JSON strictly: reject repeated names and NaN, which parsers interpret differently (RFC 8259, RFC 7493)."""
+
+import json
+from typing import Any, NoReturn
+
+_MAX_DIGITS = 4000  # Python's own limit is slightly higher, and its message would mention Python settings
+
+
+def loads(text: str) -> Any:
+    """Return the parsed value.
+
+    Raises ValueError if the text is not strict JSON, and RecursionError if it is nested too deeply. The message of
+    the ValueError may be shown to the client.
+    """
+    return json.loads(
+        text, object_pairs_hook=_build_object, parse_int=_parse_integer, parse_constant=_reject_constant
+    )
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object repeats a name")
+    return members
+
+
+def _parse_integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

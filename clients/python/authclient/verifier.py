@@ -1,0 +1,142 @@
+"""Verify access tokens of the token service in any Python program, without its database or a framework."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+from uuid import UUID
+
+import anyio.to_thread
+import httpx
+
+from authclient import claims as claims_module
+from authclient.issuer_keys import FetchDue, IssuerKeys, PublishedKey
+from authclient.refusals import (
+    IssuerUnavailable,
+    RecentAuthenticationRequired,
+    Refused,
+    RoleRequired,
+    ScopeRequired,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+)
+
+__all__ = [
+    "AccessToken",
+    "IssuerUnavailable",
+    "RecentAuthenticationRequired",
+    "Refused",
+    "RoleRequired",
+    "ScopeRequired",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenMissing",
+    "Verifier",
+    "parse_bearer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A verified access token. Times are in seconds since 1970.
+
+    `issuer` and `subject` together identify the user. `claims` has all claims; do not change it.
+    """
+
+    issuer: str
+    subject: str
+    session_id: UUID
+    roles: tuple[str, ...]
+    auth_time: int
+    expires_at: int
+    claims: dict[str, Any] = field(repr=False, compare=False)
+    token_id: str = field(repr=False)
+
+    @classmethod
+    def from_claims(cls, claims: dict[str, Any]) -> Self:
+        """Build a token from verified claims."""
+        return cls(
+            issuer=claims["iss"],
+            subject=claims["sub"],
+            session_id=UUID(claims["sid"]),
+            roles=tuple(claims["roles"]),
+            auth_time=claims["auth_time"],
+            expires_at=claims["exp"],
+            claims=claims,
+            token_id=claims["jti"],
+        )
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes (RFC 9068 section 2.2.3). Tokens of users have none; their rights are in `roles`."""
+        scope = self.claims.get("scope")
+        return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+
+    @property
+    def verified_email(self) -> str | None:
+        """The user's email address if the service has verified it, else None.
+
+        The service includes it only if AUTH_PROFILE_CLAIMS contains `email`.
+        """
+        email = self.claims.get("email")
+        is_verified = self.claims.get("email_verified") is True
+        return email if is_verified and isinstance(email, str) and "@" in email else None
+
+    def require_role(self, role: str) -> None:
+        """Raise RoleRequired unless the user has the role."""
+        if role not in self.roles:
+            raise RoleRequired(role)
+
+    def require_scope(self, scope: str) -> None:
+        """Raise ScopeRequired unless the token has the scope."""
+        if scope not in self.scopes:
+            raise ScopeRequired(scope)
+
+    def require_recent_authentication(self, max_age: int = 300) -> None:
+        """Raise RecentAuthenticationRequired if the user entered the password more than `max_age` seconds ago."""
+        if time.time() - self.auth_time > max_age:
+            raise RecentAuthenticationRequired(max_age)
+
+
+class Verifier:
+    """Verifies the access tokens that `issuer` issues for the service named `audience`.
+
+    Create one per process, and use it from any number of threads and tasks. `http` is the httpx client that
+    fetches the issuer's keys, for example with a proxy or certificates. A token is accepted until it expires, even
+    if its session is revoked. To learn of a revocation earlier, introspect the token (RFC 7662).
+
+    Raises ValueError if `issuer` is not a URL.
+    """
+
+    def __init__(self, issuer: str, *, audience: str, http: httpx.Client | None = None) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = IssuerKeys(issuer, http)
+
+    def verify(self, token: str) -> AccessToken:
+        """Verify a token; return it with its claims. This may block while keys are fetched.
+
+        Raises TokenExpired, TokenInvalid or IssuerUnavailable, which are subclasses of Refused.
+        """
+        return self._verify(token, self._keys.find)
+
+    async def verify_async(self, token: str) -> AccessToken:
+        """Verify a token as `verify` does. Keys are fetched in a thread, so that the event loop is not blocked."""
+        try:
+            return self._verify(token, self._keys.find_without_fetching)
+        except FetchDue:
+            return await anyio.to_thread.run_sync(partial(self.verify, token))
+
+    def _verify(self, token: str, find_key: Callable[[str], PublishedKey | None]) -> AccessToken:
+        claims = claims_module.verify(
+            token, find_key=find_key, issuer=self._issuer, audience=self._audience, at=time.time()
+        )
+        return AccessToken.from_claims(claims)
+
+
+def parse_bearer(authorization: str | None) -> str | None:
+    """Return the token of an `Authorization: Bearer` header (RFC 6750), or None if there is none."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
