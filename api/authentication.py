@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -96,8 +96,11 @@ def _bearer_tokens(header: str) -> list[str]:
     return _single_token(header, "Authorization") if "bearer" in header.lower() else []
 
 
-def _form_tokens(request: Request) -> list[str]:
-    if not auth_settings().form_token or request.content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
+def _form_tokens(request: Request | HttpRequest) -> list[str]:
+    # `AccessTokenMiddleware` passes Django's request: the body is for the view to read.
+    if not isinstance(request, Request) or not auth_settings().form_token:
+        return []
+    if request.content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
         return []
     values = cast("QueryDict", request.data).getlist(FORM_FIELD)
     if len(values) > 1:

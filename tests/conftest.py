@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from hypothesis import settings as hypothesis_settings
 
 from accounts.conf import AuthSettings
@@ -83,10 +82,9 @@ def _key_folder_is_checked_on_every_use(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-def fast_password_hasher() -> Iterator[None]:
+def fast_password_hasher(settings: Any) -> None:
     """Hash passwords with MD5, for tests with hundreds of sign-ups."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 class Clock:
@@ -107,21 +105,20 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture
-def override_auth() -> Iterator[Callable[..., None]]:
-    """Return a function that overrides settings of the service for one test. Durations are in seconds."""
-    overrides: list[override_settings] = []
+def override_auth(settings: Any) -> Callable[..., None]:
+    """Return a function that overrides settings of the service for one test. Durations are in seconds.
+
+    It uses the fixture `settings`, which undoes all changes in reverse order. Two fixtures that each undo their own
+    would leave one of them in force in later tests.
+    """
 
     def override(**values: Any) -> None:
         spans = {
             name: dt.timedelta(seconds=value) if name in SPAN_SETTINGS else value for name, value in values.items()
         }
-        changed = override_settings(AUTH={**settings.AUTH, **spans})
-        changed.enable()
-        overrides.append(changed)
+        settings.AUTH = {**settings.AUTH, **spans}
 
-    yield override
-    for changed in reversed(overrides):
-        changed.disable()
+    return override
 
 
 class Api:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import SESSION_KEY, update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -98,6 +98,11 @@ class AuthAdminSite(AdminSite):
     index_title = "Users and sessions"
     login_form = SignInForm
     index_template = "admin/accounts/index.html"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user is staff and has signed in here: an access token does not open the admin."""
+        is_own_session = request.session.get(SESSION_KEY) == str(request.user.pk)
+        return is_own_session and super().has_permission(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Return the first page, with counts of sessions and events."""

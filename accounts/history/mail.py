@@ -12,6 +12,7 @@ about.
 
 import logging
 import math
+from email.message import Message, MIMEPart
 from enum import StrEnum
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 from typing import Any
@@ -32,6 +33,9 @@ logger = logging.getLogger("accounts.mail")
 
 _PERMANENT_ERROR = 500
 
+_MAX_LINE_BYTES = 998
+"""The maximum length of a line in an email, without its end (RFC 5322 section 2.1.1)."""
+
 
 class MailTemplate(StrEnum):
     """The email templates, by name."""
@@ -46,6 +50,30 @@ class MailTemplate(StrEnum):
     ROLES_CHANGED = "roles_changed"
     NEW_DEVICE = "new_device"
     TOKEN_REUSED = "token_reused"  # noqa: S105
+
+
+class _UnfoldedEmail(EmailMultiAlternatives):
+    """An email whose lines are not folded where Python's email package prefers to, after 78 characters.
+
+    Django 6.0 would otherwise encode a text with a longer line as quoted-printable. Email programs decode it, but
+    the links that the console backend prints would not work: `#token=3D…`, broken across lines.
+    """
+
+    def message(self, **options: Any) -> Any:
+        """Return the message of the standard library. Django 6.0 passes `policy`."""
+        message: Message = super().message(**options)
+        for part in message.walk():
+            # Django 5.2 returns classes that are not MIMEPart, and does not fold lines.
+            if isinstance(part, MIMEPart) and part.get_content_maintype() == "text":
+                _unfold(part)
+        return message
+
+
+def _unfold(part: MIMEPart) -> None:
+    text = part.get_content()
+    if all(len(line.encode()) <= _MAX_LINE_BYTES for line in text.splitlines()):
+        encoding = "7bit" if text.isascii() else "8bit"
+        part.set_content(text, subtype=part.get_content_subtype(), cte=encoding)
 
 
 def notify_owner(template: MailTemplate, entry: Activity) -> None:
@@ -106,7 +134,7 @@ def _render_in_current_language(
     text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
     frame_context = {"subject": subject, "text": body.strip(), **context}
-    message = EmailMultiAlternatives(
+    message = _UnfoldedEmail(
         subject,
         render_to_string("accounts/mail/frame.txt", frame_context).strip() + "\n",
         to=[to],

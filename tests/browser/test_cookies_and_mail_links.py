@@ -1,5 +1,7 @@
 """Cookies, cross-origin pages, and the pages that emails link to, in a real browser."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -379,6 +381,22 @@ def test_the_link_in_a_reset_email_sets_a_new_password(local, context, link):
 
     page.wait_for_selector("text=Your password was changed.")
     assert local.post("/api/auth/signin", {"username": "frank", "password": "another good one"})[0] == 200
+
+
+def test_the_link_in_an_invitation_creates_an_account(local, context, mailbox):
+    command = [sys.executable, "manage.py", "invite", "grace@example.com"]
+    subprocess.run(command, cwd=ROOT, env=local.environment, check=True, capture_output=True, timeout=60)
+    mails = iter(lambda: mailbox.mails.get(timeout=30), None)
+    token = token_in(next(mail for mail in mails if mail["To"] == "grace@example.com"))
+    page = context.new_page()
+    page.goto(f"http://localhost:{local.port}/invitation#token={token}")
+    page.get_by_label("Username").fill("grace")
+    page.get_by_label("Password").fill(PASSWORD)
+
+    page.click("button")
+
+    page.wait_for_selector("text=Your account was created.")
+    assert local.post("/api/auth/signin", {"username": "grace", "password": PASSWORD})[0] == 200
 
 
 def test_a_link_with_an_invalid_token_shows_an_error(local, context):

@@ -8,10 +8,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 
 import httpx
 import pytest
+from authclient import strict_json as authclient_json
 from authclient.issuer_keys import COOLDOWN, MAX_AGE, MAX_STALE, METADATA, IssuerKeys
 from authclient.verifier import (
     IssuerUnavailable,
@@ -29,6 +31,7 @@ from accounts.errors import AuthError
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
 from accounts.tokens import access_tokens
+from accounts.tokens import strict_json as service_json
 from docs.services.fake_issuer import FakeIssuer
 from tests.conftest import SignedIn
 from tests.factories import make_user
@@ -217,6 +220,10 @@ class TestTokens:
             accepted.append(name)
 
         assert accepted == []
+
+    def test_the_service_and_the_verifier_parse_json_with_the_same_code(self):
+        """The package cannot import the service's module. Python's own limit on nesting depends on its version."""
+        assert Path(authclient_json.__file__).read_text() == Path(service_json.__file__).read_text()
 
     def test_the_service_and_the_verifier_refuse_a_forgery_with_the_same_code(self, verifier, signed_in):
         """The service accepts some user ids, sessions and versions here, and refuses them by its database."""

@@ -17,7 +17,7 @@ from django.test import override_settings
 from tests.factories import PASSWORD
 from tests.servers import ROOT, free_port
 
-SETTINGS, URLS, VIEWS, WSGI, DRAFTS, TESTS = re.findall(
+SETTINGS, URLS, VIEWS, MIDDLEWARE, ORDERS, RECEIVER, WSGI, DRAFTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
 COMMANDS = re.search(r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL)[
@@ -49,12 +49,19 @@ class Project:
         }
         self.run("python -m django startproject shop .")
         with (folder / "shop/settings.py").open("a") as settings:
-            settings.write("\n" + SETTINGS)
-        for name, text in (("urls", URLS), ("views", VIEWS), ("wsgi", WSGI), ("drafts", DRAFTS)):
+            settings.write(f"\n{SETTINGS}\n{MIDDLEWARE}")
+        for name, text in (
+            ("urls", URLS),
+            ("views", VIEWS),
+            ("wsgi", WSGI),
+            ("drafts", DRAFTS),
+            ("orders", f"{RECEIVER}\n{ORDERS}"),
+        ):
             (folder / f"shop/{name}.py").write_text(text)
         with (folder / "shop/urls.py").open("a") as urls:
             urls.write(
                 "\nfrom shop.drafts import Drafts\nurlpatterns.insert(0, path('drafts', Drafts.as_view()))\n"
+                "from shop.orders import orders\nurlpatterns.insert(0, path('orders', orders))\n"
             )
         (folder / "shop/test_basket.py").write_text(TESTS)
         self.run(COMMANDS.replace("createsuperuser", "createsuperuser --noinput"))
@@ -147,6 +154,12 @@ def test_a_view_of_the_project_gets_the_user_and_roles(url, pair):
     assert pair["expiresIn"] == 300
 
 
+def test_a_plain_view_gets_the_user_of_the_token(url, pair):
+    signed_in, anonymous = httpx.get(f"{url}/orders", headers=bearer(pair)), httpx.get(f"{url}/orders")
+
+    assert (signed_in.json(), anonymous.status_code) == ({"of": "alice"}, 401)
+
+
 def test_a_view_of_the_project_refuses_with_the_service_s_codes(url, pair):
     refused = [
         httpx.get(f"{url}/basket"),
@@ -228,6 +241,10 @@ def test_the_admin_lists_sessions_and_limits_failed_sign_ins(url, pair):
     with httpx.Client(base_url=url) as http:
         pages = [sign_in_to_the_admin(http, "wrong").text for _ in range(11)]
     assert "Too many attempts" in pages[-1]
+
+
+def test_a_receiver_of_the_project_learns_of_sign_ins(project, url, pair):
+    assert "hello alice" in (project.folder / "log").read_text()
 
 
 def test_security_events_are_logged(project, url, pair):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import smtplib
+from email import message_from_bytes, policy
 from threading import Event, get_ident
 
 import pytest
@@ -78,12 +79,31 @@ def test_every_template_has_a_subject_and_the_same_text_in_plain_and_html(templa
         assert line.strip().replace("'", "&#x27;")[:40] in html
 
 
-def test_a_link_is_not_broken_across_lines(mailoutbox):
-    mail.send(MailTemplate.RESET_PASSWORD, "alice@example.com", **CONTEXT)
+@pytest.mark.parametrize(
+    ("language", "encoding"), [("en", "7bit"), ("de", "8bit")], ids=["ASCII", "other characters"]
+)
+def test_a_link_is_not_broken_across_lines(mailoutbox, language, encoding):
+    context = {**CONTEXT, "link": f"https://auth.example.com/x#token={'x' * 150}"}
+    mail.send(MailTemplate.RESET_PASSWORD, "alice@example.com", language=language, **context)
 
-    assert CONTEXT["link"] in mailoutbox[0].body.splitlines()
-    assert CONTEXT["link"].encode() in mailoutbox[0].message().as_bytes()
-    assert f'<a href="{CONTEXT["link"]}">' in mailoutbox[0].alternatives[0][0]
+    [message] = mailoutbox
+    source = message.message().as_bytes()
+    assert context["link"].encode() in source.splitlines()
+    assert f'<a href="{context["link"]}">'.encode() in source
+    assert source.count(f"Content-Transfer-Encoding: {encoding}".encode()) == 2
+    parts = message_from_bytes(source, policy=policy.default).iter_parts()
+    assert [part.get_content() for part in parts] == [message.body, message.alternatives[0][0]]
+
+
+def test_a_line_that_is_too_long_for_smtp_is_encoded(mailoutbox):
+    context = {**CONTEXT, "link": f"https://auth.example.com/x#token={'x' * 1000}"}
+    mail.send(MailTemplate.RESET_PASSWORD, "alice@example.com", **context)
+
+    source = mailoutbox[0].message().as_bytes()
+    assert max(len(line) for line in source.splitlines()) <= 998
+    plain, html = message_from_bytes(source, policy=policy.default).iter_parts()
+    assert context["link"] in plain.get_content().splitlines()
+    assert f'<a href="{context["link"]}">' in html.get_content()
 
 
 def test_an_email_contains_no_text_that_a_stranger_chose(api, mailoutbox):

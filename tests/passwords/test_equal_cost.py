@@ -58,7 +58,7 @@ def work(monkeypatch):
         monkeypatch.setattr(owner, name, counting)
 
     count(hashlib, "pbkdf2_hmac", lambda digest, _password, _salt, iterations, *_: (digest, iterations))
-    count(hashlib, "scrypt", lambda _password, *, n, r, p, **_: (f"scrypt {n} {r}", p))
+    count(hashlib, "scrypt", lambda *_, n, r, p, **__: (f"scrypt {n} {r}", p))
     count(bcrypt, "hashpw", lambda _password, salt: ("bcrypt", 2 ** int(salt[4:6])))
     count(Argon2PasswordHasher, "encode", lambda *_: ("argon2 current", 1))
     count(Argon2PasswordHasher, "verify", lambda _self, _password, encoded: (_argon2_kind(encoded), 1))

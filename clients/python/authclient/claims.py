@@ -118,6 +118,7 @@ def _validate_claims(claims: dict[str, Any]) -> None:
         and 0 <= claims["ver"] <= _MAX_INTEGER
         and _are_strings(claims["roles"])
         and _is_audience(claims["aud"])
+        and _states_omitted_roles_correctly(claims)
     )
     if not is_valid:
         raise TokenInvalid
@@ -135,6 +136,11 @@ def _validate_times(claims: dict[str, Any], at: float) -> None:
 def _is_audience(aud: str | list[Any]) -> bool:
     """Return whether `aud` is a string, or a list of several: the issuer writes a single audience as a string."""
     return isinstance(aud, str) or (len(aud) > 1 and _are_strings(aud))
+
+
+def _states_omitted_roles_correctly(claims: dict[str, Any]) -> bool:
+    """Return whether `roles_omitted` is absent, or true and without roles: the issuer writes no other value."""
+    return "roles_omitted" not in claims or (claims["roles_omitted"] is True and not claims["roles"])
 
 
 def _are_strings(values: list[Any]) -> bool:
