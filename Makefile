@@ -18,10 +18,11 @@ test: $(VENV)/test.done  ## run the tests that start no server and no browser, o
 test-all: $(VENV)/test.done  ## run all tests, on SQLite and PostgreSQL
 	$(BIN)/python -m tests.run --all
 
-lint: $(VENV)/test.done  ## check style and import contracts
+lint: $(VENV)/test.done  ## check style, import contracts and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 types: $(VENV)/test.done  ## check types
 	$(BIN)/mypy
