@@ -21,10 +21,11 @@ test-all: $(VENV)/test.done  ## run all tests, on SQLite and PostgreSQL
 matrix: $(VENV)/test.done  ## run the tests of `make test` on SQLite, with every Python and Django version found
 	$(BIN)/python -m tests.matrix
 
-lint: $(VENV)/test.done  ## check style and import contracts
+lint: $(VENV)/test.done  ## check style, import contracts and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 types: $(VENV)/test.done  ## check types
 	$(BIN)/mypy

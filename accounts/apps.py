@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 from accounts.conf import auth_settings
 
@@ -24,6 +25,8 @@ class AccountsConfig(AppConfig):
         """
         import_module("accounts.checks")
         import_module("accounts.users.signals")
+        receiver = import_module("accounts.models.roles").create_built_in_roles
+        post_migrate.connect(receiver, sender=self)
         auth_settings()
         if apps.is_installed("django.contrib.admin"):
             for name in ADMIN_MODULES:

@@ -9,5 +9,6 @@ class ApiConfig(AppConfig):
     name = "api"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks and the receiver of a signal."""
         import_module("api.checks")
+        import_module("api.signals").replace_update_of_last_login()

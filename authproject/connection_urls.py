@@ -1,9 +1,9 @@
 """Parse the URLs of the database, the mail server and the cache, with errors that repeat no password."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import dj_email_url
 import environs
@@ -18,6 +18,10 @@ DATABASE_PARAMETERS = (
     "ssl_min_protocol_version", "target_session_attrs",
 )  # fmt: skip
 """The parameters of a PostgreSQL URL: where the server is, and how to trust it. Others could end time limits."""
+
+CACHE_PARAMETERS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""The parameters of a `rediss://` URL: the authorities to trust, and the service's own certificate and key. Others
+could end time limits and the verification of certificates."""
 
 _STARTTLS = {"EMAIL_USE_TLS": True, "EMAIL_USE_SSL": False}
 _TLS = {"EMAIL_USE_TLS": False, "EMAIL_USE_SSL": True}
@@ -60,11 +64,8 @@ def read_database_url(env: environs.Env, name: str, default: str) -> dict[str, A
         allowed="sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
     )
     is_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
-    allowed = () if is_sqlite else DATABASE_PARAMETERS
-    refused = sorted(set(database.get("OPTIONS", {})).difference(allowed))
-    if refused:
-        described = ", ".join(allowed) or "no parameters"
-        raise ImproperlyConfigured(f"{name} has the parameter {refused[0]!r}. Allowed: {described}.")
+    allowed: Sequence[str] = () if is_sqlite else DATABASE_PARAMETERS
+    _refuse_other_parameters(name, database.get("OPTIONS", {}), allowed)
     return database
 
 
@@ -100,6 +101,18 @@ def read_cache_url(env: environs.Env, name: str) -> str:
     text = read_secret(env, name)
     # Valkey uses Redis's protocol and client library.
     url = re.sub(r"^valkey(s?):", lambda found: f"redi{'ss' if found[1] else 's'}:", text)
-    if url and re.fullmatch(r"rediss?://[^/\s]+(:\d+)?(/\d*)?", url) is None:
+    address, _, parameters = url.partition("?")
+    is_valid = re.fullmatch(r"rediss?://[^/\s?]+(:\d+)?(/\d*)?", address) and (
+        address.startswith("rediss:") or not parameters
+    )
+    if url and not is_valid:
         raise ImproperlyConfigured(f"{name} cannot be used. Allowed: redis://HOST:PORT/0, rediss:// or valkey://.")
+    _refuse_other_parameters(name, dict(parse_qsl(parameters, keep_blank_values=True)), CACHE_PARAMETERS)
     return url
+
+
+def _refuse_other_parameters(name: str, parameters: Collection[str], allowed: Sequence[str]) -> None:
+    refused = sorted(set(parameters).difference(allowed))
+    if refused:
+        described = ", ".join(allowed) or "no parameters"
+        raise ImproperlyConfigured(f"{name} has the parameter {refused[0]!r}. Allowed: {described}.")

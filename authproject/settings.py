@@ -79,11 +79,13 @@ AUTH = read_auth_settings(
 DATABASE: dict[str, Any] = read_database_url(env, "DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 """The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is
 not set, SQLite in `data/`. Parameters of the URL say where PostgreSQL is and how to trust it, as in
-`?sslmode=verify-full`; others are refused."""
+`?sslmode=verify-full`, and how to authenticate without a password: `sslcert` and `sslkey`, or `passfile`, which is
+read for each connection. Others are refused."""
 
 GUESS_COUNTERS_URL = read_cache_url(env, "CACHE_URL") or "database:"
-"""A Redis or Valkey server that counts failed attempts: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. If it
-is not set, they are counted in the database."""
+"""A Redis or Valkey server that counts failed attempts: `redis://HOST:PORT/0`, `rediss://` or `valkey://`. With
+`rediss://`, the parameters `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` name certificates and a key. If it is
+not set, they are counted in the database."""
 
 EMAIL: dict[str, Any] = read_email_url(env, "EMAIL_URL", "console:")
 """The mail server: `submission://USER:PASSWORD@HOST:587` (with STARTTLS; also `smtp+tls://`),

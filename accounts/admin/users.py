@@ -1,6 +1,7 @@
 """Users in the admin. Changes go through `accounts.users`, so that they take effect immediately."""
 
 import copy
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -40,19 +41,18 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         "is_active",
         "is_staff",
         "created_at",
-        "last_login",
         "sessions_link",
     )
     list_filter = ("is_active", "is_staff", "is_superuser", "roles")
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = "Search by the start of a username or email address."
     filter_horizontal = ("roles", "groups", "user_permissions")
-    readonly_fields = ("password_state", "email_verified_at", "created_at", "last_login")
+    readonly_fields = ("password_state", "email_verified_at", "created_at", "last_sign_in")
     fieldsets = (
         (None, {"fields": ("username", "email", "email_verified_at", "fullname", "language", "password_state")}),
         ("API access", {"fields": ("is_active", "roles")}),
         ("Admin access", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("created_at", "last_login")}),
+        ("Dates", {"fields": ("created_at", "last_sign_in")}),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "email", "fullname", "usable_password", "password1", "password2")}),
@@ -63,6 +63,14 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         """Return a link to the user's sessions."""
         url = reverse("admin:accounts_refreshtoken_changelist")
         return format_html('<a href="{}?owner__id__exact={}">sessions</a>', url, user.pk)
+
+    @admin.display(description="last sign-in")
+    def last_sign_in(self, user: User) -> datetime | None:
+        """Return the time of the last sign-in in the security history, to the API or the admin."""
+        signed_in = (Event.SIGN_IN_SUCCEEDED, Event.ADMIN_SIGN_IN_SUCCEEDED)
+        entries = Activity.objects.filter(user=user, event__in=signed_in).order_by("-pk")
+        time: datetime | None = entries.values_list("at", flat=True).first()
+        return time
 
     @admin.display(description="password")
     def password_state(self, user: User) -> str:

@@ -8,7 +8,7 @@ from accounts.models.guesses import GuessCount
 from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
 from accounts.models.password_costs import PasswordCost
-from accounts.models.roles import DEFAULT_ROLE, Role, split_role_names
+from accounts.models.roles import DEFAULT_ROLE, Role, RolesMissing, require_roles, split_role_names
 from accounts.models.services import Service
 from accounts.models.sessions import (
     EndReason,
@@ -34,9 +34,11 @@ __all__ = [
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",
+    "RolesMissing",
     "Service",
     "SessionState",
     "User",
     "UserQuerySet",
+    "require_roles",
     "split_role_names",
 ]

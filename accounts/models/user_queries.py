@@ -14,7 +14,7 @@ from accounts.fields import (
     RoleNames,
 )
 from accounts.models.derived_columns import DerivedColumnsQuerySet
-from accounts.models.roles import DEFAULT_ROLE, Role
+from accounts.models.roles import DEFAULT_ROLE, require_roles
 from accounts.values.identifiers import (
     KEYS,
     comparison_key,
@@ -96,9 +96,10 @@ class UserManager(BaseUserManager["User"]):
         roles: Iterable[str] = (DEFAULT_ROLE,),
         **fields: Any,
     ) -> "User":
-        """Store and return a user with these roles. Unknown roles are ignored.
+        """Store and return a user with these roles.
 
-        Raises django.db.IntegrityError if the username or the email address is taken.
+        Raises django.db.IntegrityError if the username or the email address is taken, and RolesMissing if a role
+        does not exist. No user is stored then.
         """
         user = self.model(username=normalize(username), email=normalize_email(email), **fields)
         user.set_password(password)
@@ -106,17 +107,18 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def store(self, user: "User", roles: Iterable[str]) -> None:
-        """Store a new user with these roles. Unknown roles are ignored.
+        """Store a new user with these roles.
 
-        Raises django.db.IntegrityError if the username or the email address is taken.
+        Raises django.db.IntegrityError if the username or the email address is taken, and RolesMissing if a role
+        does not exist. No user is stored then.
         """
         using = self._db or alias_of(self.model)
+        names = require_roles(roles, using)
         with transaction.atomic(using=using):
             user.save(using=using)
             # Not `add()`, which would invalidate the tokens of a user who has none yet.
             memberships = self.model.roles.through.objects.using(using)
-            existing = Role.objects.using(using).filter(name__in=roles)
-            memberships.bulk_create([memberships.model(user=user, role=role) for role in existing])
+            memberships.bulk_create([memberships.model(user=user, role_id=name) for name in names])
 
     def create_superuser(self, username: str, email: str, password: str | None, **fields: Any) -> "User":
         """Store and return a user with all permissions in the admin, and only the default role in the API."""

@@ -67,16 +67,22 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     raise Unavailable
 
 
-def end_by_refresh_token(refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT) -> None:
-    """End the session of a refresh token that this service issued, even a spent one. Ignore any other string."""
+def end_by_refresh_token(
+    refresh_token: str, client: Client, *, reason: EndReason = EndReason.SIGNED_OUT
+) -> int | None:
+    """End the session of a refresh token that this service issued, even a spent one. Ignore any other string.
+
+    Returns the id of the session's owner, or None if no session was ended.
+    """
     try:
         presented = refresh_tokens.parse(refresh_token)
     except RefreshTokenUnknown:
-        return
+        return None
     # Only live sessions: walking the chain of an ended one would cost time and end nothing.
     session = RefreshToken.objects.live(timezone.now()).filter(pk=presented.session_id).first()
-    if session is not None and _walk_to_current(session, presented) is not None:
-        end(session.uuid, reason, client)
+    if session is None or _walk_to_current(session, presented) is None:
+        return None
+    return session.owner_id if end(session.uuid, reason, client) else None
 
 
 def _get_live_session(session_id: UUID, now: datetime) -> RefreshToken:

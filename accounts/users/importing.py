@@ -18,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from accounts.databases import atomic
 from accounts.history.events import record_imports
-from accounts.models import DEFAULT_ROLE, Role, User
+from accounts.models import DEFAULT_ROLE, Role, User, require_roles
 from accounts.passwords import equal_cost
 from accounts.users.name_rules import NAMES, validation_errors
 from accounts.values.identifiers import comparison_key, email_key, normalize, normalize_email
@@ -55,7 +55,10 @@ def import_accounts(
 
     `groups` maps group names to role names, or to "" to ignore a group. A group with the name of a role is mapped
     to that role by default. `batch_size` is the number of accounts in a transaction.
+
+    Raises RolesMissing if the default role does not exist.
     """
+    require_roles([DEFAULT_ROLE])
     known = {name: name for name in Role.objects.values_list("name", flat=True)}
     remaining = iter(entries)
     while batch := list(islice(remaining, batch_size)):

@@ -16,7 +16,7 @@ from accounts.history.events import Event, record
 from accounts.history.known_devices import digest_origin
 from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
-from accounts.models import DEFAULT_ROLE, Invitation, KnownOrigin, User
+from accounts.models import DEFAULT_ROLE, Invitation, KnownOrigin, Role, User
 from accounts.users import email_verification, invitations
 from accounts.users.name_rules import generate_username, refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
@@ -61,7 +61,9 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
     _validate_sign_up(candidate, password)
     _count_sign_up(candidate, client)
     if invited:
-        names = tuple(dict.fromkeys((*_allowed_roles(roles), *invited.roles)))
+        # A role may have been deleted since the invitation.
+        granted = Role.objects.filter(name__in=invited.roles).values_list("name", flat=True)
+        names = tuple(dict.fromkeys((*_allowed_roles(roles), *granted)))
         user = _create_invited(candidate, password, names, invited)
         record(Event.INVITATION_USED, client=client, user_id=user.pk, invitation=invited.pk)
     else:

@@ -8,6 +8,7 @@ from accounts.errors import EmailUnverified, InvalidCredentials
 from accounts.sessions import lifecycle, rotation
 from accounts.tokens import access_tokens
 from accounts.users import credentials
+from api import signals
 from api.http import cookies, csrf
 from api.openapi.error_responses import BODY_ERRORS, CSRF_ERROR, THROTTLED, error_responses
 from api.serializers.inputs import SignInInput
@@ -32,7 +33,8 @@ class SignIn(PublicView):
         if use_cookies:
             csrf.require_same_origin(request)
         client = client_of(request)
-        user = credentials.authenticate(body["username"], body["password"], client)
+        with signals.reporting_failure(request, body["username"]):
+            user = credentials.authenticate(body["username"], body["password"], client)
         audience, remember = body.get("audience"), body.get("remember", True)
         access_tokens.validate_audience(audience)
         if use_cookies:
@@ -41,6 +43,7 @@ class SignIn(PublicView):
             for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
                 rotation.end_by_refresh_token(previous, client)
         pair = lifecycle.start(user, client, audience=audience, remember=remember)
+        signals.report_sign_in(request, user, pair)
         if not use_cookies:
             return Response({**profile(user), **tokens(pair)})
         response = Response({**profile(user), **without_tokens(tokens(pair))})

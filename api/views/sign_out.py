@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from accounts.models import EndReason
 from accounts.sessions import lifecycle, rotation
+from api import signals
 from api.authentication import claims_of, is_cookie_authenticated
 from api.http import cookies, csrf
 from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, error_responses
@@ -37,14 +38,16 @@ class SignOut(ProtectedView):
         """
         refresh_token = read_body(RefreshTokenInput, request).get("refreshToken")
         if refresh_token:
-            rotation.end_by_refresh_token(refresh_token, client_of(request))
+            signals.report_sign_out(request, rotation.end_by_refresh_token(refresh_token, client_of(request)))
             return Response(status=status.HTTP_204_NO_CONTENT)
         from_cookie = cookies.refresh_token_in(request) if is_cookie_authenticated(request) else None
         if from_cookie:
             csrf.require_csrf_token(request)
-            rotation.end_by_refresh_token(from_cookie, client_of(request))
+            signals.report_sign_out(request, rotation.end_by_refresh_token(from_cookie, client_of(request)))
         else:
-            lifecycle.end(claims_of(request).session_id, EndReason.SIGNED_OUT, client_of(request))
+            claims = claims_of(request)
+            lifecycle.end(claims.session_id, EndReason.SIGNED_OUT, client_of(request))
+            signals.report_sign_out(request, claims.user_id)
         return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)
 
 
@@ -60,5 +63,7 @@ class SignOutAll(ProtectedView):
     )
     def post(self, request: Request) -> Response:
         """End all sessions, including this one."""
-        lifecycle.end_all(claims_of(request).user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
+        user_id = claims_of(request).user_id
+        lifecycle.end_all(user_id, EndReason.SIGNED_OUT_EVERYWHERE, client_of(request))
+        signals.report_sign_out(request, user_id)
         return cookies.with_cookies_cleared(Response(status=status.HTTP_204_NO_CONTENT), request)

@@ -107,7 +107,7 @@ def test_the_body_of_a_form_is_left_to_the_view(override_auth, token):
     assert request.POST["access_token"] == token
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_an_asynchronous_view_awaits_the_user(alice, token):
     async def view(request):
         user = await request.auser()

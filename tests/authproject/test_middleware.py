@@ -3,6 +3,8 @@
 import pytest
 from django.test import Client
 
+from tests.factories import make_administrator
+
 
 def test_the_api_refuses_an_unknown_host(admin_client):
     response = admin_client.get("/api/test/all", headers={"host": "evil.example.com"})
@@ -78,6 +80,20 @@ def test_a_page_runs_scripts_from_files_only_and_in_no_frame(admin_client, path)
     assert directives.get("script-src", directives["default-src"]) == "'self'"
     assert directives.get("object-src", directives["default-src"]) == "'none'"
     assert (directives["base-uri"], directives["frame-ancestors"]) == ("'none'", "'none'")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/docs?script=", "/admin/jsi18n/"])
+def test_a_generated_script_is_the_same_whoever_requests_it(admin_client, path):
+    """A page of another site can load and run a script with the user's cookies, and so read data in it."""
+    another_client = Client()
+    another_client.force_login(make_administrator("another"))
+
+    responses = [browser.get(path) for browser in (admin_client, another_client)]
+
+    assert "javascript" in responses[0].headers["Content-Type"]
+    assert responses[0].content == responses[1].content
+    assert not any(response.cookies for response in responses)
 
 
 def test_the_refusal_of_an_unknown_host_has_a_content_security_policy(client):

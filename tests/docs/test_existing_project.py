@@ -17,7 +17,7 @@ from django.test import override_settings
 from tests.factories import PASSWORD
 from tests.servers import ROOT, free_port
 
-SETTINGS, URLS, VIEWS, MIDDLEWARE, ORDERS, WSGI, DRAFTS, TESTS = re.findall(
+SETTINGS, URLS, VIEWS, MIDDLEWARE, ORDERS, RECEIVER, WSGI, DRAFTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
 COMMANDS = re.search(r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL)[
@@ -55,7 +55,7 @@ class Project:
             ("views", VIEWS),
             ("wsgi", WSGI),
             ("drafts", DRAFTS),
-            ("orders", ORDERS),
+            ("orders", f"{RECEIVER}\n{ORDERS}"),
         ):
             (folder / f"shop/{name}.py").write_text(text)
         with (folder / "shop/urls.py").open("a") as urls:
@@ -241,6 +241,10 @@ def test_the_admin_lists_sessions_and_limits_failed_sign_ins(url, pair):
     with httpx.Client(base_url=url) as http:
         pages = [sign_in_to_the_admin(http, "wrong").text for _ in range(11)]
     assert "Too many attempts" in pages[-1]
+
+
+def test_a_receiver_of_the_project_learns_of_sign_ins(project, url, pair):
+    assert "hello alice" in (project.folder / "log").read_text()
 
 
 def test_security_events_are_logged(project, url, pair):

@@ -28,6 +28,7 @@ LEVELS = {
     "12.1": "12233", "12.2": "11", "12.3": "22223",
     "13.1": "2333", "13.2": "222223", "13.3": "2233", "13.4": "1222233",
     "14.1": "22", "14.2": "12223333", "14.3": "122",
+    "15.1": "1", "15.2": "1", "15.3": "1",  # of this chapter, level 1 only
     "16.1": "2", "16.2": "22222", "16.3": "2222", "16.4": "222", "16.5": "2223",
 }  # fmt: skip
 REQUIREMENTS = {
@@ -136,3 +137,15 @@ def test_the_counts_in_the_introduction_match_the_tables():
     for level in "123":
         listed = " | ".join(str(counts.get((level, state), 0)) for state in states)
         assert f"| {level} | {listed} |" in ASVS.read_text()
+
+
+def test_every_severity_of_a_vulnerability_has_a_time_frame():
+    section = (ROOT / "SECURITY.md").read_text().partition("\n## Dependencies\n")[2].partition("\n## ")[0]
+    days = {
+        severity: int(days)
+        for severity, days in re.findall(r"^\| (\w+) \([^|]+\| (\d+) \|$", section, re.MULTILINE)
+    }
+
+    assert list(days) == ["critical", "high", "medium", "low"]
+    assert list(days.values()) == sorted(days.values())
+    assert re.search(r"updated at least every \d+ days", section)

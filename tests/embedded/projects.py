@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -67,8 +69,8 @@ class EmbeddedProject:
         return done.stdout + done.stderr
 
 
-def new_database(folder: Path, name: str) -> dict[str, object]:
-    """Return the entry in DATABASES of a new, empty database."""
+def new_database(request: Any, folder: Path, name: str) -> dict[str, object]:
+    """Return the entry in DATABASES of a new, empty database, which the fixture `request` drops."""
     if not ON_POSTGRESQL:
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / f"{name}.sqlite3")}
     created = f"{name}_{uuid4().hex}"
@@ -76,5 +78,13 @@ def new_database(folder: Path, name: str) -> dict[str, object]:
     server = make_conninfo(connection.connection.info.dsn, dbname="postgres")
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{created}"')
+    request.addfinalizer(partial(_drop, server, created))
     keys = ("ENGINE", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
     return {**{key: connection.settings_dict[key] for key in keys}, "NAME": created}
+
+
+def _drop(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as admin:
+        # It waits for a checkpoint, which takes long on a busy disk.
+        admin.execute("SET statement_timeout = 0")
+        admin.execute(f'DROP DATABASE "{name}"')

@@ -38,8 +38,8 @@ class Router:
 """
 
 
-def project_with(folder, router, aliases):
-    databases = {alias: new_database(folder, alias) for alias in aliases}
+def project_with(request, folder, router, aliases):
+    databases = {alias: new_database(request, folder, alias) for alias in aliases}
     settings = f'DATABASES = {databases!r}\nDATABASE_ROUTERS = ["shop.routers.Router"]'
     return EmbeddedProject(folder, settings, routers=router)
 
@@ -51,8 +51,8 @@ def project_with(folder, router, aliases):
         pytest.param(OWN_DATABASE, ("default", "users", "replica"), id="a database of its own and a replica"),
     ],
 )
-def test_nothing_is_read_from_a_replica_that_lags(tmp_path, router, aliases):
-    project = project_with(tmp_path, router, aliases)
+def test_nothing_is_read_from_a_replica_that_lags(request, tmp_path, router, aliases):
+    project = project_with(request, tmp_path, router, aliases)
     for alias in aliases:
         project.manage("migrate", "--database", alias, "--verbosity", "0")
 
@@ -61,7 +61,7 @@ def test_nothing_is_read_from_a_replica_that_lags(tmp_path, router, aliases):
     assert "the journey ended" in output
 
 
-def test_related_tables_on_different_databases_are_reported_by_a_check(tmp_path):
-    project = project_with(tmp_path, SPLIT, ("default", "users"))
+def test_related_tables_on_different_databases_are_reported_by_a_check(request, tmp_path):
+    project = project_with(request, tmp_path, SPLIT, ("default", "users"))
 
     assert "accounts.E005" in project.check()

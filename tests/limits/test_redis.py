@@ -6,14 +6,18 @@ import subprocess
 import time
 from collections import Counter
 
+import environs
 import pytest
 import redis
+import trustme
 
 from accounts.errors import Throttled
 from accounts.limits import attempts
 from accounts.values.clients import Client
+from authproject.connection_urls import read_cache_url
 from tests.conftest import Api
 from tests.factories import PASSWORD, make_user
+from tests.servers import free_port
 from tests.threads import run_concurrently
 
 pytestmark = [
@@ -37,6 +41,44 @@ def cache(settings, tmp_path):
     yield process
     process.terminate()
     process.wait(timeout=10)
+
+
+@pytest.fixture
+def cache_with_certificates(settings, tmp_path):
+    """A Redis server that accepts only connections with a certificate of its authority, and no password."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    for name, issued in (("server", authority.issue_cert("127.0.0.1")), ("client", authority.issue_cert("auth"))):
+        issued.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            "redis-server", "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", "",
+            "--dir", str(tmp_path), "--tls-auth-clients", "yes", "--tls-ca-cert-file", "authority.pem",
+            "--tls-cert-file", "server.pem", "--tls-key-file", "server.key",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    trusting = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/authority.pem"
+    url = f"{trusting}&ssl_certfile={tmp_path}/client.pem&ssl_keyfile={tmp_path}/client.key"
+    _wait_until_reachable(url)
+    yield {"with": url, "without": trusting}
+    process.terminate()
+    process.wait(timeout=10)
+
+
+def test_the_service_can_authenticate_to_the_cache_with_a_certificate(
+    settings, monkeypatch, cache_with_certificates, assert_refused
+):
+    make_user("alice")
+    monkeypatch.setenv("CACHE_URL", cache_with_certificates["with"])
+    settings.GUESS_COUNTERS_URL = read_cache_url(environs.Env(), "CACHE_URL")
+    assert Api().sign_in("alice").status_code == 200
+
+    settings.GUESS_COUNTERS_URL = cache_with_certificates["without"]
+    assert_refused(Api().sign_in("alice"), 503, "unavailable")
 
 
 def _wait_until_reachable(url):

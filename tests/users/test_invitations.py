@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
-from accounts.models import Activity, Invitation, User
+from accounts.models import Activity, Invitation, Role, User
 from accounts.users import deletion, invitations
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api
@@ -94,6 +94,14 @@ def test_an_invitation_grants_its_roles_where_sign_up_is_open(mailed_token):
     invite(roles=["admin"])
 
     assert accept(mailed_token()).json()["roles"] == ["ROLE_ADMIN", "ROLE_USER"]
+
+
+def test_a_role_that_was_deleted_since_the_invitation_is_not_granted(mailed_token):
+    Role.objects.create(name="editor")
+    invite(roles=["editor", "moderator"])
+    Role.objects.get(name="editor").delete()
+
+    assert accept(mailed_token()).json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
 
 
 @pytest.mark.parametrize("email", ["", "ann@example.com", " ANN@Example.com"])
