@@ -2,7 +2,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && bre
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all lint types check audit bench packages docs screenshots lock
+.PHONY: help serve test test-all matrix lint types check audit bench packages docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -17,6 +17,9 @@ test: $(VENV)/test.done  ## run the tests that start no server and no browser, o
 
 test-all: $(VENV)/test.done  ## run all tests, on SQLite and PostgreSQL
 	$(BIN)/python -m tests.run --all
+
+matrix: $(VENV)/test.done  ## run the tests of `make test` on SQLite, with every Python and Django version found
+	$(BIN)/python -m tests.matrix
 
 lint: $(VENV)/test.done  ## check style, import contracts and the Dockerfile
 	$(BIN)/ruff check .
