@@ -44,11 +44,26 @@ class ComparisonKeyField(models.CharField):  # type: ignore[type-arg]  # generic
             raise ValueError(f"{self.source} must be set to text: its comparison key is computed in Python.")  # noqa: TRY004  as Django does for values
         return KEYS[self.source](value)
 
+    def key_for(self, instance: models.Model) -> str:
+        """Return the key to store. A key that migration 0010 marked, of a shared address, stays."""
+        key = self.derive(getattr(instance, self.source))
+        marked = f"duplicate {instance.pk}: {key}"
+        return marked if getattr(instance, self.attname) == marked else key
+
     def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001  Django's signature
         """Compute and return the comparison key."""
-        key = self.derive(getattr(model_instance, self.source))
+        key = self.key_for(model_instance)
         setattr(model_instance, self.attname, key)
         return key
+
+
+class VerifiedAtField(models.DateTimeField):  # type: ignore[type-arg]  # generic only in the type stubs
+    """When the address in the field `email` was verified. Another address is not verified."""
+
+    source = "email"
+
+    def derive(self, value: Any) -> None:
+        """Return the time of verification of an address that was just set: none."""
 
 
 class SecurityStampField(models.BigIntegerField):  # type: ignore[type-arg]  # generic only in the type stubs

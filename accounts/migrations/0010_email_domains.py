@@ -30,9 +30,10 @@ def rewrite(users, user):
             "address of either is changed.", user.pk, holder.pk, loser.pk,
         )  # fmt: skip
         # Unique, and found by a search for "duplicate" in the admin.
-        users.filter(pk=loser.pk).update(email_key=f"duplicate {loser.pk}: {key}")
+        duplicate = f"duplicate {loser.pk}: {key}"
+        users.filter(pk=loser.pk).update(email_key=duplicate)
         if loser.pk == user.pk:
-            return
+            key = duplicate
     email = normalize_email(user.email)
     changed = {"email": email, "email_key": key}
     if user.email_verified_at and mailed_to(user.email) != mailed_to(email):

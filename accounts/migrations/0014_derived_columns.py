@@ -15,6 +15,16 @@ class Migration(migrations.Migration):
             state_operations=[
                 migrations.AlterField(
                     model_name="user",
+                    name="email_verified_at",
+                    field=accounts.fields.VerifiedAtField(
+                        editable=False,
+                        help_text="When the user last confirmed this address.",
+                        null=True,
+                        verbose_name="email verified",
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="user",
                     name="security_stamp",
                     field=accounts.fields.SecurityStampField(
                         default=accounts.fields.new_security_stamp,

@@ -1,7 +1,8 @@
 """Keep columns that depend on another column consistent, whichever ORM method changes that column.
 
 A project's own code changes users with `save(update_fields=...)`, `update()`, `bulk_update()` and `bulk_create()`.
-None of these may leave a comparison key behind, or leave tokens valid after the password has changed.
+None of these may leave a comparison key behind, keep an address verified that is another one now, or leave tokens
+valid after the password has changed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,9 +11,9 @@ from typing import Any
 from django.db import models
 
 from accounts.databases import M, PrimaryQuerySet
-from accounts.fields import ComparisonKeyField, SecurityStampField
+from accounts.fields import ComparisonKeyField, SecurityStampField, VerifiedAtField
 
-DERIVED_FIELDS = (ComparisonKeyField, SecurityStampField)
+DERIVED_FIELDS = (ComparisonKeyField, SecurityStampField, VerifiedAtField)
 
 
 def with_derived_names(model: type[models.Model], names: Iterable[str]) -> set[str]:

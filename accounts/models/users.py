@@ -15,6 +15,7 @@ from accounts.fields import (
     ComparisonKeyField,
     SecurityStampField,
     TokenVersionField,
+    VerifiedAtField,
     new_security_stamp,
 )
 from accounts.models.derived_columns import with_derived_names
@@ -51,7 +52,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_key = ComparisonKeyField(source="username", max_length=3 * USERNAME_LENGTH, unique=True)
     email = models.EmailField("email address", max_length=EMAIL_LENGTH, validators=[validate_email_address])
     email_key = ComparisonKeyField(source="email", max_length=3 * EMAIL_LENGTH, unique=True)
-    email_verified_at = models.DateTimeField(
+    email_verified_at = VerifiedAtField(
         "email verified", null=True, editable=False, help_text="When the user last confirmed this address."
     )
     pending_since = models.DateTimeField(
@@ -152,10 +153,19 @@ class User(AbstractBaseUser, PermissionsMixin):
                 raise ValidationError({name: f"Another account has this {name} already."})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the user. Fields that are derived from `update_fields` are saved with them."""
+        """Save the user. Fields that are derived from `update_fields` are saved with them.
+
+        If the email address has changed, it is not verified any more. To set a verified address, verify it after.
+        """
         names = None if update_fields is None else with_derived_names(User, update_fields)
+        if not self._state.adding and (names is None or "email" in names) and self._has_other_address():
+            self.email_verified_at = None
         super().save(update_fields=names, **options)
         self.has_new_password = False
+
+    def _has_other_address(self) -> bool:
+        field: Any = User._meta.get_field("email_key")
+        return bool(field.key_for(self) != self.email_key)
 
     def set_password(self, raw_password: str | None) -> None:
         """Set the normalized password and a new security stamp. Saving the user then revokes all their sessions.

@@ -5,6 +5,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Upper
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.sessions import lifecycle
@@ -53,6 +54,41 @@ def test_comparison_keys_follow_the_names(write, api):
     assert api.sign_in("bob").status_code == 401
     assert api.sign_up("alicE-å", email="new@example.com").json()["code"] == "username_taken"
     assert api.sign_up("bob").status_code == 201
+
+
+@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+def test_another_email_address_is_not_verified(write):
+    user = make_user("bob", email_verified_at=timezone.now())
+    for name, value in CHANGES.items():
+        setattr(user, name, value)
+
+    write(user)
+
+    assert User.objects.get(pk=user.pk).email_verified_at is None
+
+
+def test_the_same_address_in_another_case_stays_verified():
+    now = timezone.now()
+    user = make_user("bob", email="bob@example.com", email_verified_at=now)
+    user.email, user.fullname = "BOB@example.com", "Bob"
+
+    user.save()
+
+    assert User.objects.get(pk=user.pk).email_verified_at == now
+
+
+def test_a_key_that_a_migration_marked_as_duplicate_stays_until_the_address_changes():
+    user = make_user("bob", email="bob@example.com")
+    marked = f"duplicate {user.pk}: bob@example.com"
+    User.objects.filter(pk=user.pk).update(email_key=marked)
+    user.refresh_from_db()
+    user.save()
+    assert User.objects.get(pk=user.pk).email_key == marked
+
+    user.email = "bob@example.org"
+    user.save()
+
+    assert User.objects.get(pk=user.pk).email_key == "bob@example.org"
 
 
 def test_a_name_that_another_account_has_is_refused_whatever_writes_it():

@@ -4,6 +4,7 @@ import pytest
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.db.models import DO_NOTHING, PROTECT, RESTRICT
 
 from accounts import purge
@@ -132,3 +133,15 @@ def test_an_account_that_a_constraint_of_the_database_protects_is_not_deleted(in
         deletion.delete(in_use, NO_CLIENT)
 
     assert User.objects.filter(username="alice").exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite checks all constraints at the commit only")
+def test_a_purge_continues_after_an_account_that_a_constraint_of_the_database_protects(in_use, monkeypatch):
+    monkeypatch.setattr(LogEntry._meta.get_field("user").remote_field, "on_delete", DO_NOTHING)
+    User.objects.filter(pk=in_use.pk).update(pending_since="2020-01-01T00:00:00Z")
+    other = make_user(pending_since="2020-01-01T00:00:00Z")
+
+    assert sum(purge.delete_unverified_sign_ups(10)) == 1
+
+    assert User.objects.filter(username="alice").exists()
+    assert not User.objects.filter(pk=other.pk).exists()

@@ -4,14 +4,15 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.errors import AuthError
+from accounts.management.service_command import ServiceCommand
 from accounts.users import invitations
 from accounts.values.clients import NO_CLIENT
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `invite`."""
 
     help = (

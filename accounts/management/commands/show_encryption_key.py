@@ -4,12 +4,14 @@ import json
 from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from accounts.keys import key_ring, signing_keys
+from accounts.conf import auth_settings
+from accounts.keys import key_ring, rotation, signing_keys
+from accounts.management.service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """The command `show_encryption_key`."""
 
     help = (
@@ -17,9 +19,12 @@ class Command(BaseCommand):
         "They are secrets: whoever has them can read the claims of tokens. Tokens cannot be forged with them."
     )
 
+    requires_database = False
+
     def handle(self, **_: Any) -> None:
         """Print the JWK set."""
         try:
+            rotation.refuse_missing_keys(auth_settings().keys_dir)
             keys = key_ring.decryption_keys()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
