@@ -1,9 +1,7 @@
 """`request.user` in plain Django views, with `AccessTokenMiddleware`."""
 
-import asyncio
-
 import pytest
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 from django.test import AsyncRequestFactory, Client, RequestFactory
@@ -107,7 +105,6 @@ def test_the_body_of_a_form_is_left_to_the_view(override_auth, token):
     assert request.POST["access_token"] == token
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_an_asynchronous_view_awaits_the_user(alice, token):
     async def view(request):
         user = await request.auser()
@@ -117,7 +114,7 @@ def test_an_asynchronous_view_awaits_the_user(alice, token):
     request = AsyncRequestFactory().get("/", headers={"authorization": f"Bearer {token}"})
 
     assert iscoroutinefunction(middleware)
-    assert asyncio.run(middleware(request)).content == b"alice"
+    assert async_to_sync(middleware)(request).content == b"alice"
 
 
 def test_an_access_token_does_not_open_the_admin(settings):
