@@ -120,6 +120,37 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
+    @pytest.mark.parametrize(
+        "url", ["http://localhost:8000/.well-known/jwks.json", "HTTP://localhost", "", "jwks"]
+    )
+    def test_an_https_issuer_does_not_name_keys_that_are_fetched_without_https(self, monkeypatch, caplog, url):
+        secure, requested = "https://auth.example.com", []
+        with FakeIssuer() as issuer:
+            documents = issuer._documents()
+
+        def respond(http, requested_url):
+            requested.append(requested_url)
+            is_metadata = requested_url == secure + METADATA
+            return {"issuer": secure, "jwks_uri": url} if is_metadata else documents[JWKS]
+
+        monkeypatch.setattr("authclient.issuer_keys._fetch", respond)
+        with pytest.raises(IssuerUnavailable):
+            IssuerKeys(secure).find("a")
+        assert requested == [secure + METADATA]
+        assert (
+            "The keys of https://auth.example.com are not used: The issuer has an https:// URL, but its jwks_uri has not."
+            in caplog.text
+        )
+
+    def test_an_https_issuer_may_name_keys_on_another_https_host(self, monkeypatch):
+        secure, other = "https://auth.example.com", "https://keys.example.com/jwks"
+        with FakeIssuer() as issuer:
+            [jwk] = issuer._documents()[JWKS]["keys"]
+        documents = {secure + METADATA: {"issuer": secure, "jwks_uri": other}, other: {"keys": [jwk]}}
+        monkeypatch.setattr("authclient.issuer_keys._fetch", lambda http, url: documents[url])
+
+        assert IssuerKeys(secure).find(jwk["kid"])
+
     def test_a_symmetric_key_is_ignored(self, issuer, keys, monkeypatch):
         secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
         issuer.documents[JWKS] = {"keys": [secret]}

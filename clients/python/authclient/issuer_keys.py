@@ -31,6 +31,10 @@ _TIMEOUT = 5  # seconds
 _MAX_SIZE = 1024 * 1024  # bytes
 
 
+class _MetadataRefused(Exception):
+    """The issuer's metadata must not be used. The message is logged, and contains no text of the response."""
+
+
 class FetchDue(Exception):
     """The keys must be fetched before the token can be verified."""
 
@@ -104,11 +108,11 @@ class IssuerKeys:
     def _fetch_keys(self) -> None:
         try:
             metadata = self._fetch(self._issuer + METADATA)
-            if metadata["issuer"] != self._issuer:
-                raise ValueError("The metadata belongs to another issuer.")  # noqa: TRY301  RFC 8414 section 3.3
-            found = [_read_key(jwk) for jwk in self._fetch(metadata["jwks_uri"])["keys"]]
+            found = [_read_key(jwk) for jwk in self._fetch(_keys_url(metadata, self._issuer))["keys"]]
             self._keys = {key.kid: key for key in found if key is not None}
             self._fetched_at = time.monotonic()
+        except _MetadataRefused as refused:
+            logger.warning("The keys of %s are not used: %s", self._issuer, refused)
         except Exception as error:  # noqa: BLE001  the response and its parsers can raise anything
             logger.warning("The keys of %s cannot be fetched: %s", self._issuer, type(error).__name__)
         finally:
@@ -120,6 +124,21 @@ class IssuerKeys:
         # httpx would trust the certificates of a package instead of the machine's.
         with httpx.Client(verify=ssl.create_default_context()) as http:
             return _fetch(http, url)
+
+
+def _keys_url(metadata: Any, issuer: str) -> Any:
+    """Return the `jwks_uri` of an issuer's metadata.
+
+    Raises _MetadataRefused if the metadata or the keys could be another's, and TypeError, KeyError or
+    AttributeError if it is not metadata.
+    """
+    if metadata["issuer"] != issuer:
+        raise _MetadataRefused("The metadata belongs to another issuer.")  # RFC 8414 section 3.3
+    url = metadata["jwks_uri"]
+    # Whoever can change an unencrypted response could publish a key and sign tokens with it.
+    if issuer.startswith("https://") and not url.startswith("https://"):
+        raise _MetadataRefused("The issuer has an https:// URL, but its jwks_uri has not.")
+    return url
 
 
 def _fetch(http: httpx.Client, url: str) -> Any:
