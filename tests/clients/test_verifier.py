@@ -164,12 +164,31 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api):
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            None, "bad", 5, [], [{"kid": "bad"}], {"x": None}, {"x": 5}, {"x": ["AA"]}, {"y": "\u00e9"},
+            {"kty": ["EC"]}, {"kty": None}, {"crv": {}}, {"crv": 5}, {"alg": ["ES256"]}, {"alg": {"a": 1}}, {"alg": 5},
+            {"use": ["sig"]}, {"use": {}}, {"use": "enc"}, {"kid": ""}, {"kid": 5}, {"kid": ["bad"]}, {"kid": None},
+        ],
+    )  # fmt: skip
+    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api, changes):
         valid = api.get(JWKS).json()["keys"]
-        issuer.documents[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *valid]}
+        invalid = {**valid[0], "kid": "bad", **changes} if isinstance(changes, dict) else changes
+        issuer.documents[JWKS] = {"keys": [invalid, *valid, invalid]}
 
         assert keys.find(kid)
-        assert keys.find("bad") is None
+        assert set(keys._keys) == {jwk["kid"] for jwk in valid}
+
+    @pytest.mark.parametrize(
+        "document", [{"keys": "abc"}, {"keys": {"a": {}}}, {"keys": None}, {"x": []}, ["keys"], "x"]
+    )
+    def test_a_document_that_is_no_jwks_removes_no_key(self, issuer, keys, kid, monkeypatch, document):
+        assert keys.find(kid)
+        issuer.documents[JWKS] = document
+        self.advance(monkeypatch, MAX_AGE + 1)
+
+        assert keys.find(kid)
 
     def test_an_empty_jwks_removes_all_keys(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)

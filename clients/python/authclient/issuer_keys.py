@@ -108,8 +108,7 @@ class IssuerKeys:
     def _fetch_keys(self) -> None:
         try:
             metadata = self._fetch(self._issuer + METADATA)
-            found = [_read_key(jwk) for jwk in self._fetch(_keys_url(metadata, self._issuer))["keys"]]
-            self._keys = {key.kid: key for key in found if key is not None}
+            self._keys = _read_keys(self._fetch(_keys_url(metadata, self._issuer)))
             self._fetched_at = time.monotonic()
         except _MetadataRefused as refused:
             logger.warning("The keys of %s are not used: %s", self._issuer, refused)
@@ -162,11 +161,24 @@ def _fetch(http: httpx.Client, url: str) -> Any:
     return json.loads(content)
 
 
+def _read_keys(jwk_set: Any) -> dict[str, PublishedKey]:
+    """Parse the keys of a JWK set, by `kid`. Entries that cannot be used are ignored (RFC 7517 section 5).
+
+    Raises TypeError or KeyError if it is not a JWK set.
+    """
+    jwks = jwk_set["keys"]
+    if not isinstance(jwks, list):
+        raise TypeError("the keys are not a list")
+    found = [_read_key(jwk) for jwk in jwks]
+    return {key.kid: key for key in found if key is not None}
+
+
 def _read_key(jwk: Any) -> PublishedKey | None:
     """Parse a published key; return None if it is not a signing key of a supported algorithm."""
     try:
         key = jwt.PyJWK(jwk)
-    except jwt.PyJWTError:
+        kid, algorithm = key.key_id, key.algorithm_name
+        is_for_tokens = algorithm in ALGORITHMS and key.public_key_use in {None, "sig"}
+    except Exception:  # noqa: BLE001  PyJWT raises other errors than its own for values of the wrong type
         return None
-    is_supported = key.key_id and key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
-    return PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) if is_supported else None
+    return PublishedKey(kid, str(algorithm), key.key) if is_for_tokens and isinstance(kid, str) and kid else None
