@@ -41,8 +41,8 @@ def outcomes(tmp_path_factory, django_db_setup, django_db_blocker):
     return run
 
 
-MODELS = ["auth.User", "people.Person", "people.Strict", "people.Contact"]
-OPTIONAL = {"auth.User", "people.Person"}
+MODELS = ["auth.User", "people.Person", "people.Member", "people.Strict", "people.Contact"]
+OPTIONAL = {"auth.User", "people.Person", "people.Member"}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,4 +86,8 @@ class TestLinking:
         assert outcomes(model)["one address at once"]
 
     def test_link_users_reports_which_lines_it_could_not_link(self, outcomes, model):
-        assert outcomes(model)["import"] == ["1 linked, 1 already linked, 2 refused.", True]
+        assert outcomes(model)["import"] == [
+            "Line 5: 'no key' cannot be the primary key of a user of this project.",
+            "1 linked, 1 already linked, 3 refused.",
+            True,
+        ]

@@ -120,6 +120,37 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
+    @pytest.mark.parametrize(
+        "url", ["http://localhost:8000/.well-known/jwks.json", "HTTP://localhost", "", "jwks"]
+    )
+    def test_an_https_issuer_does_not_name_keys_that_are_fetched_without_https(self, monkeypatch, caplog, url):
+        secure, requested = "https://auth.example.com", []
+        with FakeIssuer() as issuer:
+            documents = issuer._documents()
+
+        def respond(http, requested_url):
+            requested.append(requested_url)
+            is_metadata = requested_url == secure + METADATA
+            return {"issuer": secure, "jwks_uri": url} if is_metadata else documents[JWKS]
+
+        monkeypatch.setattr("authclient.issuer_keys._fetch", respond)
+        with pytest.raises(IssuerUnavailable):
+            IssuerKeys(secure).find("a")
+        assert requested == [secure + METADATA]
+        assert (
+            "The keys of https://auth.example.com are not used: The issuer has an https:// URL, but its jwks_uri has not."
+            in caplog.text
+        )
+
+    def test_an_https_issuer_may_name_keys_on_another_https_host(self, monkeypatch):
+        secure, other = "https://auth.example.com", "https://keys.example.com/jwks"
+        with FakeIssuer() as issuer:
+            [jwk] = issuer._documents()[JWKS]["keys"]
+        documents = {secure + METADATA: {"issuer": secure, "jwks_uri": other}, other: {"keys": [jwk]}}
+        monkeypatch.setattr("authclient.issuer_keys._fetch", lambda http, url: documents[url])
+
+        assert IssuerKeys(secure).find(jwk["kid"])
+
     def test_a_symmetric_key_is_ignored(self, issuer, keys, monkeypatch):
         secret = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "kid": "a", "alg": "HS256", "use": "sig"}
         issuer.documents[JWKS] = {"keys": [secret]}
@@ -133,12 +164,31 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             keys.find(kid)
 
-    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api):
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            None, "bad", 5, [], [{"kid": "bad"}], {"x": None}, {"x": 5}, {"x": ["AA"]}, {"y": "\u00e9"},
+            {"kty": ["EC"]}, {"kty": None}, {"crv": {}}, {"crv": 5}, {"alg": ["ES256"]}, {"alg": {"a": 1}}, {"alg": 5},
+            {"use": ["sig"]}, {"use": {}}, {"use": "enc"}, {"kid": ""}, {"kid": 5}, {"kid": ["bad"]}, {"kid": None},
+        ],
+    )  # fmt: skip
+    def test_an_invalid_key_is_ignored_and_the_others_are_used(self, issuer, keys, kid, api, changes):
         valid = api.get(JWKS).json()["keys"]
-        issuer.documents[JWKS] = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "bad", "alg": "ES256"}, *valid]}
+        invalid = {**valid[0], "kid": "bad", **changes} if isinstance(changes, dict) else changes
+        issuer.documents[JWKS] = {"keys": [invalid, *valid, invalid]}
 
         assert keys.find(kid)
-        assert keys.find("bad") is None
+        assert set(keys._keys) == {jwk["kid"] for jwk in valid}
+
+    @pytest.mark.parametrize(
+        "document", [{"keys": "abc"}, {"keys": {"a": {}}}, {"keys": None}, {"x": []}, ["keys"], "x"]
+    )
+    def test_a_document_that_is_no_jwks_removes_no_key(self, issuer, keys, kid, monkeypatch, document):
+        assert keys.find(kid)
+        issuer.documents[JWKS] = document
+        self.advance(monkeypatch, MAX_AGE + 1)
+
+        assert keys.find(kid)
 
     def test_an_empty_jwks_removes_all_keys(self, issuer, keys, kid, monkeypatch):
         assert keys.find(kid)

@@ -4,19 +4,20 @@ The rules are those of RFC 7519, RFC 8725 and RFC 9068, and equal to those that 
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import jwt
 
-from authclient import strict_json
+from authclient import base64url, strict_json
 from authclient.issuer_keys import PublishedKey
 from authclient.refusals import TokenExpired, TokenInvalid
 
+MAX_TOKEN_LENGTH = 16384
+"""Characters; longer than any token that is issued."""
+
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
-_MAX_TOKEN_LENGTH = 16384  # characters; longer than any token that is issued
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
 _MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC
 _MAX_INTEGER = 2**63 - 1  # the largest id and version that the issuer's database can store
@@ -71,8 +72,9 @@ def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> P
 
     Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
     """
-    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= _MAX_TOKEN_LENGTH else None
-    if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
+    segments = _COMPACT_JWS.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
+    # Header and payload are signed in their encoded form. Only the signature could be encoded in several ways.
+    if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not base64url.is_canonical(segments[3]):
         raise TokenInvalid
     try:
         header = _parse_segment(segments[1])
@@ -91,23 +93,7 @@ def _parse_segment(segment: str) -> Any:
     Raises ValueError if the segment is not UTF-8, not JSON, or repeats a name, and RecursionError if it is nested
     too deeply.
     """
-    return strict_json.loads(_decode_segment(segment).decode())
-
-
-def _is_canonical(segment: str) -> bool:
-    """Return whether a segment is the canonical base64url encoding of its bytes.
-
-    Only the signature needs this check. Header and payload are signed in their encoded form, but the last
-    character of the signature has unused bits, so that several strings decode to the same signature.
-    """
-    try:
-        return urlsafe_b64encode(_decode_segment(segment)).rstrip(b"=").decode() == segment
-    except ValueError:
-        return False
-
-
-def _decode_segment(segment: str) -> bytes:
-    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    return strict_json.loads(base64url.decode(segment).decode())
 
 
 def _validate_claims(claims: dict[str, Any]) -> None:

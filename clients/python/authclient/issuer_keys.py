@@ -31,6 +31,10 @@ _TIMEOUT = 5  # seconds
 _MAX_SIZE = 1024 * 1024  # bytes
 
 
+class _MetadataRefused(Exception):
+    """The issuer's metadata must not be used. The message is logged, and contains no text of the response."""
+
+
 class FetchDue(Exception):
     """The keys must be fetched before the token can be verified."""
 
@@ -104,11 +108,10 @@ class IssuerKeys:
     def _fetch_keys(self) -> None:
         try:
             metadata = self._fetch(self._issuer + METADATA)
-            if metadata["issuer"] != self._issuer:
-                raise ValueError("The metadata belongs to another issuer.")  # noqa: TRY301  RFC 8414 section 3.3
-            found = [_read_key(jwk) for jwk in self._fetch(metadata["jwks_uri"])["keys"]]
-            self._keys = {key.kid: key for key in found if key is not None}
+            self._keys = _read_keys(self._fetch(_keys_url(metadata, self._issuer)))
             self._fetched_at = time.monotonic()
+        except _MetadataRefused as refused:
+            logger.warning("The keys of %s are not used: %s", self._issuer, refused)
         except Exception as error:  # noqa: BLE001  the response and its parsers can raise anything
             logger.warning("The keys of %s cannot be fetched: %s", self._issuer, type(error).__name__)
         finally:
@@ -120,6 +123,21 @@ class IssuerKeys:
         # httpx would trust the certificates of a package instead of the machine's.
         with httpx.Client(verify=ssl.create_default_context()) as http:
             return _fetch(http, url)
+
+
+def _keys_url(metadata: Any, issuer: str) -> Any:
+    """Return the `jwks_uri` of an issuer's metadata.
+
+    Raises _MetadataRefused if the metadata or the keys could be another's, and TypeError, KeyError or
+    AttributeError if it is not metadata.
+    """
+    if metadata["issuer"] != issuer:
+        raise _MetadataRefused("The metadata belongs to another issuer.")  # RFC 8414 section 3.3
+    url = metadata["jwks_uri"]
+    # Whoever can change an unencrypted response could publish a key and sign tokens with it.
+    if issuer.startswith("https://") and not url.startswith("https://"):
+        raise _MetadataRefused("The issuer has an https:// URL, but its jwks_uri has not.")
+    return url
 
 
 def _fetch(http: httpx.Client, url: str) -> Any:
@@ -143,11 +161,24 @@ def _fetch(http: httpx.Client, url: str) -> Any:
     return json.loads(content)
 
 
+def _read_keys(jwk_set: Any) -> dict[str, PublishedKey]:
+    """Parse the keys of a JWK set, by `kid`. Entries that cannot be used are ignored (RFC 7517 section 5).
+
+    Raises TypeError or KeyError if it is not a JWK set.
+    """
+    jwks = jwk_set["keys"]
+    if not isinstance(jwks, list):
+        raise TypeError("the keys are not a list")
+    found = [_read_key(jwk) for jwk in jwks]
+    return {key.kid: key for key in found if key is not None}
+
+
 def _read_key(jwk: Any) -> PublishedKey | None:
     """Parse a published key; return None if it is not a signing key of a supported algorithm."""
     try:
         key = jwt.PyJWK(jwk)
-    except jwt.PyJWTError:
+        kid, algorithm = key.key_id, key.algorithm_name
+        is_for_tokens = algorithm in ALGORITHMS and key.public_key_use in {None, "sig"}
+    except Exception:  # noqa: BLE001  PyJWT raises other errors than its own for values of the wrong type
         return None
-    is_supported = key.key_id and key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
-    return PublishedKey(str(key.key_id), str(key.algorithm_name), key.key) if is_supported else None
+    return PublishedKey(kid, str(algorithm), key.key) if is_for_tokens and isinstance(kid, str) and kid else None

@@ -1,7 +1,7 @@
 """Verify access tokens of the token service in any Python program, without its database or a framework."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -11,6 +11,7 @@ import anyio.to_thread
 import httpx
 
 from authclient import claims as claims_module
+from authclient import encrypted_tokens
 from authclient.issuer_keys import FetchDue, IssuerKeys, PublishedKey
 from authclient.refusals import (
     IssuerUnavailable,
@@ -107,13 +108,24 @@ class Verifier:
     fetches the issuer's keys, for example with a proxy or certificates. A token is accepted until it expires, even
     if its session is revoked. To learn of a revocation earlier, introspect the token (RFC 7662).
 
-    Raises ValueError if `issuer` is not a URL.
+    `decryption_keys` is the parsed JWK set that the issuer's show_encryption_key prints. Without it, encrypted
+    tokens are invalid; with it, signed tokens are accepted too.
+
+    Raises ValueError if `issuer` is not a URL, or `decryption_keys` is not such a set.
     """
 
-    def __init__(self, issuer: str, *, audience: str, http: httpx.Client | None = None) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        audience: str,
+        http: httpx.Client | None = None,
+        decryption_keys: Mapping[str, Any] | None = None,
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = IssuerKeys(issuer, http)
+        self._decryption_keys = {} if decryption_keys is None else encrypted_tokens.parse_keys(decryption_keys)
 
     def verify(self, token: str) -> AccessToken:
         """Verify a token; return it with its claims. This may block while keys are fetched.
@@ -129,9 +141,17 @@ class Verifier:
         except FetchDue:
             return await anyio.to_thread.run_sync(partial(self.verify, token))
 
+    def decrypt(self, token: str) -> str:
+        """Return the signed token in an encrypted one, not verified. A signed token is returned unchanged.
+
+        Raises TokenInvalid if the token cannot be decrypted.
+        """
+        return encrypted_tokens.decrypt(token, self._decryption_keys)
+
     def _verify(self, token: str, find_key: Callable[[str], PublishedKey | None]) -> AccessToken:
+        signed = self.decrypt(token)
         claims = claims_module.verify(
-            token, find_key=find_key, issuer=self._issuer, audience=self._audience, at=time.time()
+            signed, find_key=find_key, issuer=self._issuer, audience=self._audience, at=time.time()
         )
         return AccessToken.from_claims(claims)
 

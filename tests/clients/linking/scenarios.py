@@ -93,18 +93,18 @@ def scenarios():
 
 
 def import_links():
-    """Run link_users with one good line, its repetition, one of a linked user, and one of an unknown user."""
+    """Run link_users with a good line, its repetition, and lines of a linked user, an unknown user, and no user at all."""
     dan, known = create("dan@example.com"), Identity.objects.first()
-    lines = [(dan.pk, 70), (dan.pk, 70), (known.user_id, 71), (10**6, 72)]
+    lines = [(dan.pk, 70), (dan.pk, 70), (known.user_id, 71), (10**6, 72), ("no key", 73)]
     with NamedTemporaryFile("w", suffix=".jsonl") as file:
-        file.writelines(json.dumps({"pk": pk, "id": number}) + "\n" for pk, number in lines)
+        file.writelines(json.dumps({"pk": pk, "id": number}, default=str) + "\n" for pk, number in lines)
         file.write(json.dumps({"pk": 5, "refused": "email: …"}) + "\n")
         file.flush()
         errors = StringIO()
         try:
             call_command("link_users", file.name, stderr=errors)
         except CommandError:
-            return errors.getvalue().splitlines()[-1], link(linking.by_subject, "70").pk == dan.pk
+            return *errors.getvalue().splitlines()[-2:], link(linking.by_subject, "70").pk == dan.pk
     return None
 
 

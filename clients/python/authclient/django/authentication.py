@@ -12,8 +12,12 @@ REST_FRAMEWORK = {
 
 `user` is the path of a function that returns the user of an `AccessToken`. Without it, `request.user` is a
 `authclient.django.users.TokenUser`. `request.auth` is the `AccessToken`.
+
+`decryption_keys` is the parsed JWK set that the token service's show_encryption_key prints. Without it, encrypted
+tokens are refused.
 """
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -27,7 +31,7 @@ from rest_framework.request import Request
 
 from authclient.django.conf import service_settings
 from authclient.refusals import CHALLENGE
-from authclient.verifier import AccessToken, IssuerUnavailable, Refused, Verifier, parse_bearer
+from authclient.verifier import AccessToken, IssuerUnavailable, Refused, TokenInvalid, Verifier, parse_bearer
 
 _DEFAULT_USER = "authclient.django.users.from_token"
 
@@ -91,24 +95,30 @@ def _bearer_token(request: Request) -> str | None:
 
 def _is_access_token(text: str) -> bool:
     try:
-        return jwt.get_unverified_header(text).get("typ") == "at+jwt"
-    except (jwt.PyJWTError, ValueError):
+        return jwt.get_unverified_header(_verifier().decrypt(text)).get("typ") == "at+jwt"
+    except (jwt.PyJWTError, ValueError, TokenInvalid):
         return False
 
 
 def _verify(text: str) -> AccessToken:
-    service = service_settings()
     try:
-        return _verifier(service["issuer"], service["audience"]).verify(text)
+        return _verifier().verify(text)
     except IssuerUnavailable:
         raise Unavailable from None
     except Refused as refused:
         raise AuthenticationFailed(refused.message, refused.code) from None
 
 
+def _verifier() -> Verifier:
+    service = service_settings()
+    # A dictionary cannot be a key of the cache. Values that JSON does not have are refused as no JWK set.
+    keys = json.dumps(service.get("decryption_keys"), default=repr)
+    return _create_verifier(service["issuer"], service["audience"], keys)
+
+
 @cache
-def _verifier(issuer: str, audience: str) -> Verifier:
+def _create_verifier(issuer: str, audience: str, keys: str) -> Verifier:
     try:
-        return Verifier(issuer, audience=audience)
+        return Verifier(issuer, audience=audience, decryption_keys=json.loads(keys))
     except ValueError as error:
         raise ImproperlyConfigured(f"AUTH_SERVICE: {error}") from None

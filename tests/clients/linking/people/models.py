@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 from django.contrib.auth.models import AbstractBaseUser, AbstractUser, BaseUserManager
 from django.db import models
 
@@ -6,6 +8,13 @@ class Person(AbstractUser):
     """A user whose email address is unique, or NULL."""
 
     email = models.EmailField(unique=True, null=True)  # noqa: DJ001  several users without an address
+    groups = user_permissions = None
+
+
+class Member(AbstractUser):
+    """A user whose primary key is a UUID."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
     groups = user_permissions = None
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any, TextIO
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
@@ -42,7 +43,11 @@ class Command(BaseCommand):
         if subject is None:
             return None  # refused by import_users
         try:
-            return self._store(pk, str(subject))
+            # JSON has no UUID: the key is text, and the model's keys are not.
+            return self._store(get_user_model()._meta.pk.to_python(pk), str(subject))
+        except ValidationError:
+            self.stderr.write(f"Line {number}: {pk!r} cannot be the primary key of a user of this project.")
+            return _REFUSED
         except (IntegrityError, LookupError):
             self.stderr.write(f"User {pk} does not exist, or the user or subject {subject} has another link.")
             return _REFUSED
