@@ -18,7 +18,12 @@ def make_serve(folder, interpreter):
     python.write_text(f"#!/bin/sh\n{interpreter}\n")
     python.chmod(0o755)
     return subprocess.run(
-        ["make", "serve", f"PYTHON={python}"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        ["make", "--no-print-directory", "serve", f"PYTHON={python}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

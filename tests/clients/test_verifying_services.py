@@ -61,6 +61,11 @@ class Example:
         self.process.wait(timeout=10)
 
 
+@pytest.fixture(autouse=True)
+def _database_transaction():
+    """Override the fixture of conftest.py: these tests use only the database of the server."""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, django_db_setup, django_db_blocker):
     folder = tmp_path_factory.mktemp("issuer")
