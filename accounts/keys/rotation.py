@@ -89,7 +89,7 @@ def rotate(algorithm: str | None = None, *, within: KeyFolder | None = None) -> 
     Raises ImproperlyConfigured, also if there are no keys yet: only the first start creates them.
     """
     folder, default_algorithm = within or signing_folder()
-    refuse_missing_keys(folder)
+    _refuse_missing_keys(folder)
     with _locked(folder):
         now = int(time.time())
         schedule = _load_unexpired(folder, default_algorithm, now)
@@ -118,7 +118,7 @@ def drop(kid: str, *, within: KeyFolder | None = None) -> Schedule:
     Raises KeyUnknown or ImproperlyConfigured.
     """
     folder, default_algorithm = within or signing_folder()
-    refuse_missing_keys(folder)
+    _refuse_missing_keys(folder)
     with _locked(folder):
         now = int(time.time())
         # Keys are loaded only if there is no schedule, so that a damaged key does not prevent dropping another.
@@ -136,7 +136,7 @@ def drop(kid: str, *, within: KeyFolder | None = None) -> Schedule:
     return schedule
 
 
-def refuse_missing_keys(folder: Path) -> None:
+def _refuse_missing_keys(folder: Path) -> None:
     """Raise ImproperlyConfigured if a folder has no keys: only the first start of the service creates them."""
     if not key_files(folder) and not (folder / RING_FILE).exists():
         raise ImproperlyConfigured(

@@ -146,6 +146,7 @@ def test_the_command_prints_what_each_key_does(folder, clock):
 
 
 def test_the_export_has_every_key_that_decrypts_now_or_after_the_next_rotation(folder, clock):
+    decryption_keys()  # the start of the service creates them
     exported = {key["kid"]: key for key in json.loads(run("show_encryption_key"))["keys"]}
     assert set(exported) == set(decryption_keys())
 
@@ -159,6 +160,13 @@ def test_without_encryption_keys_there_is_nothing_to_export(override_auth, tmp_p
 
     with pytest.raises(CommandError, match="Set AUTH_TOKEN_ENCRYPTION=true"):
         run("show_encryption_key")
+
+
+def test_no_key_is_exported_from_a_folder_that_does_not_exist(folder):
+    with pytest.raises(CommandError, match="does not exist. Allowed: the service's key folder"):
+        run("show_encryption_key")
+
+    assert not folder.exists()
 
 
 def test_mounted_keys_need_no_schedule(folder):

@@ -194,6 +194,7 @@ def documented(capsys):
     [code] = [text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def decrypt" in text]
     namespace = {}
     exec(code, namespace)
+    decryption_keys()  # the start of the service creates them
     call_command("show_encryption_key")
     return namespace["decrypt"], namespace["load_keys"](json.loads(capsys.readouterr().out))
 
