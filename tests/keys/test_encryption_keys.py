@@ -163,7 +163,7 @@ def test_without_encryption_keys_there_is_nothing_to_export(override_auth, tmp_p
 
 
 def test_no_key_is_exported_from_a_folder_that_does_not_exist(folder):
-    with pytest.raises(CommandError, match="does not exist. Allowed: the service's key folder"):
+    with pytest.raises(CommandError, match=r"does not exist\. Allowed: the service's key folder"):
         run("show_encryption_key")
 
     assert not folder.exists()
