@@ -264,7 +264,7 @@ def test_a_service_that_introspects_refuses_a_token_immediately_after_a_sign_out
 
 
 @pytest.fixture
-def issue_token(override_auth, tmp_path, api):
+def issue_token(db, override_auth, tmp_path, api):
     """Return a function that issues a token with an algorithm and returns it with the published keys."""
 
     def issue(algorithm):
