@@ -136,7 +136,7 @@ class AuthSettings:
     begins with https, cookies are Secure, plain HTTP is redirected and HSTS is sent."""
 
     signup: str = _setting("open", one_of(*SIGNUP_MODES))
-    """Who can sign up: anyone, only people with an invitation (`manage.py invite`), or nobody."""
+    """Whether sign-up is open, requires an invitation (`manage.py invite`), or is closed."""
 
     username_required: bool = _setting(default=True, rule=BOOLEAN)
     """Whether a sign-up must choose a username. Otherwise one is generated, and users sign in by email address."""

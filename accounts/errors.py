@@ -71,7 +71,7 @@ class EmailTaken(AuthError):
 
 
 class SignUpClosed(AuthError):
-    """Nobody can sign up (see AUTH_SIGNUP)."""
+    """Sign-up is closed (see AUTH_SIGNUP)."""
 
     code = "signup_closed"
     kind = Kind.FORBIDDEN

@@ -139,7 +139,7 @@ def response_for(error: Exception) -> Response | None:
     if isinstance(error, AuthError):
         return _error_response(error)
     if isinstance(error, ValidationError):
-        # Names of request fields, as the body spells them.
+        # The names of request fields in the body.
         return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
         return _error_response(InvalidRequest(str(error)))

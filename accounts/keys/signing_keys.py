@@ -137,7 +137,7 @@ def parse(content: bytes, path: Path) -> SigningKey:
 
 
 def secret_jwk(key: bytes) -> dict[str, str]:
-    """Return the JWK of a key that encrypts (RFC 7518 section 6.4), which whoever can read tokens needs."""
+    """Return the JWK of a key that encrypts (RFC 7518 section 6.4), which is needed to read tokens."""
     members = {"k": _base64url(key), "kty": "oct"}
     return {**members, "kid": thumbprint(members), "use": "enc"}
 

@@ -14,7 +14,7 @@ PROFILE_FIELDS = NAMES | {"language"}
 
 
 def generate_username() -> str:
-    """Return a username such as `user-mfrggzdfmztwq2lk`: 80 random bits, which nobody can guess or take before."""
+    """Return a username such as `user-mfrggzdfmztwq2lk`: its 80 random bits cannot be guessed."""
     return f"user-{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"
 
 

@@ -16,7 +16,7 @@ from accounts.models import Role, User
 from accounts.sessions import validity
 
 _CHANGES = ("post_add", "post_remove", "pre_clear")
-"""The actions of `m2m_changed` that are handled; after a clear, nobody knows any more who had the role."""
+"""The actions of `m2m_changed` that are handled. After a clear, the former holders of the role are unknown."""
 
 
 @receiver(m2m_changed, sender=User.roles.through)

@@ -16,7 +16,7 @@ class Command(ServiceCommand):
 
     help = (
         "Prints the keys that decrypt access tokens, now or after the next rotation, as a JWK set (RFC 7517). "
-        "They are secrets: whoever has them can read the claims of tokens. Tokens cannot be forged with them."
+        "They are secrets: they reveal the claims of tokens. Tokens cannot be forged with them."
     )
 
     requires_database = False

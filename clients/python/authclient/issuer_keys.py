@@ -134,7 +134,7 @@ def _keys_url(metadata: Any, issuer: str) -> Any:
     if metadata["issuer"] != issuer:
         raise _MetadataRefused("The metadata belongs to another issuer.")  # RFC 8414 section 3.3
     url = metadata["jwks_uri"]
-    # Whoever can change an unencrypted response could publish a key and sign tokens with it.
+    # An attacker who can change an unencrypted response could publish a key and sign tokens with it.
     if issuer.startswith("https://") and not url.startswith("https://"):
         raise _MetadataRefused("The issuer has an https:// URL, but its jwks_uri has not.")
     return url

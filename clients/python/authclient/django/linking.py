@@ -104,7 +104,7 @@ def _fold(email: str) -> str:
 
 
 def _create_user(token: AccessToken) -> Any:
-    """Create a user whose name cannot be guessed, so that nobody can reserve it."""
+    """Create a user whose name cannot be guessed and therefore not be reserved."""
     model, field = get_user_model(), _email_field()
     user = model(**{model.USERNAME_FIELD: f"account-{token.subject}-{secrets.token_hex(4)}"})
     if field is not None:
