@@ -35,10 +35,12 @@ from accounts.errors import (
     InvitationInvalid,
     Kind,
     MailTokenInvalid,
+    PendingFactor,
     RecentAuthenticationRequired,
     RefreshTokenUnknown,
     RoleNotAllowed,
     RoleRequired,
+    SecondFactorRequired,
     Throttled,
     TokenInvalid,
     TokenMissing,
@@ -47,6 +49,7 @@ from accounts.errors import (
 from accounts.errors import NotFound as AccountsNotFound
 from accounts.history.events import Event, record
 from accounts.tokens.access_tokens import step_up_error
+from accounts.values.authentication import SEVERAL_FACTORS
 from accounts.values.clients import Client
 
 logger = logging.getLogger("api.errors")
@@ -159,6 +162,8 @@ def _unwrap(error: Exception) -> Exception:
         return TokenMissing()
     if isinstance(error, PermissionDenied) and _code(error) == RecentAuthenticationRequired.code:
         return step_up_error()
+    if isinstance(error, PermissionDenied) and _code(error) == SecondFactorRequired.code:
+        return SecondFactorRequired()
     return error
 
 
@@ -220,7 +225,19 @@ def _error_response(error: AuthError) -> Response:
         body["errors"] = error.errors
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
+    if isinstance(error, SecondFactorRequired) and error.sign_in is not None:
+        body |= _second_step(error.sign_in)
     return Response(body, _status(error), headers=_headers(error))
+
+
+def _second_step(pending: PendingFactor) -> dict[str, Any]:
+    """Return what a client needs to complete a sign-in with a second factor."""
+    fields: dict[str, Any] = {
+        "authSession": pending.auth_session,
+        "expiresIn": pending.expires_in,
+        "factors": list(pending.factors),
+    }
+    return fields if pending.passkey is None else {**fields, "passkey": pending.passkey}
 
 
 def _status(error: AuthError) -> int:
@@ -236,6 +253,9 @@ def _headers(error: AuthError) -> dict[str, str]:
         # RFC 9470 section 3.
         step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
         return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, max_age="{error.max_age}"'}
+    if isinstance(error, SecondFactorRequired) and error.sign_in is None:
+        step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
+        return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, acr_values="{SEVERAL_FACTORS}"'}
     if _status(error) != status.HTTP_401_UNAUTHORIZED:
         return {}
     if isinstance(error, InvalidClient):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.errors import RecentAuthenticationRequired, RoleRequired
+from accounts.errors import RecentAuthenticationRequired, RoleRequired, SecondFactorRequired
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
 
@@ -56,16 +56,30 @@ class HasRole(SignedIn):
     """
 
     role: ClassVar[str]
-    code = RoleRequired.code
+    lacks_second_factor = False
+
+    @property
+    def code(self) -> str:
+        """The code of the response to a user who is refused."""
+        return SecondFactorRequired.code if self.lacks_second_factor else RoleRequired.code
 
     @property
     def message(self) -> str:
         """The message of the response to a user who is refused."""
-        return RoleRequired(self.role).message
+        return SecondFactorRequired.message if self.lacks_second_factor else RoleRequired(self.role).message
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return whether the user has the role."""
-        return super().has_permission(request, view) and self.role in _role_names(request)
+        """Return whether the user has the role.
+
+        If it is among AUTH_SECOND_FACTOR_ROLES, and the user has it but no second factor was presented, the response
+        says so.
+        """
+        if not super().has_permission(request, view):
+            return False
+        if self.role in _role_names(request):
+            return True
+        self.lacks_second_factor = _needs_second_factor(request, self.role)
+        return False
 
 
 class Moderator(HasRole):
@@ -84,3 +98,11 @@ def _role_names(request: Request) -> tuple[str, ...]:
     if isinstance(request.auth, AccessClaims):
         return request.auth.roles
     return tuple(getattr(request.user, "role_names", ()))
+
+
+def _needs_second_factor(request: Request, role: str) -> bool:
+    """Return whether the token lacks the role only because no second factor was presented. May run a query."""
+    claims = request.auth
+    if not isinstance(claims, AccessClaims) or role in access_tokens.roles_at(claims.level, [role]):
+        return False
+    return role in request.user.role_names

@@ -91,6 +91,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
     )
 
+    fetched_has_authenticator: bool
+    """Whether the user has an authenticator app. Set, like the next one, by the query of a sign-in."""
+
+    fetched_has_passkey: bool
+    """Whether the user has a passkey."""
+
     has_new_password = False
     """Whether `set_password` was called since the user was loaded or saved."""
 
@@ -125,6 +131,25 @@ class User(AbstractBaseUser, PermissionsMixin):
     def mail_language(self) -> str:
         """The code of the language of emails to the user."""
         return self.language or settings.LANGUAGE_CODE
+
+    @property
+    def has_authenticator(self) -> bool:
+        """Whether the user has an authenticator app. Needs a query unless the query of a sign-in fetched it."""
+        if hasattr(self, "fetched_has_authenticator"):
+            return bool(self.fetched_has_authenticator)
+        return self.authenticators.filter(confirmed_at__isnull=False).exists()
+
+    @property
+    def has_passkey(self) -> bool:
+        """Whether the user has a passkey. Needs a query unless the query of a sign-in fetched it."""
+        if hasattr(self, "fetched_has_passkey"):
+            return bool(self.fetched_has_passkey)
+        return self.passkeys.exists()
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has a second factor, so that a password alone starts no session."""
+        return self.has_authenticator or self.has_passkey
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

@@ -1,4 +1,4 @@
-"""Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
+"""Start, validate and end sessions. Refreshing one is in `rotation`, raising its level in `step_up`."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.conf import auth_settings
 from accounts.databases import atomic
-from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
+from accounts.errors import InvalidCredentials, NotFound, SecondFactorRequired, TokenRevoked, TokenStale
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import project_claims, validity
@@ -20,6 +20,7 @@ from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import AccessToken, Grant
 from accounts.tokens.claims import AccessClaims
 from accounts.tokens.refresh_tokens import RefreshSecret
+from accounts.values.authentication import SEVERAL_FACTORS, Authentication
 from accounts.values.clients import Client
 
 _BATCH_SIZE = 1000
@@ -37,18 +38,26 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(user: User, client: Client, *, audience: str | None = None, remember: bool = True) -> TokenPair:
-    """Open a session for a user whose password was just verified, and issue its tokens.
+def start(
+    user: User,
+    client: Client,
+    authentication: Authentication,
+    *,
+    audience: str | None = None,
+    remember: bool = True,
+) -> TokenPair:
+    """Open a session for a user who just authenticated in this way, and issue its tokens.
 
     The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
     session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME.
 
-    Raises InvalidRequest if the audience is unknown, and InvalidCredentials if the user was deleted in the
-    meantime. In both cases no session is opened.
+    Raises SecondFactorRequired if the user has a second factor and did not present one, InvalidRequest if the
+    audience is unknown, and InvalidCredentials if the user was deleted in the meantime. No session is opened then.
     """
+    require_second_factor(user, authentication)
     access_tokens.validate_audience(audience)
     now = timezone.now()
-    session, secret = _new_session(user, client, now, remember=remember)
+    session, secret = _new_session(user, client, authentication, now, remember=remember)
     extra = project_claims.of_session(session)  # before anything is stored, because it may raise
     try:
         ended = _store(session, user, now)
@@ -62,8 +71,17 @@ def start(user: User, client: Client, *, audience: str | None = None, remember: 
     return issue_pair(Grant.from_session(session, user.role_names, extra), secret, now, audience)
 
 
+def require_second_factor(user: User, authentication: Authentication) -> None:
+    """Raise SecondFactorRequired if the user has a second factor and did not present one.
+
+    Every way to sign in passes here: `start` calls it, and so does the sign-in to the Django admin.
+    """
+    if authentication.level < SEVERAL_FACTORS and user.has_second_factor:
+        raise SecondFactorRequired
+
+
 def _new_session(
-    user: User, client: Client, now: datetime, *, remember: bool
+    user: User, client: Client, authentication: Authentication, now: datetime, *, remember: bool
 ) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
     lifetime: timedelta = settings.session_lifetime
@@ -78,6 +96,8 @@ def _new_session(
         session_expires_at=now + lifetime,
         expires_at=now + min(settings.refresh_token_lifetime, lifetime),
         remember=remember,
+        authentication_methods=authentication.joined,
+        second_factor_at=now if authentication.level == SEVERAL_FACTORS else None,
         address=client.address,
         user_agent=client.user_agent,
     )
@@ -122,30 +142,15 @@ def check(claims: AccessClaims) -> User:
 
 def with_roles(claims: AccessClaims, user: User) -> AccessClaims:
     """Return the claims, with the user's roles from the database if the token had no room for them."""
-    return replace(claims, roles=user.role_names) if claims.roles_omitted else claims
+    if not claims.roles_omitted:
+        return claims
+    return replace(claims, roles=access_tokens.roles_at(claims.level, user.role_names))
 
 
 def live_sessions(user: User) -> RefreshTokenQuerySet:
     """Return the sessions of a user that can still be refreshed, newest first."""
     sessions = RefreshToken.objects.live(timezone.now())
     return sessions.filter(owner=user, owner_stamp=user.security_stamp).order_by("-pk")
-
-
-def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
-    """Mark the session of a user whose password was just verified as recently authenticated (RFC 9470).
-
-    Returns an access token with a fresh `auth_time`; later refreshes copy that value.
-
-    Raises TokenRevoked if the session ended or the password changed after it was verified, and TokenExpired in the
-    last second of the session.
-    """
-    now = timezone.now()
-    matching = live_sessions(user).filter(pk=session_id)
-    session = matching.with_owner().first() if matching.update(authenticated_at=now) else None
-    if session is None:
-        raise TokenRevoked
-    record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access_tokens.issue(grant_for(session), at=now)
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:

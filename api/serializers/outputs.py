@@ -16,9 +16,9 @@ from api.openapi.schema import with_example
 from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
 
 
-def _time_field() -> serializers.DateTimeField:
+def time_field(**options: Any) -> serializers.DateTimeField:
     """Return a field that serializes a time as ISO 8601 in UTC, whatever the project's settings say."""
-    return serializers.DateTimeField(format=ISO_8601, default_timezone=UTC)
+    return serializers.DateTimeField(format=ISO_8601, default_timezone=UTC, **options)
 
 
 _PROFILE = {
@@ -51,7 +51,7 @@ class OwnProfileOutput(ProfileOutput):
 
     language = serializers.CharField()
     emailVerified = serializers.BooleanField()  # noqa: N815
-    createdAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
 
 
 @with_example(message="User was registered successfully!", **_PROFILE)
@@ -104,9 +104,9 @@ class SessionOutput(OriginOutput):
     """A session. `current` is true for the session that sends the request."""
 
     id = serializers.UUIDField()
-    createdAt = _time_field()  # noqa: N815
-    lastUsedAt = _time_field()  # noqa: N815
-    expiresAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
+    lastUsedAt = time_field()  # noqa: N815
+    expiresAt = time_field()  # noqa: N815
     remember = serializers.BooleanField()
     current = serializers.BooleanField()
 
@@ -125,7 +125,7 @@ class ActivityOutput(OriginOutput):
     """An entry of the security history."""
 
     id = serializers.IntegerField()
-    createdAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
     event = serializers.CharField()
     description = serializers.CharField()
     sessionId = serializers.UUIDField(allow_null=True)  # noqa: N815
