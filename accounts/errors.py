@@ -5,7 +5,7 @@ The docstrings of the classes are published: `make docs` copies them to docs/htt
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 
 class Kind(Enum):
@@ -18,21 +18,6 @@ class Kind(Enum):
     CONFLICT = "conflict"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
-
-
-class PendingFactor(NamedTuple):
-    """What a client needs to present a second factor. `expires_in` is in seconds.
-
-    `factors` are the kinds that the user can present, and `passkey` the options for `navigator.credentials.get`.
-    """
-
-    auth_session: str
-    expires_in: int
-    factors: tuple[str, ...]
-    passkey: Mapping[str, Any] | None
-
-    def __repr__(self) -> str:
-        return f"PendingFactor(factors={self.factors})"
 
 
 class AuthError(Exception):
@@ -143,45 +128,6 @@ class EmailUnverified(AuthError):
     code = "email_unverified"
     kind = Kind.FORBIDDEN
     message = "The email address is not verified. Follow the link in the email, or request a new one."
-
-
-class InvalidPasskey(InvalidCredentials):
-    """The passkey is unknown, or its response is not valid. The reason is not disclosed."""
-
-    message = "The passkey was not accepted."
-
-
-class SecondFactorRequired(AuthError):
-    """A second factor is missing: at sign-in, with what the client needs to present one; for a role; for an action.
-
-    At sign-in, the response has `authSession`, `expiresIn`, `factors` and `passkey`. The `acr_values` of the
-    challenge are those of RFC 9470.
-    """
-
-    code = "second_factor_required"
-    kind = Kind.FORBIDDEN
-    message = "A second factor is required: confirm with your authenticator app, a passkey or a recovery code."
-
-    def __init__(self, sign_in: "PendingFactor | None" = None, *, message: str = "") -> None:
-        super().__init__()
-        self.sign_in = sign_in
-        self.message = message or self.message
-
-
-class InvalidCode(AuthError):
-    """The code, the recovery code or the passkey is wrong, or was used before. The reason is not disclosed."""
-
-    code = "invalid_code"
-    kind = Kind.FORBIDDEN
-    message = "The code is wrong, or was used before."
-
-
-class AuthSessionInvalid(AuthError):
-    """The sign-in that waits for a second factor is unknown, used or expired, or had too many wrong codes."""
-
-    code = "auth_session_invalid"
-    kind = Kind.FORBIDDEN
-    message = "This sign-in has expired or was used. Sign in again."
 
 
 class InvalidPassword(AuthError):

@@ -30,27 +30,25 @@ from accounts.errors import (
     AuthError,
     CsrfFailed,
     InvalidClient,
-    InvalidCredentials,
     InvalidRequest,
     InvitationInvalid,
     Kind,
     MailTokenInvalid,
-    PendingFactor,
     RecentAuthenticationRequired,
     RefreshTokenUnknown,
     RoleNotAllowed,
     RoleRequired,
-    SecondFactorRequired,
     Throttled,
     TokenInvalid,
     TokenMissing,
     Unavailable,
 )
 from accounts.errors import NotFound as AccountsNotFound
+from accounts.factor_errors import PendingFactor, SecondFactorRequired
 from accounts.history.events import Event, record
 from accounts.tokens.access_tokens import step_up_error
-from accounts.values.authentication import SEVERAL_FACTORS
 from accounts.values.clients import Client
+from api.http import challenges
 
 logger = logging.getLogger("api.errors")
 
@@ -65,7 +63,6 @@ STATUSES: Mapping[Kind, int] = {
 }
 # read_only_sql_transaction: the database accepts no writes, for example because it is a replica.
 _READ_ONLY_SQLSTATE = "25006"
-CHALLENGE = 'Bearer realm="api"'
 
 _ERRORS_OF_KNOWN_USERS = (RoleRequired, RecentAuthenticationRequired, AccountsNotFound)
 """Errors that are raised after the user is authenticated."""
@@ -249,21 +246,8 @@ def _status(error: AuthError) -> int:
 def _headers(error: AuthError) -> dict[str, str]:
     if isinstance(error, Throttled | Unavailable):
         return {"Retry-After": str(error.retry_after)}
-    if isinstance(error, RecentAuthenticationRequired):
-        # RFC 9470 section 3.
-        step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
-        return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, max_age="{error.max_age}"'}
-    if isinstance(error, SecondFactorRequired) and error.sign_in is None:
-        step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
-        return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, acr_values="{SEVERAL_FACTORS}"'}
-    if _status(error) != status.HTTP_401_UNAUTHORIZED:
-        return {}
-    if isinstance(error, InvalidClient):
-        return {"WWW-Authenticate": 'Basic realm="services"'}
-    if isinstance(error, TokenMissing | InvalidCredentials):
-        return {"WWW-Authenticate": CHALLENGE}
-    # RFC 6750 section 3.1: the presented token cannot be used.
-    return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token", error_description="{error.message}"'}
+    challenge = challenges.challenge_for(error, _status(error))
+    return {"WWW-Authenticate": challenge} if challenge else {}
 
 
 def _camel(name: str) -> str:

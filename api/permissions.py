@@ -13,7 +13,8 @@ from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.errors import RecentAuthenticationRequired, RoleRequired, SecondFactorRequired
+from accounts.errors import RecentAuthenticationRequired, RoleRequired
+from accounts.factor_errors import SecondFactorRequired
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
 
@@ -71,8 +72,7 @@ class HasRole(SignedIn):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the user has the role.
 
-        If it is among AUTH_SECOND_FACTOR_ROLES, and the user has it but no second factor was presented, the response
-        says so.
+        If the token lacks it only because no second factor was presented, the response says so.
         """
         if not super().has_permission(request, view):
             return False
@@ -105,4 +105,4 @@ def _needs_second_factor(request: Request, role: str) -> bool:
     claims = request.auth
     if not isinstance(claims, AccessClaims) or role in access_tokens.roles_at(claims.level, [role]):
         return False
-    return role in request.user.role_names
+    return role in getattr(request.user, "role_names", ())

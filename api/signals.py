@@ -13,7 +13,8 @@ from django.contrib.auth.models import update_last_login
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from accounts.errors import EmailUnverified, InvalidCode, InvalidCredentials, Throttled
+from accounts.errors import EmailUnverified, InvalidCredentials, Throttled
+from accounts.factor_errors import InvalidCode
 from accounts.models import User
 from accounts.sessions.lifecycle import TokenPair
 

@@ -264,11 +264,11 @@ def _example(content: Mapping[str, Any]) -> list[str]:
 
 
 def _errors() -> str:
-    from accounts import errors  # noqa: PLC0415
+    from accounts import errors, factor_errors  # noqa: PLC0415
     from api.errors import STATUSES  # noqa: PLC0415
 
     kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AuthError)
+        kind for kind in {**vars(errors), **vars(factor_errors)}.values() if isinstance(kind, type) and issubclass(kind, errors.AuthError)
     ]
     declared = [kind for kind in kinds if "code" in vars(kind)]
     rows = [

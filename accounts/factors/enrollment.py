@@ -1,50 +1,35 @@
-"""Add, list, rename and remove the second factors of a user.
+"""Add second factors to a user, and renew the recovery codes.
 
-Each change is recorded, and the owner is notified by email. The functions that a user calls take the session in
-which they are signed in: adding a first factor needs a recent authentication, and every further change a factor that
-was presented recently, so that a stolen session and password are not enough.
+Each change is recorded, and the owner is notified by email. The functions take the session in which the user is
+signed in: adding a first factor needs a recent authentication, and every further change a factor that was presented
+recently, so that a stolen session and password are not enough.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import F
 from django.utils import timezone
 
 from accounts.conf import auth_settings
 from accounts.databases import atomic
-from accounts.errors import InvalidCode, InvalidRequest, NotFound, SecondFactorRequired
-from accounts.factors import passkeys, recovery_codes, totp, verification
+from accounts.errors import InvalidRequest, NotFound
+from accounts.factor_errors import InvalidCode, SecondFactorRequired
+from accounts.factors import listing, passkeys, recovery_codes, totp, verification
+from accounts.factors.listing import Factor
 from accounts.factors.passkeys import PasskeyRefused
 from accounts.factors.totp import Provisioning
 from accounts.history.events import Event, record
 from accounts.models import Authenticator, EndReason, Passkey, RefreshToken, User
-from accounts.sessions import lifecycle, step_up, validity
+from accounts.sessions import lifecycle, step_up
 from accounts.values.authentication import BY_CODE, SEVERAL_FACTORS_METHOD, Authentication
-from accounts.values.clients import NO_CLIENT, Client
+from accounts.values.clients import Client
 
 MAX_FACTORS_PER_KIND = 10
 
 STAFF = "staff"
 """The name in AUTH_SECOND_FACTOR_ROLES that stands for the Django admin."""
-
-AUTHENTICATOR = "totp"
-PASSKEY = "passkey"
-
-
-class Factor(NamedTuple):
-    """A factor of a user, as it is listed. It contains no secret."""
-
-    id: UUID
-    type: str
-    name: str
-    created_at: datetime
-    last_used_at: datetime | None
-    is_synced: bool | None
-    """Whether a passkey can be copied to other devices of its owner. None for other factors."""
 
 
 class Enrolled(NamedTuple):
@@ -55,13 +40,6 @@ class Enrolled(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Enrolled(factor={self.factor})"
-
-
-def factors_of(user: User) -> list[Factor]:
-    """Return the factors of a user, oldest first, without recovery codes."""
-    apps = Authenticator.objects.confirmed().filter(owner=user)
-    found = [_describe(factor) for factor in (*apps, *Passkey.objects.filter(owner=user))]
-    return sorted(found, key=lambda factor: (factor.created_at, factor.id))
 
 
 def require_recent_factor(user: User, session_id: UUID) -> None:
@@ -158,81 +136,13 @@ def renew_recovery_codes(user: User, session_id: UUID, client: Client) -> list[s
     return codes
 
 
-def rename(user: User, factor_id: UUID, name: str, session_id: UUID, client: Client) -> Factor:
-    """Rename a factor of the user.
-
-    Raises SecondFactorRequired or NotFound.
-    """
-    require_recent_factor(user, session_id)
-    factor = _find(user, factor_id)
-    factor.name = name
-    factor.save(update_fields=["name"])
-    record(Event.FACTOR_RENAMED, client=client, user_id=user.pk, session_id=session_id)
-    return _describe(factor)
-
-
-def remove(user: User, factor_id: UUID, session_id: UUID, client: Client) -> None:
-    """Remove a factor of the user. With the last one, the recovery codes are removed.
-
-    Raises SecondFactorRequired or NotFound.
-    """
-    require_recent_factor(user, session_id)
-    with atomic(User):
-        _lock(user)
-        factor = _find(user, factor_id)
-        described = _describe(factor)
-        factor.delete()
-        if not factors_of(user):
-            _forget_all(user)
-    record(
-        Event.FACTOR_REMOVED, client=client, user_id=user.pk, session_id=session_id, kind=described.type, factor=str(described.id),
-    )  # fmt: skip
-
-
-def remove_by_administrator(user: User, factor_id: UUID, client: Client, *, by: int) -> None:
-    """Remove one factor of a user on behalf of the administrator `by`.
-
-    Raises NotFound.
-    """
-    with atomic(User):
-        _lock(user)
-        factor = _find(user, factor_id)
-        described = _describe(factor)
-        factor.delete()
-        if not factors_of(user):
-            _forget_all(user)
-    record(Event.FACTOR_REMOVED, client=client, user_id=user.pk, by=by, kind=described.type, factor=str(described.id),
-    )
-
-
-def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> int:
-    """Remove all factors and recovery codes of a user and end their sessions; return how many factors there were.
-
-    `by` is the id of the administrator, if any.
-    """
-    with atomic(User):
-        _lock(user)
-        count = len(factors_of(user))
-        Authenticator.objects.filter(owner=user).delete()
-        Passkey.objects.filter(owner=user).delete()
-        _forget_all(user)
-        lifecycle.end_all(user.pk, EndReason.SECOND_FACTORS_RESET, client, by=by)
-    record(Event.FACTORS_RESET, client=client, user_id=user.pk, by=by, count=count)
-    return count
-
-
 def _registration(session_id: UUID) -> str:
     return f"register {session_id}"
 
 
-def _lock(user: User) -> None:
-    # Simultaneous changes of one user's factors wait for each other.
-    list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))
-
-
 def _lock_and_check_first(user: User) -> bool:
-    _lock(user)
-    return not factors_of(user)
+    listing.lock(user)
+    return not listing.factors_of(user)
 
 
 def _refuse_too_many(count: int) -> None:
@@ -240,14 +150,6 @@ def _refuse_too_many(count: int) -> None:
         raise InvalidRequest(
             f"You have {MAX_FACTORS_PER_KIND} of this kind, which is the maximum. Remove one first."
         )
-
-
-def _find(user: User, factor_id: UUID) -> Authenticator | Passkey:
-    app = Authenticator.objects.confirmed().filter(owner=user, pk=factor_id).first()
-    factor = app or Passkey.objects.filter(owner=user, pk=factor_id).first()
-    if factor is None:
-        raise NotFound
-    return factor
 
 
 def _enrolled(  # noqa: PLR0913  the facts of one enrollment
@@ -261,10 +163,15 @@ def _enrolled(  # noqa: PLR0913  the facts of one enrollment
 ) -> Enrolled:
     codes = recovery_codes.renew(user) if is_first else []
     step_up.present_second_factor(session_id, user, authentication)
-    described = _describe(factor)
+    described = listing.describe(factor)
     record(
-        Event.FACTOR_ADDED, client=client, user_id=user.pk, session_id=session_id, kind=described.type, factor=str(described.id),
-    )  # fmt: skip
+        Event.FACTOR_ADDED,
+        client=client,
+        user_id=user.pk,
+        session_id=session_id,
+        kind=described.type,
+        factor=str(described.id),
+    )
     if _needs_second_factor(user):
         _end_sessions_without_factor(user, session_id, client)
     return Enrolled(described, codes)
@@ -279,26 +186,3 @@ def _end_sessions_without_factor(user: User, session_id: UUID, client: Client) -
     sessions = RefreshToken.objects.filter(owner=user).exclude(pk=session_id)
     below = sessions.exclude(authentication_methods__endswith=SEVERAL_FACTORS_METHOD)
     lifecycle.end_many(below, EndReason.SECOND_FACTOR_ADDED, client)
-
-
-def _forget_all(user: User) -> None:
-    """Delete the recovery codes and pending sign-ins of a user without factors, and lower their sessions' level.
-
-    Access tokens that were issued with a factor are invalidated, because they may contain roles that need one.
-    """
-    user.recovery_codes.all().delete()
-    user.pending_sign_ins.all().delete()
-    step_up.forget_second_factors(user.pk)
-    User.objects.filter(pk=user.pk).update(token_version=F("token_version") + 1)
-    validity.forget(user.pk)
-
-
-def _describe(factor: Authenticator | Passkey) -> Factor:
-    return Factor(
-        id=factor.pk,
-        type=PASSKEY if isinstance(factor, Passkey) else AUTHENTICATOR,
-        name=factor.name,
-        created_at=factor.created_at,
-        last_used_at=factor.last_used_at,
-        is_synced=factor.is_synced if isinstance(factor, Passkey) else None,
-    )

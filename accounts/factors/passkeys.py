@@ -1,24 +1,20 @@
-"""Register passkeys and verify their assertions (WebAuthn Level 3), in the JSON form that browsers parse and produce.
+"""Register passkeys and verify their assertions (WebAuthn Level 3), in the JSON form of browsers.
 
-User verification (a fingerprint, a face or a PIN) is always required and checked, so that a passkey is two factors in
-itself: the device, and what unlocks it. Attestation is not requested.
+User verification (a fingerprint, a face or a PIN) is always required and checked, so that a passkey is two factors
+in itself: the device, and what unlocks it. Attestation is not requested.
 """
 
 import json
 import struct
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from django.conf import settings
 from django.utils.crypto import salted_hmac
 from fido2 import cbor
 from fido2.cose import CoseKey
-from fido2.server import Fido2Server
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import (
     AttestedCredentialData,
@@ -26,8 +22,6 @@ from fido2.webauthn import (
     AuthenticatorData,
     AuthenticatorTransport,
     PublicKeyCredentialDescriptor,
-    PublicKeyCredentialParameters,
-    PublicKeyCredentialRpEntity,
     PublicKeyCredentialType,
     PublicKeyCredentialUserEntity,
     RegistrationResponse,
@@ -35,8 +29,7 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from accounts.conf import auth_settings
-from accounts.factors import challenges
+from accounts.factors import challenges, relying_party
 from accounts.models import MAX_CREDENTIAL_ID_LENGTH, Passkey, User
 from accounts.values.authentication import (
     DEVICE_BOUND_KEY_METHOD,
@@ -49,14 +42,10 @@ from accounts.values.authentication import (
 COUNTER = "counter"
 """The reason of a refusal of which the owner is notified: the sign counter did not increase."""
 
-MAX_RESPONSE_LENGTH = 20_000
-"""Characters of a response in JSON. With a public key, a certificate and a long credential id, it has about 8,000."""
-
-_ALGORITHMS = (-7, -8, -257)  # ES256, EdDSA and RS256 (RFC 9053): what platforms and security keys support
 _TRANSPORTS = ("usb", "nfc", "ble", "smart-card", "hybrid", "internal")
 _MALFORMED = (
-    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, NotImplementedError, RecursionError,
-    AssertionError, struct.error, UnsupportedAlgorithm,
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, NotImplementedError,
+    RecursionError, AssertionError, struct.error, UnsupportedAlgorithm,
 )  # fmt: skip
 """What the library raises for data that no browser produces, and for a response that fails a check."""
 
@@ -77,23 +66,10 @@ class Assertion(NamedTuple):
     authentication: Authentication
 
 
-def relying_party_id() -> str:
-    """Return the relying party id: the host of PUBLIC_URL, or of AUTH_ISSUER without one."""
-    return _host(_own_origin())
-
-
-def allowed_origins() -> tuple[str, ...]:
-    """Return the origins whose pages may use passkeys: PUBLIC_URL, and those of CORS_ALLOWED_ORIGINS in its host."""
-    own, relying_party = _own_origin(), relying_party_id()
-    others = (str(origin) for origin in getattr(settings, "CORS_ALLOWED_ORIGINS", ()))
-    within = [origin for origin in others if f".{_host(origin)}".endswith(f".{relying_party}")]
-    return tuple(dict.fromkeys((own, *within)))
-
-
 def creation_options(user: User, binding: str, at: datetime) -> dict[str, Any]:
     """Return the options to register a passkey: PublicKeyCredentialCreationOptionsJSON."""
     handle = _user_handle(user)
-    options, _ = _server().register_begin(
+    options, _ = relying_party.server().register_begin(
         PublicKeyCredentialUserEntity(id=handle, name=user.username, display_name=user.fullname or user.username),
         credentials=_descriptors(Passkey.objects.filter(owner=user)),
         resident_key_requirement=ResidentKeyRequirement.REQUIRED,
@@ -108,7 +84,7 @@ def request_options(user: User | None, binding: str, at: datetime) -> dict[str, 
 
     Without a user, the browser offers the discoverable passkeys of this service.
     """
-    options, _ = _server().authenticate_begin(
+    options, _ = relying_party.server().authenticate_begin(
         credentials=None if user is None else _descriptors(Passkey.objects.filter(owner=user)),
         user_verification=UserVerificationRequirement.REQUIRED,
         challenge=challenges.issue(binding, at),
@@ -124,7 +100,9 @@ def register(user: User, name: str, response: Mapping[str, Any], binding: str, a
     handle = _user_handle(user)
     challenge = _valid_challenge(response, _with_handle(binding, handle), at)
     try:
-        verified = _server().register_complete(_state(challenge), RegistrationResponse.from_dict(response))
+        verified = relying_party.server().register_complete(
+            _state(challenge), RegistrationResponse.from_dict(response)
+        )
         passkey = _build_passkey(user, verified, response, at)
     except _MALFORMED as error:
         raise PasskeyRefused(_reason(error)) from None
@@ -144,7 +122,7 @@ def authenticate(response: Mapping[str, Any], owner: User | None, binding: str, 
     try:
         assertion = AuthenticationResponse.from_dict(response)
         passkey = _find(assertion, owner)
-        _server().authenticate_complete(_state(challenge), [_credential_data(passkey)], assertion)
+        relying_party.server().authenticate_complete(_state(challenge), [_credential_data(passkey)], assertion)
         data = assertion.response.authenticator_data
     except _MALFORMED as error:
         raise PasskeyRefused(_reason(error)) from None
@@ -162,7 +140,7 @@ def authentication_by(passkey: Passkey) -> Authentication:
 
 
 def _user_handle(user: User) -> bytes:
-    """Return the id by which authenticators know the account: always the same, so that a new passkey replaces none.
+    """Return the id by which authenticators know the account, the same for all passkeys of a user.
 
     It contains nothing about the user (WebAuthn Level 3 section 14.6.1). It is derived once, from SECRET_KEY, and
     then stored with each passkey, so that it does not change with the key.
@@ -174,32 +152,9 @@ def _user_handle(user: User) -> bytes:
 
 
 def _with_handle(binding: str, handle: bytes) -> str:
-    # If SECRET_KEY is replaced between the options and the registration, the challenge is refused. Otherwise another
-    # handle would be stored than the authenticator knows.
+    # If SECRET_KEY is replaced between the options and the registration, the challenge is refused. Otherwise the
+    # stored handle would not be the one that the authenticator knows.
     return f"{binding} {handle.hex()}"
-
-
-def _own_origin() -> str:
-    url = urlsplit(auth_settings().public_url or auth_settings().issuer)
-    return f"{url.scheme}://{url.netloc}" if url.netloc else f"http://localhost:{getattr(settings, 'PORT', 8000)}"
-
-
-def _host(origin: str) -> str:
-    return urlsplit(origin).hostname or ""
-
-
-def _server() -> Any:
-    return _build_server(relying_party_id(), allowed_origins())
-
-
-@cache
-def _build_server(relying_party: str, origins: tuple[str, ...]) -> Any:
-    entity = PublicKeyCredentialRpEntity(id=relying_party, name=relying_party)
-    server = Fido2Server(entity, verify_origin=lambda origin: origin in origins)
-    server.timeout = int(challenges.LIFETIME.total_seconds() * 1000)
-    public_key = PublicKeyCredentialType.PUBLIC_KEY
-    server.allowed_algorithms = [PublicKeyCredentialParameters(type=public_key, alg=alg) for alg in _ALGORITHMS]
-    return server
 
 
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,7 +223,7 @@ def _credential_data(passkey: Passkey) -> AttestedCredentialData:
 
 def _build_passkey(user: User, verified: AuthenticatorData, response: Mapping[str, Any], at: datetime) -> Passkey:
     credential = verified.credential_data
-    if credential is None or credential.public_key.get(3) not in _ALGORITHMS:
+    if credential is None or credential.public_key.get(3) not in relying_party.ALGORITHMS:
         raise PasskeyRefused("algorithm")
     if len(credential.credential_id) > MAX_CREDENTIAL_ID_LENGTH:
         raise PasskeyRefused("malformed")

@@ -1,7 +1,7 @@
 """Recovery codes: ten codes that each replace a lost factor once.
 
-A code has 50 random bits. The rows store HMACs under SECRET_KEY, so that the database alone does not allow a search
-for the codes; attempts through the API are limited per account.
+A code has 50 random bits. The rows store HMACs under SECRET_KEY, so that the database alone does not allow a
+search for the codes. Attempts through the API are limited per account.
 """
 
 import re
@@ -21,7 +21,7 @@ _LENGTH = 2 * _GROUP_LENGTH
 
 
 def renew(user: User) -> list[str]:
-    """Replace the recovery codes of a user, and return the new ones. They are shown once and cannot be read again."""
+    """Replace the recovery codes of a user, and return the new ones, which cannot be read again."""
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)) for _ in range(NUMBER_OF_CODES)]
     with atomic(RecoveryCode):
         RecoveryCode.objects.filter(owner=user).delete()
@@ -32,7 +32,7 @@ def renew(user: User) -> list[str]:
 
 
 def use(user: User, code: str) -> bool:
-    """Return whether the code is one of the user's, and delete it. Of simultaneous uses, exactly one succeeds."""
+    """Return whether the code is one of the user's, and delete it. Of simultaneous uses, one succeeds."""
     normalized = _normalize(code)
     if re.fullmatch(rf"[{_ALPHABET}]{{{_LENGTH}}}", normalized, re.ASCII) is None:
         return False
@@ -48,7 +48,7 @@ def count(user: User) -> int:
 
 
 def _normalize(code: str) -> str:
-    """Return the code as it was issued, if it was typed in capitals, without the hyphen or with misread letters."""
+    """Return the code as it was issued: lowercase, without the hyphen, misread letters corrected."""
     typed = re.sub(r"[\s-]", "", code).lower()
     return typed.translate(str.maketrans("ilou", "110v"))
 

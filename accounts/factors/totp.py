@@ -1,4 +1,4 @@
-"""Time-based one-time codes (TOTP, RFC 6238): SHA-1, six digits, 30 seconds, as every authenticator app supports."""
+"""Time-based one-time codes (TOTP, RFC 6238): SHA-1, six digits, 30 seconds, which every app supports."""
 
 import logging
 import re

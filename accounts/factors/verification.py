@@ -1,4 +1,4 @@
-"""Verify the second factor that a user presents: a code, a recovery code or a passkey. Wrong ones count as guesses."""
+"""Verify the second factor that a user presents: a code, a recovery code or a passkey."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.errors import InvalidCode, Throttled
+from accounts.errors import Throttled
+from accounts.factor_errors import InvalidCode
 from accounts.factors import passkeys, recovery_codes, totp
 from accounts.factors.passkeys import PasskeyRefused
 from accounts.history.events import Event, record
@@ -42,8 +43,8 @@ def verify(
 
     `user` says whether the network is known (`credentials.find`).
 
-    A wrong one counts against the account and the network like a wrong password. `binding` is that of the passkey's
-    challenge. `session_id` is the session in which the user is signed in, if any.
+    A wrong one counts against the account and the network like a wrong password. `binding` is that of the
+    challenge for a passkey. `session_id` is the session in which the user is signed in, if any.
 
     Raises InvalidCode, and Throttled, before anything is compared, if a limit is reached.
     """

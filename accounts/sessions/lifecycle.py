@@ -1,5 +1,6 @@
 """Start, validate and end sessions. Refreshing one is in `rotation`, raising its level in `step_up`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +13,8 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.conf import auth_settings
 from accounts.databases import atomic
-from accounts.errors import InvalidCredentials, NotFound, SecondFactorRequired, TokenRevoked, TokenStale
+from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
+from accounts.factor_errors import SecondFactorRequired
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import project_claims, validity
@@ -38,18 +40,20 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(
+def start(  # noqa: PLR0913  the facts of one session
     user: User,
     client: Client,
     authentication: Authentication,
     *,
     audience: str | None = None,
     remember: bool = True,
+    end_previous: Callable[[], None] = lambda: None,
 ) -> TokenPair:
     """Open a session for a user who just authenticated in this way, and issue its tokens.
 
     The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
-    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME.
+    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME. `end_previous`
+    ends the sessions that this one replaces. It is called after the tokens are issued, which may fail.
 
     Raises SecondFactorRequired if the user has a second factor and did not present one, InvalidRequest if the
     audience is unknown, and InvalidCredentials if the user was deleted in the meantime. No session is opened then.
@@ -58,17 +62,11 @@ def start(
     access_tokens.validate_audience(audience)
     now = timezone.now()
     session, secret = _new_session(user, client, authentication, now, remember=remember)
-    extra = project_claims.of_session(session)  # before anything is stored, because it may raise
-    try:
-        ended = _store(session, user, now)
-    except IntegrityError:
-        # The user was deleted after the password was verified.
-        raise InvalidCredentials from None
-    if ended:
-        validity.forget(user.pk)
-        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
-    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names, extra), secret, now, audience)
+    grant = Grant.from_session(session, user.role_names, project_claims.of_session(session))
+    pair = issue_pair(grant, secret, now, audience)
+    end_previous()
+    _open(session, user, client, now)
+    return pair
 
 
 def require_second_factor(user: User, authentication: Authentication) -> None:
@@ -104,6 +102,18 @@ def _new_session(
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
     return session, secret
+
+
+def _open(session: RefreshToken, user: User, client: Client, now: datetime) -> None:
+    try:
+        ended = _store(session, user, now)
+    except IntegrityError:
+        # The user was deleted after the password was verified.
+        raise InvalidCredentials from None
+    if ended:
+        validity.forget(user.pk)
+        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
+    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
 
 
 def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:

@@ -26,8 +26,8 @@ def step_up(session_id: UUID, user: User, client: Client, authentication: Authen
 
     Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
-    Raises TokenRevoked if the session ended or the password changed after it was verified, and TokenExpired in the
-    last second of the session.
+    Raises TokenRevoked if the session ended or the password changed after it was verified, TokenExpired in the
+    last second of the session, and ProjectClaimsFault. The session is not changed then.
     """
     now = timezone.now()
     with atomic(RefreshToken):
@@ -35,9 +35,10 @@ def step_up(session_id: UUID, user: User, client: Client, authentication: Authen
         session.authenticated_at = now
         if authentication != BY_PASSWORD:
             _add_second_factor(session, authentication, now)
+        access = access_tokens.issue(grant_for(session), at=now)  # before the session changes, because it may fail
         session.save(update_fields=["authenticated_at", "authentication_methods", "second_factor_at"])
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access_tokens.issue(grant_for(session), at=now)
+    return access
 
 
 def present_second_factor(session_id: UUID, user: User, authentication: Authentication) -> None:

@@ -31,6 +31,7 @@ METHODS = "amr"
 AUTHENTICATION_CLAIMS = frozenset({LEVEL, METHODS})
 """How the user authenticated (RFC 9068 section 2.2.1). Tokens of releases without second factors lack them."""
 
+_AUTHENTICATION_CLAIM_TYPES = {LEVEL: str, METHODS: list}
 _LEVELS = {"1": 1, "2": 2}
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
@@ -173,6 +174,8 @@ def _decode_segment(segment: str) -> bytes:
 def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
+    if any(type(claims.get(name, kind())) is not kind for name, kind in _AUTHENTICATION_CLAIM_TYPES.items()):
+        raise TokenInvalid
     _validate_times(claims, at)
     parsed = AccessClaims(
         user_id=_parse_user_id(claims["sub"]),
@@ -225,11 +228,10 @@ def _parse_roles_omitted(claims: dict[str, Any]) -> bool:
     return True
 
 
-def _parse_level(acr: Any) -> int:
-    level = _LEVELS.get(acr) if isinstance(acr, str) else None
-    if level is None:
+def _parse_level(acr: str) -> int:
+    if acr not in _LEVELS:
         raise TokenInvalid
-    return level
+    return _LEVELS[acr]
 
 
 def _parse_user_id(sub: str) -> int:

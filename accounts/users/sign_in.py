@@ -14,13 +14,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.conf import auth_settings
-from accounts.errors import (
-    AuthSessionInvalid,
-    EmailUnverified,
-    InvalidPasskey,
-    PendingFactor,
-    SecondFactorRequired,
-)
+from accounts.errors import EmailUnverified
+from accounts.factor_errors import AuthSessionInvalid, InvalidPasskey, PendingFactor, SecondFactorRequired
 from accounts.factors import passkeys, verification
 from accounts.factors.passkeys import PasskeyRefused
 from accounts.factors.verification import PresentedFactor
@@ -89,8 +84,8 @@ def find_pending(auth_session: str) -> PendingSignIn:
 def with_second_factor(pending: PendingSignIn, presented: PresentedFactor, client: Client) -> Authenticated:
     """Verify the second factor of a sign-in whose password was right.
 
-    Raises AuthSessionInvalid if the sign-in has expired or was used, if it had MAX_ATTEMPTS wrong factors, or if the
-    password has changed; InvalidCode; or Throttled.
+    Raises AuthSessionInvalid if the sign-in has expired or was used, if it had MAX_ATTEMPTS wrong factors, or if
+    the password has changed; InvalidCode; or Throttled.
     """
     user = credentials.find(pending.owner_id, client)
     if user is None or not user.is_active or pending.owner_stamp != user.security_stamp:

@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from accounts.errors import (
     CsrfFailed,
     InvalidRequest,
-    PendingFactor,
     RecentAuthenticationRequired,
     Throttled,
     TokenExpired,
@@ -21,6 +20,7 @@ from accounts.errors import (
     TokenStale,
     Unavailable,
 )
+from accounts.factor_errors import PendingFactor
 from api.defaults import MAX_BODY_SIZE
 from api.errors import PayloadTooLarge, response_for
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from accounts.factors.enrollment import Enrolled, Factor
+from accounts.factors.enrollment import Enrolled
+from accounts.factors.listing import Factor
 from accounts.factors.verification import PresentedFactor
 from accounts.models import FACTOR_NAME_LENGTH
 from accounts.values.identifiers import validate_factor_name

@@ -5,7 +5,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from accounts.errors import RoleRequired, SecondFactorRequired
+from accounts.errors import RoleRequired
+from accounts.factor_errors import SecondFactorRequired
 from api.openapi.error_responses import TOKEN_ERRORS, error_responses
 from api.permissions import Admin, Moderator
 from api.views.base import ProtectedView, PublicView

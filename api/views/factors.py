@@ -10,8 +10,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import InvalidCode, NotFound, SecondFactorRequired
-from accounts.factors import enrollment, recovery_codes
+from accounts.errors import NotFound
+from accounts.factor_errors import InvalidCode, SecondFactorRequired
+from accounts.factors import changes, enrollment, listing, recovery_codes
 from accounts.tokens import access_tokens
 from accounts.values import devices
 from api.authentication import claims_of
@@ -45,7 +46,7 @@ class Factors(ProtectedView):
     def get(self, request: Request) -> Response:
         """Return the factors, oldest first, and how many recovery codes are left."""
         user = user_of(request)
-        return Response(fields.factors(enrollment.factors_of(user), recovery_codes.count(user)))
+        return Response(fields.factors(listing.factors_of(user), recovery_codes.count(user)))
 
 
 class RecentlyAuthenticatedView(ProtectedView):
@@ -172,7 +173,7 @@ class FactorDetail(RecentlyAuthenticatedView):
         """Rename the factor. Factors of other users are not found."""
         name = read_body(fields.FactorNameInput, request)["name"]
         session_id = claims_of(request).session_id
-        renamed = enrollment.rename(user_of(request), UUID(factor_id), name, session_id, client_of(request))
+        renamed = changes.rename(user_of(request), UUID(factor_id), name, session_id, client_of(request))
         return Response(fields.factor(renamed))
 
     @extend_schema(
@@ -186,5 +187,5 @@ class FactorDetail(RecentlyAuthenticatedView):
     def delete(self, request: Request, factor_id: str) -> Response:
         """Remove the factor; with the last one, also the recovery codes. Factors of other users are not found."""
         session_id = claims_of(request).session_id
-        enrollment.remove(user_of(request), UUID(factor_id), session_id, client_of(request))
+        changes.remove(user_of(request), UUID(factor_id), session_id, client_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -4,7 +4,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import InvalidCode, InvalidPassword
+from accounts.errors import InvalidPassword
+from accounts.factor_errors import InvalidCode
 from accounts.tokens.access_tokens import AccessToken
 from accounts.users import reauthentication
 from api.authentication import claims_of, is_cookie_authenticated
@@ -23,9 +24,7 @@ class Reauthenticate(ProtectedView):
         summary="Confirm the password or a second factor to renew auth_time",
         request=ReauthenticationInput,
         responses={200: AccessTokenOutput},
-        extensions=error_responses(
-            *CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), InvalidCode(), THROTTLED
-        ),
+        extensions=error_responses(*CHANGE_ERRORS, *BODY_ERRORS, InvalidPassword(), InvalidCode(), THROTTLED),
     )
     def post(self, request: Request) -> Response:
         """Return an access token with a new `auth_time`. A second factor raises `acr` to 2."""

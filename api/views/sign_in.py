@@ -1,22 +1,18 @@
 """Sign-in: with a password, then a second factor if the user has one, or with a passkey."""
 
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import (
-    AuthSessionInvalid,
-    EmailUnverified,
-    InvalidCode,
-    InvalidCredentials,
-    InvalidPasskey,
-    SecondFactorRequired,
-)
+from accounts.errors import EmailUnverified, InvalidCredentials
+from accounts.factor_errors import AuthSessionInvalid, InvalidCode, InvalidPasskey, SecondFactorRequired
 from accounts.sessions import lifecycle, rotation
 from accounts.users import sign_in
 from accounts.users.sign_in import Authenticated, SignInOptions
+from accounts.values.clients import Client
 from api import signals
 from api.http import cookies, csrf
 from api.openapi.error_responses import BODY_ERRORS, CSRF_ERROR, EXAMPLE_OF_SECOND_STEP, THROTTLED, error_responses
@@ -89,7 +85,7 @@ class PasskeySignInOptions(PublicView):
         responses={200: PasskeyOptionsOutput},
         extensions=error_responses(),
     )
-    def post(self, request: Request) -> Response:  # noqa: ARG002
+    def post(self, request: Request) -> Response:
         """Return options for `navigator.credentials.get`, valid for five minutes."""
         return Response(sign_in.passkey_options())
 
@@ -128,16 +124,14 @@ def _options(request: Request, body: dict[str, Any]) -> SignInOptions:
 
 def _open_session(request: Request, authenticated: Authenticated) -> Response:
     user, options, client = authenticated.user, authenticated.options, client_of(request)
-    prepared = lifecycle.prepare(
-        user, client, authenticated.authentication, audience=options.audience, remember=options.remember
+    pair = lifecycle.start(
+        user,
+        client,
+        authenticated.authentication,
+        audience=options.audience,
+        remember=options.remember,
+        end_previous=partial(_end_sessions_of_cookies, request, client) if options.use_cookies else lambda: None,
     )
-    if options.use_cookies:
-        # The new cookies replace those of the browser's previous session. End it, so that no one can use it: once
-        # the tokens are issued, which may fail, and before the new session is stored, so that it does not count
-        # toward AUTH_MAX_SESSIONS.
-        for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
-            rotation.end_by_refresh_token(previous, client)
-    pair = lifecycle.store(prepared, client)
     signals.report_sign_in(request, user, pair)
     if not options.use_cookies:
         return Response({**profile(user), **tokens(pair)})
@@ -145,3 +139,12 @@ def _open_session(request: Request, authenticated: Authenticated) -> Response:
     cookies.set_tokens(response, pair)
     csrf.rotate_csrf_cookies(request, response)
     return response
+
+
+def _end_sessions_of_cookies(request: Request, client: Client) -> None:
+    """End the browser's previous session, whose cookies are replaced, so that no one can use it.
+
+    It does not count toward AUTH_MAX_SESSIONS any more.
+    """
+    for previous in set(cookies.read_all(request, cookies.REFRESH_NAME)):
+        rotation.end_by_refresh_token(previous, client)

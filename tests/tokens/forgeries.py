@@ -227,7 +227,7 @@ def other_claims(f):
     }.items():  # fmt: skip
         for value in values:
             yield f"{name} {str(value)[:40]!r}", f.with_claims(**{name: value})
-    for name in f.claims:
+    for name in f.claims.keys() - {"acr", "amr"}:  # tokens of releases without second factors lack these two
         yield f"no {name}", f.sign(f.header, {other: value for other, value in f.claims.items() if other != name})
 
 
