@@ -268,7 +268,9 @@ def _errors() -> str:
     from api.errors import STATUSES  # noqa: PLC0415
 
     kinds = [
-        kind for kind in {**vars(errors), **vars(factor_errors)}.values() if isinstance(kind, type) and issubclass(kind, errors.AuthError)
+        kind
+        for kind in {**vars(errors), **vars(factor_errors)}.values()
+        if isinstance(kind, type) and issubclass(kind, errors.AuthError)
     ]
     declared = [kind for kind in kinds if "code" in vars(kind)]
     rows = [

@@ -1,8 +1,8 @@
 """Add second factors to a user, and renew the recovery codes.
 
 Each change is recorded, and the owner is notified by email. The functions take the session in which the user is
-signed in: adding a first factor needs a recent authentication, and every further change a factor that was presented
-recently, so that a stolen session and password are not enough.
+signed in: adding a first factor needs a recent authentication, and every further change a factor that was
+presented recently, so that a stolen session and password are not enough.
 """
 
 from collections.abc import Mapping, Sequence
