@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 from fido2.webauthn import AuthenticatorData
 
+from accounts.factors import relying_party
 from accounts.models import Passkey, RefreshToken
 from accounts.tokens import access_tokens
 from tests.conftest import Api, SignedIn
@@ -233,8 +234,6 @@ def test_a_valid_challenge_with_malformed_data_is_refused(with_passkey, assert_r
 
 
 def test_the_origins_are_public_url_and_those_within_it(override_auth, settings):
-    from accounts.factors import relying_party
-
     override_auth(public_url="https://example.com")
     settings.CORS_ALLOWED_ORIGINS = [
         "https://app.example.com", "https://example.com:8443", "https://example.org", "https://notexample.com",

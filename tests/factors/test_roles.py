@@ -3,7 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.models import Role, Service, User
+from accounts.sessions import services
 from accounts.tokens import access_tokens
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
@@ -93,9 +94,6 @@ def test_roles_that_do_not_fit_into_a_token_are_read_under_the_same_rule(clock, 
 
 
 def test_introspection_returns_how_the_user_authenticated(with_app):
-    from accounts.models import Service
-    from accounts.sessions import services
-
     service = Service(client_id="orders", audience="authproject", is_active=True)
     services.new_secret(service)
     token = second_step(Api(), with_app.user.username, code=with_app.app.code()).json()["accessToken"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import Api
+from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD
 from tests.factors.conftest import add_app, add_passkey, second_step
 from tests.webauthn import SoftwareAuthenticator
@@ -69,8 +69,6 @@ def test_a_wrong_factor_in_a_step_up_is_refused_and_counted(with_app, assert_ref
 
 
 def test_a_code_raises_a_session_that_began_with_a_password(signed_in, clock):
-    from tests.conftest import SignedIn
-
     name = signed_in.get("/api/auth/me", signed_in.access_token).json()["username"]
     other = SignedIn(name)
     app = add_app(signed_in)
