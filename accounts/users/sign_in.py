@@ -106,6 +106,11 @@ def options_of(pending: PendingSignIn) -> SignInOptions:
     return SignInOptions(**pending.options)
 
 
+def passkey_options_for(pending: PendingSignIn) -> dict[str, Any]:
+    """Return new options to present a passkey in this sign-in: PublicKeyCredentialRequestOptionsJSON."""
+    return passkeys.request_options(pending.owner, _binding(pending.pk), timezone.now())
+
+
 def passkey_options() -> dict[str, Any]:
     """Return the options to sign in with a passkey alone: PublicKeyCredentialRequestOptionsJSON."""
     return passkeys.request_options(None, _PASSKEY_SIGN_IN, timezone.now())
