@@ -25,7 +25,7 @@ MAX_ARGON2_LANES = 16
 MAX_TOTAL_MILLISECONDS = 1000
 """The limit on the work of a failed sign-in, which is that of the costliest imported hash of each kind."""
 
-# The work that one core does in a millisecond, measured and rounded down: iterations of PBKDF2, 2**rounds of bcrypt,
+# The work of one core in a millisecond, measured and rounded down: iterations of PBKDF2, 2**rounds of bcrypt,
 # N * r * p of scrypt, KiB of Argon2 in all passes. An estimate from these is the same on every machine.
 _PBKDF2_PER_MILLISECOND = 5000
 _BCRYPT_PER_MILLISECOND = 17
