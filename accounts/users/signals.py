@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 from django.dispatch import receiver
+from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.models import Invitation, Role, User
 from accounts.sessions import validity
 
 _CHANGES = ("post_add", "post_remove", "pre_clear")
@@ -40,6 +41,13 @@ def invalidate_tokens_when_roles_change(
 def invalidate_tokens_when_a_role_is_deleted(instance: Role, using: str, **_: Any) -> None:
     """Invalidate the access tokens of the users who have the role."""
     _invalidate_tokens(User.objects.using(using).filter(roles=instance))
+
+
+@receiver(pre_delete, sender=User)
+def revoke_open_invitations_of_a_deleted_user(instance: User, using: str, **_: Any) -> None:
+    """Revoke the open invitations that the user sent, which without a sender would count as sent by a command."""
+    now = timezone.now()
+    Invitation.objects.using(using).open(now).filter(invited_by=instance).update(revoked_at=now)
 
 
 @receiver([post_save, post_delete], sender=User)

@@ -52,7 +52,7 @@ class SignIn(PublicView):
 
 
 def _end_sessions(refresh_tokens: Iterable[str], client: Client) -> None:
-    # The new cookies replace those of the browser's previous session. End it, so that no one can use it, and before
-    # the new one is stored, so that it does not count toward AUTH_MAX_SESSIONS.
+    # The new cookies replace those of the browser's previous session. End it, so that no one can use it, and
+    # before the new one is stored, so that it does not count toward AUTH_MAX_SESSIONS.
     for refresh_token in refresh_tokens:
         rotation.end_by_refresh_token(refresh_token, client)
