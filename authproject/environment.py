@@ -118,10 +118,26 @@ def read_secret_key(env: environs.Env, name: str) -> str:
     Raises ImproperlyConfigured, without repeating the value, if the key can be guessed.
     """
     key = read_secret(env, name)
-    if key and len(key) < MIN_SECRET_KEY_LENGTH:
+    if key:
+        _refuse_short_key(key, name)
+    return key
+
+
+def read_secret_keys(env: environs.Env, name: str) -> list[str]:
+    """Return the comma-separated keys under which former signatures are accepted.
+
+    Raises ImproperlyConfigured, without repeating the value, if one of them can be guessed.
+    """
+    keys = [key for part in read_secret(env, name).split(",") if (key := part.strip())]
+    for number, key in enumerate(keys, 1):
+        _refuse_short_key(key, f"{name}, key {number} of {len(keys)},")
+    return keys
+
+
+def _refuse_short_key(key: str, name: str) -> None:
+    if len(key) < MIN_SECRET_KEY_LENGTH:
         allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
         raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
-    return key
 
 
 def read_secret(env: environs.Env, name: str) -> str:

@@ -25,10 +25,10 @@ from authproject.environment import (
     read_flag,
     read_hosts,
     read_language,
-    read_list,
     read_number,
     read_origins,
     read_secret_key,
+    read_secret_keys,
     refuse_debug_in_public,
 )
 
@@ -46,7 +46,7 @@ SECRET_KEY = read_secret_key(env, "SECRET_KEY") or load_or_create_secret("SECRET
 not set, one is created on the first start and stored in `data/secret_key`. Machines that share a database must
 share it."""
 
-SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = read_secret_keys(env, "SECRET_KEY_FALLBACKS")
 """Former and coming SECRET_KEYs, comma-separated. What was issued under them is accepted. While SECRET_KEY is
 replaced on several machines, each machine needs the key that the others issue with."""
 

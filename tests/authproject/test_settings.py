@@ -16,7 +16,13 @@ from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
 from accounts.setting_values import RESERVED_CLAIMS, environment_name
 from accounts.tokens.claims import ROLES_OMITTED
 from authproject.connection_urls import read_database_url, read_email_url
-from authproject.environment import load_or_create_secret, read_auth_settings, read_origins, read_secret_key
+from authproject.environment import (
+    load_or_create_secret,
+    read_auth_settings,
+    read_origins,
+    read_secret_key,
+    read_secret_keys,
+)
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -389,6 +395,34 @@ def test_a_secret_key_that_can_be_guessed_is_refused_without_repeating_it(monkey
         f"SECRET_KEY has {len(key)} characters and can be guessed. Allowed: at least"
     )
     assert len(key) == 1 or key not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("x", "key 1 of 1, has 1 characters"),
+        (f"{'k' * 16},fifteen letters", "key 2 of 2, has 15 characters"),
+        (f"fifteen letters, {'k' * 16}", "key 1 of 2, has 15 characters"),
+    ],
+)
+def test_a_secret_key_fallback_that_can_be_guessed_is_refused_without_repeating_it(monkeypatch, value, problem):
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", value)
+
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_secret_keys(environs.Env(), "SECRET_KEY_FALLBACKS")
+
+    message = f"SECRET_KEY_FALLBACKS, {problem} and can be guessed. Allowed: at least 16 random characters"
+    assert str(raised.value).startswith(message)
+    assert "fifteen" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"), [("", []), (" , ", []), (f" {'a' * 16} ,{'b' * 20},", ["a" * 16, "b" * 20])]
+)
+def test_secret_key_fallbacks_are_a_list(monkeypatch, value, keys):
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", value)
+
+    assert read_secret_keys(environs.Env(), "SECRET_KEY_FALLBACKS") == keys
 
 
 @pytest.mark.parametrize(
