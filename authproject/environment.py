@@ -4,8 +4,9 @@ import dataclasses
 import ipaddress
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,16 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
         except (environs.EnvError, ValueError, OverflowError):
             raise ImproperlyConfigured(describe_invalid_setting(field, raw)) from None
     return dataclasses.asdict(AuthSettings(**values))
+
+
+def find_unknown_settings(names: Iterable[str], others: Collection[str]) -> dict[str, str]:
+    """Return the names that begin with AUTH_ and that nothing reads, each with the most similar setting, or "".
+
+    `others` are the settings besides those of `AuthSettings`.
+    """
+    known = {*map(environment_name, dataclasses.fields(AuthSettings)), *others}
+    unknown = [name for name in names if name.startswith("AUTH_") and name.removesuffix("_FILE") not in known]
+    return {name: next(iter(get_close_matches(name, known, n=1)), "") for name in sorted(unknown)}
 
 
 def read_number(env: environs.Env, name: str, default: int, *, lowest: int, highest: int) -> int:

@@ -18,6 +18,7 @@ from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
+    find_unknown_settings,
     load_or_create_secret,
     read_address,
     read_auth_settings,
@@ -75,6 +76,9 @@ AUTH = read_auth_settings(
     keys_dir=DATA_DIR / "keys",
     issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
 )
+
+# A misspelled setting would leave the default in force, such as an open sign-up. See authproject.checks.
+UNKNOWN_SETTINGS = find_unknown_settings(os.environ, {"AUTH_METRICS"})
 
 DATABASE: dict[str, Any] = read_database_url(env, "DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 """The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is

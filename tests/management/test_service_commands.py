@@ -51,7 +51,9 @@ def test_a_database_without_tables_is_refused(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("grantrole", "alice", "admin"), ("migrate",)], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [("grantrole", "alice", "admin"), ("migrate",)], ids=lambda command: command[0]
+)
 def test_a_database_that_cannot_be_reached_is_reported_in_one_line(command):
     done = manage(*command, DATABASE_URL="postgres://auth:hidden@127.0.0.1:1/auth")
 
