@@ -80,6 +80,16 @@ def test_createsuperuser_creates_a_user_who_can_sign_in_to_the_admin(client, mon
     assert response.status_code == 302
 
 
+@pytest.mark.parametrize("password", ["", "x", "password123", "root@example.com"])
+def test_createsuperuser_rejects_a_weak_password_also_without_a_prompt(monkeypatch, password):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
+
+    with pytest.raises(CommandError, match=r"^DJANGO_SUPERUSER_PASSWORD: "):
+        run("createsuperuser", interactive=False, username="root", email="root@example.com")
+
+    assert not User.objects.exists()
+
+
 def test_createsuperuser_rejects_a_taken_username(monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     make_user("root")
