@@ -129,3 +129,14 @@ def test_a_rotation_without_keys_is_refused_and_creates_no_folder(override_auth,
         call_command("rotate_signing_key", *arguments, stdout=StringIO(), stderr=StringIO())
 
     assert not (tmp_path / "keys").exists()
+
+
+def test_a_rotation_before_the_first_encryption_key_says_how_to_create_it(override_auth, tmp_path):
+    override_auth(keys_dir=tmp_path)
+
+    with pytest.raises(CommandError, match=r"^There is no encryption key to rotate\. Create the first keys with "):
+        call_command("rotate_encryption_key", stdout=StringIO(), stderr=StringIO())
+
+    override_auth(keys_dir=tmp_path, token_encryption=True)
+    call_command("show_encryption_key", stdout=StringIO(), stderr=StringIO())
+    call_command("rotate_encryption_key", stdout=StringIO(), stderr=StringIO())
