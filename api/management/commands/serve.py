@@ -49,6 +49,7 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Check the settings and keys that every worker needs, then serve."""
+        _refuse_missing_settings()
         own = auth_settings()
         apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
@@ -74,6 +75,16 @@ class Command(BaseCommand):
                 respawn_failed_workers=True,
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
+
+
+def _refuse_missing_settings() -> None:
+    """Raise CommandError in a project that embeds the apps and does not configure this server."""
+    missing = [name for name in ("HOST", "PORT", "WORKERS") if not hasattr(settings, name)]
+    if missing:
+        raise CommandError(
+            f"`serve` needs the settings {', '.join(missing)}. Define them, for example "
+            'HOST = "127.0.0.1", PORT = 8000 and WORKERS = 2, or use another server for the WSGI application.'
+        )
 
 
 def _refuse_taken_address() -> None:
