@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environs
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
@@ -18,6 +17,7 @@ from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
+    SettingsEnv,
     find_unknown_settings,
     load_or_create_secret,
     read_address,
@@ -36,8 +36,7 @@ from authproject.environment import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-# NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
-env = environs.FileAwareEnv(strip_whitespace=True)
+env = SettingsEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""

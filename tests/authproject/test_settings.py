@@ -249,6 +249,19 @@ def test_an_unknown_setting_is_refused():
         AuthSettings.from_mapping({"acess_token_lifetime": timedelta(minutes=1)})
 
 
+@pytest.mark.parametrize("name", ["AUTH_ISSUER", "DATABASE_URL", "EMAIL_URL", "PORT", "SECRET_KEY"])
+def test_a_file_that_cannot_be_read_stops_the_start_with_its_path(tmp_path, name):
+    path = tmp_path / "setting"
+    expected = (
+        f"Configuration error: {name}_FILE is '{path}'. Allowed: the path of a file that the service can read"
+    )
+
+    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (No such file or directory).\n"
+
+    path.write_bytes(b"secret \xff")
+    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (the file is not text in UTF-8).\n"
+
+
 def test_a_misspelled_variable_is_reported_with_the_setting_that_it_resembles():
     completed = run_check("--fail-level", "WARNING", AUTH_SIGNUPS="closed", AUTH_KEYS_DIRS_FILE="x", AUTH_XYZ="")
 
