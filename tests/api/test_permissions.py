@@ -1,6 +1,7 @@
 """The permission classes in a project's own views: any renderer, exception handler and way to authenticate."""
 
 import base64
+from typing import ClassVar
 
 import pytest
 from django.test import override_settings
@@ -18,6 +19,10 @@ from api.errors import render_error
 from api.permissions import Admin, HasRole, Moderator, RecentlyAuthenticated, SignedIn
 from tests.conftest import SignedIn as SignedInClient
 from tests.factories import PASSWORD, make_user
+
+
+CACHING = ["django.middleware.cache.UpdateCacheMiddleware", "django.middleware.cache.FetchFromCacheMiddleware"]
+IN_MEMORY = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 
 class Editor(HasRole):
@@ -51,6 +56,12 @@ class Secret(Basket):
     permission_classes = (RecentlyAuthenticated,)
 
 
+class Cached(Basket):
+    """A view whose responses caches may store, such as those of Django's `UpdateCacheMiddleware`."""
+
+    default_response_headers: ClassVar = {"Cache-Control": "max-age=60", "Vary": "Accept"}
+
+
 class Plain(Drafts):
     """A view whose project has REST framework's own exception handler."""
 
@@ -63,6 +74,7 @@ urlpatterns = [
     path("drafts", Drafts.as_view()),
     path("shared", Shared.as_view()),
     path("secret", Secret.as_view()),
+    path("cached", Cached.as_view()),
     path("plain", Plain.as_view()),
 ]
 
@@ -135,6 +147,27 @@ def test_a_request_without_a_token_gets_the_code_token_missing(api):
 
     assert (response.status_code, response.json()["code"]) == (401, "token_missing")
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_a_cache_knows_the_headers_on_which_a_response_depends(alice, bearer):
+    bad = APIClient()
+    bad.credentials(HTTP_X_ACCESS_TOKEN="nonsense")
+
+    for client in (bearer, basic(), bad, APIClient()):
+        assert client.get("/cached")["Vary"].startswith("Accept, Authorization, x-access-token, Cookie")
+        assert "Authorization, x-access-token, Cookie" in client.get("/basket")["Vary"]
+
+
+def test_a_cache_does_not_return_the_response_of_another_user(alice, bearer):
+    with override_settings(ROOT_URLCONF="authproject.urls"):
+        make_user("bob")
+        tokens = {name: SignedInClient(name).access_token for name in ("alice", "bob")}
+
+    with override_settings(MIDDLEWARE=CACHING, CACHES=IN_MEMORY):
+        for name, token in tokens.items():
+            assert APIClient(headers={"x-access-token": token}).get("/cached").json() == {"of": name}
+            assert APIClient(headers={"cookie": f"__Host-access={token}"}).get("/cached").json() == {"of": name}
+        assert APIClient().get("/cached").status_code == 401
 
 
 def test_only_a_token_proves_a_recent_authentication(alice, bearer, clock):
