@@ -29,6 +29,10 @@ class SignedIn(BasePermission):
         user: Any = request.user  # None, with UNAUTHENTICATED_USER as in this project's settings
         return user is not None and user.is_authenticated
 
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:  # noqa: ARG002  REST framework's signature
+        """Return whether the view is allowed. REST framework's default, True, would make `~Moderator` refuse all."""
+        return self.has_permission(request, view)
+
 
 class RecentlyAuthenticated(SignedIn):
     """Allows users whose password was checked recently, at sign-in or in a step-up (RFC 9470).

@@ -20,7 +20,6 @@ from api.permissions import Admin, HasRole, Moderator, RecentlyAuthenticated, Si
 from tests.conftest import SignedIn as SignedInClient
 from tests.factories import PASSWORD, make_user
 
-
 CACHING = ["django.middleware.cache.UpdateCacheMiddleware", "django.middleware.cache.FetchFromCacheMiddleware"]
 IN_MEMORY = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
@@ -56,6 +55,14 @@ class Secret(Basket):
     permission_classes = (RecentlyAuthenticated,)
 
 
+class NotForModerators(Basket):
+    permission_classes = (SignedIn & ~Moderator,)
+
+    def get(self, request):
+        self.check_object_permissions(request, object())
+        return super().get(request)
+
+
 class Cached(Basket):
     """A view whose responses caches may store, such as those of Django's `UpdateCacheMiddleware`."""
 
@@ -74,6 +81,7 @@ urlpatterns = [
     path("drafts", Drafts.as_view()),
     path("shared", Shared.as_view()),
     path("secret", Secret.as_view()),
+    path("not-for-moderators", NotForModerators.as_view()),
     path("cached", Cached.as_view()),
     path("plain", Plain.as_view()),
 ]
@@ -140,6 +148,14 @@ def test_permissions_can_be_combined(alice, bearer):
     roles.grant(alice, ["moderator"], NO_CLIENT)
 
     assert forced(alice).get("/shared").status_code == 200
+
+
+def test_a_role_can_be_excluded_for_objects_too(alice, bearer):
+    assert bearer.get("/not-for-moderators").status_code == 200
+    assert forced(alice).get("/not-for-moderators").status_code == 200
+    roles.grant(alice, ["moderator"], NO_CLIENT)
+
+    assert forced(alice).get("/not-for-moderators").status_code == 403
 
 
 def test_a_request_without_a_token_gets_the_code_token_missing(api):
