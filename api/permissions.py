@@ -29,8 +29,9 @@ class SignedIn(BasePermission):
         user: Any = request.user  # None, with UNAUTHENTICATED_USER as in this project's settings
         return user is not None and user.is_authenticated
 
-    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:  # noqa: ARG002  REST framework's signature
-        """Return whether the view is allowed. REST framework's default, True, would make `~Moderator` refuse all."""
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+        """Return whether the user has the permission for an object: the same as for the view."""
+        # With REST framework's default, True, `~Moderator` would refuse every object.
         return self.has_permission(request, view)
 
 

@@ -4,6 +4,7 @@ import base64
 from typing import ClassVar
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.test import override_settings
 from django.urls import path
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -63,6 +64,11 @@ class NotForModerators(Basket):
         return super().get(request)
 
 
+class NotYours(Basket):
+    def get(self, request):
+        raise PermissionDenied("Not yours.")
+
+
 class Cached(Basket):
     """A view whose responses caches may store, such as those of Django's `UpdateCacheMiddleware`."""
 
@@ -82,6 +88,7 @@ urlpatterns = [
     path("shared", Shared.as_view()),
     path("secret", Secret.as_view()),
     path("not-for-moderators", NotForModerators.as_view()),
+    path("not-yours", NotYours.as_view()),
     path("cached", Cached.as_view()),
     path("plain", Plain.as_view()),
 ]
@@ -226,3 +233,9 @@ def test_errors_are_handled_by_any_exception_handler(alice, bearer):
 @pytest.mark.parametrize(("permission", "name"), [(Admin, "Admin"), (Moderator, "Moderator"), (Editor, "Editor")])
 def test_a_role_permission_names_its_role_in_the_message(permission, name):
     assert permission().message == f"Require {name} Role!"
+
+
+def test_a_permission_that_a_view_denies_as_in_django_has_a_message_and_a_code(bearer):
+    response = bearer.get("/not-yours")
+
+    assert (response.status_code, response.json()) == (403, {"message": "Not yours.", "code": "permission_denied"})

@@ -22,7 +22,7 @@ def has_role(role: str) -> type[BasePermission]:
             return isinstance(request.auth, AccessToken) and role in request.auth.roles
 
         def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
-            # REST framework's default, True, would make `~has_role(...)` refuse every object.
+            # With REST framework's default, True, `~has_role(...)` would refuse every object.
             return self.has_permission(request, view)
 
     return HasRole
