@@ -79,6 +79,15 @@ def test_a_chunked_body_over_the_size_limit_is_refused(server):
     assert (status, body["code"]) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize(("origin", "allowed"), [("http://localhost:8081", True), ("http://evil.example", False)])
+def test_a_page_of_an_allowed_origin_can_read_what_the_server_refuses(server, origin, allowed):
+    status, headers, _ = server.exchange("POST", "/api/auth/signin", b"x" * 65537, Origin=origin)
+
+    assert status == 413
+    assert headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
+    assert headers["Vary"] == "origin"
+
+
 def test_an_endless_body_does_not_keep_the_server_busy(server):
     # The server responds and closes the connection, possibly while the client is still sending.
     with contextlib.suppress(ConnectionError):

@@ -292,6 +292,28 @@ def test_a_value_of_the_wrong_type_is_refused(field):
         AuthSettings(**{field.name: object()})
 
 
+@pytest.mark.parametrize("name", ["audience", "signup_roles", "profile_claims", "trusted_proxies", "extra_claims"])
+def test_a_text_is_not_a_list_of_its_letters(name):
+    with pytest.raises(
+        ImproperlyConfigured, match=f"^AUTH_{name.upper()} is 'user'.* Its type in AUTH is tuple, not str"
+    ):
+        AuthSettings.from_mapping({name: "user"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "types"),
+    [
+        ("access_token_lifetime", 900, "timedelta, not int"),
+        ("keys_dir", "/var/keys", "Path, not str"),
+        ("account_limit", "10/15m", "Limit, not str"),
+        ("start_page", 1, "bool, not int"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_both_types(name, value, types):
+    with pytest.raises(ImproperlyConfigured, match=rf"Its type in AUTH is {types}\.$"):
+        AuthSettings.from_mapping({name: value})
+
+
 def run_check(*options, **environment):
     return subprocess.run(
         [sys.executable, "manage.py", "check", *options],
