@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from accounts.values.origins import serialize_origin
 
 MIN_SECRET_KEY_LENGTH = 16
 """A shorter key is refused. Django's check security.W009 warns of keys with less than 50 characters."""
+MAX_SOCKET_PATH = 107
+"""The length of the longest path of a Unix socket, in bytes: `sun_path` of Linux, without the final zero."""
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -117,22 +120,11 @@ def read_secret_key(env: environs.Env, name: str) -> str:
 
     Raises ImproperlyConfigured, without repeating the value, if the key can be guessed.
     """
-    key = read_secret(env, name)
+    key = env.str(name, "")
     if key and len(key) < MIN_SECRET_KEY_LENGTH:
         allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
         raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
     return key
-
-
-def read_secret(env: environs.Env, name: str) -> str:
-    """Return a secret, or the empty string if it is not set.
-
-    Raises ImproperlyConfigured, without repeating the value.
-    """
-    try:
-        return env.str(name, "")
-    except ValueError as error:
-        raise ImproperlyConfigured(str(error)) from None
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
@@ -154,12 +146,12 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
     Raises ImproperlyConfigured.
     """
     text = env.str(name, default)
-    if re.fullmatch(r"unix:/.+", text):
+    if re.fullmatch(r"unix:/.+", text) and len(os.fsencode(text.removeprefix("unix:"))) <= MAX_SOCKET_PATH:
         return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        allowed = "an IP address, such as 0.0.0.0, or unix:/PATH"
+        allowed = f"an IP address, such as 0.0.0.0, or unix:/PATH with a PATH of at most {MAX_SOCKET_PATH} bytes"
         raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environs
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
@@ -31,12 +30,13 @@ from authproject.environment import (
     read_secret_key,
     refuse_debug_in_public,
 )
+from authproject.setting_files import FileAwareEnv, make_database_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
 # NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
-env = environs.FileAwareEnv(strip_whitespace=True)
+env = FileAwareEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""
@@ -99,7 +99,7 @@ refuse_debug_in_public(DEBUG, AUTH["public_url"])
 _DATABASE_TIMEOUT = 5  # seconds
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    Path(DATABASE["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_database_folder("DATABASE_URL", Path(DATABASE["NAME"]))
     DATABASE["OPTIONS"] = {
         # WAL lets readers and a writer work at once. IMMEDIATE makes writers wait for each other instead of
         # failing.
