@@ -146,11 +146,11 @@ def test_an_environment_file_of_windows_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("=hidden", "the name of the variable is not one"),
-        ("export B=hidden", "the name of the variable is not one"),
-        ("1B=hidden", "the name of the variable is not one"),
-        ("\ufeffB=hidden", "the name of the variable is not one"),
-        ("B=hidden\0", "the name of the variable is not one"),
+        ("=hidden", "names no variable"),
+        ("export B=hidden", "names no variable"),
+        ("1B=hidden", "names no variable"),
+        ("\ufeffB=hidden", "names no variable"),
+        ("B=hidden\0", "names no variable"),
         ("hidden", "is not NAME=VALUE"),
         ("B='hidden", "its quote is not closed"),
         ('B="hidden\\"', "its quote is not closed"),
