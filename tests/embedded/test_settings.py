@@ -134,6 +134,18 @@ def test_settings_that_break_the_api_are_reported_by_a_check(tmp_path, settings,
     assert check in EmbeddedProject(tmp_path, settings).check()
 
 
+@pytest.mark.parametrize("model", ["auth.User", "shop.Person"])
+def test_another_user_model_is_reported_by_one_check(tmp_path, model):
+    own = "from django.contrib.auth.models import AbstractUser\n\n\nclass Person(AbstractUser):\n    pass\n"
+    settings = f'AUTH_USER_MODEL = "{model}"'
+    if model == "shop.Person":
+        settings += '\nINSTALLED_APPS += ["shop"]'
+    reported = EmbeddedProject(tmp_path, settings, models=own).check()
+
+    assert "accounts.E006" in reported
+    assert "System check identified 1 issue" in reported
+
+
 def test_a_database_with_users_of_django_is_reported_before_it_is_migrated(tmp_path):
     project = EmbeddedProject(tmp_path)
     stock = 'from shop.settings import *\nAUTH_USER_MODEL = "auth.User"\n'
