@@ -34,7 +34,7 @@ def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
     """Raise ImproperlyConfigured if the value of a setting is not allowed."""
     try:
         is_allowed = not _is_text_for_list(field, value) and field.metadata["rule"].is_valid(value)
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, OSError):
         is_allowed = False
     if not is_allowed:
         raise ImproperlyConfigured(describe_invalid_setting(field, value) + _describe_wrong_type(field, value))

@@ -23,25 +23,8 @@ from accounts.values.origins import serialize_origin
 
 MIN_SECRET_KEY_LENGTH = 16
 """A shorter key is refused. Django's check security.W009 warns of keys with less than 50 characters."""
-
-
-class SettingsEnv(environs.FileAwareEnv):
-    """The environment. NAME_FILE is the path of a file to read NAME from, as containers and systemd need."""
-
-    def _get_value(self, env_key: str, default: Any) -> Any:
-        """Return the text of a variable or of its file.
-
-        Raises ImproperlyConfigured, with the path but not the content of a file that is not readable text.
-        """
-        try:
-            return super()._get_value(env_key, default)
-        except (ValueError, OSError) as error:
-            reason = error.__cause__ or error
-            why = reason.strerror if isinstance(reason, OSError) else "the file is not text in UTF-8"
-            name = f"{env_key}{self.file_suffix}"
-            raise ImproperlyConfigured(
-                f"{name} is {os.environ[name]!r}. Allowed: the path of a file that the service can read ({why})."
-            ) from None
+MAX_SOCKET_PATH = 107
+"""The length of the longest path of a Unix socket, in bytes: `sun_path` of Linux, without the final zero."""
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -148,7 +131,7 @@ def read_secret_key(env: environs.Env, name: str) -> str:
 
     Raises ImproperlyConfigured, without repeating the value, if the key can be guessed.
     """
-    key = read_secret(env, name)
+    key: str = env.str(name, "")
     if key:
         _refuse_short_key(key, name)
     return key
@@ -159,7 +142,7 @@ def read_secret_keys(env: environs.Env, name: str) -> list[str]:
 
     Raises ImproperlyConfigured, without repeating the value, if one of them can be guessed.
     """
-    keys = [key for part in read_secret(env, name).split(",") if (key := part.strip())]
+    keys = [key for part in env.str(name, "").split(",") if (key := part.strip())]
     for number, key in enumerate(keys, 1):
         _refuse_short_key(key, f"{name}, key {number} of {len(keys)},")
     return keys
@@ -169,14 +152,6 @@ def _refuse_short_key(key: str, name: str) -> None:
     if len(key) < MIN_SECRET_KEY_LENGTH:
         allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
         raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
-
-
-def read_secret(env: environs.Env, name: str) -> str:
-    """Return a secret, or the empty string if it is not set.
-
-    Raises ImproperlyConfigured.
-    """
-    return str(env.str(name, ""))
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
@@ -198,12 +173,12 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
     Raises ImproperlyConfigured.
     """
     text = env.str(name, default)
-    if re.fullmatch(r"unix:/.+", text):
+    if re.fullmatch(r"unix:/.+", text) and len(os.fsencode(text.removeprefix("unix:"))) <= MAX_SOCKET_PATH:
         return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        allowed = "an IP address, such as 0.0.0.0, or unix:/PATH"
+        allowed = f"an IP address, such as 0.0.0.0, or unix:/PATH with a PATH of at most {MAX_SOCKET_PATH} bytes"
         raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
 
 

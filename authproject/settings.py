@@ -17,7 +17,6 @@ from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
-    SettingsEnv,
     find_unknown_settings,
     load_or_create_secret,
     read_address,
@@ -32,11 +31,13 @@ from authproject.environment import (
     read_secret_keys,
     refuse_debug_in_public,
 )
+from authproject.setting_files import FileAwareEnv, make_database_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-env = SettingsEnv(strip_whitespace=True)
+# NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
+env = FileAwareEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""
@@ -102,7 +103,7 @@ refuse_debug_in_public(DEBUG, AUTH["public_url"])
 _DATABASE_TIMEOUT = 5  # seconds
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    Path(DATABASE["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_database_folder("DATABASE_URL", Path(DATABASE["NAME"]))
     DATABASE["OPTIONS"] = {
         # WAL lets readers and a writer work at once. IMMEDIATE makes writers wait for each other instead of
         # failing.

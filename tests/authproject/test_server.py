@@ -262,6 +262,28 @@ def test_a_port_that_another_server_uses_is_refused_and_free_right_after_a_stop(
     connection.close()
 
 
+def test_an_address_that_cannot_be_used_is_refused_with_its_setting(server, tmp_path):
+    (tmp_path / "file").touch()
+    for settings, reason in [
+        (
+            {"HOST": "unix:/nowhere/socket"},
+            "No such file or directory. Allowed: a HOST of unix:/PATH in an existing, writable folder",
+        ),
+        (
+            {"AUTH_METRICS": f"127.0.0.1:{server.port}"},
+            "Address already in use. Allowed: an AUTH_METRICS that is free",
+        ),
+    ]:
+        refused = subprocess.run(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT, env={**server.environment, "PORT": str(free_port()), **settings},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 1
+        assert reason in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
 def test_bytes_that_are_not_http_cause_no_server_error(server):
     for content in (
         b"\x00\xff\r\n\r\n",

@@ -24,6 +24,7 @@ from authproject.environment import (
     read_secret_key,
     read_secret_keys,
 )
+from authproject.setting_files import FileAwareEnv
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -255,19 +256,6 @@ def test_an_unknown_setting_is_refused():
         AuthSettings.from_mapping({"acess_token_lifetime": timedelta(minutes=1)})
 
 
-@pytest.mark.parametrize("name", ["AUTH_ISSUER", "DATABASE_URL", "EMAIL_URL", "PORT", "SECRET_KEY"])
-def test_a_file_that_cannot_be_read_stops_the_start_with_its_path(tmp_path, name):
-    path = tmp_path / "setting"
-    expected = (
-        f"Configuration error: {name}_FILE is '{path}'. Allowed: the path of a file that the service can read"
-    )
-
-    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (No such file or directory).\n"
-
-    path.write_bytes(b"secret \xff")
-    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (the file is not text in UTF-8).\n"
-
-
 def test_a_misspelled_variable_is_reported_with_the_setting_that_it_resembles():
     completed = run_check("--fail-level", "WARNING", AUTH_SIGNUPS="closed", AUTH_KEYS_DIRS_FILE="x", AUTH_XYZ="")
 
@@ -335,6 +323,8 @@ def run_check(*options, **environment):
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
         ("HOST", "unix:socket"),
+        ("HOST", "unix:/" + "x" * 107),
+        ("AUTH_BREACHED_PASSWORDS", "x" * 300),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
@@ -555,6 +545,8 @@ def test_the_deployment_check_reports_emails_that_no_one_receives(public_url, em
         ("DATABASE_URL", "mysql://u:hidden@h/d"),
         ("DATABASE_URL", "postgres://u:hidden@h:x/d"),
         ("EMAIL_URL", "x://u:hidden@h"),
+        ("EMAIL_URL", "submission://u:hidden@"),
+        ("EMAIL_URL", "smtps://u:hidden@h:0"),
         ("CACHE_URL", "hidden"),
         ("CACHE_URL", "memcached://u:hidden@h"),
         ("CACHE_URL", "redis://:hidden@h/0?ssl_certfile=a"),
@@ -566,6 +558,43 @@ def test_an_invalid_url_is_reported_without_its_password(name, value):
     assert completed.returncode != 0
     assert completed.stderr.startswith(f"Configuration error: {name} cannot be used. Allowed: ")
     assert "hidden" not in completed.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["PORT", "SECRET_KEY", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "HOST", "AUTH_METRICS", "AUTH_SIGNUP"]
+)
+def test_a_file_that_cannot_be_read_is_reported_with_its_setting(monkeypatch, tmp_path, name):
+    (tmp_path / "binary").write_bytes(b"hidden\xff")
+    reasons = {"nowhere": "No such file or directory", ".": "Is a directory", "binary": "it is not text in UTF-8"}
+    for path, reason in reasons.items():
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / path))
+        with pytest.raises(ImproperlyConfigured) as raised:
+            FileAwareEnv().str(name)
+
+        assert str(raised.value) == f"{name}_FILE cannot be read: {reason}. Allowed: the path of a text file."
+
+
+@pytest.mark.parametrize("name", ["PORT", "DATABASE_URL", "AUTH_SIGNUP"])
+def test_a_file_that_cannot_be_read_stops_the_start_with_one_sentence(name):
+    completed = run_check(**{f"{name}_FILE": "/nowhere"})
+
+    assert completed.stderr.startswith(f"Configuration error: {name}_FILE cannot be read: No such file")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("file/db", "File exists"), ("file/folder/db", "Not a directory"), ("folder", "it is a folder")],
+)
+def test_a_database_that_cannot_be_created_is_reported(tmp_path, path, reason):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+
+    completed = run_check(DATABASE_URL=f"sqlite:///{tmp_path / path}")
+
+    assert completed.stderr == (
+        f"Configuration error: DATABASE_URL: {tmp_path / path} cannot be used: {reason}. Allowed: sqlite:///PATH of "
+        "a file, in a folder that the service may write.\n"
+    )
 
 
 def test_a_url_in_allowed_hosts_is_refused():

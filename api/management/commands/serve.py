@@ -3,7 +3,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,15 @@ def _refuse_taken_address() -> None:
         try:
             probe.bind((settings.HOST, settings.PORT))
         except OSError as error:
-            raise _bind_error(os.strerror(error.errno or 0)) from None
+            raise _bind_error(str(error.strerror)) from None
 
 
 def _bind_error(reason: str) -> CommandError:
-    where = _socket_path() or f"{settings.HOST}:{settings.PORT}"
-    return CommandError(
-        f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
-    )
+    if path := _socket_path():
+        allowed = "a HOST of unix:/PATH in an existing, writable folder, where no other file or server is"
+        return CommandError(f"Cannot listen on {path}: {reason}. Allowed: {allowed}.")
+    allowed = "a HOST and PORT that are free on this machine"
+    return CommandError(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}. Allowed: {allowed}.")
 
 
 def _socket_path() -> Path | None:
@@ -156,6 +157,8 @@ def _remove_stale_socket(path: Path) -> None:
             client.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
+        except OSError as error:
+            raise _bind_error(str(error.strerror)) from None
 
 
 @contextmanager
@@ -182,5 +185,13 @@ def _metrics_server() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="auth-metrics-") as folder:
         # prometheus_client reads the variable when it is imported, which happens below and only if metrics are on.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        with import_module("authproject.metrics_server").serve_metrics(*where, folder):
+        with ExitStack() as stack:
+            serve_metrics = import_module("authproject.metrics_server").serve_metrics
+            try:
+                stack.enter_context(serve_metrics(*where, folder))
+            except OSError as error:
+                raise CommandError(
+                    f"Cannot listen on {where[0]}, port {where[1]}: {error.strerror}. "
+                    "Allowed: an AUTH_METRICS that is free on this machine."
+                ) from None
             yield
