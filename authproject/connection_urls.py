@@ -56,6 +56,7 @@ def read_database_url(env: environs.Env, name: str, default: str) -> dict[str, A
 
     Raises ImproperlyConfigured, without repeating the URL, which may contain a password.
     """
+    read_secret(env, name)  # names a file that cannot be read; read_url would only say that the URL is wrong
     database = read_url(
         lambda: env.dj_db_url(name, default),
         name,

@@ -2,10 +2,12 @@
 
 import dataclasses
 import ipaddress
+import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,25 @@ from accounts.values.origins import serialize_origin
 
 MIN_SECRET_KEY_LENGTH = 16
 """A shorter key is refused. Django's check security.W009 warns of keys with less than 50 characters."""
+
+
+class SettingsEnv(environs.FileAwareEnv):
+    """The environment. NAME_FILE is the path of a file to read NAME from, as containers and systemd need."""
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        """Return the text of a variable or of its file.
+
+        Raises ImproperlyConfigured, with the path but not the content of a file that is not readable text.
+        """
+        try:
+            return super()._get_value(env_key, default)
+        except (ValueError, OSError) as error:
+            reason = error.__cause__ or error
+            why = reason.strerror if isinstance(reason, OSError) else "the file is not text in UTF-8"
+            name = f"{env_key}{self.file_suffix}"
+            raise ImproperlyConfigured(
+                f"{name} is {os.environ[name]!r}. Allowed: the path of a file that the service can read ({why})."
+            ) from None
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -59,6 +80,16 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
         except (environs.EnvError, ValueError, OverflowError):
             raise ImproperlyConfigured(describe_invalid_setting(field, raw)) from None
     return dataclasses.asdict(AuthSettings(**values))
+
+
+def find_unknown_settings(names: Iterable[str], others: Collection[str]) -> dict[str, str]:
+    """Return the names that begin with AUTH_ and that nothing reads, each with the most similar setting, or "".
+
+    `others` are the settings besides those of `AuthSettings`.
+    """
+    known = {*map(environment_name, dataclasses.fields(AuthSettings)), *others}
+    unknown = [name for name in names if name.startswith("AUTH_") and name.removesuffix("_FILE") not in known]
+    return {name: next(iter(get_close_matches(name, known, n=1)), "") for name in sorted(unknown)}
 
 
 def read_number(env: environs.Env, name: str, default: int, *, lowest: int, highest: int) -> int:
@@ -143,12 +174,9 @@ def _refuse_short_key(key: str, name: str) -> None:
 def read_secret(env: environs.Env, name: str) -> str:
     """Return a secret, or the empty string if it is not set.
 
-    Raises ImproperlyConfigured, without repeating the value.
+    Raises ImproperlyConfigured.
     """
-    try:
-        return env.str(name, "")
-    except ValueError as error:
-        raise ImproperlyConfigured(str(error)) from None
+    return str(env.str(name, ""))
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:

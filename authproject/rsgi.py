@@ -26,7 +26,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
-from authproject.middleware import api_headers
+from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi import application as wsgi_application
@@ -82,9 +82,11 @@ class RequestRejected(Exception):
         self.response = WsgiResponse(status, headers, json.dumps({"message": message, "code": code}).encode())
 
     def secured(self, scope: Scope) -> WsgiResponse:
-        """Return the response with the headers of every API response over the client's scheme."""
-        headers = [(name.lower(), value) for name, value in api_headers(is_secure=_is_secure(scope))]
-        return self.response._replace(headers=[*self.response.headers, *headers])
+        """Return the response with the headers of every API response over the client's scheme to its origin."""
+        environ = build_environ(scope, b"")
+        headers = (*api_headers(is_secure=_is_secure(environ)), *cross_origin_headers(environ))
+        lowercase_headers = [(name.lower(), value) for name, value in headers]
+        return self.response._replace(headers=[*self.response.headers, *lowercase_headers])
 
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
@@ -136,7 +138,7 @@ def _hashing_paths() -> tuple[str, ...]:
     return paths
 
 
-def _is_secure(scope: Scope) -> bool:
+def _is_secure(environ: dict[str, Any]) -> bool:
     """Return whether the client uses https, which a trusted proxy may say."""
     schemes: list[str] = []
 
@@ -144,7 +146,7 @@ def _is_secure(scope: Scope) -> bool:
         schemes.append(environ["wsgi.url_scheme"])
         return []
 
-    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(build_environ(scope, b""), _no_write)
+    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(environ, _no_write)
     return schemes == ["https"]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environs
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
@@ -18,6 +17,8 @@ from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
+    SettingsEnv,
+    find_unknown_settings,
     load_or_create_secret,
     read_address,
     read_auth_settings,
@@ -35,8 +36,7 @@ from authproject.environment import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-# NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
-env = environs.FileAwareEnv(strip_whitespace=True)
+env = SettingsEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""
@@ -75,6 +75,9 @@ AUTH = read_auth_settings(
     keys_dir=DATA_DIR / "keys",
     issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
 )
+
+# A misspelled setting would leave the default in force, such as an open sign-up. See authproject.checks.
+UNKNOWN_SETTINGS = find_unknown_settings(os.environ, {"AUTH_METRICS"})
 
 DATABASE: dict[str, Any] = read_database_url(env, "DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 """The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is

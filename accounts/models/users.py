@@ -188,6 +188,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         if names is None or "password" in names:
             self.stored_password = self.__dict__.get("password")
 
+    def set_comparison_keys(self) -> None:
+        """Set the keys by which the username and the email address are compared, as every save does."""
+        for name in KEYS:
+            field: Any = User._meta.get_field(f"{name}_key")
+            field.pre_save(self, self._state.adding)
+
     def _has_other_address(self) -> bool:
         field: Any = User._meta.get_field("email_key")
         return bool(field.key_for(self) != self.email_key)

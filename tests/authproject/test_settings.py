@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import environs
 import jwt
@@ -254,10 +255,63 @@ def test_an_unknown_setting_is_refused():
         AuthSettings.from_mapping({"acess_token_lifetime": timedelta(minutes=1)})
 
 
+@pytest.mark.parametrize("name", ["AUTH_ISSUER", "DATABASE_URL", "EMAIL_URL", "PORT", "SECRET_KEY"])
+def test_a_file_that_cannot_be_read_stops_the_start_with_its_path(tmp_path, name):
+    path = tmp_path / "setting"
+    expected = (
+        f"Configuration error: {name}_FILE is '{path}'. Allowed: the path of a file that the service can read"
+    )
+
+    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (No such file or directory).\n"
+
+    path.write_bytes(b"secret \xff")
+    assert run_check(**{f"{name}_FILE": str(path)}).stderr == f"{expected} (the file is not text in UTF-8).\n"
+
+
+def test_a_misspelled_variable_is_reported_with_the_setting_that_it_resembles():
+    completed = run_check("--fail-level", "WARNING", AUTH_SIGNUPS="closed", AUTH_KEYS_DIRS_FILE="x", AUTH_XYZ="")
+
+    assert completed.returncode == 1
+    assert "(authproject.W001) The environment contains AUTH_SIGNUPS, which is not a setting." in completed.stderr
+    assert "HINT: Did you mean AUTH_SIGNUP?" in completed.stderr
+    assert "contains AUTH_KEYS_DIRS_FILE, which" in completed.stderr
+    assert "contains AUTH_XYZ, which is not a setting.\n\tHINT: docs/settings.md lists" in completed.stderr
+
+
+def test_no_documented_setting_is_reported_as_unknown():
+    documented = re.findall(r"^\| (AUTH_\w+) \|", Path("docs/settings.md").read_text(), re.MULTILINE)
+
+    assert "AUTH_METRICS" in documented
+    completed = run_check("--fail-level", "WARNING", **{f"{name}_FILE": "" for name in documented})
+    assert "authproject.W001" not in completed.stderr
+
+
 @pytest.mark.parametrize("field", dataclasses.fields(AuthSettings), ids=lambda field: field.name)
 def test_a_value_of_the_wrong_type_is_refused(field):
     with pytest.raises(ImproperlyConfigured):
         AuthSettings(**{field.name: object()})
+
+
+@pytest.mark.parametrize("name", ["audience", "signup_roles", "profile_claims", "trusted_proxies", "extra_claims"])
+def test_a_text_is_not_a_list_of_its_letters(name):
+    with pytest.raises(
+        ImproperlyConfigured, match=f"^AUTH_{name.upper()} is 'user'.* Its type in AUTH is tuple, not str"
+    ):
+        AuthSettings.from_mapping({name: "user"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "types"),
+    [
+        ("access_token_lifetime", 900, "timedelta, not int"),
+        ("keys_dir", "/var/keys", "Path, not str"),
+        ("account_limit", "10/15m", "Limit, not str"),
+        ("start_page", 1, "bool, not int"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_both_types(name, value, types):
+    with pytest.raises(ImproperlyConfigured, match=rf"Its type in AUTH is {types}\.$"):
+        AuthSettings.from_mapping({name: value})
 
 
 def run_check(*options, **environment):

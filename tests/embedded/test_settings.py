@@ -99,6 +99,31 @@ asyncio.run(main())
 """
 
 
+WITHOUT_ADMIN = """
+PAGES = ("authproject.apps.AuthAdminConfig", "django.contrib.sessions", "django.contrib.messages")
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in PAGES]
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+"""
+API_URLS = """
+from django.urls import include, path
+
+urlpatterns = [path("", include("api.urls"))]
+"""
+DELETION = """
+import django, json
+django.setup()
+from django.test import Client
+
+http = Client()
+account = {"username": "alice", "email": "alice@example.com", "password": "correct horse battery"}
+post = lambda path: http.post(path, json.dumps(account), content_type="application/json")
+statuses = [post("/api/auth/signup").status_code]
+token = {"authorization": "Bearer " + post("/api/auth/signin").json()["accessToken"]}
+statuses += [call("/api/auth/me", headers=token).status_code for call in (http.get, http.delete, http.get)]
+print(*statuses)
+"""
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     project = EmbeddedProject(tmp_path_factory.mktemp("hostile"), HOSTILE, hostile=HOSTILE_CLASSES)
@@ -118,6 +143,14 @@ def test_the_api_and_the_session_store_work_under_asgi(hostile):
     assert hostile.run("-c", ASYNC_CALLS).split() == ["201", "200", "200", "204"]
 
 
+def test_a_project_needs_neither_the_admin_nor_sessions(tmp_path):
+    project = EmbeddedProject(tmp_path, WITHOUT_ADMIN, urls=API_URLS)
+    project.manage("migrate", "--verbosity", "0")
+
+    assert "no issues" in project.check()
+    assert project.run("-c", DELETION).split() == ["201", "200", "204", "401"]
+
+
 def test_another_default_auto_field_needs_no_migration(hostile):
     assert "No changes detected" in hostile.manage("makemigrations", "--check", "--dry-run")
 
@@ -128,10 +161,17 @@ def test_another_default_auto_field_needs_no_migration(hostile):
         ('AUTH_USER_MODEL = "auth.User"', "accounts.E006"),
         ('REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "rest_framework.schemas.openapi.AutoSchema"', "api.E002"),
         ('SPECTACULAR_SETTINGS = {"TITLE": "Shop"}', "api.W002"),
+        ('MIDDLEWARE.insert(0, "api.middleware.AccessTokenMiddleware")', "api.W004"),
     ],
 )
 def test_settings_that_break_the_api_are_reported_by_a_check(tmp_path, settings, check):
     assert check in EmbeddedProject(tmp_path, settings).check()
+
+
+def test_the_documented_place_of_the_middleware_is_not_reported(tmp_path):
+    assert (
+        "no issues" in EmbeddedProject(tmp_path, 'MIDDLEWARE += ["api.middleware.AccessTokenMiddleware"]').check()
+    )
 
 
 def test_a_database_with_users_of_django_is_reported_before_it_is_migrated(tmp_path):

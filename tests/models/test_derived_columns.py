@@ -41,7 +41,14 @@ def upsert(user):
     User.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
 
 
-@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+def upsert_loaded(user):
+    User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
+
+
+WAYS = [save, save_those_fields, update, update_in_bulk, update_or_create, upsert, upsert_loaded]
+
+
+@pytest.mark.parametrize("write", WAYS)
 def test_comparison_keys_follow_the_names(write, api):
     user = make_user("bob")
     for name, value in CHANGES.items():
@@ -56,7 +63,7 @@ def test_comparison_keys_follow_the_names(write, api):
     assert api.sign_up("bob").status_code == 201
 
 
-@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+@pytest.mark.parametrize("write", WAYS)
 def test_another_email_address_is_not_verified(write):
     user = make_user("bob", email_verified_at=timezone.now())
     for name, value in CHANGES.items():
@@ -124,6 +131,16 @@ def test_many_passwords_are_changed_in_one_statement(django_assert_num_queries, 
 
     for session in sessions:
         assert_refused(session.content(), 401, "token_revoked")
+
+
+def test_a_password_that_is_upserted_ends_the_sessions(assert_refused):
+    user = make_user()
+    session = SignedIn(user.username)
+    user.password = make_password("another horse battery")
+
+    User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=["password"])
+
+    assert_refused(session.content(), 401, "token_revoked")
 
 
 def test_a_session_started_after_the_user_was_changed_in_memory_is_valid(api, clock):

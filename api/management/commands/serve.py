@@ -10,13 +10,17 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import Server
 
 from accounts.conf import auth_settings
+from accounts.databases import connection_of
 from accounts.keys.key_ring import decryption_keys, key_ring
 from accounts.keys.rotation import apply_algorithm_setting
+from accounts.models import User
 
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
 HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
@@ -49,10 +53,12 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Check the settings and keys that every worker needs, then serve."""
+        _refuse_missing_settings()
         own = auth_settings()
         apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
         decryption_keys()
+        self._report_missing_migrations()
         _let_starting_workers_terminate()
         _refuse_taken_address()
         self.stdout.write(f"Serving on {_socket_path() or _url()} (admin: /admin/, docs: /api/docs)")
@@ -74,6 +80,33 @@ class Command(BaseCommand):
                 respawn_failed_workers=True,
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
+
+    def _report_missing_migrations(self) -> None:
+        if missing := _count_missing_migrations():
+            advice = "Run `manage.py migrate`; until then, requests fail."
+            self.stderr.write(f"The database lacks {missing} migration(s). {advice}", style_func=str)
+
+
+def _refuse_missing_settings() -> None:
+    """Raise CommandError in a project that embeds the apps and does not configure this server."""
+    missing = [name for name in ("HOST", "PORT", "WORKERS") if not hasattr(settings, name)]
+    if missing:
+        raise CommandError(
+            f"`serve` needs the settings {', '.join(missing)}. Define them, for example "
+            'HOST = "127.0.0.1", PORT = 8000 and WORKERS = 2, or use another server for the WSGI application.'
+        )
+
+
+def _count_missing_migrations() -> int:
+    """Return how many migrations the database lacks, or 0 if it cannot be reached: the server starts anyway."""
+    connection = connection_of(User)
+    try:
+        executor = MigrationExecutor(connection)
+        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError:
+        return 0
+    finally:
+        connection.close()  # the workers are forked, and must not share it
 
 
 def _refuse_taken_address() -> None:
