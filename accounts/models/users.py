@@ -1,7 +1,7 @@
 """Users."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.fields import (
     ComparisonKeyField,
+    PasswordField,
     SecurityStampField,
     TokenVersionField,
     VerifiedAtField,
@@ -42,6 +43,7 @@ NO_USER_ID = 0
 class User(AbstractBaseUser, PermissionsMixin):
     """A user, who can sign in with a username or an email address, and a password."""
 
+    password = PasswordField("password", max_length=128)
     username = models.CharField(
         max_length=USERNAME_LENGTH,
         validators=[validate_username],
@@ -94,6 +96,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     has_new_password = False
     """Whether `set_password` was called since the user was loaded or saved."""
 
+    stored_password: str | None = None
+    """The password hash as it was loaded or saved; None if neither has happened."""
+
     knows_network = False
     """Whether the user has signed in from a given network. Set by `UserQuerySet.with_known_network`."""
 
@@ -115,6 +120,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["email"]
+
+    @classmethod
+    def from_db(cls, *args: Any) -> Self:  # type: ignore[override]  # the arguments are Django's
+        """Return an instance for a row, which remembers the password hash."""
+        user = super().from_db(*args)
+        user.stored_password = user.__dict__.get("password")
+        return user
+
+    def refresh_from_db(self, *args: Any, **options: Any) -> None:
+        """Load the fields again, or those that are given."""
+        before = self.__dict__.get("password")
+        super().refresh_from_db(*args, **options)
+        if self.__dict__.get("password") != before:
+            self.stored_password = self.password
+
+    def has_other_password(self) -> bool:
+        """Return whether the password hash differs from the one that was loaded or saved."""
+        return bool(self.password != self.stored_password)
 
     @property
     def is_email_verified(self) -> bool:
@@ -162,6 +185,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             self.email_verified_at = None
         super().save(update_fields=names, **options)
         self.has_new_password = False
+        if names is None or "password" in names:
+            self.stored_password = self.__dict__.get("password")
 
     def set_comparison_keys(self) -> None:
         """Set the keys by which the username and the email address are compared, as every save does."""
@@ -204,4 +229,4 @@ class User(AbstractBaseUser, PermissionsMixin):
         # overwritten. The stamp is given, so that it is not replaced.
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
-            self.password = upgraded
+            self.password = self.stored_password = upgraded

@@ -166,3 +166,49 @@ def test_a_save_raises_the_token_version_but_never_lowers_it():
     stale.save()
 
     assert User.objects.get(pk=user.pk).token_version == user.token_version
+
+
+def test_saving_a_user_who_was_loaded_before_a_password_change_keeps_the_new_password_and_its_sessions(api):
+    make_user("alice")
+    stale = User.objects.get()
+    user = User.objects.get()
+    user.set_password("another good one")
+    user.save()
+    signed_in = api.sign_in("alice", "another good one").json()
+
+    stale.fullname = "Alice A."
+    stale.save()
+    stale.save(update_fields=["fullname", "password"])
+
+    assert User.objects.get().fullname == "Alice A."
+    assert api.sign_in("alice").status_code == 401
+    assert api.sign_in("alice", "another good one").status_code == 200
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 200
+    stale.refresh_from_db()
+    stale.save()
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 200
+
+
+@pytest.mark.parametrize("load", [User.objects.get, User.objects.defer("password").get])
+@pytest.mark.parametrize("options", [{}, {"update_fields": ["password"]}])
+def test_a_password_that_is_assigned_or_set_is_saved_and_ends_the_sessions(api, load, options):
+    make_user("alice")
+    signed_in = api.sign_in("alice").json()
+    user = load()
+    user.password = make_password("another good one")
+    user.save(**options)
+    assert api.sign_in("alice", "another good one").status_code == 200
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 401
+
+    user.set_password("a third good one")
+    user.save(**options)
+    assert api.sign_in("alice", "a third good one").status_code == 200
+
+
+def test_a_user_who_was_deleted_can_be_saved_again_with_the_password(api):
+    user = make_user("alice")
+    User.objects.get().delete()
+
+    user.save()
+
+    assert api.sign_in("alice").status_code == 200
