@@ -77,6 +77,13 @@ def test_a_chunked_body_over_the_size_limit_is_refused(server):
     assert (status, body["code"]) == (413, "payload_too_large")
 
 
+def test_the_admin_takes_large_bodies_only_with_a_session(server):
+    body = {"text": "x" * 100_000}
+
+    assert server.request("POST", "/admin/login/", body)[0] == 413
+    assert server.request("POST", "/admin/login/", body, Cookie="sessionid=x")[0] == 403
+
+
 def test_an_endless_body_does_not_keep_the_server_busy(server):
     # The server responds and closes the connection, possibly while the client is still sending.
     with contextlib.suppress(ConnectionError):
