@@ -215,7 +215,7 @@ async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     """
     # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
     announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
-    max_length = _max_length(scope.path)
+    max_length = _max_length(scope)
     _reject_too_long(announced, max_length)
     # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
     if announced and "transfer-encoding" not in scope.headers:
@@ -245,12 +245,15 @@ async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
     return bytes(body)
 
 
-def _max_length(path: str) -> int:
+def _max_length(scope: Scope) -> int:
     """Return the length of the longest body, in bytes, that an endpoint takes."""
     longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    # A project that embeds the service and runs this server may take long bodies at any path.
-    large: tuple[str, ...] = getattr(settings, "PATHS_WITH_LARGE_BODIES", ("/",))
-    return longest if path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
+    large: tuple[str, ...] | None = getattr(settings, "PATHS_WITH_LARGE_BODIES", None)
+    if large is None:
+        return longest  # a project that embeds the service and runs this server may take long bodies at any path
+    # Whether the session exists is known only after the body is read. Without a cookie, it cannot exist.
+    has_session = f"{settings.SESSION_COOKIE_NAME}=" in scope.headers.get("cookie", "")
+    return longest if has_session and scope.path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
 
 
 def _reject_too_long(length: int, max_length: int) -> None:

@@ -251,7 +251,7 @@ X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Large enough for the admin's forms; `api.http.parsers` sets a lower limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# The server refuses bodies beyond the API's limit everywhere else before it reads them.
+# The server refuses bodies beyond the API's limit everywhere else, and without a session, before it reads them.
 PATHS_WITH_LARGE_BODIES = ("/admin/",)
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")

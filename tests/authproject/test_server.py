@@ -88,6 +88,13 @@ def test_a_page_of_an_allowed_origin_can_read_what_the_server_refuses(server, or
     assert headers["Vary"] == "origin"
 
 
+def test_the_admin_takes_large_bodies_only_with_a_session(server):
+    body = {"text": "x" * 100_000}
+
+    assert server.request("POST", "/admin/login/", body)[0] == 413
+    assert server.request("POST", "/admin/login/", body, Cookie="sessionid=x")[0] == 403
+
+
 def test_an_endless_body_does_not_keep_the_server_busy(server):
     # The server responds and closes the connection, possibly while the client is still sending.
     with contextlib.suppress(ConnectionError):
