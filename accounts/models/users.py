@@ -176,10 +176,12 @@ class User(AbstractBaseUser, PermissionsMixin):
                 raise ValidationError({name: f"Another account has this {name} already."})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the user. Fields that are derived from `update_fields` are saved with them.
+        """Save the user. Fields that are derived from `update_fields`, or from loaded fields, are saved with them.
 
         If the email address has changed, it is not verified any more. To set a verified address, verify it after.
         """
+        if update_fields is None:
+            update_fields = self._loaded_fields()
         names = None if update_fields is None else with_derived_names(User, update_fields)
         if not self._state.adding and (names is None or "email" in names) and self._has_other_address():
             self.email_verified_at = None
@@ -187,6 +189,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.has_new_password = False
         if names is None or "password" in names:
             self.stored_password = self.__dict__.get("password")
+
+    def _loaded_fields(self) -> set[str] | None:
+        """Return the names of the fields that were loaded or set, or None if no field is deferred.
+
+        Django saves only these, and would leave out a deferred field that is derived from one of them.
+        """
+        deferred = self.get_deferred_fields()
+        if self._state.adding or not deferred:
+            return None
+        fields = User._meta.concrete_fields
+        return {field.name for field in fields if field.attname not in deferred and not field.primary_key}
 
     def set_comparison_keys(self) -> None:
         """Set the keys by which the username and the email address are compared, as every save does."""

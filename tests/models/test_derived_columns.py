@@ -20,6 +20,13 @@ def save(user):
     user.save()
 
 
+def save_partly_loaded(user):
+    partly = User.objects.only("created_at").get(pk=user.pk)
+    for name, value in CHANGES.items():
+        setattr(partly, name, value)
+    partly.save()
+
+
 def save_those_fields(user):
     user.save(update_fields=[*CHANGES])
 
@@ -45,7 +52,7 @@ def upsert_loaded(user):
     User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
 
 
-WAYS = [save, save_those_fields, update, update_in_bulk, update_or_create, upsert, upsert_loaded]
+WAYS = [save, save_partly_loaded, save_those_fields, update, update_in_bulk, update_or_create, upsert, upsert_loaded]
 
 
 @pytest.mark.parametrize("write", WAYS)
