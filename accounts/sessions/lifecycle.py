@@ -56,7 +56,8 @@ def start(  # noqa: PLR0913  the facts of one session
     ends the sessions that this one replaces. It is called after the tokens are issued, which may fail.
 
     Raises SecondFactorRequired if the user has a second factor and did not present one, InvalidRequest if the
-    audience is unknown, and InvalidCredentials if the user was deleted in the meantime. No session is opened then.
+    audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was deleted in the meantime. No
+    session is opened then.
     """
     require_second_factor(user, authentication)
     access_tokens.validate_audience(audience)

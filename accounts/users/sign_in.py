@@ -23,6 +23,7 @@ from accounts.history.events import Event, record
 from accounts.limits import attempts
 from accounts.models import PendingSignIn, User
 from accounts.sessions import lifecycle
+from accounts.tokens import access_tokens
 from accounts.users import credentials
 from accounts.values.authentication import BY_PASSWORD, Authentication
 from accounts.values.clients import Client
@@ -58,10 +59,11 @@ class Authenticated:
 def with_password(identifier: str, password: str, client: Client, options: SignInOptions) -> Authenticated:
     """Verify a password, and return the user if the account has no second factor.
 
-    Raises SecondFactorRequired, with a new authSession, if it has one, and otherwise the errors of
-    `credentials.authenticate`.
+    Raises SecondFactorRequired, with a new authSession, if it has one; InvalidRequest if the audience is unknown;
+    and the errors of `credentials.authenticate`.
     """
     user = credentials.authenticate(identifier, password, client)
+    access_tokens.validate_audience(options.audience)  # not only once a code is used up
     try:
         lifecycle.require_second_factor(user, BY_PASSWORD)
     except SecondFactorRequired:
