@@ -76,7 +76,7 @@ let clients;
 let globals;
 let elapsed;
 
-/** Let time pass for timers, the clock, and `performance.now`, which nobody can set. */
+/** Let time pass for timers, the clock, and `performance.now`, which cannot be set. */
 export function pass(milliseconds) {
   elapsed += milliseconds;
   mock.timers.tick(milliseconds);

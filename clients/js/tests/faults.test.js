@@ -289,7 +289,7 @@ for (const [name, call] of [
   });
 }
 
-test("a shared refresh goes on for the others when one request is aborted", async () => {
+test("a shared refresh continues for the others when one request is aborted", async () => {
   const client = await signedIn();
   let answerRefresh;
   service.troubles = [() => new Promise((resolve) => (answerRefresh = resolve))];
