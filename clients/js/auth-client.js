@@ -649,11 +649,12 @@ var Requests = class {
 		return readResponse(await this.send(request, session, signal), parse, signal);
 	}
 	#withTimeout(method, path, body, signal, timeout) {
-		const signals = [AbortSignal.timeout(timeout), signal].filter(Boolean);
-		return this.build(method, path, body, {
-			signal: AbortSignal.any(signals),
+		const options = {
+			signal: AbortSignal.any([AbortSignal.timeout(timeout), signal].filter(Boolean)),
+			redirect: "error",
 			keepalive: this.#outlivesPage(path)
-		});
+		};
+		return this.build(method, path, body, options);
 	}
 	/** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
 	#outlivesPage(path) {

@@ -80,7 +80,8 @@ class TokenClient:
 
     def _post_once(self, url: str, fields: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
         try:
-            response = self._send(url, json=fields, headers=headers, timeout=TIMEOUT)
+            # A redirect would send the password or the token elsewhere, even if the client follows redirects.
+            response = self._send(url, json=fields, headers=headers, timeout=TIMEOUT, follow_redirects=False)
         except httpx.HTTPError as error:
             raise AuthError("unreachable", f"No response from {url}: {error!r}") from error
         if not response.is_success:
