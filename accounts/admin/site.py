@@ -98,6 +98,7 @@ class AuthAdminSite(AdminSite):
     site_title = _("Token authentication")
     index_title = _("Users and sessions")
     login_form = SignInForm
+    login_template = "admin/accounts/login.html"
     index_template = "admin/accounts/index.html"
     enable_nav_sidebar = False  # the header links to the lists, and the width is left to their columns
 

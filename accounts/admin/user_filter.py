@@ -84,7 +84,8 @@ class ByUserAdmin(BoundedAdmin):
     def media(self) -> forms.Media:
         """Return the scripts and styles, including those of the user filter."""
         foreign_key = self.model._meta.get_field(self.user_filter.column)
-        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media
+        scripts = forms.Media(js=["accounts/user-filter.js"])
+        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media + scripts
 
 
 def link_to_user(user_id: int, text: str) -> str:

@@ -74,6 +74,10 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
         shows_initial = not self.is_bound or "initial-username" in self.data
         for field in self.fields.values():
             field.show_hidden_initial = shows_initial
+        permissions: Any = self.fields.get("user_permissions")
+        if permissions is not None:
+            # The label of a permission contains its content type, which would be a query each.
+            permissions.queryset = permissions.queryset.select_related("content_type")
 
     def _get_validation_exclusions(self) -> set[str]:
         """Validate only the names that changed: an account may be older than a rule, and stays editable."""
@@ -96,7 +100,8 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
         )
         labels = _LABELS
         help_texts = _HELP_TEXTS
-        widgets: ClassVar = {"roles": forms.CheckboxSelectMultiple}
+        # Django's widget for many choices has elements that a screen reader cannot read, and does not fit a phone.
+        widgets: ClassVar = dict.fromkeys(("roles", "groups", "user_permissions"), forms.CheckboxSelectMultiple)
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only

@@ -40,7 +40,7 @@ class UserAdmin(UserColumns, UserActionsAdmin, auth_admin.UserAdmin):  # type: i
     list_filter = ("is_active", "is_staff", "is_superuser", "roles")
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = _("Search by the start of a username or email address.")
-    filter_horizontal = ("groups", "user_permissions")
+    filter_horizontal = ()
     readonly_fields = ("password_state", "email_verified", "registered", "last_sign_in")
     fieldsets = (
         (None, {"fields": ("username", "email", "email_verified", "fullname", "language", "password_state")}),

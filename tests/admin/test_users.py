@@ -272,6 +272,11 @@ def test_roles_are_checkboxes_and_permissions_are_folded_away(admin_client, alic
     assert page.index("collapse") < page.index('name="groups"')
 
 
+def test_the_page_of_a_user_runs_a_bounded_number_of_queries(admin_client, alice, django_assert_max_num_queries):
+    with django_assert_max_num_queries(16):
+        assert admin_client.get(f"{USERS}{alice.pk}/change/").status_code == 200
+
+
 @pytest.mark.parametrize("path", [USERS, HISTORY, "/admin/accounts/invitation/"])
 def test_no_query_is_added_for_each_row(admin_client, alice, administrator, path):
     def count_queries():
