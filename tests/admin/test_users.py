@@ -269,7 +269,7 @@ def test_roles_are_checkboxes_and_permissions_are_folded_away(admin_client, alic
 
     assert re.search(r'<input type="checkbox" name="roles" value="user"[^>]* checked', page)
     assert '<fieldset class="module aligned collapse"' in page
-    assert page.index("collapse") < page.index('name="groups"')
+    assert page.index("collapse") < page.index('name="user_permissions"')
 
 
 def test_the_page_of_a_user_runs_a_bounded_number_of_queries(admin_client, alice, django_assert_max_num_queries):
