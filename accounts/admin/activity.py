@@ -12,13 +12,12 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin.display import ago, shorten_id, two_lines
+from accounts.admin.display import ago, device, shorten_id, two_lines
 from accounts.admin.event_details import in_words
 from accounts.admin.user_filter import ByUserAdmin, UserFilter, link_to_user
 from accounts.history import events
 from accounts.history.events import DESCRIPTIONS
 from accounts.models import Activity, ActivityQuerySet, User
-from accounts.values import devices
 
 
 class ActivityUserFilter(UserFilter):
@@ -95,7 +94,7 @@ class ActivityAdmin(ByUserAdmin):
     @admin.display(description=_("device and IP address"))
     def origin(self, entry: Activity) -> str:
         """Return the device and the IP address, or an empty string for a management command."""
-        return two_lines(devices.describe(entry.user_agent), entry.address) if entry.address else ""
+        return two_lines(device(entry.user_agent), entry.address) if entry.address else ""
 
     @admin.display(description=_("administrator"))
     def administrator(self, entry: Any) -> str:

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from accounts.models import Service, User
+from accounts.values import devices
 
 NOTHING = format_html('<span class="nothing">{}</span>', "–")
 """What is shown instead of an empty value."""
@@ -35,6 +36,12 @@ def active_badge(row: User | Service) -> SafeString:
 def shorten(text: str) -> SafeString:
     """Return text that is cut to the width of its column, with the whole text on hover."""
     return format_html('<span class="cut" title="{0}">{0}</span>', text) if text else SafeString()
+
+
+def device(user_agent: str) -> str:
+    """Return the browser or app and the system, as far as the user agent identifies them."""
+    name = devices.describe(user_agent)
+    return gettext("Unknown device") if name == devices.UNKNOWN else name
 
 
 def two_lines(first: str, second: str | None) -> SafeString:

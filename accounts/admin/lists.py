@@ -55,6 +55,17 @@ def pluralize(count: int, singular: str, plural: str, *names: object) -> str:
     return ngettext(singular, plural, count).format(count, *names)
 
 
+def titled(kind: type[admin.FieldListFilter], title: str | Promise) -> type[admin.FieldListFilter]:
+    """Return a filter with a translated title. By default it is the name of the field, which is not translated."""
+
+    class Titled(kind):  # type: ignore[valid-type,misc]  # a variable as the base
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.title = title
+
+    return Titled
+
+
 def confirmation_page(
     request: HttpRequest,
     title: str | Promise,
@@ -167,7 +178,8 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
         if lookup in {getattr(entry, "parameter_name", None) for entry in self.list_filter}:
             return True
         field, _, condition = lookup.partition("__")
-        names = {entry for entry in self.list_filter if isinstance(entry, str)}
+        fields = (entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter)
+        names = {name for name in fields if isinstance(name, str)}
         columns = {getattr(entry, "column", "") for entry in self.list_filter}
         return field in names | columns and condition in {"exact", "id__exact", "name__exact", "isnull"}
 

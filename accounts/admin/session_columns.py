@@ -6,10 +6,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin import display
 from accounts.admin.display import ago, badge, moment, shorten, shorten_id
 from accounts.admin.user_filter import link_to_user
 from accounts.models import EndReason, RefreshToken, SessionState
-from accounts.values import devices
 
 _BADGES = {SessionState.LIVE: "good", SessionState.EXPIRED: "neutral", SessionState.ENDED: "warning"}
 
@@ -48,7 +48,7 @@ class SessionColumns:
     @admin.display(description=_("device"))
     def device(self, session: RefreshToken) -> str:
         """Return the browser or app and the system, as far as the user agent identifies them."""
-        return shorten(devices.describe(session.user_agent))
+        return shorten(display.device(session.user_agent))
 
     @admin.display(description=_("IP address"))
     def ip_address(self, session: RefreshToken) -> str:

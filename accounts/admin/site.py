@@ -5,9 +5,11 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
+from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import SESSION_KEY, update_session_auth_hash
+from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,6 +25,11 @@ from accounts.values.clients import NO_CLIENT, Client
 
 class SignInForm(AdminAuthenticationForm):
     """The admin's sign-in form, which reports rate limits and unverified email addresses as form errors."""
+
+    username = UsernameField(
+        label=_("Username or email address"),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
+    )
 
     def clean(self) -> dict[str, Any]:
         """Authenticate the user.

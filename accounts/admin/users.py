@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin.lists import titled
 from accounts.admin.user_actions import UserActionsAdmin
 from accounts.admin.user_columns import UserColumns
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
@@ -37,7 +38,12 @@ class UserAdmin(UserColumns, UserActionsAdmin, auth_admin.UserAdmin):  # type: i
     names = (_("user"), _("users"))
     deletion_consequences = _("The account is deleted permanently, with everything that belongs to it.")
     list_display = ("name", "address", "person", "state", "admin_access", "created", "sessions_link")
-    list_filter = ("is_active", "is_staff", "is_superuser", "roles")
+    list_filter = (
+        ("is_active", titled(admin.BooleanFieldListFilter, _("active"))),
+        ("is_staff", titled(admin.BooleanFieldListFilter, _("staff"))),
+        "is_superuser",
+        ("roles", titled(admin.RelatedFieldListFilter, _("roles"))),
+    )
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = _("Search by the start of a username or email address.")
     filter_horizontal = ()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts.history.events import DESCRIPTIONS
@@ -21,6 +22,7 @@ DETAILS = {
     "session:reuse_detected": {"presented_generation": 3, "current_generation": 9},
 }
 
+Group.objects.create(name="Bürgerdienste")
 root = User.objects.get(username="root")
 names = ["jürgen.müller-lüdenscheidt", "käthe.von-und-zu-hohenstein-wartenburg", f"long-{'x' * 100}", "short"]
 users = [
