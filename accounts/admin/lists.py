@@ -165,10 +165,22 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for t
 
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         """Return the confirmation page of a deletion, which names the row and the effects."""
+        name = self.name_of(context["object"])
+        context |= {"name": name, "consequences": self.deletion_consequences}
         if not (context["perms_lacking"] or context["protected"]):
-            title = gettext("Delete {} {}").format(self.opts.verbose_name, self.name_of(context["object"]))
-            context |= {"title": title, "consequences": self.deletion_consequences}
+            context["title"] = gettext("Delete {} {}").format(self.opts.verbose_name, name)
         return super().render_delete_form(request, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return what administrators changed in a row, with the name of the row as the title."""
+        response = super().history_view(request, object_id, extra_context)
+        context = getattr(response, "context_data", None)  # None for a redirect, because the row does not exist
+        if context is not None:
+            name = self.name_of(context["object"])
+            context |= {"name": name, "title": gettext("Log of changes: {}").format(name)}
+        return response
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Return whether one of the list's filters uses the lookup.

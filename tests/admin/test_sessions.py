@@ -204,11 +204,14 @@ def test_the_button_that_revokes_a_session_asks_for_confirmation(admin_client):
     assert not LogEntry.objects.exists()
 
 
-def test_a_deletion_names_what_is_deleted(admin_client):
+def test_a_deletion_and_a_log_name_the_row(admin_client):
     signed_in = SignedIn(make_user("alice").username)
     user_page = admin_client.get(f"{USERS}{signed_in.claims.user_id}/delete/").content.decode()
     session_page = admin_client.get(f"{SESSIONS}{session_id(signed_in)}/delete/").content.decode()
 
+    log_page = admin_client.get(f"{SESSIONS}{session_id(signed_in)}/history/").content.decode()
+
+    assert f"Log of changes: …{str(session_id(signed_in))[-8:]} of alice" in log_page
     assert 'value="Delete user alice"' in user_page
     assert "<li>Sessions: 1</li>" in user_page
     assert f'value="Delete session …{str(session_id(signed_in))[-8:]} of alice"' in session_page
