@@ -120,7 +120,7 @@ def take_start_page(browser: Browser, url: str) -> None:
 
 def take_session_list(browser: Browser, url: str) -> None:
     """Take the admin's list of sessions."""
-    page = browser.new_page(viewport={"width": 1600, "height": 700}, device_scale_factor=2)
+    page = browser.new_page(viewport={"width": 1280, "height": 700}, device_scale_factor=2)
     page.goto(f"{url}/admin/login/?next=/admin/accounts/refreshtoken/")
     page.locator("#id_username").fill("admin")
     page.locator("#id_password").fill(PASSWORD)
