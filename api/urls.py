@@ -59,5 +59,6 @@ urlpatterns = [
     _path("api/docs", docs.Docs.as_view(url_name="schema"), "docs"),
     _path("healthz", health.Liveness.as_view(), "liveness"),
     _path("readyz", health.Readiness.as_view(), "readiness"),
+    re_path(r"^favicon\.ico$", pages.favicon, name="favicon"),
     re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]
