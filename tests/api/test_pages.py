@@ -8,7 +8,7 @@ from django.utils.translation import gettext, override, pgettext
 from api.http.languages import of_page
 from tests.servers import ROOT
 
-PAGES = ["/", "/reset-password", "/verify-email", "/invitation"]
+PAGES = ["/", "/api/docs", "/reset-password", "/verify-email", "/invitation"]
 TEMPLATES = sorted((ROOT / "api/templates/api").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "api/static/api").rglob("*.js"))
 SAME_IN_GERMAN = {"Admin", "Claims", "Generation {number}", "Header", "Moderator", "User"}

@@ -416,7 +416,7 @@ def test_live_regions_exist_before_they_have_content(visit, path):
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("device", [DESK, PHONE], ids=["desk", "phone"])
 def test_axe_reports_no_violations(visit, name, device, scheme):
-    one = visit(**device, **scheme, bypass_csp=True)
+    one = visit(**device, **scheme)
 
     assert violations(one.page) == []
     one.sign_in("nobody", "wrong password")
