@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 PASSWORD = "correct horse battery"  # noqa: S105  of accounts that exist while the pictures are taken
 START_TIMEOUT = 60  # seconds
-VIEWPORT = {"width": 1280, "height": 900}
+VIEWPORT = {"width": 1280, "height": 800}
 _WEBKIT = "AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 DEVICES = {
     "alice": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
