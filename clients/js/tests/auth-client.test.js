@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { AuthClient, AuthError } from "./auth-client.js";
+import { AuthClient, AuthError } from "../src/auth-client.js";
 
 const URL_OF_SERVICE = "https://auth.example.com";
 const LIFETIME = 900;
