@@ -104,7 +104,7 @@ def twenty_at_once(device, tabs):
     device.context.route("**/refreshtoken", hold, times=len(tabs))
     for tab in tabs:
         tab.evaluate(f"() => {{ window.statuses = {TWENTY_REQUESTS}; }}")
-    while len(held) + tabs[0].evaluate(TABS_WAITING_FOR_THE_LOCK) < len(tabs):
+    while not held or len(held) + tabs[0].evaluate(TABS_WAITING_FOR_THE_LOCK) < len(tabs):
         tabs[0].wait_for_timeout(20)
     for route in held:
         route.continue_()

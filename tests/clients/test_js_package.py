@@ -67,7 +67,9 @@ def test_the_types_name_the_methods_of_the_client(built):
     )
     types = (built / "auth-client.d.ts").read_text()
 
-    missing = {name for name in names.strip().split(",") if f"  {name}(" not in types and f"  {name}<" not in types}
+    missing = {
+        name for name in names.strip().split(",") if f"  {name}(" not in types and f"  {name}<" not in types
+    }
     assert missing == set()
 
 

@@ -1,26 +1,21 @@
 // Client of the token authentication service, for browsers and other environments with `fetch`. Keeps a user signed in.
-// One module without dependencies. Types: auth-client.d.ts. Usage: README.md.
+import { AuthError, endsSession, signedOutError } from "./errors.js";
+import { Lock } from "./lock.js";
+import { REFRESH_PATIENCE, Renewal, waitForRetryAfter } from "./renewal.js";
+import { Requests } from "./requests.js";
+import { parseAccess, parseAny, parseNothing, parseSignUp, parseTokens, parseUser, readResponse } from "./responses.js";
+import { SessionHolder } from "./session-holder.js";
+import { openStorage } from "./stored-value.js";
+import { abortable } from "./waiting.js";
+
+export { AuthError };
 
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** Milliseconds before each retry of a refresh without a response. Retries send the same refresh token. */
-const RETRY_DELAYS = [300, 1000, 3000];
-/** Milliseconds to wait for a response: less than the service's grace period (10 s), within which a retry succeeds. */
-const RESPONSE_TIMEOUT = 8_000;
-/** Seconds: a request waits for `Retry-After` up to this value, and fails beyond it. */
-const MAX_RETRY_AFTER = 30;
-/** Milliseconds to hold the lock after writing, because other tabs see changes of localStorage with a delay. */
-const STORAGE_SYNC_DELAY = 100;
-
-const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
-
-/** The error of every failed call: an error response of the service, or no response (`network_error`, status 0). */
-export class AuthError extends Error {
-  constructor(message, { code, status = 0, retryAfter = null, errors = {}, cause } = {}) {
-    super(message, { cause });
-    Object.assign(this, { name: "AuthError", code, status, retryAfter, errors });
-  }
-}
+/** Milliseconds to wait for another tab before a sign-in: longer than any refresh. */
+const SIGN_IN_PATIENCE = 16_000;
+/** Milliseconds between checks whether the storage was cleared in this tab, which dispatches no event here. */
+const CHECK_INTERVAL = 1_000;
 
 /**
  * A session of one user, shared by all tabs whose clients have the same `storage` and `url`.
@@ -32,10 +27,12 @@ export class AuthClient extends EventTarget {
   #origins;
   #usesCookies;
   #storage;
-  #fetch;
   #key;
-  #pendingRenewal;
-  #backoff = { until: 0 };
+  #requests;
+  #lock;
+  #holder;
+  #renewal;
+  #timer;
 
   constructor({ url = "/", transport = "body", storage, origins = [], fetch = globalThis.fetch } = {}) {
     super();
@@ -43,76 +40,90 @@ export class AuthClient extends EventTarget {
     this.#base = new URL(url.endsWith("/") ? url : `${url}/`, page);
     this.#origins = new Set([this.#base, page, ...origins].filter(Boolean).map((one) => new URL(one).origin));
     this.#usesCookies = transport === "cookie";
-    // With cookies, only the user and the expiry are stored here, and no token.
-    this.#storage = storage ?? (this.#usesCookies && globalThis.localStorage) ?? null;
-    this.#storage ||= memoryStorage();
-    this.#fetch = (...args) => fetch(...args);
     this.#key = `auth-client:${this.#base}`;
-    globalThis.addEventListener?.("storage", this.#onStorage);
+    // With cookies, only the user and the expiry are stored here, and no token.
+    this.#storage = openStorage(storage ?? (this.#usesCookies ? () => globalThis.localStorage : null));
+    this.#requests = new Requests(this.#base, this.#usesCookies, fetch);
+    this.#connect();
+    this.#watch();
   }
 
   /** Stop listening to other tabs. */
   close() {
     globalThis.removeEventListener?.("storage", this.#onStorage);
+    clearInterval(this.#timer);
   }
 
   /** Return the session (user, times and, without cookies, tokens), or null if no user is signed in. */
-  async session() {
-    try {
-      return JSON.parse(await this.#storage.getItem(this.#key));
-    } catch {
-      return null; // The storage contains something that this client did not write.
-    }
+  session() {
+    return this.#holder.look();
   }
 
   /** Create an account. This does not sign in. */
-  signUp(fields) {
-    return this.#post("auth/signup", fields);
+  async signUp(fields, { signal } = {}) {
+    return this.#requests.post("auth/signup", fields, { parse: parseSignUp, signal });
   }
 
   /** Sign in. `username` may be an email address. */
-  async signIn({ username, password, ...others }) {
-    const useCookies = this.#usesCookies || undefined;
-    const response = await this.#post("auth/signin", { ...others, username, password, useCookies });
-    return this.#startSession(response, response);
+  async signIn({ username, password, ...others }, { signal } = {}) {
+    const fields = { ...others, username, password, useCookies: this.#usesCookies || undefined };
+    const parse = (content) => {
+      const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
+      return user && tokens && { user, tokens };
+    };
+    // The late response to another tab's refresh would overwrite the cookies of this sign-in.
+    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+      const { user, tokens } = await this.#requests.post("auth/signin", fields, { parse, signal });
+      return this.#startSession(user, tokens);
+    });
   }
 
   /** With cookies: continue a session that was started elsewhere, as on a sibling subdomain. Return null if there is none. */
-  async resume() {
-    const existing = await this.session();
+  async resume({ signal } = {}) {
+    const existing = await abortable(this.session(), signal);
     if (existing || !this.#usesCookies) return existing;
     try {
-      const tokens = await this.#withLock(() => this.#retry(() => this.#post("auth/refreshtoken", {})));
-      return await this.#startSession(tokens, await parseResponse(await this.#send(this.#request("GET", "auth/me"))));
+      return await this.#inTurn(REFRESH_PATIENCE, signal, async () => {
+        const tokens = await this.#renewal.exchange();
+        return this.#startSession(await this.#renewal.fetchUser(), tokens);
+      });
     } catch (error) {
-      if (endsSession(error) || error.code === "csrf_failed") return null;
+      if (isRefusal(error)) return null;
       throw error;
     }
   }
 
-  /** Sign out in every tab. Without cookies, the tokens are deleted even if the service cannot be reached. */
-  async signOut() {
-    const session = await this.session();
+  /**
+   * Sign out in every tab. The service is asked even if the session is not stored any more. Without cookies, the tokens are
+   * deleted even if the service cannot be reached.
+   */
+  async signOut({ signal } = {}) {
+    const session = (await abortable(this.session(), signal)) ?? this.#holder.lost;
+    if (this.#usesCookies) return this.#signOutByCookie(session, signal);
     if (!session) return;
-    if (!this.#usesCookies) await this.#endSession("signed_out", session);
-    await this.#retry(() => this.#post("auth/signout", { refreshToken: session.refreshToken }));
-    if (this.#usesCookies) await this.#endSession("signed_out", session);
+    await this.#holder.end("signed_out", session);
+    this.#holder.lost = session;
+    await this.#postSignOut({ refreshToken: session.refreshToken }, signal);
+    this.#holder.lost = null;
   }
 
   /** Sign out on all devices. */
-  async signOutEverywhere() {
-    const session = await this.session();
-    await this.call("POST", "auth/signout-all");
-    await this.#endSession("signed_out_everywhere", session);
+  async signOutEverywhere({ signal } = {}) {
+    const session = await abortable(this.session(), signal);
+    if (!session) return abortable(this.#signOutEverywhereUnstored(), signal);
+    await this.#call("POST", "auth/signout-all", undefined, parseNothing, signal);
+    await this.#holder.end("signed_out_everywhere", session);
   }
 
   /** Confirm the password after a 403 `recent_authentication_required`. */
-  async reauthenticate(password) {
-    const response = await this.call("POST", "auth/reauthenticate", { password });
-    return this.#withLock(async () => {
+  async reauthenticate(password, { signal } = {}) {
+    const before = await abortable(this.session(), signal);
+    const parse = (content) => parseAccess(content, this.#usesCookies);
+    const access = await this.#call("POST", "auth/reauthenticate", { password }, parse, signal);
+    return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       const session = await this.session();
-      if (!session) throw signedOutError();
-      return this.#storeSession({ ...session, ...response }, "refreshed");
+      if (!session || session.signedInAt !== before?.signedInAt) throw signedOutError();
+      return this.#holder.store({ ...session, ...access }, "refreshed");
     });
   }
 
@@ -120,15 +131,15 @@ export class AuthClient extends EventTarget {
    * Refresh the session, unless it was refreshed since `stale`, the session that a refused request was sent with.
    * Simultaneous calls, in any tab, wait for the same refresh.
    */
-  async refresh(stale) {
-    const session = stale ?? (await this.session());
+  async refresh(stale, { signal } = {}) {
+    const session = stale ?? (await abortable(this.session(), signal));
     if (!session) throw signedOutError();
-    return this.#renew(session);
+    return abortable(this.#renewal.renew(session), signal);
   }
 
   /** Call an endpoint below /api/. Return the parsed response, or null if it is empty. */
-  async call(method, path, body) {
-    return parseResponse(await this.fetch(this.#request(method, path, body)));
+  async call(method, path, body, { signal } = {}) {
+    return this.#call(method, path, body, parseAny, signal);
   }
 
   /**
@@ -138,208 +149,108 @@ export class AuthClient extends EventTarget {
   async fetch(input, init) {
     const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
     const request = new Request(address, init);
-    if (!this.#origins.has(new URL(request.url).origin)) return this.#fetch(request);
-    const session = await this.fresh();
-    const response = await this.#send(request.clone(), session);
+    const { signal } = request;
+    signal.throwIfAborted();
+    if (!this.#origins.has(new URL(request.url).origin)) return this.#requests.forward(request, signal);
+    const session = await this.fresh({ signal });
+    const response = await this.#requests.send(request.clone(), session, signal);
     if (response.status !== 401 || !session) return response;
     await response.body?.cancel();
-    return this.#send(request, await this.#renew(session));
+    return this.#requests.send(request, await this.refresh(session, { signal }), signal);
   }
 
   /** Return the session, refreshed if its token is about to expire, for requests that are not sent with `fetch`. */
-  async fresh() {
-    const session = await this.session();
+  async fresh({ signal } = {}) {
+    const session = await abortable(this.session(), signal);
     if (!session || secondsLeft(session) > Math.min(RENEWAL_MARGIN, session.expiresIn / 5)) return session;
     try {
-      return await this.#renew(session);
+      return await this.refresh(session, { signal });
     } catch (error) {
       // The renewal was early; the current token is still valid.
-      if (!endsSession(error) && secondsLeft(session) > 0) return session;
+      if (mayPass(error) && secondsLeft(session) > 0) return session;
       throw error;
     }
   }
 
-  #renew(stale) {
-    this.#pendingRenewal ??= this.#withLock(() => this.#renewWithLock(stale)).finally(() => {
-      this.#pendingRenewal = undefined;
-    });
-    return this.#pendingRenewal;
+  async #call(method, path, body, parse, signal) {
+    const response = await this.fetch(this.#requests.build(method, path, body, { signal }));
+    return readResponse(response, parse, signal);
   }
 
-  async #renewWithLock(stale) {
-    const session = await this.session();
-    // Never repeat a request of one user with another user's token.
-    if (session?.user.id !== stale.user.id) throw signedOutError();
-    if (!isSameSession(session, stale)) return session; // Another tab or request has refreshed it.
-    if (Date.now() < this.#backoff.until) throw this.#backoff.error;
-    const response = await this.#exchangeRefreshToken(session);
-    const current = await this.session();
-    // A sign-out or sign-in during the refresh takes precedence.
-    if (current?.signedInAt !== session.signedInAt) throw signedOutError();
-    // Without Web Locks, another tab may have refreshed too. It got the same response.
-    if (!isSameSession(current, session)) return current;
-    return this.#storeSession({ ...session, ...response }, "refreshed");
+  /** Run a task while no other tab does. */
+  #inTurn(patience, signal, task) {
+    return this.#lock.run(task, { patience, signal });
   }
 
-  /** Exchange the refresh token. Only a refusal of that token ends the session. */
-  async #exchangeRefreshToken(session) {
-    try {
-      const { refreshToken } = session;
-      return await this.#retry(() => this.#post("auth/refreshtoken", { refreshToken }));
-    } catch (error) {
-      if (endsSession(error)) await this.#endSession(error.code, session);
-      else this.#dispatch("refreshfailed", { error });
-      if (error.retryAfter) this.#backoff = { until: Date.now() + error.retryAfter * 1000, error };
-      throw error;
-    }
+  async #startSession(user, tokens) {
+    await this.#renewal.forgetFailure();
+    this.#holder.lost = null;
+    return this.#holder.store({ user, signedInAt: Date.now(), ...tokens }, "signedin");
   }
 
-  /** Run a task while no other tab does. Without Web Locks two may; the service's grace period gives both one response. */
-  #withLock(task) {
-    const locks = globalThis.navigator?.locks;
-    if (!locks) return task();
-    return new Promise((resolve, reject) => {
-      locks.request(this.#key, async () => {
-        await task().then(resolve, reject);
-        await delay(STORAGE_SYNC_DELAY);
+  #signOutByCookie(session, signal) {
+    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+      await this.#postSignOut({}, signal).catch((error) => {
+        if (error?.status !== 401) throw error; // Otherwise, there is no session in the cookies.
       });
+      if (session) await this.#holder.end("signed_out", session);
     });
   }
 
-  /** Run a task, and retry it after temporary failures. */
-  async #retry(task) {
-    for (const pause of RETRY_DELAYS) {
-      try {
-        return await task();
-      } catch (error) {
-        const isTemporary = error.status === 0 || error.status === 429 || error.status >= 500;
-        if (!isTemporary || error.retryAfter > MAX_RETRY_AFTER) throw error;
-        await delay(error.retryAfter ? error.retryAfter * 1000 : pause);
-      }
-    }
-    return task();
+  #postSignOut(body, signal) {
+    const post = () => this.#requests.postRepeatedly("auth/signout", body, { parse: parseNothing, signal });
+    return abortable(waitForRetryAfter(post), signal);
   }
 
-  #request(method, path, body) {
-    return new Request(new URL(`api/${path}`, this.#base), {
-      method,
-      headers: body && { "Content-Type": "application/json" },
-      body: body && JSON.stringify(body),
-      // Without the cookie transport, do not send cookies of another client on this page.
-      credentials: this.#usesCookies ? "include" : "omit",
+  /** Sign out everywhere although the session is not stored: it is in cookies, or was stored until now. */
+  async #signOutEverywhereUnstored() {
+    const refreshToken = this.#holder.lost?.refreshToken;
+    await this.#inTurn(REFRESH_PATIENCE, undefined, async () => {
+      const tokens = await this.#renewal.exchange(refreshToken);
+      await this.#requests.callSigned("POST", "auth/signout-all", tokens, parseNothing);
     });
+    this.#holder.lost = null;
   }
 
-  /** Call an endpoint that ignores access tokens. */
-  async #post(path, body) {
-    const request = new Request(this.#request("POST", path, body), { signal: AbortSignal.timeout(RESPONSE_TIMEOUT) });
-    return parseResponse(await this.#send(request));
+  #connect() {
+    const dispatch = (event, detail) => this.dispatchEvent(new CustomEvent(event, { detail }));
+    const [storage, key, requests] = [this.#storage, this.#key, this.#requests];
+    const holder = new SessionHolder(storage, key, dispatch);
+    this.#holder = holder;
+    this.#lock = new Lock(key, () => holder.version + this.#renewal.version);
+    const usesCookies = this.#usesCookies;
+    this.#renewal = new Renewal({ holder, requests, lock: this.#lock, dispatch, usesCookies, storage, key });
   }
 
-  async #send(request, session) {
-    let signedRequest = request;
-    if (this.#usesCookies) {
-      signedRequest = new Request(request, { credentials: "include" });
-      if (!SAFE_METHODS.has(request.method)) signedRequest.headers.set("X-CSRFToken", csrfToken());
-    } else if (session) {
-      signedRequest.headers.set("Authorization", `Bearer ${session.accessToken}`);
-    }
-    try {
-      return await this.#fetch(signedRequest);
-    } catch (error) {
-      throw request.signal.aborted && error?.name !== "TimeoutError" ? error : networkError(error);
-    }
-  }
-
-  #startSession(tokens, { id, username, email, fullname, roles }) {
-    const { accessToken, refreshToken, expiresIn, refreshExpiresIn } = tokens;
-    const user = { id, username, email, fullname, roles };
-    const session = { user, signedInAt: Date.now(), accessToken, refreshToken, expiresIn, refreshExpiresIn };
-    return this.#storeSession(session, "signedin");
-  }
-
-  async #storeSession(session, event) {
-    const stored = { ...session, renewedAt: Date.now() };
-    await this.#storage.setItem(this.#key, JSON.stringify(stored));
-    this.#dispatch(event, { user: stored.user });
-    return stored;
-  }
-
-  async #endSession(reason, session) {
-    // Do not end a session that was started in the meantime.
-    if ((await this.session())?.signedInAt !== session.signedInAt) return;
-    await this.#storage.removeItem(this.#key);
-    this.#dispatch("signedout", { reason, user: session.user });
-  }
-
-  #dispatch(event, detail) {
-    this.dispatchEvent(new CustomEvent(event, { detail }));
+  #watch() {
+    this.#renewal.finish();
+    globalThis.addEventListener?.("storage", this.#onStorage);
+    if (!globalThis.document?.visibilityState) return;
+    this.#timer = setInterval(() => {
+      if (this.#holder.isKnown && document.visibilityState === "visible") this.session();
+    }, CHECK_INTERVAL);
+    this.#timer.unref?.(); // In Node, with the document of a test, the timer must not keep the process alive.
   }
 
   /** Another tab has changed the shared storage. */
-  #onStorage = ({ key, oldValue, newValue, storageArea }) => {
-    if (storageArea !== this.#storage || (key !== null && key !== this.#key)) return;
-    const [before, after] = [oldValue, newValue].map((text) => JSON.parse(text ?? "null"));
-    if (!after) this.#dispatch("signedout", { reason: "other_tab", user: before?.user ?? null });
-    else this.#dispatch(before?.user.id === after.user.id ? "refreshed" : "signedin", { user: after.user });
+  #onStorage = ({ key, oldValue, storageArea }) => {
+    if (storageArea !== this.#storage) return;
+    if (key === null || key === this.#key) this.#holder.onChange(oldValue);
+    else if (key === `${this.#key}:failure`) this.#renewal.noteFailure();
+    else if (key === `${this.#key}:refreshing`) this.#renewal.finish();
   };
-}
-
-function memoryStorage() {
-  const items = new Map();
-  return {
-    getItem: (key) => items.get(key) ?? null,
-    setItem: (key, text) => items.set(key, text),
-    removeItem: (key) => items.delete(key),
-  };
-}
-
-function delay(milliseconds) {
-  return new Promise((done) => setTimeout(done, milliseconds));
 }
 
 function secondsLeft({ renewedAt, expiresIn }) {
   return expiresIn - (Date.now() - renewedAt) / 1000;
 }
 
-function isSameSession(one, other) {
-  return one?.renewedAt === other.renewedAt && one.accessToken === other.accessToken;
+/** Return whether a failure to refresh leaves the session as it is. */
+function mayPass(error) {
+  return error instanceof AuthError && error.code !== "signed_out" && !endsSession(error);
 }
 
-/** Return whether the error ends the session. Other errors, such as a proxy's 403, do not. */
-function endsSession(error) {
-  return error.status === 403 && error.code.startsWith("refresh_token_");
-}
-
-/** Return the service's own CSRF token, or else `csrftoken`, which another Django site of the domain may have set. */
-function csrfToken() {
-  const cookies = globalThis.document?.cookie ?? "";
-  const own = cookies.match(/(?:^|; )__(?:Host|Secure)-csrftoken=([^;]+)/);
-  return (own ?? cookies.match(/(?:^|; )csrftoken=([^;]+)/))?.[1] ?? "";
-}
-
-async function parseResponse(response) {
-  const isJson = response.headers.get("Content-Type")?.includes("json");
-  const content = await (isJson ? response.json() : response.text()).catch((error) => {
-    throw networkError(error); // The response was incomplete.
-  });
-  if (response.ok) return content || null;
-  const { message = `Status ${response.status}`, code = "unexpected_answer", errors } = isJson ? content : {};
-  throw new AuthError(message, { code, status: response.status, retryAfter: retryAfter(response), errors });
-}
-
-/** Return `Retry-After` in seconds. The header is a number or a date (RFC 9110 section 10.2.3). */
-function retryAfter(response) {
-  const value = response.headers.get("Retry-After");
-  if (value === null) return null;
-  const seconds = Number(value) || (Date.parse(value) - Date.now()) / 1000;
-  return seconds > 0 ? Math.ceil(seconds) : null;
-}
-
-function networkError(cause) {
-  return new AuthError("The service cannot be reached.", { code: "network_error", cause });
-}
-
-function signedOutError() {
-  return new AuthError("Nobody is signed in.", { code: "signed_out" });
+/** Return whether the service refuses the cookies: there is no session in them. */
+function isRefusal(error) {
+  return error instanceof AuthError && (endsSession(error) || error.code === "csrf_failed");
 }
