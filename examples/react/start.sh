@@ -2,6 +2,10 @@
 # Run the token service (port 8000), the API of the example (8001) and its page (5173) until Ctrl-C: `make example`.
 set -eu
 cd "$(dirname "$0")"
+for port in 8000 8001 5173; do
+  python -c "import socket; socket.create_server(('127.0.0.1', $port)).close()" 2>/dev/null ||
+    { echo "Port $port is in use. Stop the program that uses it." >&2; exit 1; }
+done
 trap 'kill $(jobs -p) 2>/dev/null' EXIT
 
 (

@@ -144,7 +144,7 @@ def test_a_visitor_signs_up_writes_a_note_and_stays_signed_in(person):
     expect(visitor.page.get_by_text("<b>Buy ink</b>")).to_be_visible()
 
 
-def test_a_form_says_what_is_wrong_and_keeps_what_was_typed(person):
+def test_forms_say_what_is_wrong_and_keep_what_was_typed(person):
     visitor = person().open("/sign-up")
     visitor.submit("Create the account", Username=visitor.name, Email_address="a@example.com", Password="short")
     password = visitor.page.get_by_label("Password")
@@ -155,6 +155,9 @@ def test_a_form_says_what_is_wrong_and_keeps_what_was_typed(person):
 
     visitor.follow("Sign in").sees("Sign in").submit("Sign in", Username=visitor.name, Password="wrong password")
     expect(visitor.page.get_by_role("alert")).to_have_text("Invalid username or password!")
+
+    visitor.follow("Forgot your password?").submit("Send the link", Email_address="a@example.com")
+    expect(visitor.page.get_by_role("status")).to_contain_text("we sent a link")
 
 
 def test_the_sign_in_leads_to_the_page_that_was_opened_and_never_to_another_site(person):
@@ -237,6 +240,7 @@ def test_a_page_whose_api_cannot_be_reached_can_be_tried_again(person, example):
 def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(person, example):
     visitor = person(viewport={"width": 360, "height": 740})
     _check(visitor.open("/sign-in").sees("Sign in"))
+    _check(visitor.follow("Forgot your password?").sees("Reset your password"))
     visitor.sign_up().submit("Add", New_note="long" * 40)
     expect(visitor.page.get_by_role("listitem")).to_have_count(1)
     _check(visitor)

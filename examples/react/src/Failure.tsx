@@ -24,7 +24,7 @@ function Forbidden() {
     <section className="card failure">
       <title>You may not see this page – Notes</title>
       <h1>You may not see this page</h1>
-      <p>It requires a role that you do not have. If you got the role just now, sign out and in again.</p>
+      <p>It requires a role that you do not have. If you got the role just now, reload the page.</p>
       <Link to="/">Go to your notes</Link>
     </section>
   );

@@ -35,6 +35,15 @@ export interface Refusal {
   errors: Record<string, string[]>;
 }
 
+/** That a form was accepted and its page remains. */
+export interface Saved {
+  saved: true;
+}
+
+export function isRefusal(result: Refusal | Saved | undefined): result is Refusal {
+  return result !== undefined && "code" in result;
+}
+
 export const loadProfile = signedIn(() => auth.call<Profile>("GET", "auth/me"));
 export const loadSessions = signedIn(() => auth.call<Session[]>("GET", "auth/sessions"));
 export const loadNotes = signedIn(() => api<Note[]>("GET", "/notes"));
@@ -55,16 +64,21 @@ export async function signUp({ request }: ActionFunctionArgs) {
   return (await refusalOf(register())) ?? redirect("/");
 }
 
+export async function requestReset({ request }: ActionFunctionArgs): Promise<Refusal | Saved> {
+  const { email } = await fieldsOf(request);
+  return (await refusalOf(auth.call("POST", "auth/password/reset", { email }))) ?? { saved: true };
+}
+
 export async function signOut() {
   // If the service cannot be reached, this browser is signed out all the same: the client has deleted the tokens.
   await refusalOf(auth.signOut());
   return redirect("/sign-in");
 }
 
-export async function changeProfile({ request }: ActionFunctionArgs) {
+export async function changeProfile({ request }: ActionFunctionArgs): Promise<Refusal | Saved> {
   const { password, ...names } = await fieldsOf(request);
   const change = async () => {
-    // Who changes the username or the email address must have entered the password within the last minutes.
+    // A change of the username or the email address requires that the password was entered within the last minutes.
     if (password) await auth.reauthenticate(password);
     await auth.call("PATCH", "auth/me", names);
   };

@@ -7,6 +7,7 @@ import { auth } from "./auth";
 import * as data from "./data";
 import { Failure, NotFound } from "./Failure";
 import { Layout } from "./Layout";
+import { ForgotPassword } from "./pages/ForgotPassword";
 import { Moderation } from "./pages/Moderation";
 import { Notes } from "./pages/Notes";
 import { Profile } from "./pages/Profile";
@@ -23,6 +24,7 @@ const router = createBrowserRouter([
     children: [
       { path: "sign-in", Component: SignIn, action: data.signIn },
       { path: "sign-up", Component: SignUp, action: data.signUp },
+      { path: "forgot-password", Component: ForgotPassword, action: data.requestReset },
       { path: "sign-out", action: data.signOut },
       {
         id: "signed-in",

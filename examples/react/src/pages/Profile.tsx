@@ -1,12 +1,12 @@
 import { Form, useActionData, useRouteLoaderData } from "react-router";
 
-import type { Profile as Content, Refusal } from "../data";
+import { isRefusal, type Profile as Content, type Refusal, type Saved } from "../data";
 import { Field, FormError, Submit } from "../forms";
 
 export function Profile() {
   const profile = useRouteLoaderData<Content>("signed-in")!;
-  const result = useActionData<Refusal | { saved: true }>();
-  const refusal = result && "code" in result ? result : undefined;
+  const result = useActionData<Refusal | Saved>();
+  const refusal = isRefusal(result) ? result : undefined;
   const needsPassword = refusal?.code === "recent_authentication_required" || refusal?.code === "invalid_password";
   return (
     <>
@@ -32,7 +32,7 @@ export function Profile() {
         <FormError refusal={refusal} />
         <div className="actions">
           <Submit>Save</Submit>
-          <span role="status" className="hint">{result && "saved" in result && "Saved."}</span>
+          <span role="status" className="hint">{result && !refusal && "Saved."}</span>
         </div>
       </Form>
     </>

@@ -10,7 +10,7 @@ export function Sessions() {
     <>
       <title>Sessions – Notes</title>
       <h1>Sessions</h1>
-      <p className="lead">The devices on which you are signed in. A session that you end stops working on its next request.</p>
+      <p className="lead">The devices on which you are signed in. A device whose session you end must sign in again.</p>
       <ul className="card list">
         {sessions.map((session) => <Device key={session.id} session={session} />)}
       </ul>

@@ -25,6 +25,7 @@ export function SignIn() {
         <FormError refusal={refusal} />
         <Submit>Sign in</Submit>
       </Form>
+      <p><Link to="/forgot-password">Forgot your password?</Link></p>
       <p>New here? <Link to="/sign-up">Create an account</Link></p>
     </main>
   );
