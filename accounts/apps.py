@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.db.models.signals import post_migrate
 
 from accounts.conf import auth_settings
@@ -28,6 +29,17 @@ class AccountsConfig(AppConfig):
         receiver = import_module("accounts.models.roles").create_built_in_roles
         post_migrate.connect(receiver, sender=self)
         auth_settings()
+        _silence_clashes_of_users()
         if apps.is_installed("django.contrib.admin"):
             for name in ADMIN_MODULES:
                 import_module(f"accounts.admin.{name}")
+
+
+def _silence_clashes_of_users() -> None:
+    """Leave the check `accounts.E006` alone to report another user model.
+
+    Django also reports that the two models clash, and advises to change one of them, which would help nothing.
+    """
+    if settings.AUTH_USER_MODEL != "accounts.User":
+        clashes = ["fields.E304", "fields.E305"]
+        settings.SILENCED_SYSTEM_CHECKS = [*settings.SILENCED_SYSTEM_CHECKS, *clashes]

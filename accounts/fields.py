@@ -66,6 +66,23 @@ class VerifiedAtField(models.DateTimeField):  # type: ignore[type-arg]  # generi
         """Return the time of verification of an address that was just set: none."""
 
 
+class PasswordField(models.CharField):  # type: ignore[type-arg]  # generic only in the type stubs
+    """A password hash that a save writes only if it was changed on the instance.
+
+    Otherwise, saving an instance that was loaded before a password change would restore the former password.
+    """
+
+    def deconstruct(self) -> Any:
+        """Return the field for migrations: Django's, because the column is the same."""
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.CharField", args, options
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:  # noqa: FBT001  Django's signature
+        """Return the hash, or the expression that keeps the stored one."""
+        value = super().pre_save(model_instance, add)
+        return value if add or model_instance.has_other_password() else models.F(self.attname)
+
+
 class SecurityStampField(models.BigIntegerField):  # type: ignore[type-arg]  # generic only in the type stubs
     """A random number that is replaced whenever a save changes the password.
 
@@ -83,6 +100,8 @@ class SecurityStampField(models.BigIntegerField):  # type: ignore[type-arg]  # g
         """Return the stamp of a new row, or the expression that keeps or replaces the stamp of an existing one."""
         if add:
             return super().pre_save(model_instance, add)
+        if not model_instance.has_other_password():
+            return models.F(self.attname)
         stamp = model_instance.security_stamp if model_instance.has_new_password else new_security_stamp()
         unchanged = models.When(password=model_instance.password, then=models.F(self.attname))
         return models.Case(unchanged, default=models.Value(stamp, self), output_field=self)

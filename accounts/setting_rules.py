@@ -1,5 +1,6 @@
 """The allowed values of settings, as rules that say what is allowed and check a value."""
 
+import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -96,5 +97,8 @@ DOMAIN_OR_EMPTY = Rule(
     "empty, or a host name such as example.com",
     lambda value: re.fullmatch(r"(\.?[a-z0-9-]+(\.[a-z0-9-]+)+)?", value, re.IGNORECASE) is not None,
 )
-FILE_OR_EMPTY = Rule("empty, or the path of an existing file", lambda value: not value or Path(value).is_file())
+FILE_OR_EMPTY = Rule(
+    "empty, or the path of a file that can be read",
+    lambda value: not value or (Path(value).is_file() and os.access(value, os.R_OK)),
+)
 FOLDER = Rule("the path of a folder", lambda value: isinstance(value, Path))

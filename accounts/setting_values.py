@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,11 +33,24 @@ def environment_name(field: "dataclasses.Field[Any]") -> str:
 def validate_setting(field: "dataclasses.Field[Any]", value: object) -> None:
     """Raise ImproperlyConfigured if the value of a setting is not allowed."""
     try:
-        is_allowed = field.metadata["rule"].is_valid(value)
-    except (TypeError, AttributeError):
+        is_allowed = not _is_text_for_list(field, value) and field.metadata["rule"].is_valid(value)
+    except (TypeError, AttributeError, OSError):
         is_allowed = False
     if not is_allowed:
-        raise ImproperlyConfigured(describe_invalid_setting(field, value))
+        raise ImproperlyConfigured(describe_invalid_setting(field, value) + _describe_wrong_type(field, value))
+
+
+def _is_text_for_list(field: "dataclasses.Field[Any]", value: object) -> bool:
+    """Return whether a text is where a list should be, such as `("shop")`: its letters would be the items."""
+    return isinstance(field.default, tuple) and isinstance(value, str)
+
+
+def _describe_wrong_type(field: "dataclasses.Field[Any]", value: object) -> str:
+    """Return a sentence about a value of another type than the setting's, which only a project's AUTH can have."""
+    expected = Path if isinstance(field.default, Path) else type(field.default)
+    if isinstance(value, expected):
+        return ""
+    return f" Its type in AUTH is {expected.__name__}, not {type(value).__name__}."
 
 
 def describe_invalid_setting(field: "dataclasses.Field[Any]", value: object) -> str:

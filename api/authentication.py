@@ -1,6 +1,6 @@
 """Authenticate a request by its access token: where the token is read from, and what is validated."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
@@ -18,6 +18,8 @@ from api.http import cookies, csrf
 
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELD = "access_token"
+VARY = ("Authorization", "x-access-token", "Cookie")
+"""The request headers that a response depends on once the request has been authenticated."""
 
 
 class AccessTokenAuthentication(BaseAuthentication):
@@ -32,6 +34,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
         Raises Refusal for InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
         """
+        _vary_response(request)
         try:
             return _authenticate(request)
         except AuthError as error:
@@ -40,6 +43,20 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for `WWW-Authenticate`."""
         return CHALLENGE
+
+
+def _vary_response(request: Request | HttpRequest) -> None:
+    """Have the view's response name the headers in `Vary` that a token can be in.
+
+    A cache would otherwise return one user's response to others. Django's and other caches only know of
+    `Authorization` (RFC 9111 section 3.5), and Django's session middleware only of its own cookie.
+    """
+    view: Any = request.parser_context.get("view") if isinstance(request, Request) else None
+    # This API's own responses are never stored.
+    if view is None or "no-store" in view.headers.get("Cache-Control", ""):
+        return
+    names = [view.headers["Vary"]] if "Vary" in view.headers else []
+    view.headers = {**view.headers, "Vary": ", ".join((*names, *VARY))}
 
 
 def _authenticate(request: Request) -> tuple[User, AccessClaims] | None:

@@ -15,13 +15,25 @@ from api import defaults
 from api.authentication import AccessTokenAuthentication
 from api.errors import render_error
 
+_TOKENS = "api.middleware.AccessTokenMiddleware"
+_SESSIONS = "django.contrib.auth.middleware.AuthenticationMiddleware"
 _HOOKS = ("PREPROCESSING_HOOKS", "POSTPROCESSING_HOOKS")
 
 
 @register
 def check_project(**_: Any) -> list[CheckMessage]:
-    """Check the project's settings of REST framework and of drf-spectacular."""
-    return [*_check_errors(), *_check_schema()]
+    """Check the project's settings of REST framework and of drf-spectacular, and its middleware."""
+    return [*_check_errors(), *_check_schema(), *_check_middleware()]
+
+
+def _check_middleware() -> Iterator[CheckMessage]:
+    names = list(settings.MIDDLEWARE)
+    if {_TOKENS, _SESSIONS} <= set(names) and names.index(_TOKENS) < names.index(_SESSIONS):
+        yield Warning(
+            "Plain Django views do not see the user of an access token: a later middleware replaces request.user.",
+            hint=f"In MIDDLEWARE, place {_TOKENS} after {_SESSIONS}.",
+            id="api.W004",
+        )
 
 
 def _check_errors() -> Iterator[CheckMessage]:

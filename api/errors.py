@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -152,11 +153,16 @@ def response_for(error: Exception) -> Response | None:
 
 
 def _unwrap(error: Exception) -> Exception:
-    """Return the `AuthError` that an exception of REST framework stands for, or the exception itself."""
+    """Return the `AuthError` that an exception of REST framework stands for, or the exception itself.
+
+    Django's PermissionDenied becomes REST framework's.
+    """
     if isinstance(error, Refusal):
         return error.error
     if isinstance(error, NotAuthenticated):
         return TokenMissing()
+    if isinstance(error, DjangoPermissionDenied):
+        return PermissionDenied(*error.args)
     if isinstance(error, PermissionDenied) and _code(error) == RecentAuthenticationRequired.code:
         return step_up_error()
     return error

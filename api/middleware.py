@@ -15,11 +15,10 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.errors import AuthError, Unavailable
 from accounts.models import User
-from api.authentication import AccessTokenAuthentication
+from api.authentication import VARY, AccessTokenAuthentication
 from api.errors import Refusal
 
 _Handler = Callable[[HttpRequest], Any]
-_VARY = ("Authorization", "x-access-token", "Cookie")
 
 
 class _LazyUser:
@@ -81,7 +80,7 @@ def _evaluated(user: Any) -> Any:
 
 def _with_vary(response: HttpResponseBase, find_user: _LazyUser) -> HttpResponseBase:
     if find_user.was_needed:
-        patch_vary_headers(response, _VARY)
+        patch_vary_headers(response, VARY)
     return response
 
 

@@ -29,6 +29,11 @@ class SignedIn(BasePermission):
         user: Any = request.user  # None, with UNAUTHENTICATED_USER as in this project's settings
         return user is not None and user.is_authenticated
 
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+        """Return whether the user has the permission for an object: the same as for the view."""
+        # With REST framework's default, True, `~Moderator` would refuse every object.
+        return self.has_permission(request, view)
+
 
 class RecentlyAuthenticated(SignedIn):
     """Allows users whose password was checked recently, at sign-in or in a step-up (RFC 9470).

@@ -9,8 +9,6 @@ import dj_email_url
 import environs
 from django.core.exceptions import ImproperlyConfigured
 
-from authproject.environment import read_secret
-
 DATABASE_PARAMETERS = (
     "application_name", "channel_binding", "gssencmode", "host", "hostaddr", "krbsrvname", "load_balance_hosts",
     "passfile", "port", "require_auth", "requirepeer", "service", "sslcert", "sslcertmode", "sslcrl", "sslcrldir",
@@ -44,6 +42,8 @@ def read_url(
     """
     try:
         parts = read()
+    except ImproperlyConfigured:  # from a file, and without its content
+        raise
     except Exception:  # noqa: BLE001  the parsers raise any exception, and quote the URL
         parts = {}
     if parts.get(key) not in values:
@@ -74,7 +74,7 @@ def read_email_url(env: environs.Env, name: str, default: str) -> dict[str, Any]
 
     Raises ImproperlyConfigured, without repeating the URL, which may contain a password.
     """
-    url = read_secret(env, name) or default
+    url = env.str(name, "") or default
     return read_url(
         lambda: _parse_email_url(url),
         name,
@@ -86,6 +86,8 @@ def read_email_url(env: environs.Env, name: str, default: str) -> dict[str, Any]
 
 def _parse_email_url(url: str) -> dict[str, Any]:
     scheme, _, rest = url.partition("://")
+    if rest and (not urlsplit(url).hostname or urlsplit(url).port == 0):
+        return {}  # no server, or a port that does not exist
     if scheme not in _EMAIL_SCHEMES:
         return dict(dj_email_url.parse(url))
     port, encryption = _EMAIL_SCHEMES[scheme]
@@ -98,7 +100,7 @@ def read_cache_url(env: environs.Env, name: str) -> str:
 
     Raises ImproperlyConfigured, without repeating the URL, which may contain a password.
     """
-    text = read_secret(env, name)
+    text = env.str(name, "")
     # Valkey uses Redis's protocol and client library.
     url = re.sub(r"^valkey(s?):", lambda found: f"redi{'ss' if found[1] else 's'}:", text)
     address, _, parameters = url.partition("?")

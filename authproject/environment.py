@@ -2,10 +2,12 @@
 
 import dataclasses
 import ipaddress
+import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,8 @@ from accounts.values.origins import serialize_origin
 
 MIN_SECRET_KEY_LENGTH = 16
 """A shorter key is refused. Django's check security.W009 warns of keys with less than 50 characters."""
+MAX_SOCKET_PATH = 107
+"""The length of the longest path of a Unix socket, in bytes: `sun_path` of Linux, without the final zero."""
 
 
 def _limit(env: environs.Env, name: str) -> Limit | None:
@@ -59,6 +63,16 @@ def read_auth_settings(env: environs.Env, **defaults: Any) -> dict[str, Any]:
         except (environs.EnvError, ValueError, OverflowError):
             raise ImproperlyConfigured(describe_invalid_setting(field, raw)) from None
     return dataclasses.asdict(AuthSettings(**values))
+
+
+def find_unknown_settings(names: Iterable[str], others: Collection[str]) -> dict[str, str]:
+    """Return the names that begin with AUTH_ and that nothing reads, each with the most similar setting, or "".
+
+    `others` are the settings besides those of `AuthSettings`.
+    """
+    known = {*map(environment_name, dataclasses.fields(AuthSettings)), *others}
+    unknown = [name for name in names if name.startswith("AUTH_") and name.removesuffix("_FILE") not in known]
+    return {name: next(iter(get_close_matches(name, known, n=1)), "") for name in sorted(unknown)}
 
 
 def read_number(env: environs.Env, name: str, default: int, *, lowest: int, highest: int) -> int:
@@ -117,22 +131,27 @@ def read_secret_key(env: environs.Env, name: str) -> str:
 
     Raises ImproperlyConfigured, without repeating the value, if the key can be guessed.
     """
-    key = read_secret(env, name)
-    if key and len(key) < MIN_SECRET_KEY_LENGTH:
-        allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
-        raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
+    key: str = env.str(name, "")
+    if key:
+        _refuse_short_key(key, name)
     return key
 
 
-def read_secret(env: environs.Env, name: str) -> str:
-    """Return a secret, or the empty string if it is not set.
+def read_secret_keys(env: environs.Env, name: str) -> list[str]:
+    """Return the comma-separated keys under which former signatures are accepted.
 
-    Raises ImproperlyConfigured, without repeating the value.
+    Raises ImproperlyConfigured, without repeating the value, if one of them can be guessed.
     """
-    try:
-        return env.str(name, "")
-    except ValueError as error:
-        raise ImproperlyConfigured(str(error)) from None
+    keys = [key for part in env.str(name, "").split(",") if (key := part.strip())]
+    for number, key in enumerate(keys, 1):
+        _refuse_short_key(key, f"{name}, key {number} of {len(keys)},")
+    return keys
+
+
+def _refuse_short_key(key: str, name: str) -> None:
+    if len(key) < MIN_SECRET_KEY_LENGTH:
+        allowed = f"at least {MIN_SECRET_KEY_LENGTH} random characters, such as from `openssl rand -base64 48`"
+        raise ImproperlyConfigured(f"{name} has {len(key)} characters and can be guessed. Allowed: {allowed}.")
 
 
 def read_hosts(env: environs.Env, name: str, default: str) -> list[str]:
@@ -154,12 +173,12 @@ def read_address(env: environs.Env, name: str, default: str) -> str:
     Raises ImproperlyConfigured.
     """
     text = env.str(name, default)
-    if re.fullmatch(r"unix:/.+", text):
+    if re.fullmatch(r"unix:/.+", text) and len(os.fsencode(text.removeprefix("unix:"))) <= MAX_SOCKET_PATH:
         return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        allowed = "an IP address, such as 0.0.0.0, or unix:/PATH"
+        allowed = f"an IP address, such as 0.0.0.0, or unix:/PATH with a PATH of at most {MAX_SOCKET_PATH} bytes"
         raise ImproperlyConfigured(f"{name} is {text!r}. Allowed: {allowed}.") from None
 
 

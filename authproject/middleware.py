@@ -4,7 +4,7 @@ Django's middleware for pages (sessions, messages, static files, …) does nothi
 the time of a protected request. `PageMiddleware` therefore applies it to pages only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
@@ -120,6 +121,15 @@ class CrossOriginMiddleware(CorsMiddleware):
         # A cache must not serve this response to a page of another origin.
         patch_vary_headers(response, ("origin",))  # type: ignore[arg-type]  # no coroutine here
         return response
+
+
+def cross_origin_headers(environ: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """Return the CORS headers, and `Vary`, of a response that the server sends itself to a WSGI environment."""
+    # Whatever the content type is, it may be the reason for the refusal.
+    request = WSGIRequest({**environ, "CONTENT_TYPE": ""})
+    response: HttpResponse = CrossOriginMiddleware(_no_response)(request)
+    # Not the headers of the body, which is the server's.
+    return [(name, value) for name, value in response.headers.items() if not name.lower().startswith("content-")]
 
 
 class PageMiddleware:

@@ -26,7 +26,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
-from authproject.middleware import api_headers
+from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi import application as wsgi_application
@@ -82,9 +82,11 @@ class RequestRejected(Exception):
         self.response = WsgiResponse(status, headers, json.dumps({"message": message, "code": code}).encode())
 
     def secured(self, scope: Scope) -> WsgiResponse:
-        """Return the response with the headers of every API response over the client's scheme."""
-        headers = [(name.lower(), value) for name, value in api_headers(is_secure=_is_secure(scope))]
-        return self.response._replace(headers=[*self.response.headers, *headers])
+        """Return the response with the headers of every API response over the client's scheme to its origin."""
+        environ = build_environ(scope, b"")
+        headers = (*api_headers(is_secure=_is_secure(environ)), *cross_origin_headers(environ))
+        lowercase_headers = [(name.lower(), value) for name, value in headers]
+        return self.response._replace(headers=[*self.response.headers, *lowercase_headers])
 
 
 async def application(scope: Scope, protocol: HTTPProtocol) -> None:
@@ -136,7 +138,7 @@ def _hashing_paths() -> tuple[str, ...]:
     return paths
 
 
-def _is_secure(scope: Scope) -> bool:
+def _is_secure(environ: dict[str, Any]) -> bool:
     """Return whether the client uses https, which a trusted proxy may say."""
     schemes: list[str] = []
 
@@ -144,7 +146,7 @@ def _is_secure(scope: Scope) -> bool:
         schemes.append(environ["wsgi.url_scheme"])
         return []
 
-    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(build_environ(scope, b""), _no_write)
+    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(environ, _no_write)
     return schemes == ["https"]
 
 
@@ -213,7 +215,7 @@ async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     """
     # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
     announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
-    max_length = _max_length(scope.path)
+    max_length = _max_length(scope)
     _reject_too_long(announced, max_length)
     # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
     if announced and "transfer-encoding" not in scope.headers:
@@ -243,12 +245,15 @@ async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
     return bytes(body)
 
 
-def _max_length(path: str) -> int:
+def _max_length(scope: Scope) -> int:
     """Return the length of the longest body, in bytes, that an endpoint takes."""
     longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    # A project that embeds the service and runs this server may take long bodies at any path.
-    large: tuple[str, ...] = getattr(settings, "PATHS_WITH_LARGE_BODIES", ("/",))
-    return longest if path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
+    large: tuple[str, ...] | None = getattr(settings, "PATHS_WITH_LARGE_BODIES", None)
+    if large is None:
+        return longest  # a project that embeds the service and runs this server may take long bodies at any path
+    # Whether the session exists is known only after the body is read. Without a cookie, it cannot exist.
+    has_session = f"{settings.SESSION_COOKIE_NAME}=" in scope.headers.get("cookie", "")
+    return longest if has_session and scope.path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
 
 
 def _reject_too_long(length: int, max_length: int) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environs
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from accounts import defaults as accounts
@@ -18,6 +17,7 @@ from accounts.values.origins import serialize_origin
 from api import defaults as api
 from authproject.connection_urls import read_cache_url, read_database_url, read_email_url
 from authproject.environment import (
+    find_unknown_settings,
     load_or_create_secret,
     read_address,
     read_auth_settings,
@@ -25,18 +25,19 @@ from authproject.environment import (
     read_flag,
     read_hosts,
     read_language,
-    read_list,
     read_number,
     read_origins,
     read_secret_key,
+    read_secret_keys,
     refuse_debug_in_public,
 )
+from authproject.setting_files import FileAwareEnv, make_database_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
 # NAME_FILE is the path of a file to read NAME from, for secrets of containers and systemd.
-env = environs.FileAwareEnv(strip_whitespace=True)
+env = FileAwareEnv(strip_whitespace=True)
 
 DEBUG = read_flag(env, "DEBUG", default=False)
 """Whether error pages show stack traces. Never turn it on where other people can reach the service."""
@@ -46,7 +47,7 @@ SECRET_KEY = read_secret_key(env, "SECRET_KEY") or load_or_create_secret("SECRET
 not set, one is created on the first start and stored in `data/secret_key`. Machines that share a database must
 share it."""
 
-SECRET_KEY_FALLBACKS = read_list(env, "SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = read_secret_keys(env, "SECRET_KEY_FALLBACKS")
 """Former and coming SECRET_KEYs, comma-separated. What was issued under them is accepted. While SECRET_KEY is
 replaced on several machines, each machine needs the key that the others issue with."""
 
@@ -76,6 +77,9 @@ AUTH = read_auth_settings(
     issuer=env.str("PUBLIC_URL", "").rstrip("/") or f"http://localhost:{PORT}",
 )
 
+# A misspelled setting would leave the default in force, such as an open sign-up. See authproject.checks.
+UNKNOWN_SETTINGS = find_unknown_settings(os.environ, {"AUTH_METRICS"})
+
 DATABASE: dict[str, Any] = read_database_url(env, "DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 """The database: `sqlite:///PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME` for more than one machine. If it is
 not set, SQLite in `data/`. Parameters of the URL say where PostgreSQL is and how to trust it, as in
@@ -99,7 +103,7 @@ refuse_debug_in_public(DEBUG, AUTH["public_url"])
 _DATABASE_TIMEOUT = 5  # seconds
 
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    Path(DATABASE["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_database_folder("DATABASE_URL", Path(DATABASE["NAME"]))
     DATABASE["OPTIONS"] = {
         # WAL lets readers and a writer work at once. IMMEDIATE makes writers wait for each other instead of
         # failing.
@@ -247,7 +251,7 @@ X_FRAME_OPTIONS = "DENY"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Large enough for the admin's forms; `api.http.parsers` sets a lower limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# The server refuses bodies beyond the API's limit everywhere else before it reads them.
+# The server refuses bodies beyond the API's limit everywhere else, and without a session, before it reads them.
 PATHS_WITH_LARGE_BODIES = ("/admin/",)
 
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", f"noreply@{_PUBLIC.hostname or 'localhost'}")

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from accounts.databases import alias_of
+from accounts.errors import Unavailable
 from accounts.models import User
 
 STOP_RETRYING = stop_after_attempt(4)
@@ -30,7 +31,7 @@ logger = logging.getLogger("accounts.background")
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    logger.warning("A job could not use the database; retrying.", extra={"error": type(error).__name__})
+    logger.warning("A job met an outage; retrying.", extra={"error": type(error).__name__})
     connections.close_all()  # the next attempt opens new ones
 
 
@@ -38,8 +39,8 @@ class BackgroundQueue:
     """A queue of at most `capacity` jobs, with the threads that run them.
 
     Each job starts at a random time within the next `delay` seconds, so that its effect on other requests does not
-    reveal which request queued it. A job that cannot use the database is run again, so it must not have done
-    anything yet that must not be repeated.
+    reveal which request queued it. A job that cannot use the database or the counters of attempts is run again, so
+    it must not have done anything yet that must not be repeated.
     """
 
     def __init__(self, name: str, *, threads: int, capacity: int, delay: float) -> None:
@@ -48,7 +49,7 @@ class BackgroundQueue:
         self._delay = delay
         self._free_places = BoundedSemaphore(capacity)
         self._retrying = Retrying(
-            retry=retry_if_exception_type((OperationalError, InterfaceError)),
+            retry=retry_if_exception_type((OperationalError, InterfaceError, Unavailable)),
             stop=STOP_RETRYING,
             wait=PAUSE,
             before_sleep=_log_retry,

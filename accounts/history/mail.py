@@ -32,6 +32,7 @@ from accounts.history import background, mail_text
 from accounts.limits import attempts
 from accounts.models import Activity, User
 from accounts.values import devices
+from accounts.values.identifiers import DECOY_DOMAIN
 
 logger = logging.getLogger("accounts.mail")
 
@@ -195,7 +196,8 @@ def _log_retry(state: RetryCallState) -> None:
     reraise=True,
 )
 def _deliver(message: EmailMultiAlternatives) -> None:
-    message.send()
+    if not all(address.endswith(f"@{DECOY_DOMAIN}") for address in message.to):
+        message.send()
 
 
 def _origin_context(entry: Activity) -> dict[str, Any]:

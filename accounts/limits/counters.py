@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from django.conf import settings
@@ -102,6 +103,9 @@ class CacheCounters:
     """Counters in Redis or Valkey. `count` and `uncount` raise Unavailable if it is unreachable."""
 
     def __init__(self, url: str) -> None:
+        # `limits` takes redis out of sys.modules, even while another thread is still importing it, and then fails.
+        # An import waits for the other thread.
+        import_module("redis")
         self._storage = RedisStorage(
             url, wrap_exceptions=True, socket_timeout=_CACHE_TIMEOUT, socket_connect_timeout=_CACHE_TIMEOUT
         )

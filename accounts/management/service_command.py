@@ -1,10 +1,12 @@
 """The base of the commands that change the service: they name what they act on, and refuse to act elsewhere."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import InterfaceError, OperationalError
 
 from accounts.conf import auth_settings
 from accounts.databases import connection_of
@@ -26,15 +28,32 @@ class ServiceCommand(BaseCommand):
         """Print the database and the key folder to standard error, then run the command.
 
         Raises CommandError, before anything is created or changed, if an argument is blank or the database is not
-        that of a service.
+        that of a service. Also raises CommandError if the database cannot be reached.
         """
         _refuse_blank(options)
-        if self.requires_database:
-            _refuse_missing_database()
-        if options.get("stderr"):
-            self.stderr = OutputWrapper(options["stderr"])
-        self.stderr.write(describe_target(connection_of(User)), style_func=str)
-        return super().execute(*args, **options)
+        with database_errors_in_one_line(connection_of(User)):
+            if self.requires_database:
+                _refuse_missing_database()
+            if options.get("stderr"):
+                self.stderr = OutputWrapper(options["stderr"])
+            self.stderr.write(describe_target(connection_of(User)), style_func=str)
+            return super().execute(*args, **options)
+
+
+@contextmanager
+def database_errors_in_one_line(database: Any) -> Iterator[None]:
+    """Report a database that cannot be reached or fails meanwhile in one line, or with `--traceback` in full.
+
+    Raises CommandError.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        reason = " ".join(str(error).split())
+        raise CommandError(
+            f"The database ({_describe(database)}) cannot be used: {reason} "
+            "Check DATABASE_URL and the database server, then run the command again."
+        ) from error
 
 
 def describe_target(database: Any) -> str:

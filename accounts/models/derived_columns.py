@@ -36,22 +36,32 @@ class DerivedColumnsQuerySet(PrimaryQuerySet[M]):
 
     def bulk_update(self, objs: Iterable[M], fields: Iterable[str], batch_size: int | None = None) -> int:
         """Update the fields of the objects, and return how many rows there were."""
-        objects, names = list(objs), set(fields)
-        derived = [field for field in _derived_fields(self.model, names) if field.name not in names]
-        for instance in objects:
-            for field in derived:
-                setattr(instance, field.attname, field.derive(getattr(instance, field.source)))
-        return super().bulk_update(objects, sorted(names | {field.name for field in derived}), batch_size)
+        objects = list(objs)
+        return super().bulk_update(objects, _derive(self.model, objects, fields), batch_size)
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Iterable[M], *args: Any, **options: Any) -> list[M]:
         """Create the objects; with `update_conflicts`, update `update_fields` of those that exist."""
+        objects = list(objs)
         if options.get("update_fields"):
-            options["update_fields"] = sorted(with_derived_names(self.model, options["update_fields"]))
-        return super().bulk_create(objs, *args, **options)
+            options["update_fields"] = _derive(self.model, objects, options["update_fields"])
+        return super().bulk_create(objects, *args, **options)
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+
+def _derive(model: type[models.Model], objects: Iterable[models.Model], names: Iterable[str]) -> list[str]:
+    """Set the derived fields of the objects; return the names of all fields to write, sorted.
+
+    An object that was loaded has the stamp and the verification of the password and address from before.
+    """
+    given = set(names)
+    derived = [field for field in _derived_fields(model, given) if field.name not in given]
+    for instance in objects:
+        for field in derived:
+            setattr(instance, field.attname, field.derive(getattr(instance, field.source)))
+    return sorted(given | {field.name for field in derived})
 
 
 def _derived_fields(model: type[models.Model], names: Collection[str]) -> Sequence[Any]:

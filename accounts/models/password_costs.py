@@ -12,6 +12,10 @@ from accounts.values.password_hashes import HashCost, highest_amounts
 class PasswordCostQuerySet(PrimaryQuerySet["PasswordCost"]):
     """Queries on the costs of stored hashes."""
 
+    def amounts(self) -> dict[str, int]:
+        """Return the highest amount of each kind."""
+        return dict(self.values_list("kind", "amount"))
+
     def remember(self, costs: Iterable[HashCost]) -> None:
         """Store the highest amount of each kind, in the transaction that stores the hashes."""
         for kind, amount in highest_amounts(costs).items():

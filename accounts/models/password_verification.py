@@ -7,9 +7,16 @@ import logging
 from functools import lru_cache
 from typing import NamedTuple
 
-from django.contrib.auth.hashers import identify_hasher, is_password_usable, make_password, verify_password
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    get_hasher,
+    identify_hasher,
+    is_password_usable,
+    make_password,
+    verify_password,
+)
 
-from accounts.values.password_hashes import has_known_format, parse_cost
+from accounts.values.password_hashes import HashCost, argon2_kind, has_known_format, parse_cost
 from accounts.values.passwords import password_candidates
 
 logger = logging.getLogger("accounts.passwords")
@@ -27,12 +34,36 @@ def verify(typed: str | None, encoded: str, user_id: int) -> Verification:
 
     A hash that cannot be verified counts as that of another password, at the same cost, and is logged.
     """
-    candidates = (None,) if typed is None else password_candidates(typed)
+    candidates = (None,) if typed is None else _candidates(typed, encoded)
     # All are verified, so that the cost does not depend on which of them is correct.
     normalized, *others = [_verify_candidate(candidate, encoded, user_id) for candidate in candidates]
     if any(result.is_correct for result in others):
         return Verification(is_correct=True, is_outdated=True)
     return normalized
+
+
+def imported_cost(encoded: str) -> HashCost | None:
+    """Return the cost of a hash; None if it is up to date, unusable or cannot be verified."""
+    try:
+        cost = parse_cost(encoded)
+        identify_hasher(encoded)
+    except ValueError:
+        return None
+    return None if cost.kind == _current_kind() else cost
+
+
+def _candidates(typed: str, encoded: str) -> tuple[str, ...]:
+    # An imported hash is that of the text that was typed, and may take a second: it is computed once only. Every
+    # failed sign-in does this work, so that a second form would double the cost of all of them.
+    return password_candidates(typed) if imported_cost(encoded) is None else (typed,)
+
+
+def _current_kind() -> str:
+    hasher = get_hasher()
+    if not isinstance(hasher, Argon2PasswordHasher):
+        return str(hasher.algorithm)
+    params = hasher.params()
+    return argon2_kind("argon2id", params.version, params.memory_cost, params.time_cost, params.parallelism)
 
 
 def _verify_candidate(password: str | None, encoded: str, user_id: int) -> Verification:

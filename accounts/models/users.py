@@ -1,7 +1,7 @@
 """Users."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.fields import (
     ComparisonKeyField,
+    PasswordField,
     SecurityStampField,
     TokenVersionField,
     VerifiedAtField,
@@ -42,6 +43,7 @@ NO_USER_ID = 0
 class User(AbstractBaseUser, PermissionsMixin):
     """A user, who can sign in with a username or an email address, and a password."""
 
+    password = PasswordField("password", max_length=128)
     username = models.CharField(
         max_length=USERNAME_LENGTH,
         validators=[validate_username],
@@ -94,6 +96,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     has_new_password = False
     """Whether `set_password` was called since the user was loaded or saved."""
 
+    stored_password: str | None = None
+    """The password hash as it was loaded or saved; None if neither has happened."""
+
     knows_network = False
     """Whether the user has signed in from a given network. Set by `UserQuerySet.with_known_network`."""
 
@@ -115,6 +120,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS = ["email"]
+
+    @classmethod
+    def from_db(cls, *args: Any) -> Self:  # type: ignore[override]  # the arguments are Django's
+        """Return an instance for a row, which remembers the password hash."""
+        user = super().from_db(*args)
+        user.stored_password = user.__dict__.get("password")
+        return user
+
+    def refresh_from_db(self, *args: Any, **options: Any) -> None:
+        """Load the fields again, or those that are given."""
+        before = self.__dict__.get("password")
+        super().refresh_from_db(*args, **options)
+        if self.__dict__.get("password") != before:
+            self.stored_password = self.password
+
+    def has_other_password(self) -> bool:
+        """Return whether the password hash differs from the one that was loaded or saved."""
+        return bool(self.password != self.stored_password)
 
     @property
     def is_email_verified(self) -> bool:
@@ -153,15 +176,36 @@ class User(AbstractBaseUser, PermissionsMixin):
                 raise ValidationError({name: f"Another account has this {name} already."})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the user. Fields that are derived from `update_fields` are saved with them.
+        """Save the user. Fields that are derived from `update_fields`, or from loaded fields, are saved with them.
 
         If the email address has changed, it is not verified any more. To set a verified address, verify it after.
         """
+        if update_fields is None:
+            update_fields = self._loaded_fields()
         names = None if update_fields is None else with_derived_names(User, update_fields)
         if not self._state.adding and (names is None or "email" in names) and self._has_other_address():
             self.email_verified_at = None
         super().save(update_fields=names, **options)
         self.has_new_password = False
+        if names is None or "password" in names:
+            self.stored_password = self.__dict__.get("password")
+
+    def _loaded_fields(self) -> set[str] | None:
+        """Return the names of the fields that were loaded or set, or None if no field is deferred.
+
+        Django saves only these, and would leave out a deferred field that is derived from one of them.
+        """
+        deferred = self.get_deferred_fields()
+        if self._state.adding or not deferred:
+            return None
+        fields = User._meta.concrete_fields
+        return {field.name for field in fields if field.attname not in deferred and not field.primary_key}
+
+    def set_comparison_keys(self) -> None:
+        """Set the keys by which the username and the email address are compared, as every save does."""
+        for name in KEYS:
+            field: Any = User._meta.get_field(f"{name}_key")
+            field.pre_save(self, self._state.adding)
 
     def _has_other_address(self) -> bool:
         field: Any = User._meta.get_field("email_key")
@@ -198,4 +242,4 @@ class User(AbstractBaseUser, PermissionsMixin):
         # overwritten. The stamp is given, so that it is not replaced.
         unchanged = User.objects.filter(pk=self.pk, password=self.password)
         if unchanged.update(password=upgraded, security_stamp=models.F("security_stamp")):
-            self.password = upgraded
+            self.password = self.stored_password = upgraded

@@ -6,15 +6,22 @@ When no user has an imported hash any more, a failed check costs one new hash.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import bcrypt
 from argon2.low_level import Type, hash_secret
-from django.contrib.auth.hashers import Argon2PasswordHasher, get_hasher, identify_hasher, make_password
+from django.contrib.auth.hashers import make_password
 
 from accounts.models import PasswordCost, User
+from accounts.models.password_verification import imported_cost
 from accounts.passwords.hashers import BCRYPT_PASSWORD_LENGTH, ImportedScryptHasher
-from accounts.values.password_hashes import HashCost, argon2_kind, parse_cost
+from accounts.values.password_hashes import (
+    MAX_TOTAL_MILLISECONDS,
+    CostlyHash,
+    HashCost,
+    estimate_milliseconds,
+)
+from accounts.values.passwords import password_candidates
 
 _SALT = b"salt of no account"
 _BCRYPT_SALT = "$2b${:02}$" + "." * 22
@@ -23,21 +30,45 @@ _ARGON2_TYPES = {"argon2id": Type.ID, "argon2i": Type.I, "argon2d": Type.D}
 
 
 def spend_remaining(encoded: str | None, password: str) -> None:
-    """Do the work that other accounts' hashes would have cost, after a failed check of a password.
+    """Do the work that other accounts' hashes would have cost, after a failed check of a typed password.
 
-    `encoded` is the hash that was checked; None if the user does not exist, and one new hash was computed instead.
+    `encoded` is the hash that was checked; None if the user does not exist and nothing was hashed.
     """
     own = imported_cost(encoded or "")
-    amounts = dict(PasswordCost.objects.values_list("kind", "amount"))
-    if own is not None:
-        make_password(password)
-        if amounts.get(own.kind, 0) < own.amount:
-            # The hash was neither imported by this service nor present when the costs were introduced.
-            PasswordCost.objects.remember([own])
+    amounts = PasswordCost.objects.amounts()
+    if encoded is None or own is not None:
+        for candidate in password_candidates(password):
+            make_password(candidate)
+    if own is not None and amounts.get(own.kind, 0) < own.amount:
+        # The hash was neither imported by this service nor present when the costs were introduced.
+        PasswordCost.objects.remember([own])
     for kind, amount in amounts.items():
         spent = own.amount if own is not None and own.kind == kind else 0
         if amount > spent:
             _spend(kind, amount - spent, password.encode())
+
+
+class ImportBudget:
+    """Limits the work of a failed sign-in, to which every kind of imported hash adds.
+
+    Create one in the transaction that stores the hashes, after locking out other imports.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the costs of the hashes that are stored."""
+        self._amounts = PasswordCost.objects.amounts()
+
+    def add(self, encoded: str) -> None:
+        """Add the cost of a hash. Raises CostlyHash if the limit would be exceeded; nothing is added then."""
+        cost = imported_cost(encoded)
+        if cost is None or cost.amount <= self._amounts.get(cost.kind, 0):
+            return
+        amounts = {**self._amounts, cost.kind: cost.amount}
+        if sum(estimate_milliseconds(amounts).values()) > MAX_TOTAL_MILLISECONDS:
+            present, added = map(_describe_costs, (self._amounts, {cost.kind: cost.amount}))
+            message = f"at most {MAX_TOTAL_MILLISECONDS} ms for the costliest imported hash of every kind together"
+            raise CostlyHash(f"{message}; present: {present}; this hash: {added}")
+        self._amounts = amounts
 
 
 def remember(users: Iterable[User]) -> None:
@@ -50,14 +81,8 @@ def forget() -> None:
     PasswordCost.objects.forget(_imported_costs(_stored_hashes()))
 
 
-def imported_cost(encoded: str) -> HashCost | None:
-    """Return the cost of a hash; None if it is up to date, unusable or cannot be verified."""
-    try:
-        cost = parse_cost(encoded)
-        identify_hasher(encoded)
-    except ValueError:
-        return None
-    return None if cost.kind == _current_kind() else cost
+def _describe_costs(costs: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {milliseconds} ms" for name, milliseconds in estimate_milliseconds(costs).items())
 
 
 def _imported_costs(hashes: Iterable[str]) -> Iterator[HashCost]:
@@ -66,14 +91,6 @@ def _imported_costs(hashes: Iterable[str]) -> Iterator[HashCost]:
 
 def _stored_hashes() -> Iterator[str]:
     return User.objects.values_list("password", flat=True).iterator()
-
-
-def _current_kind() -> str:
-    hasher = get_hasher()
-    if not isinstance(hasher, Argon2PasswordHasher):
-        return str(hasher.algorithm)
-    params = hasher.params()
-    return argon2_kind("argon2id", params.version, params.memory_cost, params.time_cost, params.parallelism)
 
 
 def _spend(kind: str, amount: int, password: bytes) -> None:

@@ -1,5 +1,6 @@
 """Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,29 +38,31 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(user: User, client: Client, *, audience: str | None = None, remember: bool = True) -> TokenPair:
+def start(
+    user: User,
+    client: Client,
+    *,
+    audience: str | None = None,
+    remember: bool = True,
+    end_previous: Callable[[], None] = lambda: None,
+) -> TokenPair:
     """Open a session for a user whose password was just verified, and issue its tokens.
 
     The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
-    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME.
+    session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME. `end_previous`
+    ends the sessions that this one replaces. It is called after the tokens are issued, which may fail.
 
-    Raises InvalidRequest if the audience is unknown, and InvalidCredentials if the user was deleted in the
-    meantime. In both cases no session is opened.
+    Raises InvalidRequest if the audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was
+    deleted in the meantime. No session is opened then.
     """
     access_tokens.validate_audience(audience)
     now = timezone.now()
     session, secret = _new_session(user, client, now, remember=remember)
-    extra = project_claims.of_session(session)  # before anything is stored, because it may raise
-    try:
-        ended = _store(session, user, now)
-    except IntegrityError:
-        # The user was deleted after the password was verified.
-        raise InvalidCredentials from None
-    if ended:
-        validity.forget(user.pk)
-        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
-    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
-    return issue_pair(Grant.from_session(session, user.role_names, extra), secret, now, audience)
+    grant = Grant.from_session(session, user.role_names, project_claims.of_session(session))
+    pair = issue_pair(grant, secret, now, audience)
+    end_previous()
+    _open(session, user, client, now)
+    return pair
 
 
 def _new_session(
@@ -84,6 +87,18 @@ def _new_session(
     secret = refresh_tokens.first_generation(session.uuid)
     session.secret_digest = secret.digest
     return session, secret
+
+
+def _open(session: RefreshToken, user: User, client: Client, now: datetime) -> None:
+    try:
+        ended = _store(session, user, now)
+    except IntegrityError:
+        # The user was deleted after the password was verified.
+        raise InvalidCredentials from None
+    if ended:
+        validity.forget(user.pk)
+        record_session_ends(dict.fromkeys(ended, user.pk), EndReason.LIMIT_REACHED, client, by=None)
+    record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
 
 
 def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
@@ -136,16 +151,20 @@ def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
 
     Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
-    Raises TokenRevoked if the session ended or the password changed after it was verified, and TokenExpired in the
-    last second of the session.
+    Raises TokenRevoked if the session ended or the password changed after it was verified, TokenExpired in the
+    last second of the session, and ProjectClaimsFault. The session is not changed then.
     """
     now = timezone.now()
     matching = live_sessions(user).filter(pk=session_id)
-    session = matching.with_owner().first() if matching.update(authenticated_at=now) else None
+    session = matching.with_owner().first()
     if session is None:
         raise TokenRevoked
+    session.authenticated_at = now
+    access = access_tokens.issue(grant_for(session), at=now)
+    if not matching.update(authenticated_at=now):
+        raise TokenRevoked
     record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access_tokens.issue(grant_for(session), at=now)
+    return access
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:

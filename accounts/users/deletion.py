@@ -1,7 +1,7 @@
 """Delete an account together with its sessions, security history and personal data."""
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.admin.options import get_content_type_for_model
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError
 
 from accounts.databases import atomic, connection_of
@@ -31,10 +31,17 @@ def delete(user: User, client: Client, *, by: int | None = None) -> None:
 def _delete_rows(user: User) -> None:
     # A concurrent sign-in waits for this lock and then finds no user to start a session for.
     User.objects.select_for_update().filter(pk=user.pk).first()
-    logged = LogEntry.objects.filter(content_type=get_content_type_for_model(User), object_id=str(user.pk))
-    logged.update(object_repr=f"user {user.pk}")
+    if apps.is_installed("django.contrib.admin"):
+        _remove_name_from_admin_log(user)
     user.delete()
     connection = connection_of(User)
     if connection.vendor == "postgresql":
         # Otherwise a constraint that Django does not know would fail at the commit, outside of the savepoint.
         connection.check_constraints()
+
+
+def _remove_name_from_admin_log(user: User) -> None:
+    # Not imported: the model exists only where the admin is installed.
+    entries = apps.get_model("admin", "LogEntry").objects
+    content_type = ContentType.objects.get_for_model(User)
+    entries.filter(content_type=content_type, object_id=str(user.pk)).update(object_repr=f"user {user.pk}")

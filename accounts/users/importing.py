@@ -70,6 +70,8 @@ def import_accounts(
 def _import_batch(entries: Sequence[Any], groups: Mapping[str, str]) -> list[ImportedAccount]:
     accounts = [_parse_entry(entry, groups) for entry in entries]
     with atomic(User):
+        # Concurrent imports wait for each other, so that each sees the costs of the hashes that the others store.
+        Role.objects.select_for_update(no_key=True).get(pk=DEFAULT_ROLE)
         new = _select_new(accounts)
         users = User.objects.bulk_create([account.user for account in new if account.user])
         equal_cost.remember(users)
@@ -133,11 +135,15 @@ def _hash_errors(password: str) -> list[str]:
         identify_hasher(password)
         parse_cost(password)
     except CostlyHash as error:
-        return [f"password: The hash costs too much to verify. Allowed: {error}."]
+        return [_costly_reason(error)]
     except ValueError:
         supported = ", ".join(str(hasher.algorithm) for hasher in get_hashers())
         return [f"password: The hash is malformed or not one of {supported}."]
     return []
+
+
+def _costly_reason(error: CostlyHash) -> str:
+    return f"password: The hash costs too much to verify. Allowed: {error}."
 
 
 def _map_groups(memberships: Any, groups: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
@@ -154,18 +160,28 @@ def _map_groups(memberships: Any, groups: Mapping[str, str]) -> tuple[frozenset[
 def _select_new(accounts: Sequence[ImportedAccount]) -> list[ImportedAccount]:
     """Return the accounts to create; match the others to existing users, or refuse them."""
     by_username, by_email = _existing_users([account.user for account in accounts if account.user])
+    budget = equal_cost.ImportBudget()
     new = []
     for account in accounts:
         if account.user is None:
             continue
         username_key, address_key = comparison_key(account.user.username), email_key(account.user.email)
         matches = by_username.get(username_key), by_email.get(address_key)
-        if matches == (None, None):
+        if matches != (None, None):
+            _match_or_refuse(account, account.user, *matches)
+        elif _is_affordable(account, account.user, budget):
             by_username[username_key] = by_email[address_key] = account.user
             new.append(account)
-        else:
-            _match_or_refuse(account, account.user, *matches)
     return new
+
+
+def _is_affordable(account: ImportedAccount, user: User, budget: equal_cost.ImportBudget) -> bool:
+    """Return whether the budget has room for the password hash of a new account, and refuse the account if not."""
+    try:
+        budget.add(user.password)
+    except CostlyHash as error:
+        account.user, account.reasons = None, (_costly_reason(error),)
+    return account.user is not None
 
 
 def _existing_users(candidates: Sequence[User]) -> tuple[dict[str, User], dict[str, User]]:

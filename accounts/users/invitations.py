@@ -19,7 +19,7 @@ from accounts.history import background, mail
 from accounts.history.events import Event, record
 from accounts.history.mail import MailTemplate
 from accounts.limits import attempts
-from accounts.models import Invitation, InvitationQuerySet, User
+from accounts.models import DEFAULT_ROLE, Invitation, InvitationQuerySet, User
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
 from accounts.values.identifiers import normalize_email
@@ -106,7 +106,7 @@ def find(token: str, client: Client) -> Invitation:
     if len(token) > _MAX_LENGTH:
         raise InvitationInvalid
     found: Invitation | None = Invitation.objects.open(timezone.now()).filter(token_digest=_digest(token)).first()
-    if found is None:
+    if found is None or not _may_invite(found.invited_by_id, found.roles):
         raise InvitationInvalid
     attempt.uncount()
     return found
@@ -117,10 +117,26 @@ def claim(invitation: Invitation, at: datetime) -> None:
 
     Of concurrent uses only one succeeds: the others wait for its transaction.
 
-    Raises InvitationInvalid if the invitation is no longer open.
+    Raises InvitationInvalid if the invitation is no longer open, or its inviter may not send it any more.
     """
     if not Invitation.objects.open(at).filter(pk=invitation.pk).update(used_at=at):
         raise InvitationInvalid
+    # Read again: the inviter may have lost the right while the password was hashed.
+    if not _may_invite(invitation.invited_by_id, invitation.roles):
+        raise InvitationInvalid
+
+
+def _may_invite(inviter_id: int | None, roles: Sequence[str]) -> bool:
+    """Return whether an administrator may invite now, and grant these roles. None is an invitation by command.
+
+    Open invitations of a deleted administrator are revoked (`accounts.users.signals`).
+    """
+    if inviter_id is None:
+        return True
+    inviter = User.objects.filter(pk=inviter_id, is_active=True, is_staff=True).first()
+    if inviter is None or not inviter.has_perm("accounts.add_invitation"):
+        return False
+    return inviter.is_superuser or set(roles) <= {DEFAULT_ROLE}
 
 
 def _mail_token(invitation: Invitation, token: str, lifetime: timedelta) -> None:

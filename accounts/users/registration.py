@@ -21,10 +21,7 @@ from accounts.users import email_verification, invitations
 from accounts.users.name_rules import generate_username, refuse_taken_names, validation_errors
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
-from accounts.values.identifiers import email_key, normalize, normalize_email
-
-DECOY_DOMAIN = "decoy.invalid"
-"""The domain of decoy addresses. RFC 2606 reserves `.invalid`, so no email is ever delivered there."""
+from accounts.values.identifiers import DECOY_DOMAIN, email_key, normalize, normalize_email
 
 
 def register(  # noqa: PLR0913  keyword-only: the fields of a form
@@ -64,7 +61,7 @@ def register(  # noqa: PLR0913  keyword-only: the fields of a form
         # A role may have been deleted since the invitation.
         granted = Role.objects.filter(name__in=invited.roles).values_list("name", flat=True)
         names = tuple(dict.fromkeys((*_allowed_roles(roles), *granted)))
-        user = _create_invited(candidate, password, names, invited)
+        user = _create_invited(candidate, password, names, invited, client)
         record(Event.INVITATION_USED, client=client, user_id=user.pk, invitation=invited.pk)
     else:
         names = _allowed_roles(roles)
@@ -91,19 +88,43 @@ def _use_invited_address(candidate: User, invitation: Invitation) -> None:
     candidate.email = invitation.email
 
 
-def _create_invited(user: User, password: str, roles: Sequence[str], invitation: Invitation) -> User:
+def _create_invited(
+    user: User, password: str, roles: Sequence[str], invitation: Invitation, client: Client
+) -> User:
     now = timezone.now()
     user.email_verified_at = now  # The token proves that its holder reads the mailbox.
     user.set_password(password)  # before the transaction, which locks the invitation: hashing takes long
     try:
         with atomic(User):
             invitations.claim(invitation, now)
+            released_id = _release_address(user.email)
             User.objects.store(user, roles)
             Invitation.objects.filter(pk=invitation.pk).update(used_by=user)
     except IntegrityError:
         refuse_taken_names(User(username=user.username, email=user.email))
         raise
+    if released_id is not None:
+        record(Event.EMAIL_CHANGED, client=client, user_id=released_id)
     return user
+
+
+def _release_address(address: str) -> int | None:
+    """Take an address from the account that has it without having verified it, and return the account's id.
+
+    Otherwise, anyone could prevent an invitation from being accepted by signing up with its address. The account
+    keeps its username, password and sessions. Returns None if no account was changed.
+    """
+    unverified = User.objects.with_email(address).filter(email_verified_at=None)
+    holder = unverified.first()
+    replacement = _undeliverable_address()
+    # The condition is repeated, because the address may have been verified since.
+    if holder is None or not unverified.update(email=replacement, email_key=email_key(replacement)):
+        return None
+    return holder.pk
+
+
+def _undeliverable_address() -> str:
+    return f"{secrets.token_hex(16)}@{DECOY_DOMAIN}"
 
 
 def _create_uninvited(candidate: User, password: str, roles: Sequence[str]) -> User:
@@ -140,7 +161,7 @@ def _create_decoy(candidate: User, password: str, roles: Sequence[str]) -> User:
     unverified. Therefore neither the response, nor its time, nor a second sign-up, nor a sign-in reveals that the
     address has an account.
     """
-    decoy = _create_user(candidate, f"{secrets.token_hex(16)}@{DECOY_DOMAIN}", password, roles)
+    decoy = _create_user(candidate, _undeliverable_address(), password, roles)
     decoy.email = candidate.email  # for the response only; not saved
     background.MAIL.after_commit(_notify_existing_owner, candidate.email)
     return decoy

@@ -9,10 +9,12 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db.models import F, QuerySet
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
+from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.fields import new_security_stamp
+from accounts.models import Invitation, Role, User
 from accounts.sessions import validity
 
 _CHANGES = ("post_add", "post_remove", "pre_clear")
@@ -40,6 +42,30 @@ def invalidate_tokens_when_roles_change(
 def invalidate_tokens_when_a_role_is_deleted(instance: Role, using: str, **_: Any) -> None:
     """Invalidate the access tokens of the users who have the role."""
     _invalidate_tokens(User.objects.using(using).filter(roles=instance))
+
+
+@receiver(pre_delete, sender=User)
+def revoke_open_invitations_of_a_deleted_user(instance: User, using: str, **_: Any) -> None:
+    """Revoke the open invitations that the user sent, which without a sender would count as sent by a command."""
+    now = timezone.now()
+    Invitation.objects.using(using).open(now).filter(invited_by=instance).update(revoked_at=now)
+
+
+@receiver(pre_save, sender=User)
+def derive_columns_of_fixtures(instance: User, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001  Django's signature
+    """Set the columns that `loaddata` does not compute: a fixture need not have them, or has those from before.
+
+    An earlier token version would make tokens valid that were issued before the roles changed.
+    """
+    if not raw:
+        return
+    instance.set_comparison_keys()
+    stored = User.objects.using(using).filter(pk=instance.pk).first()
+    if stored is None:
+        return
+    instance.token_version = max(instance.token_version, stored.token_version)
+    if instance.password != stored.password:
+        instance.security_stamp = new_security_stamp()
 
 
 @receiver([post_save, post_delete], sender=User)

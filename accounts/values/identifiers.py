@@ -7,6 +7,10 @@ from django.core.exceptions import ValidationError
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
+
+DECOY_DOMAIN = "decoy.invalid"
+"""The domain of addresses without a mailbox. RFC 2606 reserves `.invalid`; no email is sent there."""
+
 _PUNCTUATION = frozenset("._-+")
 _MAX_INPUT_LENGTH = 3 * EMAIL_LENGTH
 # The letters and marks among the Default_Ignorable_Code_Points of the Unicode Character Database. They are not

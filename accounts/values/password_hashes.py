@@ -7,8 +7,10 @@ one: a hasher may raise an exception for it, or compute for hours.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 
 # Each limit costs about a second on one core. Passwords are hashed one at a time, so that a costlier hash would
 # delay every sign-in.
@@ -19,6 +21,16 @@ MAX_SCRYPT_WORK = 2**20  # N * r * p
 MAX_ARGON2_MEMORY = 256 * 1024  # KiB
 MAX_ARGON2_WORK = 1024 * 1024  # KiB, all passes together
 MAX_ARGON2_LANES = 16
+
+MAX_TOTAL_MILLISECONDS = 1000
+"""The limit on the work of a failed sign-in, which is that of the costliest imported hash of each kind."""
+
+# The work of one core in a millisecond, measured and rounded down: iterations of PBKDF2, 2**rounds of bcrypt,
+# N * r * p of scrypt, KiB of Argon2 in all passes. An estimate from these is the same on every machine.
+_PBKDF2_PER_MILLISECOND = 5000
+_BCRYPT_PER_MILLISECOND = 17
+_SCRYPT_PER_MILLISECOND = 2500
+_ARGON2_PER_MILLISECOND = 1500
 
 _MIN_BCRYPT_ROUNDS = 4
 _DIGEST_LENGTHS = {"pbkdf2_sha256": 32, "pbkdf2_sha1": 20}  # bytes
@@ -56,6 +68,15 @@ def parse_cost(encoded: str) -> HashCost:
     if parse is None:
         raise MalformedHash
     return parse(encoded)
+
+
+def estimate_milliseconds(costs: Mapping[str, int]) -> dict[str, int]:
+    """Return by algorithm how long the amounts of each kind take together, in milliseconds on a core of today."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    for kind, amount in costs.items():
+        algorithm, *parameters = kind.split("$")
+        totals[algorithm] += _ESTIMATES[algorithm](amount, *parameters)
+    return {algorithm: ceil(total) for algorithm, total in sorted(totals.items())}
 
 
 def has_known_format(encoded: str) -> bool:
@@ -127,6 +148,17 @@ _PARSERS: dict[str, Callable[[str], HashCost]] = {
     "pbkdf2_sha1": _parse_pbkdf2,
     "pbkdf2_sha256": _parse_pbkdf2,
     "scrypt": _parse_scrypt,
+}
+
+
+_ESTIMATES: dict[str, Callable[..., float]] = {
+    "argon2": lambda amount, _type, _version, memory, passes, _lanes: (
+        amount * int(memory) * int(passes) / _ARGON2_PER_MILLISECOND
+    ),
+    "bcrypt": lambda amount: amount / _BCRYPT_PER_MILLISECOND,
+    "pbkdf2_sha1": lambda amount: amount / _PBKDF2_PER_MILLISECOND,
+    "pbkdf2_sha256": lambda amount: amount / _PBKDF2_PER_MILLISECOND,
+    "scrypt": lambda amount, n, r: amount * int(n) * int(r) / _SCRYPT_PER_MILLISECOND,
 }
 
 

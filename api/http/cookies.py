@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
+from django.urls import get_script_prefix
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +22,7 @@ REFRESH_NAME = "__Secure-refresh"
 _MAX_COOKIE_SIZE = 4096
 """Bytes of name, value and attributes that every browser stores (RFC 6265 section 6.1)."""
 
-REFRESH_PATH = "/api/auth"
+_REFRESH_PATH = "api/auth"  # below the prefix at which the project is served
 
 
 def access_name() -> str:
@@ -33,7 +34,7 @@ def set_tokens(response: Response, pair: TokenPair) -> None:
     """Set both tokens as cookies, which the browser deletes when it is closed unless the session is remembered."""
     set_access_token(response, pair.access)
     max_age = pair.refresh_expires_in if pair.access.remember else None
-    response.set_cookie(REFRESH_NAME, pair.refresh_token, max_age=max_age, path=REFRESH_PATH, **_attributes())
+    response.set_cookie(REFRESH_NAME, pair.refresh_token, max_age=max_age, path=_refresh_path(), **_attributes())
 
 
 def set_access_token(response: Response, access: AccessToken) -> None:
@@ -61,7 +62,7 @@ def with_cookies_cleared(response: Response, request: Request) -> Response:
         return response
     domain = auth_settings().cookie_domain or None
     response.delete_cookie(access_name(), path="/", domain=domain, samesite="Lax")
-    response.delete_cookie(REFRESH_NAME, path=REFRESH_PATH, domain=domain, samesite="Lax")
+    response.delete_cookie(REFRESH_NAME, path=_refresh_path(), domain=domain, samesite="Lax")
     return response
 
 
@@ -79,6 +80,10 @@ def refresh_token_in(request: Request) -> str | None:
     if len(tokens) > 1:
         raise InvalidRequest(f"The request has two different cookies named {REFRESH_NAME}. Send one.")
     return tokens.pop() if tokens else None
+
+
+def _refresh_path() -> str:
+    return get_script_prefix() + _REFRESH_PATH
 
 
 def _attributes() -> dict[str, Any]:

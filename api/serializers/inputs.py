@@ -1,6 +1,7 @@
 """The fields of request bodies and query strings.
 
-Only type and format are checked here; the rules are in `accounts`.
+Only type and format are checked here; the rules are in `accounts`. In a body, null for an optional field means
+that it is left out.
 """
 
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ class NormalizedEmailField(serializers.EmailField):
 
 
 class ChosenUsernameField(StringField):
-    """A username, which may be left out unless AUTH_USERNAME_REQUIRED is on."""
+    """A username, which may be left out or null unless AUTH_USERNAME_REQUIRED is on."""
 
     @property
     def required(self) -> bool:
@@ -61,14 +62,38 @@ class ChosenUsernameField(StringField):
     def required(self, value: bool) -> None:
         """Ignore the value that REST framework's constructor sets."""
 
+    @property
+    def allow_null(self) -> bool:
+        """Whether null is valid: it means the same as leaving the field out."""
+        return not self.required
+
+    @allow_null.setter
+    def allow_null(self, value: bool) -> None:
+        """Ignore the value that REST framework's constructor sets."""
+
 
 class InvitedEmailField(StringField):
-    """An email address, which may be left out of a body that contains an invitation."""
+    """An email address, which may be left out of a body that contains an invitation, or null there.
+
+    OpenAPI calls it optional: whether a body needs it depends on another field.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "allow_null": True, **options})
 
     def get_value(self, dictionary: Any) -> Any:
         """Return the raw value, or an empty string if the invitation determines the address."""
         value = super().get_value(dictionary)
-        return "" if value is empty and dictionary.get("invitation") else value
+        return "" if value in (empty, None) and dictionary.get("invitation") else value
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        """Return whether `data` needs no further validation, and `data`.
+
+        Raises ValidationError if there is neither an address nor an invitation.
+        """
+        if data in (empty, None):
+            self.fail("required")
+        return False, data
 
 
 class NewPasswordField(StringField):
@@ -124,7 +149,9 @@ class SignUpInput(serializers.Serializer[Any]):
     """The body of a sign-up."""
 
     username = ChosenUsernameField(help_text=f"{USERNAME} Optional with `AUTH_USERNAME_REQUIRED=false`.")
-    email = InvitedEmailField(help_text="With `invitation`, the invited address; it may be left out then.")
+    email = InvitedEmailField(
+        help_text="Required without `invitation`. With it, the invited address, which may be left out."
+    )
     password = NewPasswordField(write_only=True)
     fullname = StringField(required=False, allow_null=True)
     roles = StringListField(required=False, allow_null=True, max_length=20)
@@ -224,9 +251,9 @@ class TokenInput(serializers.Serializer[Any]):
     """
 
     token = StringField(write_only=True)
-    token_type_hint = StringField(required=False)
-    client_id = StringField(required=False)
-    client_secret = StringField(required=False, write_only=True)
+    token_type_hint = StringField(required=False, allow_null=True)
+    client_id = StringField(required=False, allow_null=True)
+    client_secret = StringField(required=False, allow_null=True, write_only=True)
 
 
 class SessionsQuery(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 """Discovery for other services: the public keys and the issuer's metadata."""
 
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,6 +45,8 @@ class Metadata(PublicView):
         issuer = access_tokens.issuer()
         base_url = issuer if issuer.startswith(("https://", "http://")) else auth_settings().public_url
         base = (base_url or request.build_absolute_uri("/")).rstrip("/")
+        # `reverse` begins with the prefix of FORCE_SCRIPT_NAME, which the issuer may end with.
+        base = base.removesuffix(get_script_prefix().rstrip("/"))
         methods = ["client_secret_basic", "client_secret_post"]
         metadata = {
             "issuer": issuer,

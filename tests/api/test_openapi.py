@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework import serializers
 
 from api.openapi.schema import document
+from api.serializers import inputs
 from tests.api.test_errors import CONTRACT
 
 
@@ -48,6 +51,33 @@ print(len(path_counts))
     )
 
     assert completed.stdout.strip() == "8", completed.stderr
+
+
+def test_every_optional_field_of_a_body_may_be_null():
+    bodies = [
+        value
+        for name, value in vars(inputs).items()
+        if name.endswith("Input") and issubclass(value, serializers.Serializer)
+    ]
+    optional = [
+        (body.__name__, name, field.allow_null)
+        for body in bodies
+        for name, field in body().fields.items()
+        if not field.required
+    ]
+
+    assert len(optional) > 15
+    assert [(body, name) for body, name, allows_null in optional if not allows_null] == []
+
+
+def test_the_document_says_which_fields_of_a_sign_up_are_required(override_auth):
+    def required():
+        return set(SchemaGenerator().get_schema()["components"]["schemas"]["SignUpInput"]["required"])
+
+    assert required() == {"username", "password"}  # and an email address or an invitation
+
+    override_auth(username_required=False)
+    assert required() == {"password"}
 
 
 def operations(document):

@@ -1,8 +1,10 @@
 """The permission classes in a project's own views: any renderer, exception handler and way to authenticate."""
 
 import base64
+from typing import ClassVar
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.test import override_settings
 from django.urls import path
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -18,6 +20,9 @@ from api.errors import render_error
 from api.permissions import Admin, HasRole, Moderator, RecentlyAuthenticated, SignedIn
 from tests.conftest import SignedIn as SignedInClient
 from tests.factories import PASSWORD, make_user
+
+CACHING = ["django.middleware.cache.UpdateCacheMiddleware", "django.middleware.cache.FetchFromCacheMiddleware"]
+IN_MEMORY = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 
 class Editor(HasRole):
@@ -51,6 +56,25 @@ class Secret(Basket):
     permission_classes = (RecentlyAuthenticated,)
 
 
+class NotForModerators(Basket):
+    permission_classes = (SignedIn & ~Moderator,)
+
+    def get(self, request):
+        self.check_object_permissions(request, object())
+        return super().get(request)
+
+
+class NotYours(Basket):
+    def get(self, request):
+        raise PermissionDenied("Not yours.")
+
+
+class Cached(Basket):
+    """A view whose responses caches may store, such as those of Django's `UpdateCacheMiddleware`."""
+
+    default_response_headers: ClassVar = {"Cache-Control": "max-age=60", "Vary": "Accept"}
+
+
 class Plain(Drafts):
     """A view whose project has REST framework's own exception handler."""
 
@@ -63,6 +87,9 @@ urlpatterns = [
     path("drafts", Drafts.as_view()),
     path("shared", Shared.as_view()),
     path("secret", Secret.as_view()),
+    path("not-for-moderators", NotForModerators.as_view()),
+    path("not-yours", NotYours.as_view()),
+    path("cached", Cached.as_view()),
     path("plain", Plain.as_view()),
 ]
 
@@ -130,11 +157,40 @@ def test_permissions_can_be_combined(alice, bearer):
     assert forced(alice).get("/shared").status_code == 200
 
 
+def test_a_role_can_be_excluded_for_objects_too(alice, bearer):
+    assert bearer.get("/not-for-moderators").status_code == 200
+    assert forced(alice).get("/not-for-moderators").status_code == 200
+    roles.grant(alice, ["moderator"], NO_CLIENT)
+
+    assert forced(alice).get("/not-for-moderators").status_code == 403
+
+
 def test_a_request_without_a_token_gets_the_code_token_missing(api):
     response = APIClient().get("/basket")
 
     assert (response.status_code, response.json()["code"]) == (401, "token_missing")
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_a_cache_knows_the_headers_on_which_a_response_depends(alice, bearer):
+    bad = APIClient()
+    bad.credentials(HTTP_X_ACCESS_TOKEN="nonsense")
+
+    for client in (bearer, basic(), bad, APIClient()):
+        assert client.get("/cached")["Vary"].startswith("Accept, Authorization, x-access-token, Cookie")
+        assert "Authorization, x-access-token, Cookie" in client.get("/basket")["Vary"]
+
+
+def test_a_cache_does_not_return_the_response_of_another_user(alice, bearer):
+    with override_settings(ROOT_URLCONF="authproject.urls"):
+        make_user("bob")
+        tokens = {name: SignedInClient(name).access_token for name in ("alice", "bob")}
+
+    with override_settings(MIDDLEWARE=CACHING, CACHES=IN_MEMORY):
+        for name, token in tokens.items():
+            assert APIClient(headers={"x-access-token": token}).get("/cached").json() == {"of": name}
+            assert APIClient(headers={"cookie": f"__Host-access={token}"}).get("/cached").json() == {"of": name}
+        assert APIClient().get("/cached").status_code == 401
 
 
 def test_only_a_token_proves_a_recent_authentication(alice, bearer, clock):
@@ -177,3 +233,9 @@ def test_errors_are_handled_by_any_exception_handler(alice, bearer):
 @pytest.mark.parametrize(("permission", "name"), [(Admin, "Admin"), (Moderator, "Moderator"), (Editor, "Editor")])
 def test_a_role_permission_names_its_role_in_the_message(permission, name):
     assert permission().message == f"Require {name} Role!"
+
+
+def test_a_permission_that_a_view_denies_as_in_django_has_a_message_and_a_code(bearer):
+    response = bearer.get("/not-yours")
+
+    assert (response.status_code, response.json()) == (403, {"message": "Not yours.", "code": "permission_denied"})

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import re
 import select
 import shutil
 import socket
@@ -75,6 +77,22 @@ def test_a_chunked_body_over_the_size_limit_is_refused(server):
     status, body = server.post("/api/auth/signin", (b"x" * 65536 for _ in range(2)))
 
     assert (status, body["code"]) == (413, "payload_too_large")
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("http://localhost:8081", True), ("http://evil.example", False)])
+def test_a_page_of_an_allowed_origin_can_read_what_the_server_refuses(server, origin, allowed):
+    status, headers, _ = server.exchange("POST", "/api/auth/signin", b"x" * 65537, Origin=origin)
+
+    assert status == 413
+    assert headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
+    assert headers["Vary"] == "origin"
+
+
+def test_the_admin_takes_large_bodies_only_with_a_session(server):
+    body = {"text": "x" * 100_000}
+
+    assert server.request("POST", "/admin/login/", body)[0] == 413
+    assert server.request("POST", "/admin/login/", body, Cookie="sessionid=x")[0] == 403
 
 
 def test_an_endless_body_does_not_keep_the_server_busy(server):
@@ -251,6 +269,28 @@ def test_a_port_that_another_server_uses_is_refused_and_free_right_after_a_stop(
     connection.close()
 
 
+def test_an_address_that_cannot_be_used_is_refused_with_its_setting(server, tmp_path):
+    (tmp_path / "file").touch()
+    for settings, reason in [
+        (
+            {"HOST": "unix:/nowhere/socket"},
+            "No such file or directory. Allowed: a HOST of unix:/PATH in an existing, writable folder",
+        ),
+        (
+            {"AUTH_METRICS": f"127.0.0.1:{server.port}"},
+            "Address already in use. Allowed: an AUTH_METRICS that is free",
+        ),
+    ]:
+        refused = subprocess.run(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT, env={**server.environment, "PORT": str(free_port()), **settings},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 1
+        assert reason in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
 def test_bytes_that_are_not_http_cause_no_server_error(server):
     for content in (
         b"\x00\xff\r\n\r\n",
@@ -285,3 +325,24 @@ def test_the_commands_in_the_readme_work_as_described(server):
     assert (content, signed_out) == ("User Content.", "")
     assert json.loads(refused)["code"] == "role_required"
     assert json.loads(revoked)["code"] == "token_revoked"
+
+
+def test_a_database_that_was_not_migrated_is_reported_at_the_start(tmp_path):
+    """The port is taken, so that the command ends."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = subprocess.run(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+                "AUTH_KEYS_DIR": str(tmp_path / "keys"),
+                "PORT": str(taken.getsockname()[1]),
+            },
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert re.match(r"The database lacks \d+ migration\(s\)\. Run `manage.py migrate`; until then", done.stderr)
+    assert "Address already in use" in done.stderr

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import environs
 import jwt
@@ -16,7 +17,14 @@ from accounts.conf import PROFILE_CLAIMS, AuthSettings, Limit
 from accounts.setting_values import RESERVED_CLAIMS, environment_name
 from accounts.tokens.claims import ROLES_OMITTED
 from authproject.connection_urls import read_database_url, read_email_url
-from authproject.environment import load_or_create_secret, read_auth_settings, read_origins, read_secret_key
+from authproject.environment import (
+    load_or_create_secret,
+    read_auth_settings,
+    read_origins,
+    read_secret_key,
+    read_secret_keys,
+)
+from authproject.setting_files import FileAwareEnv
 
 NAMES = {environment_name(field) for field in dataclasses.fields(AuthSettings)}
 
@@ -248,10 +256,50 @@ def test_an_unknown_setting_is_refused():
         AuthSettings.from_mapping({"acess_token_lifetime": timedelta(minutes=1)})
 
 
+def test_a_misspelled_variable_is_reported_with_the_setting_that_it_resembles():
+    completed = run_check("--fail-level", "WARNING", AUTH_SIGNUPS="closed", AUTH_KEYS_DIRS_FILE="x", AUTH_XYZ="")
+
+    assert completed.returncode == 1
+    assert "(authproject.W001) The environment contains AUTH_SIGNUPS, which is not a setting." in completed.stderr
+    assert "HINT: Did you mean AUTH_SIGNUP?" in completed.stderr
+    assert "contains AUTH_KEYS_DIRS_FILE, which" in completed.stderr
+    assert "contains AUTH_XYZ, which is not a setting.\n\tHINT: docs/settings.md lists" in completed.stderr
+
+
+def test_no_documented_setting_is_reported_as_unknown():
+    documented = re.findall(r"^\| (AUTH_\w+) \|", Path("docs/settings.md").read_text(), re.MULTILINE)
+
+    assert "AUTH_METRICS" in documented
+    completed = run_check("--fail-level", "WARNING", **{f"{name}_FILE": "" for name in documented})
+    assert "authproject.W001" not in completed.stderr
+
+
 @pytest.mark.parametrize("field", dataclasses.fields(AuthSettings), ids=lambda field: field.name)
 def test_a_value_of_the_wrong_type_is_refused(field):
     with pytest.raises(ImproperlyConfigured):
         AuthSettings(**{field.name: object()})
+
+
+@pytest.mark.parametrize("name", ["audience", "signup_roles", "profile_claims", "trusted_proxies", "extra_claims"])
+def test_a_text_is_not_a_list_of_its_letters(name):
+    with pytest.raises(
+        ImproperlyConfigured, match=f"^AUTH_{name.upper()} is 'user'.* Its type in AUTH is tuple, not str"
+    ):
+        AuthSettings.from_mapping({name: "user"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "types"),
+    [
+        ("access_token_lifetime", 900, "timedelta, not int"),
+        ("keys_dir", "/var/keys", "Path, not str"),
+        ("account_limit", "10/15m", "Limit, not str"),
+        ("start_page", 1, "bool, not int"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_both_types(name, value, types):
+    with pytest.raises(ImproperlyConfigured, match=rf"Its type in AUTH is {types}\.$"):
+        AuthSettings.from_mapping({name: value})
 
 
 def run_check(*options, **environment):
@@ -275,6 +323,8 @@ def run_check(*options, **environment):
         ("DEBUG", "perhaps"),
         ("HOST", "everywhere"),
         ("HOST", "unix:socket"),
+        ("HOST", "unix:/" + "x" * 107),
+        ("AUTH_BREACHED_PASSWORDS", "x" * 300),
         ("LANGUAGE_CODE", "klingon"),
     ],
 )
@@ -392,6 +442,34 @@ def test_a_secret_key_that_can_be_guessed_is_refused_without_repeating_it(monkey
 
 
 @pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("x", "key 1 of 1, has 1 characters"),
+        (f"{'k' * 16},fifteen letters", "key 2 of 2, has 15 characters"),
+        (f"fifteen letters, {'k' * 16}", "key 1 of 2, has 15 characters"),
+    ],
+)
+def test_a_secret_key_fallback_that_can_be_guessed_is_refused_without_repeating_it(monkeypatch, value, problem):
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", value)
+
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read_secret_keys(environs.Env(), "SECRET_KEY_FALLBACKS")
+
+    message = f"SECRET_KEY_FALLBACKS, {problem} and can be guessed. Allowed: at least 16 random characters"
+    assert str(raised.value).startswith(message)
+    assert "fifteen" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"), [("", []), (" , ", []), (f" {'a' * 16} ,{'b' * 20},", ["a" * 16, "b" * 20])]
+)
+def test_secret_key_fallbacks_are_a_list(monkeypatch, value, keys):
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", value)
+
+    assert read_secret_keys(environs.Env(), "SECRET_KEY_FALLBACKS") == keys
+
+
+@pytest.mark.parametrize(
     "origin",
     [
         "null", "*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/x",
@@ -467,6 +545,8 @@ def test_the_deployment_check_reports_emails_that_no_one_receives(public_url, em
         ("DATABASE_URL", "mysql://u:hidden@h/d"),
         ("DATABASE_URL", "postgres://u:hidden@h:x/d"),
         ("EMAIL_URL", "x://u:hidden@h"),
+        ("EMAIL_URL", "submission://u:hidden@"),
+        ("EMAIL_URL", "smtps://u:hidden@h:0"),
         ("CACHE_URL", "hidden"),
         ("CACHE_URL", "memcached://u:hidden@h"),
         ("CACHE_URL", "redis://:hidden@h/0?ssl_certfile=a"),
@@ -478,6 +558,43 @@ def test_an_invalid_url_is_reported_without_its_password(name, value):
     assert completed.returncode != 0
     assert completed.stderr.startswith(f"Configuration error: {name} cannot be used. Allowed: ")
     assert "hidden" not in completed.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["PORT", "SECRET_KEY", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "HOST", "AUTH_METRICS", "AUTH_SIGNUP"]
+)
+def test_a_file_that_cannot_be_read_is_reported_with_its_setting(monkeypatch, tmp_path, name):
+    (tmp_path / "binary").write_bytes(b"hidden\xff")
+    reasons = {"nowhere": "No such file or directory", ".": "Is a directory", "binary": "it is not text in UTF-8"}
+    for path, reason in reasons.items():
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / path))
+        with pytest.raises(ImproperlyConfigured) as raised:
+            FileAwareEnv().str(name)
+
+        assert str(raised.value) == f"{name}_FILE cannot be read: {reason}. Allowed: the path of a text file."
+
+
+@pytest.mark.parametrize("name", ["PORT", "DATABASE_URL", "AUTH_SIGNUP"])
+def test_a_file_that_cannot_be_read_stops_the_start_with_one_sentence(name):
+    completed = run_check(**{f"{name}_FILE": "/nowhere"})
+
+    assert completed.stderr.startswith(f"Configuration error: {name}_FILE cannot be read: No such file")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("file/db", "File exists"), ("file/folder/db", "Not a directory"), ("folder", "it is a folder")],
+)
+def test_a_database_that_cannot_be_created_is_reported(tmp_path, path, reason):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+
+    completed = run_check(DATABASE_URL=f"sqlite:///{tmp_path / path}")
+
+    assert completed.stderr == (
+        f"Configuration error: DATABASE_URL: {tmp_path / path} cannot be used: {reason}. Allowed: sqlite:///PATH of "
+        "a file, in a folder that the service may write.\n"
+    )
 
 
 def test_a_url_in_allowed_hosts_is_refused():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from importlib.metadata import PathDistribution
@@ -51,6 +52,15 @@ def python(wheel, tmp_path_factory):
     [packages] = (folder / "lib").glob("*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return str(interpreter)
+
+
+def test_the_ranges_of_django_are_those_of_the_service():
+    service, package = (
+        tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, PACKAGE)
+    )
+
+    assert set(package["optional-dependencies"]["django"]) <= set(service["dependencies"])
+    assert package["requires-python"] == service["requires-python"]
 
 
 def test_the_wheel_contains_one_top_level_package_with_types_and_migrations(wheel):

@@ -364,6 +364,22 @@ def test_the_token_is_sent_to_no_other_origin(auth, proxy):
     assert [headers.get("authorization") for headers in sent] == [None, None]
 
 
+def test_a_password_is_not_sent_where_a_redirect_leads(tmp_path):
+    asked = []
+
+    def redirect(request):
+        asked.append(request.url.host)
+        return httpx.Response(307, headers={"Location": "https://evil.example/"})
+
+    http = httpx.Client(transport=httpx.MockTransport(redirect), follow_redirects=True)
+    with pytest.raises(AuthError) as raised:
+        Auth("https://auth.example.com", store=FileStore(tmp_path / "session.json"), http=http).sign_in(
+            "alice", PASSWORD
+        )
+
+    assert (raised.value.status, asked) == (307, ["auth.example.com"])
+
+
 def test_a_streamed_body_is_sent_once_and_the_next_request_has_the_new_token(server, auth, url, username):
     server.manage("grantrole", username, "moderator")
 

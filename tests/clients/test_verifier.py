@@ -462,9 +462,9 @@ class TestFetching:
             server.shutdown()
             server.server_close()
 
-    def is_unavailable(self, url):
+    def is_unavailable(self, url, http=None):
         try:
-            IssuerKeys(url).find("a")
+            IssuerKeys(url, http).find("a")
         except IssuerUnavailable:
             return True
         return False
@@ -500,6 +500,15 @@ class TestFetching:
             url = serve(lambda request: self.send(request, 302, {"Location": issuer.url + request.path}))
 
             assert self.is_unavailable(url)
+
+    def test_a_redirect_is_not_followed_by_a_client_that_follows_redirects(self, serve):
+        with FakeIssuer() as issuer, httpx.Client(follow_redirects=True) as http:
+            url = serve(lambda request: self.send(request, 302, {"Location": issuer.url + request.path}))
+            fetched = []
+            http.event_hooks["response"].append(lambda response: fetched.append(response.url.path))
+
+            assert self.is_unavailable(url, http)
+            assert fetched == [METADATA]
 
     def test_a_compressed_document_is_refused(self, serve):
         headers = {"Content-Encoding": "gzip"}

@@ -130,6 +130,7 @@ def test_requests_over_https_get_secure_responses_and_http_is_redirected(proxy):
         ("/api/auth/signin", 2**16, 400),  # read as a whole, and not JSON
         ("/api/auth/signin", 2**16 + 1, 413),
         ("/api/auth/signin", 200_000, 413),
+        ("/admin/", 2**16 + 1, 413),  # no session
         ("/admin/login/", 2**16 + 1, 403),  # read, and without a CSRF token
         ("/admin/login/", 2**20 + 1, 413),
     ],
@@ -139,7 +140,8 @@ def test_the_proxy_refuses_what_is_too_large_for_the_service_and_nothing_else(
     proxy, path, length, status, chunked
 ):
     part = b" " * length
-    got, _, body = proxy.exchange("POST", path, iter([part]) if chunked else part)
+    cookies = {"Cookie": "__Host-sessionid=x; sessionid=x"} if path == "/admin/login/" else {}
+    got, _, body = proxy.exchange("POST", path, iter([part]) if chunked else part, **cookies)
 
     assert got == status
     if status == 413:

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from accounts.models import Activity, RefreshToken, User
 from accounts.models.origins import KnownOriginQuerySet
-from accounts.users import mail_tokens, roles
+from accounts.users import importing, mail_tokens, roles
 from accounts.users.mail_tokens import Purpose
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
@@ -314,3 +314,16 @@ def test_only_one_of_concurrent_changes_to_the_same_username_succeeds():
 
     assert sorted(response.status_code for response in responses) == [200] + [400] * 5
     assert User.objects.filter(username_key="wanted").count() == 1
+
+
+def test_concurrent_imports_do_not_exceed_the_limit_on_the_cost_of_failed_sign_ins():
+    hashes = {"a": f"pbkdf2_sha256$2000000$salt${'A' * 43}=", "b": f"bcrypt$$2b$14${'e' * 53}"}
+
+    def import_one(name):
+        fields = {"username": name, "email": f"{name}@example.com", "password": hashes[name]}
+        return lambda: list(importing.import_accounts([{"pk": 1, "fields": fields}], {}, batch_size=1))
+
+    results = run_concurrently(import_one("a"), import_one("b"))
+
+    assert sorted(bool(account.refusal) for (account,) in results) == [False, True]
+    assert User.objects.count() == 1

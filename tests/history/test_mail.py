@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.utils import timezone
 
 from accounts.conf import AuthSettings
+from accounts.errors import Unavailable
 from accounts.history import mail
 from accounts.history.background import BackgroundQueue
 from accounts.history.mail import MailTemplate
@@ -196,8 +197,8 @@ def test_a_transient_failure_is_retried_with_growing_pauses(failing_mail_server,
     assert pauses == [2, 2, 4]
 
 
-@pytest.mark.parametrize("error", [OperationalError(), InterfaceError()])
-def test_a_job_that_cannot_use_the_database_is_run_again(queue, monkeypatch, error):
+@pytest.mark.parametrize("error", [OperationalError(), InterfaceError(), Unavailable()])
+def test_a_job_that_cannot_use_the_database_or_the_counters_is_run_again(queue, monkeypatch, error):
     pauses, runs = [], []
     monkeypatch.setattr(queue._retrying, "sleep", pauses.append)
 

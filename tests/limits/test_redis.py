@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -13,6 +14,7 @@ import trustme
 
 from accounts.errors import Throttled
 from accounts.limits import attempts
+from accounts.limits.counters import CacheCounters
 from accounts.values.clients import Client
 from authproject.connection_urls import read_cache_url
 from tests.conftest import Api
@@ -142,3 +144,14 @@ def test_requests_that_need_an_unreachable_cache_get_503(cache, assert_refused):
     assert_refused(api.sign_up("alice"), 503, "unavailable")
     assert_refused(api.get("/readyz"), 503, "unavailable")
     assert api.get("/api/test/all").status_code == 200
+
+
+def test_the_first_attempts_of_a_process_may_be_counted_at_once(cache, settings, monkeypatch):
+    """Each process imports the Redis client with its first attempt."""
+    for name in [name for name in sys.modules if name == "redis" or name.startswith("redis.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def count():
+        return CacheCounters(settings.GUESS_COUNTERS_URL).count([("first", 60)])[0].amount
+
+    assert sorted(run_concurrently(*[count] * 8)) == [1, 2, 3, 4, 5, 6, 7, 8]

@@ -80,6 +80,34 @@ def test_createsuperuser_creates_a_user_who_can_sign_in_to_the_admin(client, mon
     assert response.status_code == 302
 
 
+def test_changepassword_without_a_terminal_says_so(monkeypatch):
+    def read(_):
+        raise EOFError
+
+    monkeypatch.setattr("accounts.management.commands.changepassword.getpass", read)
+    make_user("alice")
+
+    with pytest.raises(CommandError, match=r"^The password was not changed: there is no terminal"):
+        run("changepassword", "alice")
+
+
+def test_serve_names_the_settings_that_a_project_lacks(settings):
+    del settings.HOST, settings.WORKERS
+
+    with pytest.raises(CommandError, match=r"^`serve` needs the settings HOST, WORKERS\. Define them"):
+        run("serve")
+
+
+@pytest.mark.parametrize("password", ["", "x", "password123", "root@example.com"])
+def test_createsuperuser_rejects_a_weak_password_also_without_a_prompt(monkeypatch, password):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
+
+    with pytest.raises(CommandError, match=r"^DJANGO_SUPERUSER_PASSWORD: "):
+        run("createsuperuser", interactive=False, username="root", email="root@example.com")
+
+    assert not User.objects.exists()
+
+
 def test_createsuperuser_rejects_a_taken_username(monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     make_user("root")

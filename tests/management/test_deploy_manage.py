@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 
 import pytest
 
@@ -99,6 +101,67 @@ def test_another_user_than_root_is_refused():
     )  # fmt: skip
 
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def load_script():
+    loader = SourceFileLoader("deploy_manage", str(SCRIPT))
+    module = module_from_spec(spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=1", "1"),
+        (" A = 1 \t\n", "1"),
+        ("A=\nB=2", ""),
+        ("A=1\nA=2", "2"),
+        ("# A=2\n; A=3\n\nA=1", "1"),
+        ("A=one # two", "one # two"),
+        ('A=it\'s "so"', 'it\'s "so"'),
+        ("A='one $B \\n'", "one $B \\n"),
+        ('A="one \\"two\\" \\$B \\n"', 'one "two" $B \\n'),
+        ("A='one' \"two\" three", "onetwothree"),
+        ("A='one\ntwo'", "one\ntwo"),
+        ("A=one\\\ntwo", "onetwo"),
+        ("A=C:\\\\x", "C:\\x"),
+        ("A=$B ${B} %h", "$B ${B} %h"),
+        ("A=a=b==", "a=b=="),
+    ],
+)
+def test_an_environment_file_is_read_as_systemd_reads_it(text, value):
+    assert load_script().parse_environment(text, SCRIPT)["A"] == value
+
+
+def test_an_environment_file_of_windows_is_read(tmp_path):
+    (tmp_path / "environment").write_bytes(b"A=1\r\nB='2'\r\n")
+    script = load_script()
+
+    text = script.read(tmp_path / "environment")
+
+    assert script.parse_environment(text, tmp_path) == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("=hidden", "names no variable"),
+        ("export B=hidden", "names no variable"),
+        ("1B=hidden", "names no variable"),
+        ("\ufeffB=hidden", "names no variable"),
+        ("B=hidden\0", "names no variable"),
+        ("hidden", "is not NAME=VALUE"),
+        ("B='hidden", "its quote is not closed"),
+        ('B="hidden\\"', "its quote is not closed"),
+    ],
+)
+def test_a_line_that_systemd_would_ignore_is_refused_with_its_number(line, reason):
+    with pytest.raises(SystemExit, match=reason) as raised:
+        load_script().parse_environment(f"# a comment\n\nA='1\n2'\n{line}\n", SCRIPT)
+
+    assert str(raised.value).startswith(f"{SCRIPT}, line 5")
+    assert "hidden" not in str(raised.value)
 
 
 def test_the_script_uses_the_user_folder_and_secrets_of_the_unit():

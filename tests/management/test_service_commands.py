@@ -51,6 +51,21 @@ def test_a_database_without_tables_is_refused(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("grantrole", "alice", "admin"), ("migrate",)], ids=lambda command: command[0]
+)
+def test_a_database_that_cannot_be_reached_is_reported_in_one_line(command):
+    done = manage(*command, DATABASE_URL="postgres://auth:hidden@127.0.0.1:1/auth")
+
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"CommandError: The database \(PostgreSQL, 'auth' on 127.0.0.1, 1, as auth\) cannot be used: .*refused.* "
+        r"Check DATABASE_URL and the database server, then run the command again.\n",
+        done.stderr,
+    )
+    assert "hidden" not in done.stderr
+
+
 def test_a_command_names_its_database_and_key_folder_on_standard_error(settings):
     make_user("alice")
     output, errors = StringIO(), StringIO()
@@ -114,3 +129,14 @@ def test_a_rotation_without_keys_is_refused_and_creates_no_folder(override_auth,
         call_command("rotate_signing_key", *arguments, stdout=StringIO(), stderr=StringIO())
 
     assert not (tmp_path / "keys").exists()
+
+
+def test_a_rotation_before_the_first_encryption_key_says_how_to_create_it(override_auth, tmp_path):
+    override_auth(keys_dir=tmp_path)
+
+    with pytest.raises(CommandError, match=r"^There is no encryption key to rotate\. Create the first keys with "):
+        call_command("rotate_encryption_key", stdout=StringIO(), stderr=StringIO())
+
+    override_auth(keys_dir=tmp_path, token_encryption=True)
+    call_command("show_encryption_key", stdout=StringIO(), stderr=StringIO())
+    call_command("rotate_encryption_key", stdout=StringIO(), stderr=StringIO())

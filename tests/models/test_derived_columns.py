@@ -20,6 +20,13 @@ def save(user):
     user.save()
 
 
+def save_partly_loaded(user):
+    partly = User.objects.only("created_at").get(pk=user.pk)
+    for name, value in CHANGES.items():
+        setattr(partly, name, value)
+    partly.save()
+
+
 def save_those_fields(user):
     user.save(update_fields=[*CHANGES])
 
@@ -41,7 +48,14 @@ def upsert(user):
     User.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
 
 
-@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+def upsert_loaded(user):
+    User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
+
+
+WAYS = [save, save_partly_loaded, save_those_fields, update, update_in_bulk, update_or_create, upsert, upsert_loaded]
+
+
+@pytest.mark.parametrize("write", WAYS)
 def test_comparison_keys_follow_the_names(write, api):
     user = make_user("bob")
     for name, value in CHANGES.items():
@@ -56,7 +70,7 @@ def test_comparison_keys_follow_the_names(write, api):
     assert api.sign_up("bob").status_code == 201
 
 
-@pytest.mark.parametrize("write", [save, save_those_fields, update, update_in_bulk, update_or_create, upsert])
+@pytest.mark.parametrize("write", WAYS)
 def test_another_email_address_is_not_verified(write):
     user = make_user("bob", email_verified_at=timezone.now())
     for name, value in CHANGES.items():
@@ -126,6 +140,16 @@ def test_many_passwords_are_changed_in_one_statement(django_assert_num_queries, 
         assert_refused(session.content(), 401, "token_revoked")
 
 
+def test_a_password_that_is_upserted_ends_the_sessions(assert_refused):
+    user = make_user()
+    session = SignedIn(user.username)
+    user.password = make_password("another horse battery")
+
+    User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=["password"])
+
+    assert_refused(session.content(), 401, "token_revoked")
+
+
 def test_a_session_started_after_the_user_was_changed_in_memory_is_valid(api, clock):
     user = make_user()
     user.roles.add("admin")
@@ -149,3 +173,49 @@ def test_a_save_raises_the_token_version_but_never_lowers_it():
     stale.save()
 
     assert User.objects.get(pk=user.pk).token_version == user.token_version
+
+
+def test_saving_a_user_who_was_loaded_before_a_password_change_keeps_the_new_password_and_its_sessions(api):
+    make_user("alice")
+    stale = User.objects.get()
+    user = User.objects.get()
+    user.set_password("another good one")
+    user.save()
+    signed_in = api.sign_in("alice", "another good one").json()
+
+    stale.fullname = "Alice A."
+    stale.save()
+    stale.save(update_fields=["fullname", "password"])
+
+    assert User.objects.get().fullname == "Alice A."
+    assert api.sign_in("alice").status_code == 401
+    assert api.sign_in("alice", "another good one").status_code == 200
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 200
+    stale.refresh_from_db()
+    stale.save()
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 200
+
+
+@pytest.mark.parametrize("load", [User.objects.get, User.objects.defer("password").get])
+@pytest.mark.parametrize("options", [{}, {"update_fields": ["password"]}])
+def test_a_password_that_is_assigned_or_set_is_saved_and_ends_the_sessions(api, load, options):
+    make_user("alice")
+    signed_in = api.sign_in("alice").json()
+    user = load()
+    user.password = make_password("another good one")
+    user.save(**options)
+    assert api.sign_in("alice", "another good one").status_code == 200
+    assert api.get("/api/test/user", signed_in["accessToken"]).status_code == 401
+
+    user.set_password("a third good one")
+    user.save(**options)
+    assert api.sign_in("alice", "a third good one").status_code == 200
+
+
+def test_a_user_who_was_deleted_can_be_saved_again_with_the_password(api):
+    user = make_user("alice")
+    User.objects.get().delete()
+
+    user.save()
+
+    assert api.sign_in("alice").status_code == 200

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from contextlib import suppress
 from io import StringIO
 
 import argon2
@@ -14,7 +15,7 @@ from django.contrib.auth.hashers import (
     ScryptPasswordHasher,
     make_password,
 )
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from accounts.models import PasswordCost, User
 from accounts.passwords import equal_cost
@@ -26,6 +27,10 @@ SALT = "somesaltsomesaltsomesalt"
 
 def _bcrypt(rounds):
     return "bcrypt$" + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds)).decode()
+
+
+def _argon2(memory, passes, lanes=1):
+    return f"argon2$argon2i$v=19$m={memory},t={passes},p={lanes}$c29tZXNhbHRzb21lc2FsdA$AAAA"
 
 
 HASHES = {
@@ -75,9 +80,15 @@ def import_all(tmp_path, hashes):
         {"pk": 1, "fields": {"username": name, "email": f"{name}@example.com", "password": encoded}}
         for name, encoded in hashes.items()
     )
-    path = tmp_path / "users"
+    return import_entries(tmp_path, entries)
+
+
+def import_entries(tmp_path, entries):
+    path, output = tmp_path / "users", StringIO()
     path.write_text("\n".join(map(json.dumps, entries)))
-    call_command("import_users", str(path), stdout=StringIO(), stderr=StringIO())
+    with suppress(CommandError):  # for refused accounts
+        call_command("import_users", str(path), stdout=output, stderr=StringIO())
+    return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
 def purge():
@@ -123,6 +134,19 @@ def test_a_failed_sign_in_does_the_same_work_for_every_account(api, tmp_path, wo
     assert work == ALL_WORK
 
 
+@pytest.mark.parametrize("username", ["nobody", "malformed", *HASHES])
+def test_a_password_in_another_unicode_form_costs_one_new_hash_more_for_every_account(
+    api, tmp_path, work, username
+):
+    import_all(tmp_path, HASHES)
+    make_user("malformed")
+    User.objects.filter(username="malformed").update(password="pbkdf2_sha256$-5$salt$hash")
+    work.clear()
+
+    assert api.sign_in(username, "a\u0308 wrong password").status_code == 401
+    assert work == {**ALL_WORK, "argon2 current": 2}
+
+
 @pytest.mark.parametrize("name", ["nobody", "current"])
 def test_a_failed_sign_in_does_no_other_work_after_the_last_imported_hash_is_upgraded(api, tmp_path, work, name):
     import_all(tmp_path, {"current": password_hash(), "alice": HASHES["pbkdf2"], "bob": HASHES["pbkdf2"]})
@@ -145,6 +169,81 @@ def test_an_import_stores_the_highest_cost_of_each_kind(tmp_path):
 
     import_all(tmp_path, {"later": PBKDF2PasswordHasher().encode(PASSWORD, SALT, 901), "last": _bcrypt(6)})
     assert costs() == {**ALL_COSTS, "pbkdf2_sha256": 901}
+
+
+TEXT = "e" * 53
+PBKDF2_400_MS = f"pbkdf2_sha256$2000000$salt${'A' * 43}="
+BCRYPT_482_MS = f"bcrypt$$2b$13${TEXT}"
+BCRYPT_964_MS = f"bcrypt$$2b$14${TEXT}"
+
+
+def test_an_import_refuses_hashes_with_which_all_kinds_together_would_cost_more_than_a_second(tmp_path):
+    hashes = {
+        "a": PBKDF2_400_MS,
+        "b": BCRYPT_482_MS,
+        "c": BCRYPT_964_MS,
+        "d": _argon2(65536, 4),
+        "e": PBKDF2_400_MS,
+    }
+    stored = {"pbkdf2_sha256": 2_000_000, "bcrypt": 2**13}
+
+    results = import_all(tmp_path, hashes)
+
+    allowed = (
+        "Allowed: at most 1000 ms for the costliest imported hash of every kind together; present: bcrypt 482 ms"
+    )
+    reason = f"password: The hash costs too much to verify. {allowed}, pbkdf2_sha256 400 ms; this hash:"
+    assert [line.get("refused") for line in results] == [
+        None, None, f"{reason} bcrypt 964 ms.", f"{reason} argon2 175 ms.", None,
+    ]  # fmt: skip
+    assert costs() == stored
+    assert list(User.objects.order_by("username").values_list("username", flat=True)) == ["a", "b", "e"]
+
+    assert import_all(tmp_path, {"f": BCRYPT_964_MS, "g": PBKDF2_400_MS, "h": HASHES["current"]})[0]["refused"]
+    assert costs() == stored
+    assert User.objects.count() == 5
+
+
+def test_an_account_refused_for_its_cost_does_not_occupy_its_name(tmp_path):
+    import_all(tmp_path, {"a": PBKDF2_400_MS, "b": BCRYPT_482_MS})
+    fields = {"username": "carol", "email": "carol@example.com"}
+    entries = [{"pk": 1, "fields": {**fields, "password": encoded}} for encoded in (BCRYPT_964_MS, "!")]
+
+    refused, imported = import_entries(tmp_path, entries)
+
+    assert "costs too much" in refused["refused"]
+    assert imported["id"] == User.objects.get(username="carol").pk
+
+
+def test_the_default_hashes_of_django_are_imported_together(tmp_path):
+    hashes = {name: make_password(PASSWORD, hasher=name) for name in ("pbkdf2_sha256", "scrypt", "bcrypt_sha256")}
+
+    results = import_all(tmp_path, {**hashes, "argon2": _argon2(102400, 2, lanes=8)})
+
+    assert all("id" in line for line in results)
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        PBKDF2_400_MS,
+        BCRYPT_964_MS,
+        f"pbkdf2_sha1$2000000$salt${'A' * 27}=",
+        f"scrypt$131072$salt$8$1${'A' * 86}==",
+        "argon2$argon2id$v=19$m=262144,t=4,p=16$c29tZXNhbHRzb21lc2FsdA$AAAA",
+    ],
+)
+def test_one_hash_at_the_limit_of_its_algorithm_is_imported(tmp_path, encoded):
+    assert import_all(tmp_path, {"alice": encoded})[0]["id"]
+
+
+def test_an_import_over_the_limit_from_before_it_existed_accepts_hashes_that_add_nothing(tmp_path):
+    PasswordCost.objects.remember([HashCost("bcrypt", 2**14), HashCost("pbkdf2_sha256", 2_000_000)])
+
+    accepted, refused = import_all(tmp_path, {"a": PBKDF2_400_MS, "b": HASHES["scrypt"]})
+
+    assert "id" in accepted
+    assert "refused" in refused
 
 
 def test_a_purge_lowers_the_cost_to_the_highest_that_remains(api, tmp_path):

@@ -118,6 +118,17 @@ def test_an_imported_hash_is_verified_as_typed(api, tmp_path):
     assert api.sign_in("alice", COMPOSED).status_code == 200
 
 
+@pytest.mark.parametrize("form", [COMPOSED, DECOMPOSED])
+def test_after_the_first_sign_in_an_imported_hash_accepts_every_form(api, assert_refused, form):
+    make_user("alice")
+    User.objects.update(password=make_password(form, hasher="bcrypt_sha256"))
+    (other,) = {COMPOSED, DECOMPOSED} - {form}
+
+    assert_refused(api.sign_in("alice", other), 401, "invalid_credentials")
+    assert api.sign_in("alice", form).status_code == 200
+    assert [api.sign_in("alice", typed).status_code for typed in FORMS] == [200] * len(FORMS)
+
+
 def test_a_normalized_hash_is_not_hashed_again(api):
     user = make_user_with(COMPOSED)
 

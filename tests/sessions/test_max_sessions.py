@@ -65,7 +65,7 @@ def test_without_a_limit_a_sign_in_costs_no_query_more(alice, override_auth):
             lifecycle.start(alice, NO_CLIENT)
         return [query["sql"].split()[0] for query in queries if "accounts_activity" not in query["sql"]]
 
-    assert statements() == ["INSERT", "SELECT"]  # the session, and the names of the roles
+    assert statements() == ["SELECT", "INSERT"]  # the names of the roles, and the session
 
     override_auth(max_sessions=5)
     assert len(statements()) > 2

@@ -172,6 +172,46 @@ def test_a_fault_at_a_refresh_by_cookie_keeps_the_cookies(alice, returning):
     assert browser.send("POST", "/api/auth/refreshtoken").status_code == 200
 
 
+def test_a_fault_at_a_sign_in_by_cookie_keeps_the_previous_session_of_the_browser(alice, returning):
+    browser = Browser()
+    browser.http.raise_request_exception = False
+    browser.sign_in_with_cookies()
+    returning(ValueError())
+    assert browser.sign_in_with_cookies().status_code == 500
+
+    returning({})
+    assert RefreshToken.objects.get().ended_at is None
+    assert browser.send("POST", "/api/auth/refreshtoken").status_code == 200
+
+
+def test_a_fault_at_a_step_up_does_not_change_the_session(alice, returning, clock, events):
+    signed_in = SignedIn("alice")
+    signed_in.http.raise_request_exception = False
+    session = RefreshToken.objects.get()
+    clock.advance(minutes=1)
+    returning(ValueError())
+
+    response = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
+
+    assert response.status_code == 500
+    assert RefreshToken.objects.get().authenticated_at == session.authenticated_at
+    assert "user:reauthenticated" not in [line["event"] for line in events()]
+
+
+def test_a_signing_fault_opens_and_ends_no_session(alice, monkeypatch):
+    browser = Browser()
+    browser.http.raise_request_exception = False
+    browser.sign_in_with_cookies()
+
+    def fail(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr("accounts.tokens.access_tokens.jwt.encode", fail)
+
+    assert browser.sign_in_with_cookies().status_code == 500
+    assert RefreshToken.objects.get().ended_at is None
+
+
 def test_a_fault_does_not_hide_the_reuse_of_a_refresh_token(alice, returning, clock, assert_refused):
     signed_in = SignedIn("alice")
     signed_in.refresh(signed_in.refresh_token)

@@ -9,8 +9,8 @@ from accounts.errors import MailTokenInvalid
 from accounts.models import User, UserQuerySet
 from accounts.users import mail_tokens
 from accounts.users.mail_tokens import Purpose
-from accounts.users.registration import DECOY_DOMAIN
 from accounts.values.clients import NO_CLIENT
+from accounts.values.identifiers import DECOY_DOMAIN
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
 

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
+from django.utils import timezone
 
 from accounts.models import Activity, Invitation, Role, User
 from accounts.users import deletion, invitations
@@ -104,7 +105,7 @@ def test_a_role_that_was_deleted_since_the_invitation_is_not_granted(mailed_toke
     assert accept(mailed_token()).json()["roles"] == ["ROLE_MODERATOR", "ROLE_USER"]
 
 
-@pytest.mark.parametrize("email", ["", "ann@example.com", " ANN@Example.com"])
+@pytest.mark.parametrize("email", ["", None, "ann@example.com", " ANN@Example.com"])
 def test_the_invited_address_may_be_left_out_or_repeated(mailed_token, email):
     invite()
 
@@ -178,7 +179,7 @@ def test_an_address_that_has_an_account_is_not_invited(override_auth, mode):
         call_command("invite", "ANN@example.com")
 
 
-def test_deleting_an_invited_user_deletes_the_invitation_and_deleting_the_inviter_keeps_it(mailed_token):
+def test_deleting_an_invited_user_deletes_the_invitation_and_deleting_the_inviter_keeps_the_row(mailed_token):
     root = make_user("root", is_staff=True, is_superuser=True)
     invite("bob@example.com", by=root.pk)
     invite(by=root.pk)
@@ -188,6 +189,127 @@ def test_deleting_an_invited_user_deletes_the_invitation_and_deleting_the_invite
     deletion.delete(root, NO_CLIENT)
 
     assert list(Invitation.objects.values_list("email", "invited_by")) == [("bob@example.com", None)]
+
+
+def _administrator(*permissions, **fields):
+    user = make_user("staff", is_staff=True, **fields)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+LOST_RIGHTS = {
+    "deactivated": {"is_active": False},
+    "no staff": {"is_staff": False},
+    "no superuser and no permission": {"is_superuser": False},
+}
+
+
+@pytest.mark.parametrize("change", LOST_RIGHTS.values(), ids=LOST_RIGHTS)
+def test_an_invitation_is_valid_only_while_its_inviter_may_invite(mailed_token, assert_refused, change):
+    inviter = _administrator(is_superuser=True)
+    invite(by=inviter.pk)
+
+    User.objects.filter(pk=inviter.pk).update(**change)
+    assert_refused(accept(mailed_token()), 403, "invitation_invalid")
+
+    User.objects.filter(pk=inviter.pk).update(is_active=True, is_staff=True, is_superuser=True)
+    assert accept(mailed_token()).status_code == 201
+
+
+def test_roles_of_an_invitation_need_an_inviter_who_may_still_grant_them(mailed_token, assert_refused):
+    inviter = _administrator("add_invitation", is_superuser=True)
+    invite(roles=["admin"], by=inviter.pk)
+    with_roles = mailed_token()
+    invite("bob@example.com", roles=["user"], by=inviter.pk)
+    User.objects.filter(pk=inviter.pk).update(is_superuser=False)
+
+    assert_refused(accept(with_roles), 403, "invitation_invalid")
+    assert accept(mailed_token(), username="bob").json()["roles"] == ["ROLE_USER"]
+
+
+def test_an_inviter_who_loses_the_permission_loses_the_open_invitations(mailed_token, assert_refused):
+    inviter = _administrator("add_invitation")
+    invite(by=inviter.pk)
+
+    inviter.user_permissions.clear()
+
+    assert_refused(accept(mailed_token()), 403, "invitation_invalid")
+
+
+def test_a_right_that_is_lost_while_the_password_is_hashed_counts(mailed_token, monkeypatch, assert_refused):
+    inviter = _administrator(is_superuser=True)
+    invite(by=inviter.pk)
+    original = User.set_password
+
+    def deactivate_and_hash(user, password):
+        User.objects.filter(pk=inviter.pk).update(is_active=False)
+        original(user, password)
+
+    monkeypatch.setattr(User, "set_password", deactivate_and_hash)
+
+    assert_refused(accept(mailed_token()), 403, "invitation_invalid")
+    assert Invitation.objects.get().used_at is None
+
+
+@pytest.mark.parametrize(
+    "delete", [lambda user: deletion.delete(user, NO_CLIENT), lambda _: User.objects.all().delete()]
+)
+def test_deleting_the_inviter_revokes_open_invitations(mailed_token, assert_refused, delete):
+    invite(by=_administrator(is_superuser=True).pk)
+
+    delete(User.objects.get())
+
+    assert_refused(accept(mailed_token()), 403, "invitation_invalid")
+    assert Invitation.objects.get().revoked_at is not None
+
+
+class TestUnverifiedAccounts:
+    """An account that has the invited address without having verified it."""
+
+    def test_it_loses_the_address_to_the_invited_user_and_keeps_all_else(self, api, mailed_token, events):
+        invite()
+        invitation = mailed_token()
+        assert api.sign_up("mallory", email="Ann@example.com").status_code == 201
+        verification = mailed_token()
+
+        assert accept(invitation).status_code == 201
+
+        assert User.objects.get(email_key="ann@example.com").username == "ann"
+        assert Api().sign_in("ann@example.com").json()["username"] == "ann"
+        mallory = Api().sign_in("mallory").json()
+        assert mallory["email"].endswith("@decoy.invalid")
+        assert api.post("/api/auth/email/verify", {"token": verification}).status_code == 400
+        changed = [line for line in events() if line["event"] == "email:changed"]
+        assert [line["user_id"] for line in changed] == [mallory["id"]]
+
+    def test_a_verified_account_keeps_its_address(self, mailed_token, assert_refused):
+        invite()
+        invitation = mailed_token()
+        make_user("bob", email="ann@example.com", email_verified_at=timezone.now())
+
+        assert_refused(accept(invitation), 400, "email_taken")
+        assert User.objects.get().email == "ann@example.com"
+
+    def test_a_failed_acceptance_takes_nothing(self, api, mailed_token, assert_refused):
+        invite()
+        invitation = mailed_token()
+        api.sign_up("mallory", email="ann@example.com")
+
+        assert_refused(accept(invitation, username="mallory"), 400, "username_taken")
+        assert User.objects.get().email == "ann@example.com"
+
+    def test_no_email_is_sent_to_the_replacement(self, api, mailed_token, mailoutbox):
+        invite()
+        invitation = mailed_token()
+        api.sign_up("mallory", email="ann@example.com")
+        accept(invitation)
+        mailoutbox.clear()
+
+        token = api.sign_in("mallory").json()["accessToken"]
+        passwords = {"currentPassword": PASSWORD, "newPassword": "another good one"}
+        assert api.post("/api/auth/password/change", passwords, token).status_code == 204
+
+        assert mailoutbox == []
 
 
 def test_the_purge_deletes_expired_invitations_only(clock):

@@ -77,7 +77,8 @@ def test_a_password_is_neither_trimmed_nor_truncated(api, assert_refused, passwo
 
 def test_a_password_over_the_maximum_length_is_not_hashed(api, monkeypatch, assert_refused):
     make_user("alice")
-    monkeypatch.setattr("accounts.users.credentials.make_password", None)
+    monkeypatch.setattr("accounts.passwords.equal_cost.make_password", None)
+    monkeypatch.setattr("accounts.models.password_verification.verify_password", None)
 
     assert_refused(api.sign_in("alice", "x" * 129), 401, "invalid_credentials")
     assert_refused(api.sign_in("nobody", "x" * 129), 401, "invalid_credentials")

@@ -146,6 +146,24 @@ def test_a_sign_up_without_roles_gets_the_default_role(api, roles):
     assert api.sign_up("alice", roles=roles).json()["roles"] == ["ROLE_USER"]
 
 
+def test_null_means_that_an_optional_field_is_left_out(api):
+    nulls = dict.fromkeys(("fullname", "roles", "language", "invitation"))
+
+    response = api.sign_up("alice", **nulls)
+
+    assert (response.status_code, response.json()["fullname"]) == (201, "")
+
+
+@pytest.mark.parametrize("field", ["username", "email", "password"])
+@pytest.mark.parametrize("left_out", [True, False])
+def test_a_required_field_is_neither_left_out_nor_null(api, assert_refused, field, left_out):
+    body = {"username": "alice", "email": "alice@example.com", "password": PASSWORD, field: None}
+    response = api.post("/api/auth/signup", {k: v for k, v in body.items() if v is not None or not left_out})
+
+    assert_refused(response, 400, "invalid_request")
+    assert list(response.json()["errors"]) == [field]
+
+
 def test_a_role_not_allowed_at_sign_up_creates_no_account(api, assert_refused):
     assert_refused(api.sign_up("mallory", roles=["user", "admin"]), 403, "role_not_allowed")
     assert not User.objects.exists()
@@ -195,7 +213,7 @@ class TestUsernameRequired:
     def _optional(self, override_auth):
         override_auth(username_required=False)
 
-    @pytest.mark.parametrize("username", [{}, {"username": ""}])
+    @pytest.mark.parametrize("username", [{}, {"username": ""}, {"username": None}])
     def test_a_sign_up_by_email_alone_gets_a_valid_username_that_does_not_reveal_the_address(self, api, username):
         response = _sign_up(api, "alice.liddell@example.com", **username)
 

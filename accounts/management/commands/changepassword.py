@@ -34,7 +34,7 @@ class Command(ServiceCommand):
         """Prompt for the password twice, and store it."""
         user = find_user(username)
         for _attempt in range(MAX_ATTEMPTS):
-            password = getpass("New password: ")
+            password = _prompt("New password: ")
             problem = self._problem(password, user)
             if problem is None:
                 passwords.set_password(user, password, NO_CLIENT)
@@ -48,5 +48,12 @@ class Command(ServiceCommand):
             validate_password(password, user)
         except ValidationError as error:
             return " ".join(error.messages)
-        repeated = normalize_password(getpass("New password (again): "))
+        repeated = normalize_password(_prompt("New password (again): "))
         return None if repeated == normalize_password(password) else "The passwords do not match."
+
+
+def _prompt(text: str) -> str:
+    try:
+        return getpass(text)
+    except EOFError:
+        raise CommandError("The password was not changed: there is no terminal to ask for it.") from None

@@ -1,5 +1,8 @@
 """Rotates the key that encrypts access tokens, or drops a compromised one."""
 
+from django.core.management.base import CommandError
+
+from accounts.conf import auth_settings
 from accounts.keys.folders import KeyFolder, encryption_folder
 from accounts.management.key_command import KeyCommand, Verbs
 
@@ -14,5 +17,11 @@ class Command(KeyCommand):
     verbs = Verbs("encrypts", "decrypts")
 
     def folder(self) -> KeyFolder:
-        """Return the folder of the keys that encrypt."""
-        return encryption_folder()
+        """Return the folder of the keys that encrypt. Raises CommandError if the service has none yet."""
+        folder = encryption_folder()
+        if auth_settings().keys_dir.is_dir() and not folder.path.is_dir():
+            raise CommandError(
+                "There is no encryption key to rotate. "
+                "Create the first keys with `AUTH_TOKEN_ENCRYPTION=true manage.py show_encryption_key`."
+            )
+        return folder

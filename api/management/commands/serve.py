@@ -3,20 +3,24 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import Server
 
 from accounts.conf import auth_settings
+from accounts.databases import connection_of
 from accounts.keys.key_ring import decryption_keys, key_ring
 from accounts.keys.rotation import apply_algorithm_setting
+from accounts.models import User
 
 STOP_TIMEOUT = 30  # seconds for requests in flight to finish
 HEAD_TIMEOUT = 10  # seconds for the request line and headers, and for an idle connection
@@ -49,10 +53,12 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         """Check the settings and keys that every worker needs, then serve."""
+        _refuse_missing_settings()
         own = auth_settings()
         apply_algorithm_setting(own.keys_dir, own.algorithm)
         key_ring()
         decryption_keys()
+        self._report_missing_migrations()
         _let_starting_workers_terminate()
         _refuse_taken_address()
         self.stdout.write(f"Serving on {_socket_path() or _url()} (admin: /admin/, docs: /api/docs)")
@@ -75,6 +81,33 @@ class Command(BaseCommand):
                 workers_kill_timeout=STOP_TIMEOUT,
             ).serve()
 
+    def _report_missing_migrations(self) -> None:
+        if missing := _count_missing_migrations():
+            advice = "Run `manage.py migrate`; until then, requests fail."
+            self.stderr.write(f"The database lacks {missing} migration(s). {advice}", style_func=str)
+
+
+def _refuse_missing_settings() -> None:
+    """Raise CommandError in a project that embeds the apps and does not configure this server."""
+    missing = [name for name in ("HOST", "PORT", "WORKERS") if not hasattr(settings, name)]
+    if missing:
+        raise CommandError(
+            f"`serve` needs the settings {', '.join(missing)}. Define them, for example "
+            'HOST = "127.0.0.1", PORT = 8000 and WORKERS = 2, or use another server for the WSGI application.'
+        )
+
+
+def _count_missing_migrations() -> int:
+    """Return how many migrations the database lacks, or 0 if it cannot be reached: the server starts anyway."""
+    connection = connection_of(User)
+    try:
+        executor = MigrationExecutor(connection)
+        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError:
+        return 0
+    finally:
+        connection.close()  # the workers are forked, and must not share it
+
 
 def _refuse_taken_address() -> None:
     """Refuse a port that another server uses, and remove the Unix socket of a server that was killed.
@@ -94,14 +127,15 @@ def _refuse_taken_address() -> None:
         try:
             probe.bind((settings.HOST, settings.PORT))
         except OSError as error:
-            raise _bind_error(os.strerror(error.errno or 0)) from None
+            raise _bind_error(str(error.strerror)) from None
 
 
 def _bind_error(reason: str) -> CommandError:
-    where = _socket_path() or f"{settings.HOST}:{settings.PORT}"
-    return CommandError(
-        f"Cannot listen on {where}: {reason}. Allowed: a HOST and PORT that are free on this machine."
-    )
+    if path := _socket_path():
+        allowed = "a HOST of unix:/PATH in an existing, writable folder, where no other file or server is"
+        return CommandError(f"Cannot listen on {path}: {reason}. Allowed: {allowed}.")
+    allowed = "a HOST and PORT that are free on this machine"
+    return CommandError(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}. Allowed: {allowed}.")
 
 
 def _socket_path() -> Path | None:
@@ -123,6 +157,8 @@ def _remove_stale_socket(path: Path) -> None:
             client.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
+        except OSError as error:
+            raise _bind_error(str(error.strerror)) from None
 
 
 @contextmanager
@@ -149,5 +185,13 @@ def _metrics_server() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="auth-metrics-") as folder:
         # prometheus_client reads the variable when it is imported, which happens below and only if metrics are on.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        with import_module("authproject.metrics_server").serve_metrics(*where, folder):
+        with ExitStack() as stack:
+            serve_metrics = import_module("authproject.metrics_server").serve_metrics
+            try:
+                stack.enter_context(serve_metrics(*where, folder))
+            except OSError as error:
+                raise CommandError(
+                    f"Cannot listen on {where[0]}, port {where[1]}: {error.strerror}. "
+                    "Allowed: an AUTH_METRICS that is free on this machine."
+                ) from None
             yield

@@ -149,8 +149,10 @@ def _fetch(http: httpx.Client, url: str) -> Any:
         raise ValueError("not an http:// or https:// URL")
     deadline = time.monotonic() + _TIMEOUT
     content = b""
-    # Without compression, a small response cannot become a large one.
-    with http.stream("GET", url, headers={"Accept-Encoding": "identity"}, timeout=_TIMEOUT) as response:
+    # Without compression, a small response cannot become a large one. A redirect could lead to the keys of another
+    # server, so it is refused even if the client follows redirects.
+    headers = {"Accept-Encoding": "identity"}
+    with http.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=False) as response:
         response.raise_for_status()
         if "Content-Encoding" in response.headers:
             raise ValueError("the document is compressed")

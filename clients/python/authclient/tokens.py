@@ -77,10 +77,11 @@ class TokenClient:
 
     def _post_once(self, url: str, body: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
         try:
-            response = self._send(url, json=body, headers=headers, timeout=TIMEOUT)
+            # A redirect would send the password or the token elsewhere, even if the client follows redirects.
+            response = self._send(url, json=body, headers=headers, timeout=TIMEOUT, follow_redirects=False)
         except httpx.TransportError as error:
             raise AuthError("unreachable", f"No response from {url}: {error!r}") from error
-        if response.is_error:
+        if not response.is_success:
             raise _parse_error(response)
         return _parse_object(response)
 

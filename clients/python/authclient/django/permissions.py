@@ -21,4 +21,8 @@ def has_role(role: str) -> type[BasePermission]:
         def has_permission(self, request: Request, view: Any) -> bool:
             return isinstance(request.auth, AccessToken) and role in request.auth.roles
 
+        def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+            # With REST framework's default, True, `~has_role(...)` would refuse every object.
+            return self.has_permission(request, view)
+
     return HasRole
