@@ -152,8 +152,8 @@ def _reason_against(user: User, level: int) -> str:
         return str(AdminAuthenticationForm.error_messages["invalid_login"] % {"username": "username"})
     if level < SEVERAL_FACTORS and STAFF in auth_settings().second_factor_roles:
         return (
-            "The admin requires a second factor. Add an authenticator app or a passkey to your account, for example "
-            "on the start page of this service, and sign in again."
+            "The admin requires a second factor. Add an authenticator app or a passkey to your account, for "
+            "example on the start page of this service, and sign in again."
         )
     return ""
 
