@@ -24,7 +24,9 @@ CONTRACT = {
 
 def refusals():
     declared = {**vars(errors), **vars(factor_errors)}.values()
-    return [cls for cls in declared if isinstance(cls, type) and issubclass(cls, AuthError) and cls is not AuthError]
+    return [
+        cls for cls in declared if isinstance(cls, type) and issubclass(cls, AuthError) and cls is not AuthError
+    ]
 
 
 def test_every_refusal_has_the_code_and_status_of_the_contract():
