@@ -21,7 +21,8 @@ from tests.factories import make_administrator
 
 LINK = "https://auth.example.com/x#token=a:b:c"
 CONTEXT = {
-    "minutes": 10, "days": 7, "granted": ["admin"], "taken": ["moderator"], "at": timezone.now(),
+    "minutes": 10, "days": 7, "granted": ["admin"], "taken": ["moderator"], "kind": "totp", "left": 3,
+    "at": timezone.now(),
     "device": describe_common("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
     "address": "192.0.2.7",
 }  # fmt: skip
