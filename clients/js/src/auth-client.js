@@ -4,7 +4,7 @@ import { Lock } from "./lock.js";
 import { REFRESH_PATIENCE, Renewal, waitForRetryAfter } from "./renewal.js";
 import { Requests } from "./requests.js";
 import { parseAccess, parseAny, parseNothing, parseSignUp, parseTokens, parseUser, readResponse } from "./responses.js";
-import { SessionHolder } from "./session-holder.js";
+import { isOfSameSignIn, SessionHolder } from "./session-holder.js";
 import { openStorage } from "./stored-value.js";
 import { abortable } from "./waiting.js";
 
@@ -122,7 +122,7 @@ export class AuthClient extends EventTarget {
     const access = await this.#call("POST", "auth/reauthenticate", { password }, parse, signal);
     return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       const session = await this.session();
-      if (!session || session.signedInAt !== before?.signedInAt) throw signedOutError();
+      if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
       return this.#holder.store({ ...session, ...access }, "refreshed");
     });
   }
@@ -149,8 +149,8 @@ export class AuthClient extends EventTarget {
   async fetch(input, init) {
     const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
     const request = new Request(address, init);
-    const { signal } = request;
-    signal.throwIfAborted();
+    // Not the request's own signal: Node may collect what connects it to the caller's.
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
     if (!this.#origins.has(new URL(request.url).origin)) return this.#requests.forward(request, signal);
     const session = await this.fresh({ signal });
     const response = await this.#requests.send(request.clone(), session, signal);
