@@ -283,3 +283,24 @@ def test_the_origins_are_public_url_and_those_within_it(override_auth, settings)
     assert relying_party.origins() == (
         "https://example.com", "https://app.example.com", "https://example.com:8443",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("public_url", "identifier", "origin"),
+    [
+        ("https://Example.com", "example.com", "https://example.com"),
+        ("https://example.com:443/", "example.com", "https://example.com"),
+        ("http://localhost:80", "localhost", "http://localhost"),
+        ("https://b\u00fccher.example", "xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_the_origin_is_written_as_browsers_write_it(override_auth, settings, public_url, identifier, origin):
+    override_auth(public_url=public_url)
+    settings.CORS_ALLOWED_ORIGINS = []
+    assert (relying_party.identifier(), relying_party.origins()) == (identifier, (origin,))
+
+
+def test_an_origin_without_tls_is_not_one_of_a_service_with_tls(override_auth, settings):
+    override_auth(public_url="https://example.com")
+    settings.CORS_ALLOWED_ORIGINS = ["http://app.example.com", "https://App.example.com:443"]
+    assert relying_party.origins() == ("https://example.com", "https://app.example.com")
