@@ -5,6 +5,7 @@ from uuid import UUID
 from django.db.models import F
 
 from accounts.databases import atomic
+from accounts.errors import NotFound
 from accounts.factors import listing
 from accounts.factors.enrollment import require_recent_factor
 from accounts.factors.listing import Factor
@@ -22,7 +23,9 @@ def rename(user: User, factor_id: UUID, name: str, session_id: UUID, client: Cli
     require_recent_factor(user, session_id)
     factor = listing.find(user, factor_id)
     factor.name = name
-    factor.save(update_fields=["name"])
+    # Not `save`, which fails if the factor was removed in between.
+    if not type(factor).objects.filter(pk=factor.pk).update(name=name):
+        raise NotFound
     record(Event.FACTOR_RENAMED, client=client, user_id=user.pk, session_id=session_id)
     return listing.describe(factor)
 
