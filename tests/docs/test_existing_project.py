@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.conf import settings
-from django.core.checks import run_checks
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from django.conf import settings
+from django.core.checks import run_checks
 from django.test import override_settings
 
 from tests.factories import PASSWORD
