@@ -56,8 +56,9 @@ urlpatterns = [
     _path(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
     _path(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
     _path("api/schema", docs.Schema.as_view(), "schema"),
-    _path("api/docs", docs.Docs.as_view(url_name="schema"), "docs"),
+    _path("api/docs", docs.Docs.as_view(), "docs"),
     _path("healthz", health.Liveness.as_view(), "liveness"),
     _path("readyz", health.Readiness.as_view(), "readiness"),
+    re_path(r"^favicon\.ico$", pages.favicon, name="favicon"),
     re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]

@@ -5,13 +5,16 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
+from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import SESSION_KEY, update_session_auth_hash
+from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.dashboard import figures_for
 from accounts.errors import EmailUnverified, InvalidPassword, Throttled
@@ -22,6 +25,11 @@ from accounts.values.clients import NO_CLIENT, Client
 
 class SignInForm(AdminAuthenticationForm):
     """The admin's sign-in form, which reports rate limits and unverified email addresses as form errors."""
+
+    username = UsernameField(
+        label=_("Username or email address"),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
+    )
 
     def clean(self) -> dict[str, Any]:
         """Authenticate the user.
@@ -93,11 +101,13 @@ class OwnPasswordView(PasswordChangeView):
 class AuthAdminSite(AdminSite):
     """The admin site of this service."""
 
-    site_header = "Token authentication"
-    site_title = "Token authentication"
-    index_title = "Users and sessions"
+    site_header = _("Token authentication")
+    site_title = _("Token authentication")
+    index_title = _("Users and sessions")
     login_form = SignInForm
+    login_template = "admin/accounts/login.html"
     index_template = "admin/accounts/index.html"
+    enable_nav_sidebar = False  # the header links to the lists, and the width is left to their columns
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether the user is staff and has signed in here: an access token does not open the admin."""

@@ -52,7 +52,16 @@ def upsert_loaded(user):
     User.objects.bulk_create([user], update_conflicts=True, unique_fields=["id"], update_fields=[*CHANGES])
 
 
-WAYS = [save, save_partly_loaded, save_those_fields, update, update_in_bulk, update_or_create, upsert, upsert_loaded]
+WAYS = [
+    save,
+    save_partly_loaded,
+    save_those_fields,
+    update,
+    update_in_bulk,
+    update_or_create,
+    upsert,
+    upsert_loaded,
+]
 
 
 @pytest.mark.parametrize("write", WAYS)

@@ -294,7 +294,7 @@ class TestAdmin:
     """Services registered in the Django admin."""
 
     def secret_on(self, page):
-        return page.content.decode().partition("<code>")[2].partition("</code>")[0]
+        return page.content.decode().partition('<code class="secret">')[2].partition("</code>")[0]
 
     def test_a_service_is_registered_and_its_secret_shown_once(self, admin_client, signed_in):
         page = admin_client.post(
@@ -308,7 +308,11 @@ class TestAdmin:
         assert secret not in admin_client.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
 
     def test_a_new_secret_replaces_the_old_one_and_is_logged(self, admin_client, orders):
-        page = admin_client.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
+        path = f"/admin/accounts/service/{orders.service.pk}/secret/"
+        confirmation = admin_client.post(path).content.decode()
+        assert 'value="Replace the secret of orders"' in confirmation
+        assert services.authenticate("orders", orders.secret)
+        page = admin_client.post(path, {"confirmed": "yes"})
         secret = self.secret_on(page)
 
         assert orders.send(INTROSPECT, "x", secret).status_code == 200
