@@ -711,8 +711,8 @@ function readCookies() {
 // src/auth-client.js
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** Milliseconds to wait for another tab before a sign-in: longer than any refresh. */
-const SIGN_IN_PATIENCE = 16e3;
+/** Milliseconds to wait for another tab before a sign-in with cookies: longer than any refresh. */
+const COOKIE_PATIENCE = 16e3;
 /** Milliseconds between checks whether the storage was cleared in this tab, which dispatches no event here. */
 const CHECK_INTERVAL = 1e3;
 /**
@@ -778,7 +778,8 @@ var AuthClient = class extends EventTarget {
 				tokens
 			};
 		};
-		return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+		return this.#inTurn(patience, signal, async () => {
 			const { user, tokens } = await this.#requests.post("auth/signin", fields, {
 				parse,
 				signal
@@ -893,7 +894,7 @@ var AuthClient = class extends EventTarget {
 		}, "signedin");
 	}
 	#signOutByCookie(session, signal) {
-		return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+		return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
 			await this.#postSignOut({}, signal).catch((error) => {
 				if (error?.status !== 401) throw error;
 			});

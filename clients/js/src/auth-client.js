@@ -12,8 +12,8 @@ export { AuthError };
 
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** Milliseconds to wait for another tab before a sign-in: longer than any refresh. */
-const SIGN_IN_PATIENCE = 16_000;
+/** Milliseconds to wait for another tab before a sign-in with cookies: longer than any refresh. */
+const COOKIE_PATIENCE = 16_000;
 /** Milliseconds between checks whether the storage was cleared in this tab, which dispatches no event here. */
 const CHECK_INTERVAL = 1_000;
 
@@ -72,7 +72,8 @@ export class AuthClient extends EventTarget {
       return user && tokens && { user, tokens };
     };
     // The late response to another tab's refresh would overwrite the cookies of this sign-in.
-    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+    const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+    return this.#inTurn(patience, signal, async () => {
       const { user, tokens } = await this.#requests.post("auth/signin", fields, { parse, signal });
       return this.#startSession(user, tokens);
     });
@@ -189,7 +190,7 @@ export class AuthClient extends EventTarget {
   }
 
   #signOutByCookie(session, signal) {
-    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+    return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       await this.#postSignOut({}, signal).catch((error) => {
         if (error?.status !== 401) throw error; // Otherwise, there is no session in the cookies.
       });
