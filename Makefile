@@ -2,7 +2,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && bre
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all matrix lint types check audit bench packages docs screenshots lock
+.PHONY: help serve test test-all matrix lint types check audit bench packages npm-package docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -44,6 +44,10 @@ bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLit
 
 packages: $(VENV)/test.done  ## build the Python package for clients and other services in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist clients/python
+
+npm-package:  ## build the JavaScript client in dist/ (needs Node and npm)
+	mkdir -p dist
+	cd clients/js && npm ci --silent --no-audit --no-fund && npm pack --silent --pack-destination ../../dist
 
 docs: $(VENV)/serve.done  ## generate docs/settings.md and docs/http.md from the code
 	$(BIN)/python -m docs.generate
