@@ -25,7 +25,7 @@ function networkError(cause) {
 	});
 }
 function signedOutError() {
-	return new AuthError("Nobody is signed in.", { code: "signed_out" });
+	return new AuthError("No user is signed in.", { code: "signed_out" });
 }
 /** Return the error for a response that the service does not give, such as the sign-in page of a public network. */
 function unexpectedAnswer(status, cause) {
@@ -406,7 +406,7 @@ var SharedFailure = class {
 	}
 	/**
 	* Return the last failure as {id, error, wait}, or null. `wait` is the rest of its `Retry-After` in milliseconds, measured
-	* from when this tab learned of it by a clock that nobody can set.
+	* from when this tab learned of it by a clock that cannot be set.
 	*/
 	async latest() {
 		const failure = await this.#stored.get();
@@ -649,11 +649,12 @@ var Requests = class {
 		return readResponse(await this.send(request, session, signal), parse, signal);
 	}
 	#withTimeout(method, path, body, signal, timeout) {
-		const signals = [AbortSignal.timeout(timeout), signal].filter(Boolean);
-		return this.build(method, path, body, {
-			signal: AbortSignal.any(signals),
+		const options = {
+			signal: AbortSignal.any([AbortSignal.timeout(timeout), signal].filter(Boolean)),
+			redirect: "error",
 			keepalive: this.#outlivesPage(path)
-		});
+		};
+		return this.build(method, path, body, options);
 	}
 	/** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
 	#outlivesPage(path) {

@@ -3,6 +3,7 @@
 The seed is in the name of the test, and repeated with CLIENT_MODEL_SEED. CLIENT_MODEL_SECONDS sets how long each test runs.
 """
 
+import json
 import os
 import random  # noqa: TID251  the order of a test is no secret
 import time
@@ -83,9 +84,10 @@ class Model:
         self.expected = None
         self.log = []
         self.may_restart = True
-        # Sign-ups and the sessions that the service lists.
         self.watcher = server.sign_in(self.username)
         self.lost = 0
+        """How many sessions may be alive although no tab has them."""
+
         for _ in range(2):
             self.open_tab()
 
@@ -100,23 +102,23 @@ class Model:
         chosen = self.random.sample(self.tabs, self.random.randint(1, len(self.tabs)))
         actions = [self.choose(tab) for tab in chosen]
         fault = self.random.choices([None, "offline", "lose", "close"], [10, 1, 3, 2])[0]
-        self.log.append((actions, fault))
+        self.log.append(([*actions], fault))
         self.apply(fault)
         for tab, (name, argument) in zip(chosen, actions, strict=True):
             tab.evaluate("([name, argument]) => { window.running = act(name, argument); }", [name, argument])
-        if fault == "close" and len(self.tabs) > 1:
-            closed = chosen.pop()
-            self.tabs.remove(closed)
-            closed.close()
-            actions_done = actions[:-1]
-            self.expected = None if {actions[-1][0]} & {"signIn", *ENDS_SESSIONS} else self.expected
-        else:
-            actions_done = actions
+        unknown = self.close(chosen, actions) if fault == "close" and len(self.tabs) > 1 else None
         results = [tab.evaluate("running") for tab in chosen]
         self.log.append(results)
         self.recover(fault)
-        self.learn([name for name, _ in actions], actions_done, results)
+        self.learn(list(zip([name for name, _ in actions], results, strict=True)), unknown)
         self.check(results)
+
+    def close(self, chosen, actions):
+        """Close a tab that is acting; return its action, whose result is unknown."""
+        tab = chosen.pop()
+        self.tabs.remove(tab)
+        tab.close()
+        return actions.pop()[0]
 
     def choose(self, tab):
         if tab.evaluate("shown") is None and self.random.random() < 0.7:
@@ -143,15 +145,20 @@ class Model:
             assert self.server.stop() == 0
             self.server.start()
 
-    def learn(self, names, done, results):
-        signed_in = [result for (name, _), result in zip(done, results, strict=True) if name == "signIn"]
-        # Sessions that only the service knows of: their tokens were replaced, deleted, or on their way.
-        self.lost += names.count("clear") + names.count("signOut") + max(0, names.count("signIn") - 1)
-        self.lost += int("signIn" in names and self.expected is not True)
-        if set(names) & ENDS_SESSIONS:
+    def learn(self, done, unknown):
+        names = {name for name, _ in done} | {unknown}
+        sign_ins = done.count(("signIn", "ok")) + (unknown == "signIn")
+        if ("signOutEverywhere", "ok") in done and not sign_ins:
+            self.lost = 0
+        # Tokens are deleted, replaced by those of another tab, or on their way to a tab that is closed.
+        self.lost += sum(name == "clear" or (name == "signOut" and result != "ok") for name, result in done)
+        self.lost += max(0, sign_ins - 1) + (unknown in {"signIn", "signOut", "clear"})
+        if names & ENDS_SESSIONS:
             self.expected = None
-        elif "ok" in signed_in:
+        elif ("signIn", "ok") in done:
             self.expected = True
+        elif unknown == "signIn":
+            self.expected = None
 
     def check(self, results):
         assert set(results) <= CODES | {"aborted"} | {
@@ -161,12 +168,22 @@ class Model:
         checks = [tab.evaluate(CHECK) for tab in self.tabs]
         self.log.append(checks)
         for each in checks:
-            # After one request, no tab shows a user without a session.
-            assert each["status"] == 200 or each["after"] is None, each
+            # After one request, no tab shows a user without a session. A tab may learn of a sign-in meanwhile.
+            assert each["status"] == 200 or None in {each["before"], each["after"]}, each
             assert each["after"] == each["user"], each
         if self.expected:
             assert {each["status"] for each in checks} == {200}, checks
+        assert self.count_live_sessions() <= 1 + self.lost
         wait_until(lambda: len({tab.evaluate("shown") for tab in self.tabs}) == 1, seconds=5)
+
+    def count_live_sessions(self):
+        """Return how many sessions of the user are alive, without that of this test."""
+        authorization = f"Bearer {self.watcher['accessToken']}"
+        status, content = self.server.request("GET", "/api/auth/sessions", Authorization=authorization)
+        if status != 200:
+            self.watcher = self.server.sign_in(self.username)
+            return self.count_live_sessions()
+        return len(json.loads(content)) - 1
 
 
 def lose(route):

@@ -15,7 +15,7 @@ export function networkError(cause) {
 }
 
 export function signedOutError() {
-  return new AuthError("Nobody is signed in.", { code: "signed_out" });
+  return new AuthError("No user is signed in.", { code: "signed_out" });
 }
 
 /** Return the error for a response that the service does not give, such as the sign-in page of a public network. */

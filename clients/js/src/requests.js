@@ -86,8 +86,10 @@ export class Requests {
   }
 
   #withTimeout(method, path, body, signal, timeout) {
-    const signals = [AbortSignal.timeout(timeout), signal].filter(Boolean);
-    return this.build(method, path, body, { signal: AbortSignal.any(signals), keepalive: this.#outlivesPage(path) });
+    const either = AbortSignal.any([AbortSignal.timeout(timeout), signal].filter(Boolean));
+    // A redirect would send the password or the token elsewhere.
+    const options = { signal: either, redirect: "error", keepalive: this.#outlivesPage(path) };
+    return this.build(method, path, body, options);
   }
 
   /** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */

@@ -28,7 +28,7 @@ export class SharedFailure {
 
   /**
    * Return the last failure as {id, error, wait}, or null. `wait` is the rest of its `Retry-After` in milliseconds, measured
-   * from when this tab learned of it by a clock that nobody can set.
+   * from when this tab learned of it by a clock that cannot be set.
    */
   async latest() {
     const failure = await this.#stored.get();

@@ -19,8 +19,8 @@ export class Service {
 
   fetch = async (request) => {
     const { pathname } = new URL(request.url);
-    const { method, headers, credentials } = request;
-    const recorded = { method, path: pathname, headers, credentials };
+    const { method, headers, credentials, redirect } = request;
+    const recorded = { method, path: pathname, headers, credentials, redirect };
     this.requests.push(recorded);
     await Promise.resolve();
     const body = method === "POST" ? JSON.parse((await request.text()) || "null") : null;
@@ -76,7 +76,7 @@ let clients;
 let globals;
 let elapsed;
 
-/** Let time pass for timers, the clock, and `performance.now`, which nobody can set. */
+/** Let time pass for timers, the clock, and `performance.now`, which cannot be set. */
 export function pass(milliseconds) {
   elapsed += milliseconds;
   mock.timers.tick(milliseconds);

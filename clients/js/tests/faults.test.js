@@ -162,6 +162,14 @@ test("HTML is no response to a sign-up, a call, a sign-out or a password confirm
   await assert.rejects(settled(client.signOut()), isUnexpected);
 });
 
+test("no redirect is followed with a password or a token", async () => {
+  const client = await signedIn();
+  await client.refresh();
+  await client.signOut();
+
+  assert.deepEqual(new Set(service.requests.map(({ redirect }) => redirect)), new Set(["error"]));
+});
+
 // 4. A sign-in during a refresh
 
 test("a sign-in waits for the refresh of another tab", async () => {
@@ -289,7 +297,7 @@ for (const [name, call] of [
   });
 }
 
-test("a shared refresh goes on for the others when one request is aborted", async () => {
+test("a shared refresh continues for the others when one request is aborted", async () => {
   const client = await signedIn();
   let answerRefresh;
   service.troubles = [() => new Promise((resolve) => (answerRefresh = resolve))];
