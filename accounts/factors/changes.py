@@ -44,15 +44,6 @@ def remove(user: User, factor_id: UUID, session_id: UUID, client: Client) -> Non
     )
 
 
-def remove_by_administrator(user: User, factor_id: UUID, client: Client, *, by: int) -> None:
-    """Remove one factor of a user on behalf of the administrator `by`.
-
-    Raises NotFound.
-    """
-    removed = _remove(user, factor_id)
-    record(Event.FACTOR_REMOVED, client=client, user_id=user.pk, by=by, kind=removed.type, factor=str(removed.id))
-
-
 def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> int:
     """Remove all factors and recovery codes of a user and end their sessions; return how many factors there were.
 

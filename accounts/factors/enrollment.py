@@ -85,7 +85,7 @@ def confirm_authenticator(
         raise InvalidCode
     attempt.uncount()
     with atomic(User):
-        is_first = _lock_and_check_first(user)
+        is_first = _lock_and_check_first(user, session_id)
         if not unconfirmed.update(confirmed_at=now):
             raise NotFound
         return _enrolled(authenticator, user, BY_CODE, session_id, client, is_first=is_first)
@@ -115,7 +115,7 @@ def add_passkey(user: User, name: str, response: Mapping[str, Any], session_id: 
         raise InvalidRequest(errors={"credential": ["The passkey was not accepted. Try again."]}) from None
     try:
         with atomic(User):
-            is_first = _lock_and_check_first(user)
+            is_first = _lock_and_check_first(user, session_id)
             passkey.save(force_insert=True)
             authentication = passkeys.authentication_by(passkey)
             return _enrolled(passkey, user, authentication, session_id, client, is_first=is_first)
@@ -140,8 +140,13 @@ def _registration(session_id: UUID) -> str:
     return f"register {session_id}"
 
 
-def _lock_and_check_first(user: User) -> bool:
+def _lock_and_check_first(user: User, session_id: UUID) -> bool:
+    """Lock the factors of the user until the transaction ends, and return whether there are none.
+
+    Raises SecondFactorRequired if a first one was added in another session since the request was checked.
+    """
     listing.lock(user)
+    require_recent_factor(user, session_id)
     return not listing.factors_of(user)
 
 

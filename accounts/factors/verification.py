@@ -1,6 +1,6 @@
 """Verify the second factor that a user presents: a code, a recovery code or a passkey."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -48,7 +48,9 @@ def verify(
 
     Raises InvalidCode, and Throttled, before anything is compared, if a limit is reached.
     """
-    attempt = count_attempt(user, client)
+    # Passkeys and recovery codes cannot be guessed, so that they work even if guesses have used up CODE_LIMIT.
+    count = attempts.count_sign_in if presented.code is None else attempts.count_code
+    attempt = count_attempt(user, client, count)
     try:
         authentication = _verify(user, presented, binding, client)
     except PasskeyRefused as refusal:
@@ -61,13 +63,15 @@ def verify(
     return authentication
 
 
-def count_attempt(user: User, client: Client) -> CountedAttempt:
-    """Count an attempt to guess a code of the user, on the same counters as wrong passwords.
+def count_attempt(
+    user: User, client: Client, count: Callable[..., CountedAttempt] = attempts.count_sign_in
+) -> CountedAttempt:
+    """Count an attempt to guess a code of the user with `count`: at least on the same counters as wrong passwords.
 
     Raises Throttled.
     """
     try:
-        return attempts.count_sign_in(client, str(user.pk), is_known_network=user.knows_network)
+        return count(client, str(user.pk), is_known_network=user.knows_network)
     except Throttled:
         record(Event.SIGN_IN_LOCKED_OUT, client=client, user_id=user.pk)
         raise

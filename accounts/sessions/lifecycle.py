@@ -56,8 +56,8 @@ def start(  # noqa: PLR0913  the facts of one session
     ends the sessions that this one replaces. It is called after the tokens are issued, which may fail.
 
     Raises SecondFactorRequired if the user has a second factor and did not present one, InvalidRequest if the
-    audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was deleted in the meantime. No
-    session is opened then.
+    audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was deleted, or the second factor
+    removed, in the meantime. No session is opened then.
     """
     require_second_factor(user, authentication)
     access_tokens.validate_audience(audience)
@@ -77,6 +77,17 @@ def require_second_factor(user: User, authentication: Authentication) -> None:
     """
     if authentication.level < SEVERAL_FACTORS and user.has_second_factor:
         raise SecondFactorRequired
+
+
+def lock_second_factors(user: User) -> bool:
+    """Lock the factors of a user until the transaction ends, and return whether there are any.
+
+    A factor that was verified may have been removed since. Removing one lowers the sessions that exist by then, so
+    that a session may reach its level only under this lock.
+    """
+    # The lock does not block other requests of the user, which only refer to the row.
+    locked = User.objects.select_for_update(no_key=True).only("pk").filter(pk=user.pk).first()
+    return locked is not None and locked.has_second_factor
 
 
 def _new_session(
@@ -118,17 +129,20 @@ def _open(session: RefreshToken, user: User, client: Client, now: datetime) -> N
 
 
 def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
-    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those."""
-    limit: int = auth_settings().max_sessions
-    if not limit:
+    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those.
+
+    Raises InvalidCredentials if the second factor was removed after it was verified.
+    """
+    limit, is_by_factor = auth_settings().max_sessions, session.authentication.level == SEVERAL_FACTORS
+    if not limit and not is_by_factor:
         session.save(force_insert=True)
         return []
     with atomic(RefreshToken):
         # Of simultaneous sign-ins, each must count the sessions of the ones before. SQLite has one writer anyway.
-        # The lock does not block other requests of the user, which only refer to the row.
-        list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))
+        if not lock_second_factors(user) and is_by_factor:
+            raise InvalidCredentials
         # The new session stays, even if a machine whose clock is ahead has started a session before.
-        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :])
+        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :]) if limit else []
         RefreshToken.objects.filter(pk__in=ended).end(EndReason.LIMIT_REACHED, at=now)
         session.save(force_insert=True)
     return ended

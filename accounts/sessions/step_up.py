@@ -10,9 +10,10 @@ from django.utils import timezone
 from accounts.conf import auth_settings
 from accounts.databases import atomic
 from accounts.errors import TokenRevoked
+from accounts.factor_errors import InvalidCode
 from accounts.history.events import Event, record
 from accounts.models import RefreshToken, User
-from accounts.sessions.lifecycle import grant_for, live_sessions
+from accounts.sessions.lifecycle import grant_for, live_sessions, lock_second_factors
 from accounts.tokens import access_tokens
 from accounts.tokens.access_tokens import AccessToken
 from accounts.values.authentication import BY_PASSWORD, SEVERAL_FACTORS_METHOD, Authentication
@@ -27,13 +28,17 @@ def step_up(session_id: UUID, user: User, client: Client, authentication: Authen
     Returns an access token with a fresh `auth_time`; later refreshes copy that value.
 
     Raises TokenRevoked if the session ended or the password changed after it was verified, TokenExpired in the
-    last second of the session, and ProjectClaimsFault. The session is not changed then.
+    last second of the session, ProjectClaimsFault, and InvalidCode if the second factor was removed after it was
+    verified. The session is not changed then.
     """
     now = timezone.now()
+    is_by_factor = authentication != BY_PASSWORD
     with atomic(RefreshToken):
+        if is_by_factor and not lock_second_factors(user):
+            raise InvalidCode
         session = _locked(session_id, user)
         session.authenticated_at = now
-        if authentication != BY_PASSWORD:
+        if is_by_factor:
             _add_second_factor(session, authentication, now)
         access = access_tokens.issue(grant_for(session), at=now)  # before the session changes, because it may fail
         session.save(update_fields=["authenticated_at", "authentication_methods", "second_factor_at"])
