@@ -241,7 +241,7 @@ def test_a_secret_is_read_from_a_file(tmp_path):
         )
 
     assert print_secret_key(tmp_path / "key").stdout == "'a secret of some length, and the end of its line'\n"
-    assert "SECRET_KEY_FILE is '" in print_secret_key(tmp_path / "none").stderr
+    assert "SECRET_KEY_FILE cannot be read" in print_secret_key(tmp_path / "none").stderr
 
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
