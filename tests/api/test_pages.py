@@ -11,7 +11,7 @@ from tests.servers import ROOT
 PAGES = ["/", "/api/docs", "/reset-password", "/verify-email", "/invitation"]
 TEMPLATES = sorted((ROOT / "api/templates/api").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "api/static/api").rglob("*.js"))
-SAME_IN_GERMAN = {"Admin", "Claims", "Generation {number}", "Header", "Moderator", "User"}
+SAME_IN_GERMAN = {"Admin", "Claims", "Code", "Generation {number}", "Header", "Moderator", "Name", "User"}
 
 
 @pytest.mark.parametrize("path", PAGES)
