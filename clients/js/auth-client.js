@@ -57,6 +57,21 @@ function abortable(promise, signal) {
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
 	});
 }
+/** Run a task with a signal that is aborted with `signal`, or with a TimeoutError after `milliseconds`. */
+async function withTimeout(milliseconds, signal, task) {
+	const controller = new AbortController();
+	const abort = () => controller.abort(signal.reason);
+	const expire = () => controller.abort(new DOMException("The response did not arrive in time.", "TimeoutError"));
+	const timer = setTimeout(expire, milliseconds);
+	if (signal?.aborted) abort();
+	signal?.addEventListener("abort", abort, { once: true });
+	try {
+		return await abortable(task(controller.signal), controller.signal);
+	} finally {
+		clearTimeout(timer);
+		signal?.removeEventListener("abort", abort);
+	}
+}
 // src/lock.js
 /** Milliseconds to hold the lock after writing, because other tabs see changes of localStorage with a delay. */
 const STORAGE_SYNC_DELAY = 100;
@@ -350,7 +365,7 @@ var SessionHolder = class {
 	}
 	/** Delete a session and report its end, unless another one was started in the meantime. */
 	async end(reason, session) {
-		if ((await this.look())?.signedInAt !== session.signedInAt) return;
+		if (!isOfSameSignIn(await this.look(), session)) return;
 		await this.replace(null);
 		this.#dispatch("signedout", {
 			reason,
@@ -372,8 +387,9 @@ var SessionHolder = class {
 function isSameSession(one, other) {
 	return one?.renewedAt === other.renewedAt && one.accessToken === other.accessToken;
 }
+/** Return whether two sessions, of which the first may be null, began with the same sign-in. */
 function isOfSameSignIn(one, other) {
-	return one?.signedInAt === other.signedInAt && one.user.id === other.user.id;
+	return Boolean(one) && one.signedInAt === other.signedInAt && one.user.id === other.user.id;
 }
 // src/shared-failure.js
 /** The last failure of a refresh, known to all tabs that share a storage. */
@@ -459,8 +475,8 @@ var Renewal = class {
 	}
 	/** Refresh the session, unless it was refreshed since `stale`. Throws AuthError. */
 	renew(stale) {
-		if (this.#pending?.signedInAt !== stale.signedInAt) {
-			const pending = { signedInAt: stale.signedInAt };
+		if (!isOfSameSignIn(this.#pending, stale)) {
+			const pending = { ...stale };
 			pending.promise = this.#renewWhenAllowed(stale).finally(() => {
 				if (this.#pending === pending) this.#pending = null;
 			});
@@ -531,7 +547,7 @@ var Renewal = class {
 	}
 	async #store(session, tokens) {
 		const current = await this.#holder.look();
-		if (current?.signedInAt !== session.signedInAt) throw signedOutError();
+		if (!isOfSameSignIn(current, session)) throw signedOutError();
 		if (!isSameSession(current, session)) return current;
 		const renewed = await this.#holder.replace({
 			...session,
@@ -604,7 +620,12 @@ var Requests = class {
 	}
 	/** Call an endpoint that ignores access tokens, and return its response after `parse`. Throws AuthError. */
 	post(path, body, { parse, signal, timeout = PASSWORD_TIMEOUT } = {}) {
-		return this.#call(this.#withTimeout("POST", path, body, signal, timeout), void 0, parse, signal);
+		return this.#call("POST", path, {
+			body,
+			parse,
+			signal,
+			timeout
+		});
 	}
 	/** `post`, with retries after temporary failures. A failure with `Retry-After` is thrown. */
 	async postRepeatedly(path, body, { parse, signal } = {}) {
@@ -626,35 +647,40 @@ var Requests = class {
 	}
 	/** Call an endpoint with the session's access token, and return its response after `parse`. Throws AuthError. */
 	callSigned(method, path, session, parse) {
-		return this.#call(this.#withTimeout(method, path, void 0, void 0, RESPONSE_TIMEOUT), session, parse);
+		return this.#call(method, path, {
+			session,
+			parse,
+			timeout: RESPONSE_TIMEOUT
+		});
 	}
-	/** Send a request with the session's access token. Throws AuthError, or the reason of `signal`, the caller's own. */
-	async send(request, session, signal) {
-		const signed = this.#sign(request, session);
-		try {
-			return await abortable(this.#fetch(signed), request.signal);
-		} catch (error) {
-			throw signal?.aborted ? signal.reason : networkError(error);
-		}
+	/** Send a request with the session's access token. Throws AuthError, or the reason of `signal`. */
+	send(request, session, signal) {
+		return this.forward(this.#sign(request, session), signal);
 	}
 	/** Send a request as it is. Throws AuthError, or the reason of `signal`. */
 	async forward(request, signal) {
 		try {
-			return await this.#fetch(request);
+			return await abortable(this.#fetch(request), signal);
 		} catch (error) {
-			throw signal.aborted ? signal.reason : networkError(error);
+			throw signal?.aborted ? signal.reason : networkError(error);
 		}
 	}
-	async #call(request, session, parse = parseAny, signal) {
-		return readResponse(await this.send(request, session, signal), parse, signal);
-	}
-	#withTimeout(method, path, body, signal, timeout) {
-		const options = {
-			signal: AbortSignal.any([AbortSignal.timeout(timeout), signal].filter(Boolean)),
-			redirect: "error",
-			keepalive: this.#outlivesPage(path)
+	async #call(method, path, { body, session, parse = parseAny, signal, timeout }) {
+		const exchange = async (either) => {
+			const options = {
+				signal: either,
+				redirect: "error",
+				keepalive: this.#outlivesPage(path)
+			};
+			const request = this.build(method, path, body, options);
+			return readResponse(await this.send(request, session, either), parse, either);
 		};
-		return this.build(method, path, body, options);
+		try {
+			return await withTimeout(timeout, signal, exchange);
+		} catch (error) {
+			if (signal?.aborted) throw signal.reason;
+			throw error instanceof AuthError ? error : networkError(error);
+		}
 	}
 	/** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
 	#outlivesPage(path) {
@@ -699,8 +725,8 @@ const parseOptions = (content) => isObject(content) && isText(content.challenge)
 // src/auth-client.js
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** Milliseconds to wait for another tab before a sign-in: longer than any refresh. */
-const SIGN_IN_PATIENCE = 16e3;
+/** Milliseconds to wait for another tab before a sign-in with cookies: longer than any refresh. */
+const COOKIE_PATIENCE = 16e3;
 /** Milliseconds between checks whether the storage was cleared in this tab, which dispatches no event here. */
 const CHECK_INTERVAL = 1e3;
 /**
@@ -831,7 +857,7 @@ var AuthClient = class extends EventTarget {
 		const access = await this.#call("POST", "auth/reauthenticate", answer, parse, signal);
 		return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
 			const session = await this.session();
-			if (!session || session.signedInAt !== before?.signedInAt) throw signedOutError();
+			if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
 			return this.#holder.store({
 				...session,
 				...access
@@ -858,8 +884,7 @@ var AuthClient = class extends EventTarget {
 	async fetch(input, init) {
 		const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
 		const request = new Request(address, init);
-		const { signal } = request;
-		signal.throwIfAborted();
+		const signal = init?.signal ?? (input instanceof Request ? input.signal : void 0);
 		if (!this.#origins.has(new URL(request.url).origin)) return this.#requests.forward(request, signal);
 		const session = await this.fresh({ signal });
 		const response = await this.#requests.send(request.clone(), session, signal);
@@ -896,7 +921,8 @@ var AuthClient = class extends EventTarget {
 				tokens
 			};
 		};
-		return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+		return this.#inTurn(patience, signal, async () => {
 			const { user, tokens } = await this.#requests.post(path, body, {
 				parse,
 				signal
@@ -914,7 +940,7 @@ var AuthClient = class extends EventTarget {
 		}, "signedin");
 	}
 	#signOutByCookie(session, signal) {
-		return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+		return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
 			await this.#postSignOut({}, signal).catch((error) => {
 				if (error?.status !== 401) throw error;
 			});

@@ -31,6 +31,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
   /** @param {Response} response */
   async function storeSession(response) {
     const { accessToken, refreshToken } = await response.json();
+    if (!accessToken || !refreshToken) throw new Error("The response has no tokens.");
     const session = { accessToken, refreshToken };
     await store.setItemAsync(KEY, JSON.stringify(session));
     return session;
@@ -70,8 +71,11 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
   async function exchange(refreshToken) {
     for (const pause of RETRY_DELAYS) {
       const response = await post("refreshtoken", { refreshToken }).catch(() => null);
-      if (response?.ok) return storeSession(response);
-      if (response?.status === 403) return end((await response.json()).code);
+      // A public network may respond with its own page. Only the service's refusal of the token ends the session.
+      const session = response?.ok ? await storeSession(response).catch(() => null) : null;
+      if (session) return session;
+      const { code } = response?.status === 403 ? await response.json().catch(() => ({})) : {};
+      if (code?.startsWith("refresh_token_")) return end(code);
       const wait = Number(response?.headers.get("Retry-After")) * 1000 || pause;
       if (wait > MAX_RETRY_AFTER) break;
       await new Promise((done) => setTimeout(done, wait));

@@ -252,6 +252,14 @@ test("mobile: a revoked session ends, and a network failure ends no session", as
   });
   await assert.rejects(dead.fetch("/api/test/user"));
   assert.equal((await auth.fetch("/api/test/user")).status, 200);
+  await makeStale(bearer(kept(store).accessToken));
+  const pages = [new Response("<h1>Hotel</h1>"), new Response("{}"), new Response("<h1>Blocked</h1>", { status: 403 })];
+  const captive = mobileAuth({
+    url,
+    store,
+    fetch: async (address, init) => (address.endsWith("/refreshtoken") && pages.shift()) || fetch(address, init),
+  });
+  assert.equal((await captive.fetch("/api/test/user")).status, 200);
   await auth.fetch("/api/auth/signout-all", { method: "POST" });
 
   assert.equal((await auth.fetch("/api/test/user")).status, 401);

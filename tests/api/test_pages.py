@@ -1,12 +1,14 @@
 """The HTML pages: their language, their icon, and what they say of the settings."""
 
 import re
+from pathlib import Path
 
 import pytest
 from django.utils.translation import gettext, override, pgettext
 
 from api.http.languages import of_page
-from tests.servers import ROOT
+
+ROOT = Path(__file__).parents[2]
 
 PAGES = ["/", "/api/docs", "/reset-password", "/verify-email", "/invitation"]
 TEMPLATES = sorted((ROOT / "api/templates/api").rglob("*.html"))

@@ -19,8 +19,8 @@ export const translateMessage = (message) => messages.get(message) ?? message;
 
 /** Return the text of an `AuthError`. */
 export function errorText({ code, message, retryAfter }) {
-  if (code === "throttled" && retryAfter) return text("error_throttled", { seconds: retryAfter });
-  return code === "network_error" ? text("error_network_error") : translateMessage(message);
+  const isComplete = code !== "throttled" || retryAfter;
+  return isComplete && hasText(`error_${code}`) ? text(`error_${code}`, { seconds: retryAfter }) : translateMessage(message);
 }
 
 /** Return the texts of the invalid fields, or an empty string if there are none. */

@@ -5,7 +5,7 @@ import { REFRESH_PATIENCE, Renewal, waitForRetryAfter } from "./renewal.js";
 import { Requests } from "./requests.js";
 import { parseAccess, parseAny, parseNothing, parseSignUp, parseTokens, parseUser, readResponse } from "./responses.js";
 import { challengeOf, parseOptions } from "./second-factor.js";
-import { SessionHolder } from "./session-holder.js";
+import { isOfSameSignIn, SessionHolder } from "./session-holder.js";
 import { openStorage } from "./stored-value.js";
 import { abortable } from "./waiting.js";
 
@@ -13,8 +13,8 @@ export { AuthError };
 
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
-/** Milliseconds to wait for another tab before a sign-in: longer than any refresh. */
-const SIGN_IN_PATIENCE = 16_000;
+/** Milliseconds to wait for another tab before a sign-in with cookies: longer than any refresh. */
+const COOKIE_PATIENCE = 16_000;
 /** Milliseconds between checks whether the storage was cleared in this tab, which dispatches no event here. */
 const CHECK_INTERVAL = 1_000;
 
@@ -142,7 +142,7 @@ export class AuthClient extends EventTarget {
     const access = await this.#call("POST", "auth/reauthenticate", answer, parse, signal);
     return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       const session = await this.session();
-      if (!session || session.signedInAt !== before?.signedInAt) throw signedOutError();
+      if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
       return this.#holder.store({ ...session, ...access }, "refreshed");
     });
   }
@@ -169,8 +169,8 @@ export class AuthClient extends EventTarget {
   async fetch(input, init) {
     const address = input instanceof Request ? input : new URL(input, globalThis.document?.baseURI ?? this.#base);
     const request = new Request(address, init);
-    const { signal } = request;
-    signal.throwIfAborted();
+    // Not the request's own signal: Node may collect what connects it to the caller's.
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
     if (!this.#origins.has(new URL(request.url).origin)) return this.#requests.forward(request, signal);
     const session = await this.fresh({ signal });
     const response = await this.#requests.send(request.clone(), session, signal);
@@ -208,7 +208,8 @@ export class AuthClient extends EventTarget {
       return user && tokens && { user, tokens };
     };
     // The late response to another tab's refresh would overwrite the cookies of this sign-in.
-    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+    const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+    return this.#inTurn(patience, signal, async () => {
       const { user, tokens } = await this.#requests.post(path, body, { parse, signal });
       return this.#startSession(user, tokens);
     });
@@ -221,7 +222,7 @@ export class AuthClient extends EventTarget {
   }
 
   #signOutByCookie(session, signal) {
-    return this.#inTurn(SIGN_IN_PATIENCE, signal, async () => {
+    return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       await this.#postSignOut({}, signal).catch((error) => {
         if (error?.status !== 401) throw error; // Otherwise, there is no session in the cookies.
       });

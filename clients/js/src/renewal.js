@@ -1,6 +1,6 @@
 import { endsSession, signedOutError } from "./errors.js";
 import { isObject, parseTokens, parseUser } from "./responses.js";
-import { isSameSession } from "./session-holder.js";
+import { isOfSameSignIn, isSameSession } from "./session-holder.js";
 import { SharedFailure } from "./shared-failure.js";
 import { StoredValue } from "./stored-value.js";
 import { delay } from "./waiting.js";
@@ -40,8 +40,8 @@ export class Renewal {
 
   /** Refresh the session, unless it was refreshed since `stale`. Throws AuthError. */
   renew(stale) {
-    if (this.#pending?.signedInAt !== stale.signedInAt) {
-      const pending = { signedInAt: stale.signedInAt };
+    if (!isOfSameSignIn(this.#pending, stale)) {
+      const pending = { ...stale };
       pending.promise = this.#renewWhenAllowed(stale).finally(() => {
         if (this.#pending === pending) this.#pending = null;
       });
@@ -125,7 +125,7 @@ export class Renewal {
   async #store(session, tokens) {
     const current = await this.#holder.look();
     // A sign-out or sign-in during the refresh takes precedence.
-    if (current?.signedInAt !== session.signedInAt) throw signedOutError();
+    if (!isOfSameSignIn(current, session)) throw signedOutError();
     // Another tab may have refreshed too: this one was suspended, or there are no locks. It got the same response.
     if (!isSameSession(current, session)) return current;
     const renewed = await this.#holder.replace({ ...session, ...tokens, renewedAt: Date.now() });

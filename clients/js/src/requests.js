@@ -1,6 +1,6 @@
-import { isTemporary, networkError } from "./errors.js";
+import { AuthError, isTemporary, networkError } from "./errors.js";
 import { parseAny, readResponse } from "./responses.js";
-import { abortable, delay } from "./waiting.js";
+import { abortable, delay, withTimeout } from "./waiting.js";
 
 /** Milliseconds to wait for a response: half of the service's grace period (10 s), within which a retry succeeds. */
 const RESPONSE_TIMEOUT = 5_000;
@@ -39,7 +39,7 @@ export class Requests {
 
   /** Call an endpoint that ignores access tokens, and return its response after `parse`. Throws AuthError. */
   post(path, body, { parse, signal, timeout = PASSWORD_TIMEOUT } = {}) {
-    return this.#call(this.#withTimeout("POST", path, body, signal, timeout), undefined, parse, signal);
+    return this.#call("POST", path, { body, parse, signal, timeout });
   }
 
   /** `post`, with retries after temporary failures. A failure with `Retry-After` is thrown. */
@@ -59,37 +59,36 @@ export class Requests {
 
   /** Call an endpoint with the session's access token, and return its response after `parse`. Throws AuthError. */
   callSigned(method, path, session, parse) {
-    return this.#call(this.#withTimeout(method, path, undefined, undefined, RESPONSE_TIMEOUT), session, parse);
+    return this.#call(method, path, { session, parse, timeout: RESPONSE_TIMEOUT });
   }
 
-  /** Send a request with the session's access token. Throws AuthError, or the reason of `signal`, the caller's own. */
-  async send(request, session, signal) {
-    const signed = this.#sign(request, session);
-    try {
-      return await abortable(this.#fetch(signed), request.signal);
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : networkError(error);
-    }
+  /** Send a request with the session's access token. Throws AuthError, or the reason of `signal`. */
+  send(request, session, signal) {
+    return this.forward(this.#sign(request, session), signal);
   }
 
   /** Send a request as it is. Throws AuthError, or the reason of `signal`. */
   async forward(request, signal) {
     try {
-      return await this.#fetch(request);
+      return await abortable(this.#fetch(request), signal);
     } catch (error) {
-      throw signal.aborted ? signal.reason : networkError(error);
+      throw signal?.aborted ? signal.reason : networkError(error);
     }
   }
 
-  async #call(request, session, parse = parseAny, signal) {
-    return readResponse(await this.send(request, session, signal), parse, signal);
-  }
-
-  #withTimeout(method, path, body, signal, timeout) {
-    const either = AbortSignal.any([AbortSignal.timeout(timeout), signal].filter(Boolean));
-    // A redirect would send the password or the token elsewhere.
-    const options = { signal: either, redirect: "error", keepalive: this.#outlivesPage(path) };
-    return this.build(method, path, body, options);
+  async #call(method, path, { body, session, parse = parseAny, signal, timeout }) {
+    const exchange = async (either) => {
+      // A redirect would send the password or the token elsewhere.
+      const options = { signal: either, redirect: "error", keepalive: this.#outlivesPage(path) };
+      const request = this.build(method, path, body, options);
+      return readResponse(await this.send(request, session, either), parse, either);
+    };
+    try {
+      return await withTimeout(timeout, signal, exchange);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw error instanceof AuthError ? error : networkError(error);
+    }
   }
 
   /** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */

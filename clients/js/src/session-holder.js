@@ -65,7 +65,7 @@ export class SessionHolder {
 
   /** Delete a session and report its end, unless another one was started in the meantime. */
   async end(reason, session) {
-    if ((await this.look())?.signedInAt !== session.signedInAt) return;
+    if (!isOfSameSignIn(await this.look(), session)) return;
     await this.replace(null);
     this.#dispatch("signedout", { reason, user: session.user });
   }
@@ -87,6 +87,7 @@ export function isSameSession(one, other) {
   return one?.renewedAt === other.renewedAt && one.accessToken === other.accessToken;
 }
 
-function isOfSameSignIn(one, other) {
-  return one?.signedInAt === other.signedInAt && one.user.id === other.user.id;
+/** Return whether two sessions, of which the first may be null, began with the same sign-in. */
+export function isOfSameSignIn(one, other) {
+  return Boolean(one) && one.signedInAt === other.signedInAt && one.user.id === other.user.id;
 }

@@ -162,6 +162,22 @@ test("HTML is no response to a sign-up, a call, a sign-out or a password confirm
   await assert.rejects(settled(client.signOut()), isUnexpected);
 });
 
+test("a user without a valid name or roles is no sign-in", async () => {
+  for (const wrong of [{ roles: [1] }, { roles: "ROLE_USER" }, { username: "" }, { id: null }]) {
+    const user = { id: 1, username: "alice", roles: [], ...wrong };
+    const client = clientOf({ fetch: async () => json({ ...user, ...service.pair() }) });
+    await assert.rejects(client.signIn(ALICE), refused("unexpected_answer", 200));
+  }
+});
+
+test("JSON is no response to a sign-out", async () => {
+  const client = await signedIn({
+    fetch: (request) => (request.url.endsWith("/signout") ? Promise.resolve(json({})) : service.fetch(request)),
+  });
+
+  await assert.rejects(settled(client.signOut()), refused("unexpected_answer", 200));
+});
+
 test("no redirect is followed with a password or a token", async () => {
   const client = await signedIn();
   await client.refresh();
@@ -190,7 +206,81 @@ test("a sign-in waits for the refresh of another tab", async () => {
   assert.equal((await one.session()).user.username, "bob");
 });
 
+test("a password confirmation of one user does not change another user's session", async () => {
+  const storage = shared();
+  const other = clientOf({ storage });
+  const client = await signedIn({
+    storage,
+    fetch: async (request) => {
+      if (!request.url.endsWith("/reauthenticate")) return service.fetch(request);
+      await other.signIn({ username: "bob", password: "right" });
+      return json({ accessToken: "alice's", expiresIn: LIFETIME });
+    },
+  });
+
+  await assert.rejects(client.reauthenticate("right"), refused("signed_out", 0));
+
+  assert.equal((await client.session()).accessToken, "a0");
+});
+
+/** Start a refresh of a client; return it and a function that answers it. */
+async function startRefresh(client) {
+  let answer;
+  service.troubles = [() => new Promise((resolve) => (answer = resolve))];
+  const refreshing = client.refresh();
+  refreshing.catch(() => {});
+  while (!answer) await new Promise(setImmediate);
+  return { refreshing, answer };
+}
+
+test("a late response does not replace the newer tokens of another tab", async () => {
+  const storage = shared();
+  const [one, other] = [await signedIn({ storage }), clientOf({ storage })];
+  const { refreshing, answer } = await startRefresh(one);
+  await other.refresh();
+  await other.refresh();
+
+  answer(json({ ...service.pair(), accessToken: "a1", refreshToken: "r1" }));
+
+  assert.equal((await refreshing).refreshToken, "r2");
+  assert.equal((await other.session()).refreshToken, "r2");
+});
+
+test("a refresh after another user's sign-in does not get the result of the first user's", async () => {
+  const storage = shared();
+  const [one, other] = [await signedIn({ storage }), clientOf({ storage })];
+  const { refreshing, answer } = await startRefresh(one);
+  pass(1000);
+  await other.signIn({ username: "bob", password: "right" });
+  const second = one.refresh();
+
+  answer(json({ ...service.pair(), accessToken: "a1", refreshToken: "r1" }));
+
+  await assert.rejects(refreshing, refused("signed_out", 0));
+  assert.equal((await second).user.username, "bob");
+});
+
 // 5. Storages that fail
+
+test("a slow storage does not hide a sign-in that happens meanwhile", async () => {
+  const storage = shared();
+  const client = clientOf({ storage });
+  await client.session();
+  let release;
+  const { getItem } = storage;
+  storage.getItem = () => {
+    storage.getItem = getItem;
+    return new Promise((resolve) => (release = () => resolve(null)));
+  };
+  const read = client.session();
+  await new Promise(setImmediate);
+  await client.signIn(ALICE);
+
+  release();
+
+  assert.equal((await read).user.username, "alice");
+  assert.deepEqual(client.heard, [["signedin", undefined]]);
+});
 
 for (const [name, broken] of [
   ["full", { setItem: throwing }],
@@ -425,7 +515,26 @@ test("a refresh that was interrupted is repeated with the same token when a page
   assert.equal(service.requests.find(({ path }) => path.endsWith("refreshtoken")).body.refreshToken, "r0");
 });
 
+test("a refresh that has failed is not repeated when a page is opened", async () => {
+  const storage = shared();
+  const client = await signedIn({ storage });
+  service.troubles = [() => refusal(500, "internal_error"), ...Array(3).fill(() => refusal(500, "internal_error"))];
+  await assert.rejects(settled(client.refresh()), refused("internal_error", 500));
+
+  clientOf({ storage });
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+
+  assert.equal(service.refreshes, 4);
+});
+
 // 9. The user
+
+test("a response about another user does not change the user of the session", async () => {
+  const client = await signedIn();
+  service.user = { ...service.user, id: 99, username: "mallory" };
+
+  assert.equal((await client.refresh()).user.username, "alice");
+});
 
 test("a granted role shows after the next refresh", async () => {
   const client = await signedIn();
