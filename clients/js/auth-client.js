@@ -708,6 +708,20 @@ function readCookies() {
 		return "";
 	}
 }
+// src/second-factor.js
+/** Return the challenge in the error of a sign-in whose account has a second factor, or undefined for any other error. */
+function challengeOf(error) {
+	if (error?.code !== "second_factor_required" || !isText(error.details.authSession)) return void 0;
+	const { authSession, expiresIn, factors, passkey } = error.details;
+	return Array.isArray(factors) ? {
+		authSession,
+		expiresIn,
+		factors,
+		passkey
+	} : void 0;
+}
+/** Return the passkey options in a response: PublicKeyCredentialRequestOptionsJSON. */
+const parseOptions = (content) => isObject(content) && isText(content.challenge) ? content : void 0;
 // src/auth-client.js
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
@@ -763,28 +777,36 @@ var AuthClient = class extends EventTarget {
 			signal
 		});
 	}
-	/** Sign in. `username` may be an email address. */
-	async signIn({ username, password, ...others }, { signal } = {}) {
-		const fields = {
-			...others,
-			username,
-			password,
+	/**
+	* Sign in with {username, password}, where `username` may be an email address, or with {passkey}, the browser's response to
+	* `passkeyOptions`. Return the session, or {secondFactor}, a challenge for `completeSignIn`, if the account has a factor.
+	*/
+	async signIn({ passkey, ...fields }, { signal } = {}) {
+		const body = {
+			...fields,
+			credential: passkey,
 			useCookies: this.#usesCookies || void 0
 		};
-		const parse = (content) => {
-			const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
-			return user && tokens && {
-				user,
-				tokens
-			};
-		};
-		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
-		return this.#inTurn(patience, signal, async () => {
-			const { user, tokens } = await this.#requests.post("auth/signin", fields, {
-				parse,
-				signal
-			});
-			return this.#startSession(user, tokens);
+		try {
+			return await this.#signInAt(passkey ? "auth/signin/passkey" : "auth/signin", body, signal);
+		} catch (error) {
+			const secondFactor = challengeOf(error);
+			if (!secondFactor) throw error;
+			return { secondFactor };
+		}
+	}
+	/** Answer the challenge of a sign-in with {code}, {recoveryCode} or {passkey}. A wrong answer may be repeated. */
+	async completeSignIn({ authSession }, answer, { signal } = {}) {
+		return this.#signInAt("auth/signin/second-factor", {
+			...answer,
+			authSession
+		}, signal);
+	}
+	/** Return options to sign in with a passkey alone, as PublicKeyCredentialRequestOptionsJSON. */
+	async passkeyOptions({ signal } = {}) {
+		return this.#requests.post("auth/signin/passkey/options", void 0, {
+			parse: parseOptions,
+			signal
 		});
 	}
 	/** With cookies: continue a session that was started elsewhere, as on a sibling subdomain. Return null if there is none. */
@@ -822,10 +844,17 @@ var AuthClient = class extends EventTarget {
 		await this.#holder.end("signed_out_everywhere", session);
 	}
 	/** Confirm the password after a 403 `recent_authentication_required`. */
-	async reauthenticate(password, { signal } = {}) {
+	async reauthenticate(password, options) {
+		return this.stepUp({ password }, options);
+	}
+	/**
+	* Confirm {password}, {code}, {recoveryCode} or {passkey} after a 403 `recent_authentication_required`; one of the latter
+	* three after a 403 `second_factor_required`.
+	*/
+	async stepUp(answer, { signal } = {}) {
 		const before = await abortable(this.session(), signal);
 		const parse = (content) => parseAccess(content, this.#usesCookies);
-		const access = await this.#call("POST", "auth/reauthenticate", { password }, parse, signal);
+		const access = await this.#call("POST", "auth/reauthenticate", answer, parse, signal);
 		return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
 			const session = await this.session();
 			if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
@@ -882,6 +911,23 @@ var AuthClient = class extends EventTarget {
 		return this.#lock.run(task, {
 			patience,
 			signal
+		});
+	}
+	#signInAt(path, body, signal) {
+		const parse = (content) => {
+			const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
+			return user && tokens && {
+				user,
+				tokens
+			};
+		};
+		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+		return this.#inTurn(patience, signal, async () => {
+			const { user, tokens } = await this.#requests.post(path, body, {
+				parse,
+				signal
+			});
+			return this.#startSession(user, tokens);
 		});
 	}
 	async #startSession(user, tokens) {
