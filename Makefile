@@ -2,7 +2,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && bre
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all matrix lint types check audit bench packages docs screenshots lock
+.PHONY: help serve test test-all matrix lint types check audit bench example packages npm-package docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -42,8 +42,17 @@ bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLit
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
 	$(BIN)/python -m benchmarks.peer_purging
 
+example: $(VENV)/example.done examples/react/node_modules/.package-lock.json  ## run the React example and its service (needs Node 20.19)
+	$(BIN)/python manage.py migrate --noinput --verbosity 0
+	$(BIN)/python manage.py collectstatic --noinput --verbosity 0
+	PATH="$(CURDIR)/$(BIN):$$PATH" exec examples/react/start.sh
+
 packages: $(VENV)/test.done  ## build the Python package for clients and other services in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist clients/python
+
+npm-package:  ## build the JavaScript client in dist/ (needs Node and npm)
+	mkdir -p dist
+	cd clients/js && npm ci --silent --no-audit --no-fund && npm pack --silent --pack-destination ../../dist
 
 docs: $(VENV)/serve.done  ## generate docs/settings.md and docs/http.md from the code
 	$(BIN)/python -m docs.generate
@@ -55,6 +64,7 @@ lock: $(VENV)/test.done  ## pin the requirements of pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --group example -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o examples/react/api/requirements.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bench.txt
 
 $(VENV)/bin/python:
@@ -71,6 +81,13 @@ $(VENV)/serve.done: requirements.txt | $(VENV)/bin/python
 $(VENV)/bench.done: requirements-bench.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	touch $@
+
+$(VENV)/example.done: requirements.txt examples/react/api/requirements.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r examples/react/api/requirements.txt
+	touch $@
+
+examples/react/node_modules/.package-lock.json: examples/react/package-lock.json $(wildcard clients/js/*.js clients/js/src/*.js)
+	cd examples/react && npm ci --no-audit --no-fund
 
 $(VENV)/test.done: requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt

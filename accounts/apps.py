@@ -5,6 +5,7 @@ from importlib import import_module
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 from accounts.conf import auth_settings
 
@@ -16,6 +17,7 @@ class AccountsConfig(AppConfig):
     """The app with users, roles, sessions and tokens."""
 
     name = "accounts"
+    verbose_name = _("Accounts")
     # As in the migrations: the DEFAULT_AUTO_FIELD of a project must not change the tables of this app.
     default_auto_field = "django.db.models.BigAutoField"
 

@@ -53,11 +53,12 @@ def _vary_response(request: Request | HttpRequest) -> None:
     `Authorization` (RFC 9111 section 3.5), and Django's session middleware only of its own cookie.
     """
     view: Any = request.parser_context.get("view") if isinstance(request, Request) else None
-    # This API's own responses are never stored.
-    if view is None or "no-store" in view.headers.get("Cache-Control", ""):
+    # Without headers while a schema is generated. This API's own responses are never stored.
+    headers = getattr(view, "headers", None)
+    if headers is None or "no-store" in headers.get("Cache-Control", ""):
         return
-    names = [view.headers["Vary"]] if "Vary" in view.headers else []
-    view.headers = {**view.headers, "Vary": ", ".join((*names, *VARY))}
+    names = [headers["Vary"]] if "Vary" in headers else []
+    view.headers = {**headers, "Vary": ", ".join((*names, *VARY))}
 
 
 def _authenticate(request: Request) -> tuple[User, AccessClaims] | None:

@@ -24,7 +24,6 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 
 from accounts.conf import auth_settings
 from accounts.errors import (
@@ -49,7 +48,7 @@ from accounts.factor_errors import PendingFactor, SecondFactorRequired
 from accounts.history.events import Event, record
 from accounts.tokens.access_tokens import step_up_error
 from accounts.values.clients import Client
-from api.http import challenges
+from api.http import challenges, field_errors
 
 logger = logging.getLogger("api.errors")
 
@@ -136,12 +135,12 @@ def response_for(error: Exception) -> Response | None:
         error = Unavailable()
     if isinstance(error, InvalidRequest) and error.errors:
         # Names of model fields. The message contains them too.
-        error = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
+        error = InvalidRequest(errors=field_errors.in_camel_case(error.errors))
     if isinstance(error, AuthError):
         return _error_response(error)
     if isinstance(error, ValidationError):
         # The names of request fields in the body.
-        return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
+        return _error_response(InvalidRequest(errors=field_errors.by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
         return _error_response(InvalidRequest(str(error)))
     if isinstance(error, Http404):
@@ -254,27 +253,6 @@ def _headers(error: AuthError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after)}
     challenge = challenges.challenge_for(error, _status(error))
     return {"WWW-Authenticate": challenge} if challenge else {}
-
-
-def _camel(name: str) -> str:
-    """Return a field name in camelCase."""
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)
-
-
-def _errors_by_field(detail: Any) -> dict[str, list[str]]:
-    if not isinstance(detail, dict):
-        return {"body": _texts(detail)}
-    whole = api_settings.NON_FIELD_ERRORS_KEY
-    return {"body" if name == whole else str(name): _texts(part) for name, part in detail.items()}
-
-
-def _texts(detail: Any) -> list[str]:
-    if isinstance(detail, dict):
-        return [text for part in detail.values() for text in _texts(part)]
-    if isinstance(detail, list):
-        return [text for part in detail for text in _texts(part)]
-    return [str(detail)]
 
 
 def _code(error: APIException) -> str:

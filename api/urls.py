@@ -70,9 +70,11 @@ urlpatterns = [
     _path("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
     _path(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
     _path(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
+    _path(r"\.well-known/webauthn", discovery.RelatedOrigins.as_view(), "related-origins"),
     _path("api/schema", docs.Schema.as_view(), "schema"),
-    _path("api/docs", docs.Docs.as_view(url_name="schema"), "docs"),
+    _path("api/docs", docs.Docs.as_view(), "docs"),
     _path("healthz", health.Liveness.as_view(), "liveness"),
     _path("readyz", health.Readiness.as_view(), "readiness"),
+    re_path(r"^favicon\.ico$", pages.favicon, name="favicon"),
     re_path(r"^$", pages.StartPage.as_view(), name="start"),
 ]

@@ -28,7 +28,7 @@ DOCS_PREFIX = "/api/docs"
 
 # An API response is not a page: a browser that opens one runs nothing in it, and no page may frame it.
 _API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
-# Swagger UI and the admin's widgets set inline styles. Scripts come from files only.
+# The admin's widgets set inline styles. Scripts come from files only.
 _PAGE_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

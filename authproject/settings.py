@@ -190,8 +190,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = read_language(env, "LANGUAGE_CODE", "en")
-"""The language of the admin, of the validation messages in `errors`, and of emails to users who have not chosen
-another one: a language code that Django supports."""
+"""The language of the admin, of the validation messages in `errors`, of emails to users who have not chosen
+another one, and of pages in browsers that prefer none that pages are in: a language code that Django supports."""
 
 TIME_ZONE = "UTC"
 USE_TZ = True

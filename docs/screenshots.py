@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 PASSWORD = "correct horse battery"  # noqa: S105  of accounts that exist while the pictures are taken
 START_TIMEOUT = 60  # seconds
-VIEWPORT = {"width": 1280, "height": 900}
+VIEWPORT = {"width": 1280, "height": 800}
 _WEBKIT = "AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 DEVICES = {
     "alice": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -120,7 +120,7 @@ def take_start_page(browser: Browser, url: str) -> None:
 
 def take_session_list(browser: Browser, url: str) -> None:
     """Take the admin's list of sessions."""
-    page = browser.new_page(viewport={"width": 1600, "height": 700}, device_scale_factor=2)
+    page = browser.new_page(viewport={"width": 1280, "height": 700}, device_scale_factor=2)
     page.goto(f"{url}/admin/login/?next=/admin/accounts/refreshtoken/")
     page.locator("#id_username").fill("admin")
     page.locator("#id_password").fill(PASSWORD)

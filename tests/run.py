@@ -20,7 +20,7 @@ SQLITE_ONLY = ("browser", "clients")
 PROGRAMS = {
     "chromium": "tests in a browser",
     "curl": "tests of the commands in the documentation",
-    "npm": "tests of the JavaScript client, the recipes and the pages' accessibility",
+    "npm": "tests of the JavaScript client, the recipes and the React example",
     "promtool": "tests of the alerts",
     "redis-server": "tests of counters in Redis",
 }

@@ -93,7 +93,10 @@ def test_every_dependency_is_used(dependency):
     )
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt", "examples/react/api/requirements.txt"],
+)
 def test_every_requirement_is_pinned_by_its_hash(name):
     lines = re.sub(r"\\\n", " ", (ROOT / name).read_text()).splitlines()
     requirements = [line for line in lines if line and not line.lstrip().startswith("#")]

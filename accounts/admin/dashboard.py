@@ -12,6 +12,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.history.events import Event
 from accounts.models import Activity, RefreshToken, SessionState, User
@@ -22,18 +25,18 @@ MAX_COUNT = 1000
 _MAX_ROWS_READ = 10_000  # unexpired sessions that are read to count the live ones
 
 LAST_DAY_LABELS = {
-    Event.SIGN_IN_SUCCEEDED: "Sign-ins",
-    Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-ins from a new device",
-    Event.SIGN_IN_FAILED: "Failed sign-ins",
-    Event.SIGN_IN_LOCKED_OUT: "Sign-ins blocked after too many failures",
-    Event.SESSION_REUSED: "Reused refresh tokens (stolen tokens, or a faulty client)",
+    Event.SIGN_IN_SUCCEEDED: _("Sign-ins"),
+    Event.SIGN_IN_FROM_NEW_DEVICE: _("Sign-ins from a new device"),
+    Event.SIGN_IN_FAILED: _("Failed sign-ins"),
+    Event.SIGN_IN_LOCKED_OUT: _("Sign-ins blocked after too many failures"),
+    Event.SESSION_REUSED: _("Reused refresh tokens (stolen tokens, or a faulty client)"),
 }
 
 
 class Figure(NamedTuple):
     """A labeled count, with the URL of the list of counted rows."""
 
-    label: str
+    label: str | Promise
     number: str
     url: str
 
@@ -42,9 +45,9 @@ def figures_for(viewer: User | AnonymousUser) -> dict[str, list[Figure]]:
     """Return the counts that the user may view, grouped by heading."""
     by_heading: dict[str, list[Figure]] = {}
     if viewer.has_perm("accounts.view_refreshtoken"):
-        by_heading["Sessions"] = list(_session_figures(timezone.now()))
+        by_heading[gettext("Sessions")] = list(_session_figures(timezone.now()))
     if viewer.has_perm("accounts.view_activity"):
-        by_heading["Last 24 hours"] = list(_last_day_figures(timezone.now()))
+        by_heading[gettext("Last 24 hours")] = list(_last_day_figures(timezone.now()))
     return by_heading
 
 
@@ -56,9 +59,9 @@ def bounded_count(rows: QuerySet[Any]) -> str:
 
 def _session_figures(now: datetime) -> Iterator[Figure]:
     url = reverse("admin:accounts_refreshtoken_changelist")
-    yield Figure("Live", _count_live_sessions(now), f"{url}?state={SessionState.LIVE}")
+    yield Figure(_("Live"), _count_live_sessions(now), f"{url}?state={SessionState.LIVE}")
     expired = RefreshToken.objects.expired(now).filter(ended_at=None)
-    yield Figure("Expired, not yet purged", bounded_count(expired), f"{url}?state={SessionState.EXPIRED}")
+    yield Figure(_("Expired, not yet purged"), bounded_count(expired), f"{url}?state={SessionState.EXPIRED}")
 
 
 def _count_live_sessions(now: datetime) -> str:

@@ -1,7 +1,7 @@
 """Invitations in the admin: invite people, see what became of it, and revoke open invitations."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -9,13 +9,19 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from accounts.admin.display import ago, badge, moment, shorten
 from accounts.admin.lists import BoundedAdmin, pluralize, requires_confirmation
+from accounts.admin.user_filter import link_to
 from accounts.errors import AuthError, InvalidRequest
 from accounts.models import DEFAULT_ROLE, Invitation, InvitationQuerySet, Role
 from accounts.users import invitations
 from accounts.values.clients import Client
 from accounts.values.identifiers import normalize_email
+
+_BADGES = {"open": "good", "used": "neutral", "expired": "neutral", "revoked": "bad"}
 
 
 class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -25,12 +31,14 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for 
         min_value=1,
         max_value=invitations.MAX_LIFETIME.days,
         initial=invitations.DEFAULT_LIFETIME.days,
-        help_text="How many days the link in the email is valid.",
+        label=_("Days"),
+        help_text=_("How many days the link in the email is valid."),
     )
 
     class Meta:
         model = Invitation
         fields = ("email",)
+        labels: ClassVar = {"email": _("Email address")}
 
     def clean_email(self) -> str:
         """Return the normalized address."""
@@ -58,8 +66,9 @@ class InvitationWithRolesForm(InvitationForm):
     granted_roles = forms.ModelMultipleChoiceField(
         Role.objects.exclude(pk=DEFAULT_ROLE),
         required=False,
-        label="Roles",
-        help_text="The roles to grant in addition to the default role.",
+        label=_("Roles"),
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("The roles to grant in addition to the default role."),
     )
 
 
@@ -68,22 +77,67 @@ class InvitationAdmin(BoundedAdmin):
     """Sends, lists and revokes invitations. An invitation cannot be changed, because its email has been sent."""
 
     form = InvitationForm
-    list_display = ("email", "role_names", "state", "invited_by", "created_at", "expires_at", "used_by")
+    names = (_("invitation"), _("invitations"))
+    deletion_consequences = _(
+        "The link in its email stops working now, and the invitation is not listed any more."
+    )
+    list_display = ("address", "role_names", "state", "inviter", "created", "expires", "account")
     list_select_related = ("invited_by", "used_by")
     search_fields = ("^email",)
-    search_help_text = "Search by the start of an email address."
-    fields = ("email", "role_names", "state", "invited_by", "created_at", "expires_at", "used_at", "used_by")
+    search_help_text = _("Search by the start of an email address.")
+    fields = ("address", "role_names", "state", "inviter", "sent", "valid_until", "used", "account")
     actions = ("revoke_selected",)
 
-    @admin.display(description="roles")
+    @admin.display(description=_("email address"))
+    def address(self, invitation: Invitation) -> str:
+        """Return the address that was invited."""
+        return shorten(invitation.email)
+
+    @admin.display(description=_("roles"))
     def role_names(self, invitation: Invitation) -> str:
         """Return the names of the granted roles."""
-        return ", ".join(invitation.roles)
+        return shorten(", ".join(invitation.roles))
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, invitation: Invitation) -> str:
         """Return what became of the invitation."""
-        return invitation.state(timezone.now())
+        state = invitation.state(timezone.now())
+        return badge(_BADGES[state], gettext(state))
+
+    @admin.display(description=_("invited by"))
+    def inviter(self, invitation: Invitation) -> str:
+        """Return a link to the administrator who sent the invitation."""
+        return link_to(invitation.invited_by)
+
+    @admin.display(description=_("account"))
+    def account(self, invitation: Invitation) -> str:
+        """Return a link to the account that was created with the invitation."""
+        return link_to(invitation.used_by)
+
+    @admin.display(description=_("created"))
+    def created(self, invitation: Invitation) -> str:
+        """Return how long ago the invitation was sent."""
+        return ago(gettext("created"), invitation.created_at)
+
+    @admin.display(description=_("expires"))
+    def expires(self, invitation: Invitation) -> str:
+        """Return when the link in the email expires."""
+        return ago(gettext("expires"), invitation.expires_at)
+
+    @admin.display(description=_("sent"))
+    def sent(self, invitation: Invitation) -> str:
+        """Return when the invitation was sent."""
+        return moment(invitation.created_at)
+
+    @admin.display(description=_("valid until"))
+    def valid_until(self, invitation: Invitation) -> str:
+        """Return when the link in the email expires."""
+        return moment(invitation.expires_at)
+
+    @admin.display(description=_("used"))
+    def used(self, invitation: Invitation) -> str:
+        """Return when an account was created with the invitation."""
+        return moment(invitation.used_at)
 
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> tuple[str, ...]:
         """Return the fields. The form for a new invitation offers roles to superusers only."""
@@ -118,8 +172,8 @@ class InvitationAdmin(BoundedAdmin):
         )
         obj.__dict__.update(sent.__dict__)  # for the log entry and the response
 
-    @admin.action(description="Revoke selected invitations", permissions=["change"])
-    @requires_confirmation("Revoke {}", "The links in their emails stop working now.")
+    @admin.action(description=_("Revoke selected invitations"), permissions=["change"])
+    @requires_confirmation(_("Revoke {}"), _("The links in their emails stop working now."))
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         """Revoke the selected invitations that are open."""
         selected = InvitationQuerySet(Invitation).filter(pk__in=queryset.values("pk"))

@@ -4,8 +4,10 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import UsernameField
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.conf import auth_settings
 from accounts.errors import AuthError, EmailUnverified, InvalidCredentials, Throttled
@@ -32,10 +34,10 @@ class SecondFactorForm(forms.Form):
 
     auth_session = forms.CharField(widget=forms.HiddenInput)
     code = forms.CharField(
-        label="Code",
+        label=_("Code"),
         required=False,
         max_length=40,
-        help_text="From your authenticator app, or one of your recovery codes.",
+        help_text=_("From your authenticator app, or one of your recovery codes."),
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "one-time-code",
@@ -96,6 +98,11 @@ class SecondFactorForm(forms.Form):
 class SignInForm(AdminAuthenticationForm):
     """The admin's sign-in form. If the user has a second factor, `second_step` is the form that asks for it."""
 
+    username = UsernameField(
+        label=_("Username or email address"),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
+    )
+
     second_step: SecondFactorForm | None = None
 
     def clean(self) -> dict[str, Any]:
@@ -154,8 +161,8 @@ def _reason_against(user: User, level: int) -> str:
         return str(AdminAuthenticationForm.error_messages["invalid_login"] % {"username": "username"})
     if level < SEVERAL_FACTORS and STAFF in auth_settings().second_factor_roles:
         return (
-            "The admin requires a second factor. Add an authenticator app or a passkey to your account, for example "
-            "on the start page of this service, and sign in again."
+            "The admin requires a second factor. Add an authenticator app or a passkey to your account, for "
+            "example on the start page of this service, and sign in again."
         )
     return ""
 

@@ -1,27 +1,77 @@
 """Registered services in the admin. A secret is shown once, right after it is generated."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from accounts.admin.lists import BoundedAdmin
+from accounts.admin.display import active_badge, ago, moment, shorten
+from accounts.admin.lists import BoundedAdmin, confirmation_page
 from accounts.models import Service
 from accounts.sessions import services
+
+_REPLACEMENT_CONSEQUENCES = _(
+    "The current secret stops working now. The service is refused until it uses the new one, which is shown once."
+)
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
+    """Registers or changes a service."""
+
+    class Meta:
+        model = Service
+        fields = ("client_id", "audience", "is_active")
+        labels: ClassVar = {"client_id": _("Client ID"), "audience": _("Audience"), "is_active": _("Active")}
+        help_texts: ClassVar = {
+            "client_id": _("The ID with which the service authenticates, as in orders-api."),
+            "audience": _("The `aud` claim of tokens for this service. It can introspect no other access tokens."),
+            "is_active": _("Clear this to refuse the service's requests."),
+        }
 
 
 @admin.register(Service)
 class ServiceAdmin(BoundedAdmin):
     """Manages the services that may introspect and revoke tokens."""
 
-    list_display = ("client_id", "audience", "is_active", "created_at")
-    fields = ("client_id", "audience", "is_active", "created_at")
-    readonly_fields = ("created_at",)
+    names = (_("service"), _("services"))
+    deletion_consequences = _("The service cannot authenticate any more, so its requests are refused from now on.")
+    form = ServiceForm
+    list_display = ("name", "audiences", "state", "created")
+    fields = ("client_id", "audience", "is_active", "registered")
+    readonly_fields = ("registered",)
+
+    @admin.display(description=_("client ID"))
+    def name(self, service: Service) -> str:
+        """Return the id with which the service authenticates."""
+        return shorten(service.client_id)
+
+    @admin.display(description=_("audience"))
+    def audiences(self, service: Service) -> str:
+        """Return the `aud` claim of tokens for the service."""
+        return shorten(service.audience)
+
+    @admin.display(description=_("state"))
+    def state(self, service: Service) -> str:
+        """Return whether the service may authenticate."""
+        return active_badge(service)
+
+    @admin.display(description=_("created"))
+    def created(self, service: Service) -> str:
+        """Return how long ago the service was registered."""
+        return ago(gettext("created"), service.created_at)
+
+    @admin.display(description=_("registered"))
+    def registered(self, service: Service) -> str:
+        """Return when the service was registered."""
+        return moment(service.created_at)
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save the service, and generate a secret for a new one."""
@@ -41,10 +91,14 @@ class ServiceAdmin(BoundedAdmin):
         return [path("<int:service_id>/secret/", view, name="accounts_service_secret"), *super().get_urls()]
 
     def generate_secret(self, request: HttpRequest, service_id: int) -> HttpResponse:
-        """Replace the secret of a service, and show the new one."""
+        """Replace the secret of a service after confirmation, and show the new one."""
         service = get_object_or_404(Service, pk=service_id)
         if not self.has_change_permission(request, service):
             raise PermissionDenied
+        if "confirmed" not in request.POST:
+            title = gettext("Replace the secret of {}").format(service)
+            page = reverse("admin:accounts_service_change", args=[service_id])
+            return confirmation_page(request, title, _REPLACEMENT_CONSEQUENCES, back=page)
         secret = services.new_secret(service)
         service.save(update_fields=["secret_digest"])
         self.log_change(request, service, "Generated a new secret.")
@@ -55,5 +109,6 @@ class ServiceAdmin(BoundedAdmin):
 
         A message on the next page would store the secret in a cookie or the database in between.
         """
-        context = {**self.admin_site.each_context(request), "service": service, "secret": secret}
+        title = gettext("Secret of {}").format(service)
+        context = {**self.admin_site.each_context(request), "title": title, "service": service, "secret": secret}
         return TemplateResponse(request, "admin/accounts/service/secret.html", context)

@@ -13,6 +13,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.dashboard import figures_for
 from accounts.admin.second_factor import (
@@ -73,12 +74,13 @@ class OwnPasswordView(PasswordChangeView):
 class AuthAdminSite(AdminSite):
     """The admin site of this service."""
 
-    site_header = "Token authentication"
-    site_title = "Token authentication"
-    index_title = "Users and sessions"
+    site_header = _("Token authentication")
+    site_title = _("Token authentication")
+    index_title = _("Users and sessions")
     login_form = SignInForm
     login_template = "admin/accounts/login.html"
     index_template = "admin/accounts/index.html"
+    enable_nav_sidebar = False  # the header links to the lists, and the width is left to their columns
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether the user is staff and has signed in here: an access token does not open the admin."""

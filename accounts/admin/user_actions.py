@@ -8,18 +8,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts.admin.lists import BoundedAdmin, confirmation_page, pluralize, requires_confirmation
-from accounts.models import EndReason, User
+from accounts.factors import changes
+from accounts.models import EndReason, RefreshToken, User
 from accounts.sessions import lifecycle
 from accounts.users import activation, email_verification, passwords
 from accounts.values.clients import Client
 
-_RESET_CONSEQUENCES = (
+_RESET_CONSEQUENCES = _(
     "This removes the current password, ends every session now, and emails a link to choose a new password."
 )
-_REVOCATION_CONSEQUENCES = "Every session ends now. Signing in again is required on every device."
+_FACTOR_CONSEQUENCES = _(
+    "The password alone signs this user in again. Every session ends now, and the user is notified by email. Make "
+    "sure that it is the user who asks: attackers ask for this too."
+)
+_REVOCATION_CONSEQUENCES = _("Every session ends now. Signing in again is required on every device.")
 
 
 class UserActionsAdmin(BoundedAdmin):
@@ -33,15 +41,21 @@ class UserActionsAdmin(BoundedAdmin):
         "verify_selected",
     )
 
-    @admin.action(description="Deactivate selected users", permissions=["change"])
-    @requires_confirmation("Deactivate {}", "Deactivated users cannot sign in, and all their sessions end now.")
+    @admin.action(description=_("Deactivate selected users"), permissions=["change"])
+    @requires_confirmation(
+        _("Deactivate {}"), _("Deactivated users cannot sign in, and all their sessions end now.")
+    )
     def deactivate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Deactivate the selected users and end their sessions."""
         count = self._change_each(request, queryset.filter(is_active=True), activation.deactivate, "Deactivated.")
-        deactivated = pluralize(count, "{} user was deactivated", "{} users were deactivated")
-        self.message_user(request, f"{deactivated}. All sessions ended.", messages.SUCCESS)
+        message = pluralize(
+            count,
+            "{} user was deactivated. All sessions ended.",
+            "{} users were deactivated. All sessions ended.",
+        )
+        self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Activate selected users", permissions=["change"])
+    @admin.action(description=_("Activate selected users"), permissions=["change"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Activate the selected users, who can then sign in again."""
         count = self._change_each(request, queryset.filter(is_active=False), activation.activate, "Activated.")
@@ -50,9 +64,10 @@ class UserActionsAdmin(BoundedAdmin):
         )
         self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Force a password reset for selected users", permissions=["change"])
+    @admin.action(description=_("Force a password reset for selected users"), permissions=["change"])
     @requires_confirmation(
-        "Force a password reset for {}", f"{_RESET_CONSEQUENCES} Deactivated users are skipped."
+        _("Force a password reset for {}"),
+        format_lazy("{} {}", _RESET_CONSEQUENCES, _("Deactivated users are skipped.")),
     )
     def force_reset_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Remove the passwords of the selected active users, end their sessions, and email them a reset link."""
@@ -65,15 +80,17 @@ class UserActionsAdmin(BoundedAdmin):
         )
         self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Revoke all sessions of selected users", permissions=["change"])
-    @requires_confirmation("Revoke all sessions of {}", _REVOCATION_CONSEQUENCES)
+    @admin.action(description=_("Revoke all sessions of selected users"), permissions=["change"])
+    @requires_confirmation(_("Revoke all sessions of {}"), _REVOCATION_CONSEQUENCES)
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Revoke every session of the selected users."""
         count = self._change_each(request, queryset, _revoke_all, "Revoked all sessions.")
-        users = pluralize(count, "{} user", "{} users")
-        self.message_user(request, f"All sessions of {users} were revoked.", messages.SUCCESS)
+        message = pluralize(
+            count, "All sessions of {} user were revoked.", "All sessions of {} users were revoked."
+        )
+        self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Mark email addresses of selected users as verified", permissions=["change"])
+    @admin.action(description=_("Mark email addresses of selected users as verified"), permissions=["change"])
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Mark the email addresses of the selected users as verified."""
         unverified = queryset.filter(email_verified_at=None)
@@ -101,6 +118,11 @@ class UserActionsAdmin(BoundedAdmin):
         view = self.admin_site.admin_view
         urls = [
             path("<int:user_id>/revoke/", view(require_POST(self.revoke_all)), name="accounts_user_revoke"),
+            path(
+                "<int:user_id>/factors/",
+                view(require_POST(self.reset_factors)),
+                name="accounts_user_reset_factors",
+            ),
             path("<int:user_id>/reset/", view(require_POST(self.force_reset)), name="accounts_user_reset"),
         ]
         return [*urls, *super().get_urls()]
@@ -109,12 +131,26 @@ class UserActionsAdmin(BoundedAdmin):
         """Revoke every session of a user after confirmation, and return to the user's page."""
         user = self._get_changeable_user(request, user_id)
         if "confirmed" not in request.POST:
-            return confirmation_page(
-                request, f"Revoke all sessions of {user}", _REVOCATION_CONSEQUENCES, back=_change_page_url(user)
-            )
+            count = RefreshToken.objects.filter(owner=user, ended_at=None).count()
+            title = pluralize(count, "Revoke {} session of {}", "Revoke {} sessions of {}", user)
+            return confirmation_page(request, title, _REVOCATION_CONSEQUENCES, back=_change_page_url(user))
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
         message = pluralize(count, "{} session of {} was revoked.", "{} sessions of {} were revoked.", user)
+        self.message_user(request, message, messages.SUCCESS)
+        return HttpResponseRedirect(_change_page_url(user))
+
+    def reset_factors(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """Remove a user's second factors after confirmation, and return to the user's page."""
+        user = self._get_changeable_user(request, user_id)
+        if "confirmed" not in request.POST:
+            title = gettext("Remove all second factors of {}").format(user)
+            return confirmation_page(request, title, _FACTOR_CONSEQUENCES, back=_change_page_url(user))
+        count = changes.reset(user, Client.from_environ(request.META), by=request.user.pk)
+        self.log_change(request, user, f"Removed all second factors ({count}).")
+        message = pluralize(
+            count, "{} second factor of {} was removed.", "{} second factors of {} were removed.", user
+        )
         self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(_change_page_url(user))
 
@@ -124,17 +160,16 @@ class UserActionsAdmin(BoundedAdmin):
         if not user.is_active:
             self.message_user(
                 request,
-                f"The user {user} is deactivated and gets no email. Activate the user first.",
+                gettext("The user {} is deactivated and gets no email. Activate the user first.").format(user),
                 messages.ERROR,
             )
             return HttpResponseRedirect(_change_page_url(user))
         if "confirmed" not in request.POST:
-            return confirmation_page(
-                request, f"Force a password reset for {user}", _RESET_CONSEQUENCES, back=_change_page_url(user)
-            )
+            title = gettext("Force a password reset for {}").format(user)
+            return confirmation_page(request, title, _RESET_CONSEQUENCES, back=_change_page_url(user))
         passwords.force_reset(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, "Forced a password reset.")
-        message = f"Forced a password reset for {user}, who gets an email with a link."
+        message = gettext("Forced a password reset for {}, who gets an email with a link.").format(user)
         self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(_change_page_url(user))
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from accounts.admin.lists import BoundedAdmin
 from accounts.models import User
@@ -22,7 +23,7 @@ class _UserSelect(AutocompleteSelect):
 
     def build_attrs(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Return the attributes, including the placeholder."""
-        return {**super().build_attrs(*args, **options), "data-placeholder": "Any user"}
+        return {**super().build_attrs(*args, **options), "data-placeholder": gettext("Any user")}
 
 
 class UserFilter(admin.SimpleListFilter):
@@ -79,15 +80,20 @@ class ByUserAdmin(BoundedAdmin):
 
     user_filter: ClassVar[type[UserFilter]]
 
-    change_list_template = "admin/accounts/by_user.html"
-
     @property
     def media(self) -> forms.Media:
         """Return the scripts and styles, including those of the user filter."""
         foreign_key = self.model._meta.get_field(self.user_filter.column)
-        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media
+        scripts = forms.Media(js=["accounts/user-filter.js"])
+        return super().media + AutocompleteSelect(foreign_key, self.admin_site).media + scripts
 
 
 def link_to_user(user_id: int, text: str) -> str:
     """Return a link to a user's page in the admin."""
-    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)
+    url = reverse("admin:accounts_user_change", args=[user_id])
+    return format_html('<a href="{0}" class="cut" title="{1}">{1}</a>', url, text)
+
+
+def link_to(user: User | None) -> str:
+    """Return a link to a user's page, or an empty string for None."""
+    return "" if user is None else link_to_user(user.pk, user.username)

@@ -1,10 +1,11 @@
 """The forms that create users, edit users and set their passwords in the admin."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.users import passwords
@@ -12,6 +13,20 @@ from accounts.users.name_rules import NAMES
 from accounts.values import languages
 from accounts.values.clients import Client
 from accounts.values.identifiers import normalize, normalize_email
+
+_LABELS = {
+    "username": _("Username"),
+    "email": _("Email address"),
+    "fullname": _("Full name"),
+    "is_active": _("Active"),
+    "roles": _("Roles"),
+    "is_staff": _("Staff"),
+}
+_HELP_TEXTS = {
+    "username": _("Letters and digits of any script, and . _ - +"),
+    "is_active": _("Clear this to deactivate the user. All of their sessions end permanently."),
+    "is_staff": _("Whether the user can sign in to this admin site."),
+}
 
 
 class NormalizedNames:
@@ -34,6 +49,8 @@ class UserAddForm(NormalizedNames, AdminUserCreationForm):  # type: ignore[type-
     class Meta:
         model = User
         fields = ("username", "email", "fullname")
+        labels = _LABELS
+        help_texts = _HELP_TEXTS
 
 
 class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -44,9 +61,10 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
     """
 
     language = forms.ChoiceField(
-        choices=lambda: [("", "Default"), *((code, code) for code in languages.supported())],
+        choices=lambda: [("", _("Default")), *((code, code) for code in languages.supported())],
         required=False,
-        help_text="The language of emails to the user.",
+        label=_("Language"),
+        help_text=_("The language of emails to the user."),
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -56,6 +74,10 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
         shows_initial = not self.is_bound or "initial-username" in self.data
         for field in self.fields.values():
             field.show_hidden_initial = shows_initial
+        permissions: Any = self.fields.get("user_permissions")
+        if permissions is not None:
+            # The label of a permission contains its content type, which would be a query each.
+            permissions.queryset = permissions.queryset.select_related("content_type")
 
     def _get_validation_exclusions(self) -> set[str]:
         """Validate only the names that changed: an account may be older than a rule, and stays editable."""
@@ -76,6 +98,10 @@ class UserEditForm(NormalizedNames, forms.ModelForm):  # type: ignore[type-arg] 
             "groups",
             "user_permissions",
         )
+        labels = _LABELS
+        help_texts = _HELP_TEXTS
+        # Django's widget for many choices has elements that a screen reader cannot read, and does not fit a phone.
+        widgets: ClassVar = dict.fromkeys(("roles", "groups", "user_permissions"), forms.CheckboxSelectMultiple)
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic for the checker only

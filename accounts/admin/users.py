@@ -1,7 +1,6 @@
 """Users in the admin. Changes go through `accounts.users`, so that they take effect immediately."""
 
 import copy
-from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -10,11 +9,13 @@ from django.contrib.auth import admin as auth_admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from accounts.admin.lists import titled
 from accounts.admin.user_actions import UserActionsAdmin
+from accounts.admin.user_columns import UserColumns
 from accounts.admin.user_forms import PasswordForm, UserAddForm, UserEditForm
 from accounts.errors import AccountInUse, EmailTaken, UsernameTaken
 from accounts.history.events import Event, record
@@ -28,55 +29,39 @@ PRIVILEGE_FIELDS = ("roles", "is_staff", "is_superuser", "groups", "user_permiss
 
 
 @admin.register(User)
-class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  # generic for the checker only
+class UserAdmin(UserColumns, UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-arg]  # generic for the checker only
     """Manages users and their roles, and links to their sessions."""
 
     add_form = UserAddForm
     form = UserEditForm
     ordering = ("-pk",)
-    list_display = (
-        "username",
-        "email",
-        "fullname",
-        "is_active",
-        "is_staff",
-        "created_at",
-        "sessions_link",
+    names = (_("user"), _("users"))
+    deletion_consequences = _("The account is deleted permanently, with everything that belongs to it.")
+    list_display = ("name", "address", "person", "state", "admin_access", "created", "sessions_link")
+    list_filter = (
+        ("is_active", titled(admin.BooleanFieldListFilter, _("active"))),
+        ("is_staff", titled(admin.BooleanFieldListFilter, _("staff"))),
+        "is_superuser",
+        ("roles", titled(admin.RelatedFieldListFilter, _("roles"))),
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", "roles")
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
-    search_help_text = "Search by the start of a username or email address."
-    filter_horizontal = ("roles", "groups", "user_permissions")
-    readonly_fields = ("password_state", "email_verified_at", "created_at", "last_sign_in")
+    search_help_text = _("Search by the start of a username or email address.")
+    filter_horizontal = ()
+    readonly_fields = ("password_state", "second_factors", "email_verified", "registered", "last_sign_in")
     fieldsets = (
-        (None, {"fields": ("username", "email", "email_verified_at", "fullname", "language", "password_state")}),
-        ("API access", {"fields": ("is_active", "roles")}),
-        ("Admin access", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("created_at", "last_sign_in")}),
+        (None, {"fields": ("username", "email", "email_verified", "fullname", "language")}),
+        (_("Authentication"), {"fields": ("password_state", "second_factors")}),
+        (_("API access"), {"fields": ("is_active", "roles")}),
+        (_("Admin access"), {"fields": ("is_staff", "is_superuser")}),
+        (
+            _("Groups and permissions in the admin"),
+            {"fields": ("groups", "user_permissions"), "classes": ("collapse",)},
+        ),
+        (_("Times"), {"fields": ("registered", "last_sign_in")}),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "email", "fullname", "usable_password", "password1", "password2")}),
     )
-
-    @admin.display(description="sessions")
-    def sessions_link(self, user: User) -> str:
-        """Return a link to the user's sessions."""
-        url = reverse("admin:accounts_refreshtoken_changelist")
-        return format_html('<a href="{}?owner__id__exact={}">sessions</a>', url, user.pk)
-
-    @admin.display(description="last sign-in")
-    def last_sign_in(self, user: User) -> datetime | None:
-        """Return the time of the last sign-in in the security history, to the API or the admin."""
-        signed_in = (Event.SIGN_IN_SUCCEEDED, Event.ADMIN_SIGN_IN_SUCCEEDED)
-        entries = Activity.objects.filter(user=user, event__in=signed_in).order_by("-pk")
-        time: datetime | None = entries.values_list("at", flat=True).first()
-        return time
-
-    @admin.display(description="password")
-    def password_state(self, user: User) -> str:
-        """Return whether the user has a password, with a link to change it."""
-        state = "Set" if user.has_usable_password() else "Not set, so the user cannot sign in"
-        return format_html('{} (<a href="../password/">change password</a>)', state)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Return the read-only fields. Only superusers can grant privileges, even to themselves."""
@@ -125,7 +110,9 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
     def _save_changes(self, request: HttpRequest, user: User, form: Any) -> None:
         stored = User.objects.filter(pk=user.pk).first()
         if stored is None:
-            self.message_user(request, "The user was deleted in the meantime. Nothing was saved.", messages.ERROR)
+            self.message_user(
+                request, gettext("The user was deleted in the meantime. Nothing was saved."), messages.ERROR
+            )
             return
         client = Client.from_environ(request.META)
         names = {name: form.cleaned_data[name] for name in PROFILE_FIELDS.intersection(form.changed_data)}
@@ -156,7 +143,9 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         try:
             return super().delete_view(request, object_id, extra_context)
         except AccountInUse:
-            self.message_user(request, "Not deleted: other records still refer to this user.", messages.ERROR)
+            self.message_user(
+                request, gettext("Not deleted: other records still refer to this user."), messages.ERROR
+            )
             return redirect("admin:accounts_user_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
@@ -169,12 +158,11 @@ class UserAdmin(UserActionsAdmin, auth_admin.UserAdmin):  # type: ignore[type-ar
         """Return the number of related rows. Django would list every session and every event on the page."""
         users = [user.pk for user in objs]
         counts = {
-            "users": len(users),
-            "sessions": RefreshToken.objects.filter(owner__in=users).count(),
-            "security events": Activity.objects.filter(user__in=users).count(),
+            str(RefreshToken._meta.verbose_name_plural): RefreshToken.objects.filter(owner__in=users).count(),
+            str(Activity._meta.verbose_name_plural): Activity.objects.filter(user__in=users).count(),
         }
         is_allowed = all(self.has_delete_permission(request, user) for user in objs)
-        missing = set() if is_allowed else {User._meta.verbose_name}
+        missing = set() if is_allowed else {str(User._meta.verbose_name)}
         return [str(user) for user in objs], counts, missing, []
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002

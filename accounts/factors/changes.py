@@ -48,17 +48,6 @@ def remove(user: User, factor_id: UUID, session_id: UUID, client: Client) -> Non
     )
 
 
-def remove_by_administrator(user: User, factor_id: UUID, client: Client, *, by: int) -> None:
-    """Remove one factor of a user on behalf of the administrator `by`, and end the user's sessions.
-
-    Raises NotFound.
-    """
-    with atomic(User):
-        removed = _remove(user, factor_id)
-        _end_sessions(user, client, by)
-    record(Event.FACTOR_REMOVED, client=client, user_id=user.pk, by=by, kind=removed.type, factor=str(removed.id))
-
-
 def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> int:
     """Remove all factors and recovery codes of a user and end their sessions; return how many factors there were.
 
@@ -70,7 +59,9 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
         Authenticator.objects.filter(owner=user).delete()
         Passkey.objects.filter(owner=user).delete()
         _forget_all(user)
-        _end_sessions(user, client, by)
+        # Ends the sessions of the admin, too, and a sign-in with the password that is under way.
+        User.objects.filter(pk=user.pk).update(security_stamp=new_security_stamp())
+        lifecycle.end_all(user.pk, EndReason.SECOND_FACTORS_RESET, client, by=by)
     record(Event.FACTORS_RESET, client=client, user_id=user.pk, by=by, count=count)
     return count
 
@@ -84,12 +75,6 @@ def _remove(user: User, factor_id: UUID) -> Factor:
         if not listing.factors_of(user):
             _forget_all(user)
     return described
-
-
-def _end_sessions(user: User, client: Client, by: int | None) -> None:
-    """End the sessions of a user, also those of the admin, and a sign-in that is under way."""
-    User.objects.filter(pk=user.pk).update(security_stamp=new_security_stamp())
-    lifecycle.end_all(user.pk, EndReason.SECOND_FACTORS_RESET, client, by=by)
 
 
 def _forget_all(user: User) -> None:

@@ -112,6 +112,12 @@ MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
     Event.SESSION_REUSED: MailTemplate.TOKEN_REUSED,
     Event.ROLES_CHANGED: MailTemplate.ROLES_CHANGED,
     Event.PASSWORD_CHANGED: MailTemplate.PASSWORD_CHANGED,
+    Event.FACTOR_ADDED: MailTemplate.FACTOR_ADDED,
+    Event.FACTOR_REMOVED: MailTemplate.FACTOR_REMOVED,
+    Event.FACTORS_RESET: MailTemplate.FACTORS_RESET,
+    Event.PASSKEY_COPIED: MailTemplate.PASSKEY_COPIED,
+    Event.RECOVERY_CODE_USED: MailTemplate.RECOVERY_CODE_USED,
+    Event.RECOVERY_CODES_RENEWED: MailTemplate.RECOVERY_CODES_RENEWED,
 }
 
 # Stored in the background, so that the response takes as long as for an unknown username.

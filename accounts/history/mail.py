@@ -1,8 +1,8 @@
 """Email to users: which message is sent, and how it is delivered without delaying or failing the request.
 
 Each text is a template, `accounts/mail/<template>.txt`: the subject, a blank line, the body. The plain and HTML
-parts are both rendered from it. A project overrides a text with a template of the same name, and translates it
-with a message catalog of its own.
+parts are both rendered from it, by `frame.txt` and `frame.html`. A project overrides a text with a template of the
+same name, and translates it with a message catalog of its own.
 
 A text contains nothing that the person who signs up can choose (username, full name): anyone can sign up with
 anyone's address, and could otherwise make this service deliver a message of theirs. For the same reason only
@@ -12,19 +12,23 @@ about.
 
 import logging
 import math
+from collections.abc import Mapping
 from email.message import Message, MIMEPart
 from enum import StrEnum
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 from tenacity import RetryCallState, retry, retry_if_exception
 
 from accounts.conf import auth_settings
-from accounts.history import background
+from accounts.history import background, mail_text
 from accounts.limits import attempts
 from accounts.models import Activity, User
 from accounts.values import devices
@@ -51,6 +55,21 @@ class MailTemplate(StrEnum):
     ROLES_CHANGED = "roles_changed"
     NEW_DEVICE = "new_device"
     TOKEN_REUSED = "token_reused"  # noqa: S105
+    FACTOR_ADDED = "factor_added"
+    FACTOR_REMOVED = "factor_removed"
+    FACTORS_RESET = "factors_reset"
+    PASSKEY_COPIED = "passkey_copied"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
+
+
+_ACTIONS: Mapping[MailTemplate, Promise] = {
+    MailTemplate.VERIFY_EMAIL: gettext_lazy("Verify the address"),
+    MailTemplate.INVITATION: gettext_lazy("Create your account"),
+    MailTemplate.RESET_PASSWORD: gettext_lazy("Choose a new password"),
+    MailTemplate.RESET_FORCED: gettext_lazy("Choose a new password"),
+}
+"""The emails with a link, and the text of its button."""
 
 
 class _UnfoldedEmail(EmailMultiAlternatives):
@@ -115,11 +134,13 @@ def send(template: MailTemplate, to: str, *, language: str = "", **context: Any)
     _deliver(_render(template, to, language, **context))
 
 
+def _base_url() -> str:
+    return auth_settings().public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+
+
 def _link(page: str, token: str) -> dict[str, Any]:
-    service_settings = auth_settings()
-    base = service_settings.public_url or f"http://localhost:{getattr(settings, 'PORT', 8000)}"
-    url = f"{base.rstrip('/')}{page}" if page.startswith("/") else page
-    minutes = math.ceil(service_settings.mail_token_lifetime.total_seconds() / 60)
+    url = f"{_base_url().rstrip('/')}{page}" if page.startswith("/") else page
+    minutes = math.ceil(auth_settings().mail_token_lifetime.total_seconds() / 60)
     return {"link": f"{url}#token={token}", "minutes": minutes}
 
 
@@ -134,16 +155,28 @@ def _render_in_current_language(
 ) -> EmailMultiAlternatives:
     text = render_to_string(f"accounts/mail/{template.value}.txt", context)
     subject, _, body = text.strip().partition("\n")
-    frame_context = {"subject": subject, "text": body.strip(), **context}
+    frame_context = {**_frame_context(template, subject, body.strip(), context.get("link", "")), **context}
     message = _UnfoldedEmail(
         subject,
-        render_to_string("accounts/mail/frame.txt", frame_context).strip() + "\n",
+        mail_text.wrap(render_to_string("accounts/mail/frame.txt", frame_context)) + "\n",
         to=[to],
-        # RFC 3834: suppresses automatic replies.
-        headers={"Auto-Submitted": "auto-generated"},
+        # RFC 3834: Auto-Submitted suppresses automatic replies.
+        headers={"Auto-Submitted": "auto-generated", "Content-Language": translation.get_language()},
     )
     message.attach_alternative(render_to_string("accounts/mail/frame.html", frame_context), "text/html")
     return message
+
+
+def _frame_context(template: MailTemplate, subject: str, text: str, link: str) -> dict[str, Any]:
+    paragraphs = mail_text.paragraphs(text, link)
+    return {
+        "subject": subject,
+        "text": text,
+        "paragraphs": paragraphs,
+        "preheader": " ".join(paragraphs[0].lines) if paragraphs else "",
+        "action": _ACTIONS.get(template, subject),
+        "sender": urlsplit(_base_url()).netloc,
+    }
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -26,6 +26,8 @@ METHODS_LENGTH = 40
 
 SINGLE_FACTOR = 1
 SEVERAL_FACTORS = 2
+
+LEVELS = (SINGLE_FACTOR, SEVERAL_FACTORS)
 """The levels, which are the values of the `acr` claim."""
 
 

@@ -2,6 +2,9 @@
 
 import re
 
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 from ua_parser import parse
 
 UNKNOWN = "Unknown device"
@@ -30,12 +33,17 @@ def describe(user_agent: str) -> str:
     return _join(browser, system)
 
 
-def describe_common(user_agent: str) -> str:
-    """Return the same description, but name only well-known software, so that a client cannot choose the text."""
+def describe_common(user_agent: str) -> str | Promise:
+    """Return a description that names only well-known software, so that a client cannot choose the text.
+
+    It is in the language that is active when it is rendered.
+    """
     browser, system = _parse(user_agent)
-    return _join(
-        browser if browser in _WELL_KNOWN_BROWSERS else "", system if system in _WELL_KNOWN_SYSTEMS else ""
-    )
+    known_browser = browser if browser in _WELL_KNOWN_BROWSERS else ""
+    known_system = system if system in _WELL_KNOWN_SYSTEMS else ""
+    if known_browser and known_system:
+        return format_lazy(gettext_lazy("{browser} on {system}"), browser=known_browser, system=known_system)
+    return known_browser or known_system or gettext_lazy(UNKNOWN)
 
 
 def _parse(user_agent: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The languages of emails: those that have translations, and which of them a person prefers."""
+"""The languages of emails and pages: those that have translations, and which of them a person prefers."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import to_locale
 
 LANGUAGE_LENGTH = 20
-_SOURCE_LANGUAGE = "en"
+SOURCE_LANGUAGE = "en"
 _CATALOGS = str(Path(__file__).parent.parent / "locale")
 
 
@@ -18,16 +18,21 @@ def supported() -> tuple[str, ...]:
 
     These are LANGUAGE_CODE, and those of LANGUAGES that have a catalog in this app or in LOCALE_PATHS.
     """
+    return tuple(dict.fromkeys((settings.LANGUAGE_CODE, *translated(_CATALOGS))))
+
+
+def translated(catalogs: str) -> tuple[str, ...]:
+    """Return the codes of English and of those LANGUAGES that have a catalog in a folder or in LOCALE_PATHS."""
     codes = tuple(code for code, _ in settings.LANGUAGES)
-    return _with_catalogs(settings.LANGUAGE_CODE, codes, (_CATALOGS, *map(str, settings.LOCALE_PATHS)))
+    return _with_catalogs(codes, (catalogs, *map(str, settings.LOCALE_PATHS)))
 
 
-def choose(preferred: Iterable[str]) -> str:
-    """Return the first preferred language that is supported, or an empty string (RFC 4647 section 3.4).
+def choose(preferred: Iterable[str], codes: Iterable[str] | None = None) -> str:
+    """Return the first preferred language among the codes, or an empty string (RFC 4647 section 3.4).
 
-    For `de-at`, `de` is good enough.
+    The default for `codes` is `supported()`. For `de-at`, `de` is good enough.
     """
-    by_lower_case = {code.lower(): code for code in supported()}
+    by_lower_case = {code.lower(): code for code in (supported() if codes is None else codes)}
     for tag in preferred:
         parts = tag.lower().split("-")
         for length in range(len(parts), 0, -1):
@@ -46,9 +51,8 @@ def validate_language(code: str) -> None:
 
 
 @cache
-def _with_catalogs(default: str, codes: tuple[str, ...], folders: tuple[str, ...]) -> tuple[str, ...]:
-    others = (code for code in codes if code == _SOURCE_LANGUAGE or _has_catalog(code, folders))
-    return tuple(dict.fromkeys((default, *others)))
+def _with_catalogs(codes: tuple[str, ...], folders: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(code for code in codes if code == SOURCE_LANGUAGE or _has_catalog(code, folders))
 
 
 def _has_catalog(code: str, folders: Iterable[str]) -> bool:

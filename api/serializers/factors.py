@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.factors.enrollment import Enrolled
@@ -29,6 +30,7 @@ _FACTOR = {
 _RECOVERY_CODES = ["7h3kq-0wz9m", "c4xv2-8rj5t"]
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class CredentialField(serializers.Field[Any, Any, Any, Any]):
     """What the browser's `PublicKeyCredential.toJSON()` returns. Only a JSON body can contain it."""
 
@@ -184,6 +186,7 @@ class EnrolledOutput(FactorOutput):
     recoveryCodes = serializers.ListField(child=serializers.CharField(), required=False)  # noqa: N815
 
 
+@with_example(challenge="RY983iq1…", rpId="auth.example.com", userVerification="required", timeout=300000)
 class PasskeyOptionsOutput(serializers.Serializer[Any]):
     """Options for `navigator.credentials`, in the JSON form of WebAuthn Level 3.
 

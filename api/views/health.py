@@ -1,5 +1,6 @@
 """Liveness and readiness probes."""
 
+from django.db import ProgrammingError
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +22,7 @@ class Liveness(PublicView):
 
 
 class Readiness(PublicView):
-    """Whether the database and the cache are reachable."""
+    """Whether the database is reachable and migrated, and the cache reachable."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
@@ -29,8 +30,11 @@ class Readiness(PublicView):
 
         Raises Unavailable.
         """
-        with connection_of(User).cursor() as cursor:
-            cursor.execute("SELECT 1")
+        try:
+            with connection_of(User).cursor() as cursor:
+                cursor.execute(f"SELECT 1 FROM {User._meta.db_table} LIMIT 1")  # noqa: S608  the name is ours
+        except ProgrammingError:  # the tables are missing: `migrate` was not run
+            raise Unavailable from None
         if not counters().check():
             raise Unavailable
         return Response({"status": "ok"})

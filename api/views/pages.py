@@ -1,44 +1,73 @@
 """HTML pages: the start page, and the pages that emailed links lead to. They use the API like any front end."""
 
-from typing import Any
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from accounts.conf import auth_settings
+from api import messages
 from api.errors import method_not_allowed
+from api.http import languages
 
 _CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_ICON_LIFETIME = 7 * 24 * 3600  # seconds
 
-class _Page(TemplateView):
-    """A page that is not cached and sends no referrer, because its URL may contain a token in the fragment."""
+
+class Page(TemplateView):
+    """A page in the language of the browser.
+
+    It is not cached and sends no referrer, because its URL may contain a token in the fragment.
+    """
 
     http_method_names = ["get", "head"]
+    content_policy = _CONTENT_POLICY
 
     @classmethod
     def as_view(cls, **options: Any) -> Any:
+        """Return the view."""
         # Pages accept no POST. Without the exemption, Django would respond with an HTML page about CSRF instead of
         # 405.
         return csrf_exempt(super().as_view(**options))
 
     def get(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        response = super().get(request, *args, **options)
+        """Return the page."""
+        language = languages.of_page(request)
+        response = cast("TemplateResponse", super().get(request, *args, **options))
+        with translation.override(language):
+            response.render()
+        patch_vary_headers(response, ["Accept-Language"])
+        response["Content-Language"] = language
         response["Cache-Control"] = "no-store"
         response["Referrer-Policy"] = "no-referrer"
-        response["Content-Security-Policy"] = _CONTENT_POLICY
+        response["Content-Security-Policy"] = self.content_policy
         return response
+
+    def get_context_data(self, **options: Any) -> dict[str, Any]:
+        """Return what every page needs."""
+        # A function, which the template calls when the language of the page is active.
+        return super().get_context_data(
+            api_messages=messages.translations, start_page=auth_settings().start_page, **options
+        )
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """Return 405 as the API does."""
         return method_not_allowed(request.method or "", [name.upper() for name in self.http_method_names])
 
 
-class StartPage(_Page):
+class StartPage(Page):
     """The page on which a person can try the service."""
 
     template_name = "api/start.html"
@@ -56,7 +85,9 @@ class StartPage(_Page):
         """Return the settings that the page explains."""
         service_settings = auth_settings()
         return super().get_context_data(
-            sign_up_is_open=service_settings.signup == "open",
+            page="start",
+            sign_up=service_settings.signup,
+            access_minutes=math.ceil(service_settings.access_token_lifetime.total_seconds() / 60),
             username_required=service_settings.username_required,
             grace=int(service_settings.refresh_token_grace.total_seconds()),
             rotation=service_settings.refresh_token_rotation,
@@ -65,13 +96,13 @@ class StartPage(_Page):
         )
 
 
-class ResetPasswordPage(_Page):
+class ResetPasswordPage(Page):
     """The page that completes a password reset."""
 
     template_name = "api/reset_password.html"
 
 
-class InvitationPage(_Page):
+class InvitationPage(Page):
     """The page on which an invited person signs up."""
 
     template_name = "api/invitation.html"
@@ -81,7 +112,21 @@ class InvitationPage(_Page):
         return super().get_context_data(username_required=auth_settings().username_required, **options)
 
 
-class VerifyEmailPage(_Page):
+class VerifyEmailPage(Page):
     """The page that verifies an email address after a click on a button, because mail scanners follow links."""
 
     template_name = "api/verify_email.html"
+
+
+@csrf_exempt
+@cache_control(public=True, max_age=_ICON_LIFETIME)
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Return the icon that browsers request for every site, also for responses that name none."""
+    if request.method not in {"GET", "HEAD"}:
+        return method_not_allowed(request.method or "", ["GET", "HEAD"])
+    return HttpResponse(_icon(), content_type="image/x-icon")
+
+
+@cache
+def _icon() -> bytes:
+    return (Path(__file__).parents[1] / "static" / "api" / "favicon.ico").read_bytes()

@@ -8,6 +8,9 @@ export class AuthError extends Error {
   readonly retryAfter: number | null;
   /** Validation errors, by field. */
   readonly errors: Record<string, string[]>;
+  /** All fields of the service's response. */
+  readonly details: Record<string, unknown>;
+  constructor(message: string, options: Partial<Omit<AuthError, keyof Error>> & { code: string; cause?: unknown });
 }
 
 export interface User {
@@ -44,15 +47,29 @@ export interface Options {
   url?: string;
   /** `body` (default): the client handles the tokens. `cookie`: tokens are in cookies that scripts cannot read. */
   transport?: "body" | "cookie";
-  /** Where the session is stored. Default: in memory; with cookies, in `localStorage`, without tokens. */
-  storage?: SessionStorage;
+  /**
+   * Where the session is stored. Default: in memory; with cookies, in `localStorage`, without tokens. A function, such as
+   * `() => localStorage`, may throw, as in a sandboxed frame: then the session is stored in memory.
+   */
+  storage?: SessionStorage | (() => SessionStorage | null) | null;
   /** Other origins that receive the access token. */
   origins?: string[];
   fetch?: typeof globalThis.fetch;
 }
 
+/** Options of a call. An aborted signal rejects the call immediately, with the signal's reason. */
+export interface CallOptions {
+  signal?: AbortSignal | null;
+}
+
 /** Why a session ended: one of these, or the error code of its refresh, such as `refresh_token_reused`. */
-export type EndReason = "signed_out" | "signed_out_everywhere" | "other_tab" | (string & {});
+export type EndReason = "signed_out" | "signed_out_everywhere" | "other_tab" | "storage_cleared" | (string & {});
+
+/** The state of a session for user interfaces, as `@authproject/client/react` and `…/vue` return it. */
+export type SessionState =
+  | { readonly status: "loading"; readonly user: null; readonly reason: null }
+  | { readonly status: "signedIn"; readonly user: User; readonly reason: null }
+  | { readonly status: "signedOut"; readonly user: null; readonly reason: EndReason | null };
 
 export interface AuthEvents {
   signedin: CustomEvent<{ user: User }>;
@@ -90,20 +107,23 @@ export class AuthClient extends EventTarget {
   /** Stop listening to other tabs. */
   close(): void;
   session(): Promise<Session | null>;
-  signUp(fields: SignUp): Promise<User & { message: string }>;
-  signIn(fields: { username: string; password: string; audience?: string; remember?: boolean }): Promise<Session>;
+  signUp(fields: SignUp, options?: CallOptions): Promise<User & { message: string }>;
+  signIn(
+    fields: { username: string; password: string; audience?: string; remember?: boolean },
+    options?: CallOptions,
+  ): Promise<Session>;
   /** With cookies: continue a session that was started elsewhere, for example on a sister site. */
-  resume(): Promise<Session | null>;
-  signOut(): Promise<void>;
-  signOutEverywhere(): Promise<void>;
+  resume(options?: CallOptions): Promise<Session | null>;
+  signOut(options?: CallOptions): Promise<void>;
+  signOutEverywhere(options?: CallOptions): Promise<void>;
   /** Confirm the password after a 403 `recent_authentication_required`. */
-  reauthenticate(password: string): Promise<Session>;
+  reauthenticate(password: string, options?: CallOptions): Promise<Session>;
   /** Refresh the session, unless it was refreshed since `stale`, the session that a refused request was sent with. */
-  refresh(stale?: Session): Promise<Session>;
+  refresh(stale?: Session | null, options?: CallOptions): Promise<Session>;
   /** Return the session, refreshed if its access token is about to expire, for requests that are not sent with `fetch`. */
-  fresh(): Promise<Session | null>;
-  /** Call an endpoint below /api/, as in `call("GET", "auth/me")`. */
-  call(method: string, path: string, body?: unknown): Promise<any>;
+  fresh(options?: CallOptions): Promise<Session | null>;
+  /** Call an endpoint below /api/, as in `call<User>("GET", "auth/me")`. */
+  call<Content = any>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Content>;
   /** `fetch` with the session's access token, renewed as needed. */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 }

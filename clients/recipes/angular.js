@@ -1,7 +1,16 @@
 // Angular. Usage: provideHttpClient(withInterceptors([authInterceptor(auth, "https://api.example.com/")]))
 import { catchError, from, switchMap, throwError } from "rxjs";
 
+/**
+ * @param {import("@authproject/client").AuthClient} auth
+ * @param {string} address What the URLs begin with that receive the token; ends with a slash.
+ * @returns {import("@angular/common/http").HttpInterceptorFn}
+ */
 export function authInterceptor(auth, address) {
+  /**
+   * @param {import("@angular/common/http").HttpRequest<unknown>} request
+   * @param {import("@authproject/client").Session | null} session
+   */
   const signed = (request, session) =>
     session ? request.clone({ setHeaders: { Authorization: `Bearer ${session.accessToken}` } }) : request;
 

@@ -1,7 +1,16 @@
 // axios with the client's session. Usage: authenticate(axios.create({ baseURL }), auth)
 
+/**
+ * @typedef {import("@authproject/client").Session} Session
+ * @typedef {import("axios").InternalAxiosRequestConfig & { session?: Session | null, renewed?: Session }} Config
+ */
+
+/**
+ * @param {import("axios").AxiosInstance} instance
+ * @param {import("@authproject/client").AuthClient} auth
+ */
 export function authenticate(instance, auth) {
-  instance.interceptors.request.use(async (config) => {
+  instance.interceptors.request.use(async (/** @type {Config} */ config) => {
     config.session = config.renewed ?? (await auth.fresh());
     if (config.session) config.headers.set("Authorization", `Bearer ${config.session.accessToken}`);
     return config;

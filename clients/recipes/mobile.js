@@ -3,20 +3,32 @@
 // SecureStore is expo-secure-store, or an object with getItemAsync, setItemAsync and deleteItemAsync.
 
 const KEY = "auth-session";
-const RETRY_DELAYS = [300, 1000, 3000]; // milliseconds; the service repeats a response for ten seconds
+const RETRY_DELAYS = [300, 1000, 3000, 0]; // milliseconds; the service repeats a response for ten seconds
 const MAX_RETRY_AFTER = 30_000; // milliseconds; do not wait longer for Retry-After
 
+/**
+ * @typedef {{ accessToken: string, refreshToken: string }} Session
+ * @typedef {object} Store
+ * @property {(key: string) => Promise<string | null>} getItemAsync
+ * @property {(key: string, text: string) => Promise<void>} setItemAsync
+ * @property {(key: string) => Promise<void>} deleteItemAsync
+ *
+ * @param {{ url: string, store: Store, onSignedOut?: (code: string) => void, fetch?: typeof globalThis.fetch }} options
+ */
 export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalThis.fetch }) {
+  /** @type {Promise<Session | null> | undefined} */
   let renewing;
 
+  /** @returns {Promise<Session | null>} */
   const read = async () => JSON.parse((await store.getItemAsync(KEY)) ?? "null");
-  const post = (path, body) =>
+  const post = (/** @type {string} */ path, /** @type {object} */ body) =>
     fetch(`${url}/api/auth/${path}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
 
+  /** @param {Response} response */
   async function storeSession(response) {
     const { accessToken, refreshToken } = await response.json();
     const session = { accessToken, refreshToken };
@@ -24,6 +36,7 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return session;
   }
 
+  /** @param {string} username @param {string} password */
   async function signIn(username, password) {
     const response = await post("signin", { username, password });
     if (response.ok) await storeSession(response);
@@ -36,26 +49,36 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     if (session) await post("signout", { refreshToken: session.refreshToken });
   }
 
-  /** Exchange the refresh token, and retry if the response is lost. Return null if the session has ended. */
+  /**
+   * Exchange the refresh token, and retry if the response is lost. Return null if the session has ended.
+   *
+   * @param {string} refreshToken
+   * @returns {Promise<Session | null>}
+   */
   async function exchange(refreshToken) {
-    for (const pause of [...RETRY_DELAYS, null]) {
+    for (const pause of RETRY_DELAYS) {
       const response = await post("refreshtoken", { refreshToken }).catch(() => null);
       if (response?.ok) return storeSession(response);
       if (response?.status === 403) return end((await response.json()).code);
       const wait = Number(response?.headers.get("Retry-After")) * 1000 || pause;
-      if (pause === null || wait > MAX_RETRY_AFTER)
-        throw new Error(`The session could not be renewed: ${response?.status ?? "no response"}`);
+      if (wait > MAX_RETRY_AFTER) break;
       await new Promise((done) => setTimeout(done, wait));
     }
+    throw new Error("The session could not be renewed. Try again later.");
   }
 
+  /** @param {string} code */
   async function end(code) {
     await store.deleteItemAsync(KEY);
     onSignedOut(code);
     return null;
   }
 
-  /** Refresh once for all callers, unless the session was refreshed since `stale`. */
+  /**
+   * Refresh once for all callers, unless the session was refreshed since `stale`.
+   *
+   * @param {Session} stale
+   */
   function renew(stale) {
     renewing ??= read()
       .then((session) => (session?.accessToken === stale.accessToken ? exchange(session.refreshToken) : session))
@@ -63,12 +86,18 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return renewing;
   }
 
+  /** @param {string} path @param {RequestInit} init @param {Session | null} session */
   async function send(path, init, session) {
     const headers = { ...init.headers, ...(session && { Authorization: `Bearer ${session.accessToken}` }) };
     return fetch(`${url}${path}`, { ...init, headers });
   }
 
-  /** `fetch` below the service's URL, with a token that is renewed after a 401. */
+  /**
+   * `fetch` below the service's URL, with a token that is renewed after a 401.
+   *
+   * @param {string} path
+   * @param {RequestInit} [init]
+   */
   async function authFetch(path, init = {}) {
     const session = await read();
     const response = await send(path, init, session);

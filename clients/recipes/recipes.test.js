@@ -13,19 +13,22 @@ import {
   provideZonelessChangeDetection,
   ɵINJECTOR_SCOPE,
 } from "@angular/core";
+import { AuthClient } from "@authproject/client";
+import { AuthProvider, useAuth } from "@authproject/client/react";
+import { authKey, useAuth as useVueAuth } from "@authproject/client/vue";
 import axios from "axios";
-import { createElement } from "react";
+import { Window } from "happy-dom";
+import { act, createElement } from "react";
+import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { firstValueFrom } from "rxjs";
-import { effectScope } from "vue";
+import { createSSRApp, effectScope, h } from "vue";
+import { renderToString as renderVue } from "vue/server-renderer";
 
-import { AuthClient } from "../js/auth-client.js";
 import { authInterceptor } from "./angular.js";
 import { authenticate } from "./axios.js";
 import { mobileAuth } from "./mobile.js";
-import { userStore, useUser } from "./react.js";
 import { RENEW, site } from "./ssr.js";
-import { useAuth } from "./vue.js";
 
 const url = process.env.SERVICE;
 const PASSWORD = "correct horse battery";
@@ -128,30 +131,60 @@ test("Angular: ten requests with a stale token cause one refresh, and other orig
 test("Vue: the user follows the session", async () => {
   const auth = await signedIn();
   const scope = effectScope();
-  const { user, reason } = scope.run(() => useAuth(auth));
+  const { status, user, reason } = scope.run(() => useVueAuth(auth));
+  assert.equal(status.value, "loading");
   await new Promise(setImmediate);
   assert.match(user.value.username, /^person/);
 
   await auth.signOut();
 
-  assert.deepEqual([user.value, reason.value], [null, "signed_out"]);
+  assert.deepEqual([status.value, user.value, reason.value], ["signedOut", null, "signed_out"]);
   scope.stop();
+  await auth.signIn({ username: await register(), password: PASSWORD });
+  assert.equal(user.value, null);
 });
 
-test("React: a component shows the signed-in user", async () => {
+test("Vue: a component uses the client that the app provides", async () => {
   const auth = await signedIn();
-  const users = userStore(auth);
-  await users.ready;
-  const Greeting = () => createElement("p", null, useUser(users)?.username ?? "nobody");
-  assert.match(renderToString(createElement(Greeting)), /<p>person/);
-  let calls = 0;
-  const leave = users.subscribe(() => (calls += 1));
+  useVueAuth(auth);
+  await new Promise(setImmediate);
+  const Greeting = {
+    setup() {
+      const { user } = useVueAuth();
+      return () => h("p", user.value.username);
+    },
+  };
 
-  await auth.signOut();
+  assert.match(await renderVue(createSSRApp(Greeting).provide(authKey, auth)), /<p>person/);
+  assert.throws(() => useVueAuth(), /app\.provide/);
+});
 
-  assert.equal(renderToString(createElement(Greeting)), "<p>nobody</p>");
-  assert.equal(calls, 1);
-  leave();
+const Greeting = () => {
+  const { status, user, reason } = useAuth();
+  return user?.username ?? `${status}: ${reason}`;
+};
+
+test("React: components follow the session", async (context) => {
+  const window = new Window();
+  Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: true });
+  context.after(() => ["window", "document", "IS_REACT_ACT_ENVIRONMENT"].forEach((name) => delete globalThis[name]));
+  const auth = await signedIn();
+  const page = window.document.createElement("main");
+  const root = createRoot(page);
+
+  await act(async () => root.render(createElement(AuthProvider, { client: auth }, createElement(Greeting))));
+  assert.match(page.textContent, /^person/);
+
+  await act(() => auth.signOut());
+  assert.equal(page.textContent, "signedOut: signed_out");
+  await act(() => root.unmount());
+});
+
+test("React: on a server the session is loading, and a component needs a client", async () => {
+  const provided = createElement(AuthProvider, { client: await signedIn() }, createElement(Greeting));
+
+  assert.equal(renderToString(provided), "loading: null");
+  assert.throws(() => renderToString(createElement(Greeting)), /AuthProvider/);
 });
 
 /** The secure store of a phone. */

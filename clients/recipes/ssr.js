@@ -10,6 +10,14 @@ const REFRESHABLE = new Set(["token_expired", "token_stale", "token_invalid"]);
 const SIGN_IN_REQUIRED = new Set(["token_missing", "token_revoked"]);
 const UNAVAILABLE = "Try again in a moment.";
 
+/**
+ * @typedef {import("node:http").IncomingMessage} IncomingMessage
+ * @typedef {import("node:http").ServerResponse} ServerResponse
+ * @typedef {(user: import("@authproject/client").User, path: string) => string} Render
+ *
+ * @param {{ service: string, render: Render }} options
+ * @returns {(request: IncomingMessage, response: ServerResponse) => Promise<void>}
+ */
 export function site({ service, render }) {
   return (request, response) =>
     handle(service, render, request, response).catch((error) => {
@@ -18,8 +26,9 @@ export function site({ service, render }) {
     });
 }
 
+/** @param {string} service @param {Render} render @param {IncomingMessage} request @param {ServerResponse} response */
 async function handle(service, render, request, response) {
-  const { pathname, search, searchParams } = new URL(request.url, "http://here");
+  const { pathname, search, searchParams } = new URL(request.url ?? "/", "http://here");
   if (pathname === RENEW) return renew(service, request, response, searchParams.get("next"));
 
   const me = await fetch(`${service}/api/auth/me`, { headers: forwarded(request) });
@@ -32,29 +41,33 @@ async function handle(service, render, request, response) {
   return unavailable(me, response); // mainly 429 and 503
 }
 
+/** @param {string} service @param {IncomingMessage} request @param {ServerResponse} response @param {string | null} next */
 async function renew(service, request, response, next) {
   const csrfToken = request.headers.cookie?.match(/(?:^|; )(?:__(?:Host|Secure)-)?csrftoken=([^;]+)/)?.[1] ?? "";
   const headers = { ...forwarded(request), "X-CSRFToken": csrfToken };
   const refreshed = await fetch(`${service}/api/auth/refreshtoken`, { method: "POST", headers });
   const cookies = { "Set-Cookie": refreshed.headers.getSetCookie(), "Cache-Control": "no-store" };
   // Allow only a path on this host: no //evil.example, and no backslash, which browsers treat as a slash.
-  const back = /^\/(?![/\\])/.test(next ?? "") ? next : "/";
+  const back = next !== null && /^\/(?![/\\])/.test(next) ? next : "/";
   if (refreshed.ok) return send(response, 303, { ...cookies, Location: back });
   if (refreshed.status !== 403) return unavailable(refreshed, response);
   return send(response, 303, { ...cookies, Location: `${SIGN_IN}?next=${encodeURIComponent(back)}` });
 }
 
+/** @param {IncomingMessage} request */
 function forwarded({ headers, socket }) {
   // The service uses this address if this server is in its AUTH_TRUSTED_PROXIES.
   const { cookie = "", "user-agent": userAgent = "" } = headers;
-  return { cookie, "user-agent": userAgent, "x-forwarded-for": socket.remoteAddress };
+  return { cookie, "user-agent": userAgent, "x-forwarded-for": socket.remoteAddress ?? "" };
 }
 
+/** @param {Response} upstream @param {ServerResponse} response */
 function unavailable(upstream, response) {
   const retryAfter = upstream.headers.get("Retry-After");
-  return send(response, 503, retryAfter ? { "Retry-After": retryAfter } : {}, UNAVAILABLE);
+  send(response, 503, retryAfter ? { "Retry-After": retryAfter } : {}, UNAVAILABLE);
 }
 
+/** @param {ServerResponse} response @param {number} status @param {import("node:http").OutgoingHttpHeaders} headers */
 function send(response, status, headers, body = "") {
   response.writeHead(status, { "Cache-Control": "private, no-store", ...headers });
   response.end(body);

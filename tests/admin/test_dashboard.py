@@ -151,21 +151,21 @@ def test_a_session_s_page_explains_its_state(admin_client):
     def displayed():
         return admin_client.get(f"{SESSIONS}{session_id}/change/").content.decode()
 
-    assert "Live: its access token is accepted" in displayed()
+    assert "Its access token is accepted" in displayed()
     row.update(expires_at=past)
-    assert "Expired: not refreshed in time" in displayed()
+    assert "It was not refreshed in time" in displayed()
     row.update(expires_at=past, session_expires_at=past)
-    assert "Expired: maximum lifetime reached" in displayed()
+    assert "It reached its maximum lifetime" in displayed()
     row.end(EndReason.REUSED, at=timezone.now())
-    assert "Revoked: refresh token reused." in displayed()
+    assert "Reason: refresh token reused." in displayed()
     row.update(ended_at=None, end_reason="", owner=make_user("gone", is_active=False))
-    assert "Revoked: owner deactivated." in displayed()
+    assert "Reason: owner deactivated." in displayed()
     assert user.is_active
 
 
 SELECTIONS = [
-    (SESSIONS, "revoke_selected", "Revoke 2 sessions"),
-    (SESSIONS, "purge_selected", "Purge expired sessions (2 sessions selected)"),
+    (SESSIONS, "revoke_selected", "Revoke 2 sessions of alice"),
+    (SESSIONS, "purge_selected", "Purge expired sessions (2 sessions of alice selected)"),
     (USERS, "deactivate_selected", "Deactivate 1 user"),
     (USERS, "force_reset_selected", "Force a password reset for 1 user"),
     (USERS, "revoke_selected", "Revoke all sessions of 1 user"),
@@ -214,7 +214,7 @@ def test_the_confirmation_counts_a_selection_across_pages(admin_client, monkeypa
     ids = [SignedIn("alice").claims.session_id for _ in range(3)]
     form = {"action": "revoke_selected", "select_across": "1", "_selected_action": [str(ids[0])]}
 
-    assert 'value="Revoke 2+ sessions"' in admin_client.post(SESSIONS, form).content.decode()
-    result_page = admin_client.post(SESSIONS, {**form, "confirmed": "Revoke 2+ sessions"}, follow=True)
+    assert 'value="Revoke 2+ sessions of alice"' in admin_client.post(SESSIONS, form).content.decode()
+    result_page = admin_client.post(SESSIONS, {**form, "confirmed": "Revoke 2+ sessions of alice"}, follow=True)
 
     assert "3 sessions were revoked" in result_page.content.decode()

@@ -57,11 +57,11 @@ def test_the_list_shows_each_session_s_state_and_end_reason(admin_client, sessio
     page = admin_client.get(SESSIONS).content.decode()
 
     for words in (
-        ">live<",
-        ">expired<",
-        "revoked: signed out",
-        "revoked: refresh token reused",
-        "revoked: owner deactivated",
+        'title="">live<',
+        'title="">expired<',
+        'title="signed out">revoked<',
+        'title="refresh token reused">revoked<',
+        'title="owner deactivated">revoked<',
     ):
         assert words in page
 
@@ -182,13 +182,39 @@ def test_no_page_contains_a_secret(admin_client):
 def test_revoking_a_session_is_logged_with_the_administrator(admin_client, administrator, events, assert_refused):
     signed_in = SignedIn(make_user("alice").username)
 
-    response = admin_client.post(f"{SESSIONS}{session_id(signed_in)}/revoke/", follow=True)
+    response = admin_client.post(f"{SESSIONS}{session_id(signed_in)}/revoke/", CONFIRMED, follow=True)
 
     assert b"The session was revoked." in response.content
     assert b"Revoke this session" not in response.content
     assert_refused(signed_in.content(), 401, "token_revoked")
     assert LogEntry.objects.get().user == administrator
     assert [line["by"] for line in events() if line["event"] == "session:ended"] == [administrator.pk]
+
+
+def test_the_button_that_revokes_a_session_asks_for_confirmation(admin_client):
+    signed_in = SignedIn(make_user("alice").username)
+    path = f"{SESSIONS}{session_id(signed_in)}/"
+
+    confirmation = admin_client.post(f"{path}revoke/").content.decode()
+
+    title = f"Revoke session …{str(session_id(signed_in))[-8:]} of alice"
+    assert f'name="confirmed" value="{title}"' in confirmation
+    assert f'href="{path}change/"' in confirmation
+    assert signed_in.content().status_code == 200
+    assert not LogEntry.objects.exists()
+
+
+def test_a_deletion_and_a_log_name_the_row(admin_client):
+    signed_in = SignedIn(make_user("alice").username)
+    user_page = admin_client.get(f"{USERS}{signed_in.claims.user_id}/delete/").content.decode()
+    session_page = admin_client.get(f"{SESSIONS}{session_id(signed_in)}/delete/").content.decode()
+
+    log_page = admin_client.get(f"{SESSIONS}{session_id(signed_in)}/history/").content.decode()
+
+    assert f"Log of changes: …{str(session_id(signed_in))[-8:]} of alice" in log_page
+    assert 'value="Delete user alice"' in user_page
+    assert "<li>Sessions: 1</li>" in user_page
+    assert f'value="Delete session …{str(session_id(signed_in))[-8:]} of alice"' in session_page
 
 
 def test_revoking_requires_post_and_permission(admin_client, client):
@@ -265,7 +291,7 @@ def test_a_user_s_page_links_to_the_sessions_and_revokes_them_all(admin_client):
 @pytest.mark.parametrize(
     ("button", "title", "message"),
     [
-        ("revoke", "Revoke all sessions of alice", "1 session of alice was revoked."),
+        ("revoke", "Revoke 1 session of alice", "1 session of alice was revoked."),
         (
             "reset",
             "Force a password reset for alice",

@@ -1,11 +1,16 @@
 """Changes to accounts in the admin, the privileges they require, and the security history."""
 
+import re
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from accounts.models import Activity, User
+from accounts.models import Activity, Invitation, User
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
 from tests.sessions.test_validity import edit
@@ -199,7 +204,7 @@ def test_a_user_s_page_links_to_the_user_s_history(admin_client, alice, administ
         "192.0.2.7",
         "curl",
         "Password reset by an administrator",
-        f">{administrator.pk}</a>",
+        f">{administrator.username}</a>",
     ):
         assert text in page
     assert ">bob</a>" not in page
@@ -240,6 +245,60 @@ def test_the_history_is_read_only(admin_client, alice):
 )
 def test_malformed_queries_cause_no_server_error(admin_client, query):
     assert admin_client.get(f"{HISTORY}{query}").status_code in (200, 302, 400)
+
+
+def test_the_history_shows_details_in_words(admin_client, alice):
+    edit(admin_client, alice, roles=["user", "moderator"])
+    run_action(admin_client, "revoke_selected", alice)
+
+    page = admin_client.get(HISTORY).content.decode()
+
+    assert ">Added: moderator.<" in page
+    assert ">Reason: by an administrator. 0 sessions.<" in page
+    assert "{" not in page.partition("<tbody>")[2].partition("</tbody>")[0]
+
+
+def test_the_history_names_an_administrator_who_was_deleted_by_id(admin_client, alice):
+    Activity.objects.create(user=alice, event="user:activated", at=timezone.now(), by=99999)
+
+    assert "deleted (99999)" in admin_client.get(HISTORY).content.decode()
+
+
+def test_roles_are_checkboxes_and_permissions_are_folded_away(admin_client, alice):
+    page = admin_client.get(f"{USERS}{alice.pk}/change/").content.decode()
+
+    assert re.search(r'<input type="checkbox" name="roles" value="user"[^>]* checked', page)
+    assert '<fieldset class="module aligned collapse"' in page
+    assert page.index("collapse") < page.index('name="user_permissions"')
+
+
+def test_the_page_of_a_user_runs_a_bounded_number_of_queries(admin_client, alice, django_assert_max_num_queries):
+    with django_assert_max_num_queries(16):
+        assert admin_client.get(f"{USERS}{alice.pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("path", [USERS, HISTORY, "/admin/accounts/invitation/"])
+def test_no_query_is_added_for_each_row(admin_client, alice, administrator, path):
+    def count_queries():
+        with CaptureQueriesContext(connection) as queries:
+            assert admin_client.get(path).status_code == 200
+        return len(queries)
+
+    def add_rows():
+        for name in ("x", "y", "z"):
+            user = make_user(f"{name}{User.objects.count()}", is_staff=True)
+            Activity.objects.create(user=user, event="user:activated", at=timezone.now(), by=user.pk)
+            digest = f"{name}{Invitation.objects.count()}"
+            expires_at = timezone.now()
+            Invitation.objects.create(
+                email="x@example.com", token_digest=digest, expires_at=expires_at, invited_by=user, used_by=user
+            )
+
+    add_rows()
+    before = count_queries()
+    add_rows()
+
+    assert count_queries() == before
 
 
 def test_the_history_page_runs_a_bounded_number_of_queries(admin_client, alice, django_assert_max_num_queries):

@@ -6,6 +6,7 @@ import socket
 from typing import NamedTuple
 
 import pytest
+from django.db import connection, transaction
 
 from api.defaults import MAX_BODY_SIZE
 from tests.factories import PASSWORD
@@ -509,3 +510,11 @@ def test_a_cookie_header_with_non_ascii_bytes_is_ignored(server):
 
     assert get(server, b"/api/test/user", cookie + b"\r\n").status == 200
     assert get(server, b"/api/test/user", cookie + b"; name=Jos\xc3\xa9\r\n").code == "token_missing"
+
+
+def test_a_database_without_the_tables_is_not_ready(api, assert_refused):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_user RENAME TO missing")
+        assert_refused(api.get("/readyz"), 503, "unavailable")
+        transaction.set_rollback(True)
+    assert api.get("/readyz").status_code == 200

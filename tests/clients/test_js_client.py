@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.browsers import CHROMIUM
+from tests.clients.tabs import BODY, COOKIES, code_and_status_of, sign_in, wait_for_event
 from tests.factories import PASSWORD
 from tests.servers import ROOT
 
@@ -13,15 +14,6 @@ NODE = shutil.which("node")
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
-START = """async (options) => {
-    const { AuthClient } = await import("/static/api/auth-client.js");
-    if (options.storage) options.storage = window[options.storage];
-    window.client = new AuthClient(options);
-    window.received = [];
-    for (const type of ["signedin", "refreshed", "refreshfailed", "signedout"]) {
-        client.addEventListener(type, ({ detail }) => received.push(detail.reason ? `${type} ${detail.reason}` : type));
-    }
-}"""
 TWENTY_REQUESTS = (
     "Promise.all(Array.from({ length: 20 }, async () => (await client.fetch('/api/test/user')).status))"
 )
@@ -39,61 +31,6 @@ def server(chromium, start_server):
     return start_server()
 
 
-class Device:
-    """A browser with its own storage, which records the refreshes of all its tabs."""
-
-    def __init__(self, chromium, port):
-        self.address = f"http://localhost:{port}"
-        self.context = chromium.new_context()
-        self.context.set_default_timeout(15000)
-        self.refreshes = []
-        self.context.on("request", self._record_refresh)
-
-    def tab(self, **options):
-        page = self.context.new_page()
-        page.goto(f"{self.address}/verify-email")
-        page.evaluate(START, options)
-        return page
-
-    def _record_refresh(self, request):
-        if request.url.endswith("/refreshtoken"):
-            self.refreshes.append(request.post_data)
-
-
-@pytest.fixture
-def open_device(chromium, server):
-    devices = []
-
-    def open_():
-        devices.append(Device(chromium, server.port))
-        return devices[-1]
-
-    yield open_
-    for device in devices:
-        device.context.close()
-
-
-@pytest.fixture
-def username(server, request):
-    username = f"user{abs(hash(request.node.nodeid))}"
-    sign_up = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
-    server.post("/api/auth/signup", sign_up)
-    return username
-
-
-def sign_in(page, username):
-    page.evaluate("(fields) => client.signIn(fields)", {"username": username, "password": PASSWORD})
-
-
-def wait_for_event(page, event):
-    page.wait_for_function("(event) => received.includes(event)", arg=event)
-    return True
-
-
-def code_and_status_of(page, call):
-    return page.evaluate(f"{call}.then(() => null, ({{ code, status }}) => [code, status])")
-
-
 def twenty_at_once(device, tabs):
     """Send twenty requests from each tab, and hold refreshes until every tab waits for one."""
     held = []
@@ -104,15 +41,11 @@ def twenty_at_once(device, tabs):
     device.context.route("**/refreshtoken", hold, times=len(tabs))
     for tab in tabs:
         tab.evaluate(f"() => {{ window.statuses = {TWENTY_REQUESTS}; }}")
-    while len(held) + tabs[0].evaluate(TABS_WAITING_FOR_THE_LOCK) < len(tabs):
+    while not held or len(held) + tabs[0].evaluate(TABS_WAITING_FOR_THE_LOCK) < len(tabs):
         tabs[0].wait_for_timeout(20)
     for route in held:
         route.continue_()
     return [set(tab.evaluate("statuses")) for tab in tabs]
-
-
-BODY = {"storage": "localStorage"}
-COOKIES = {"transport": "cookie"}
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")

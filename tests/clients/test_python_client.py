@@ -281,6 +281,12 @@ def test_a_user_who_confirmed_the_password_can_change_the_email_address(auth, ur
     assert response.status_code == 200, response.text
 
 
+def test_the_password_is_confirmed_although_the_access_token_is_stale(server, auth, username):
+    server.manage("grantrole", username, "moderator")
+
+    auth.reauthenticate(PASSWORD)
+
+
 SCRIPT = """
 import sys, time, httpx
 from authclient import Auth, FileStore
@@ -330,7 +336,9 @@ def test_a_refresh_is_retried_after_the_seconds_in_retry_after(proxy, client_thr
     assert len(proxy.tokens) == 2
 
 
-def test_no_refresh_is_sent_until_a_long_retry_after_has_passed(proxy, client_through_proxy, url, path):
+def test_no_refresh_is_sent_until_a_long_retry_after_has_passed(
+    proxy, client_through_proxy, url, path, monkeypatch
+):
     make_token_expire_soon(path, seconds=0)
     proxy.faults = [(429, 900)]
     client = Auth(proxy.url, store=FileStore(path), services=[url])
@@ -340,9 +348,13 @@ def test_no_refresh_is_sent_until_a_long_retry_after_has_passed(proxy, client_th
             get(client, url)
         assert (caught.value.status, caught.value.retry_after) == (429, 900)
 
+    with time_machine.travel(time.time() + 86400), pytest.raises(AuthError):
+        get(client, url)  # a clock that is set ends no pause
+
     assert len(proxy.tokens) == 1
-    with time_machine.travel(time.time() + 901):
-        assert get(client, url).status_code == 200
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 901)
+    assert get(client, url).status_code == 200
 
 
 def test_a_valid_token_is_used_while_a_refresh_is_refused(proxy, client_through_proxy, url, path):

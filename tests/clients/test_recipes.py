@@ -21,7 +21,7 @@ def _database_transaction():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes") / "clients"
-    shutil.copytree(ROOT / "clients", folder)
+    shutil.copytree(ROOT / "clients", folder, ignore=shutil.ignore_patterns("node_modules", "dist"))
     command = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
     if subprocess.run(command, cwd=folder / "recipes", check=False, timeout=300).returncode:
         pytest.skip("npm cannot install the libraries")
@@ -45,3 +45,11 @@ def test_front_ends_stay_signed_in(folder, tmp_path, django_db_setup, django_db_
     assert done.returncode == 0, done.stdout
     assert "# pass 0" not in done.stdout
     assert exit_code == 0
+
+
+def test_the_recipes_are_correctly_typed(folder):
+    done = subprocess.run(
+        ["npm", "run", "types"], cwd=folder, check=False, capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 0, done.stdout

@@ -21,6 +21,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/decisions").glob("*.md")),
     *sorted((ROOT / "clients").glob("*/README.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 README = (ROOT / "README.md").read_text()
 SNIPPET = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -116,7 +117,7 @@ def test_every_file_that_a_page_names_exists(page):
         r"`((?:accounts|api|authproject|benchmarks|clients|deploy|tests)/[\w/.-]+)", page.read_text()
     )
 
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in named if not any((folder / path).exists() for folder in (ROOT, page.parent))] == []
 
 
 def slug(heading):

@@ -13,7 +13,7 @@ from tests.browsers import CHROMIUM, running_chromium
 from tests.servers import ROOT, Server, environment, free_port, wait_until
 
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
-SERVE, CURL, GRANT, COPY, FRONT_END, PRODUCTION = re.findall(r"```sh\n(.*?)```", QUICKSTART, re.DOTALL)
+SERVE, CURL, GRANT, COPY, FRONT_END, EXAMPLE, PRODUCTION = re.findall(r"```sh\n(.*?)```", QUICKSTART, re.DOTALL)
 [PAGE] = re.findall(r"```html\n(.*?)```", QUICKSTART, re.DOTALL)
 [PYTHON] = re.findall(r"```python\n(.*?)```", QUICKSTART, re.DOTALL)
 

@@ -137,7 +137,9 @@ def administration():
     for page in (*pages, f"accounts/user/{alice.pk}/change/", "accounts/user/add/"):
         assert browser.get(f"/admin/{page}").status_code == 200, page
     session = RefreshToken.objects.first()
-    assert browser.post(f"/admin/accounts/refreshtoken/{session.pk}/revoke/").status_code == 302
+    assert (
+        browser.post(f"/admin/accounts/refreshtoken/{session.pk}/revoke/", {"confirmed": "yes"}).status_code == 302
+    )
     assert browser.post("/admin/logout/").status_code == 200
     assert browser.get("/admin/").status_code == 302
 

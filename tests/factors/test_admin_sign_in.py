@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.models import PendingSignIn
 from tests.conftest import SignedIn
-from tests.factories import PASSWORD, make_administrator
+from tests.factories import PASSWORD, make_administrator, make_user
 from tests.factors.conftest import add_app, add_passkey
 from tests.webauthn import SoftwareAuthenticator
 
@@ -149,3 +149,35 @@ class TestRequiredOfStaff:
         second_step(browser, first_step(browser), code=app.code(steps=1))
         assert staff.delete(f"/api/auth/factors/{staff.factor_id}", staff.access_token).status_code == 204
         assert not is_signed_in(browser)
+
+
+class TestUserPage:
+    def test_a_users_page_lists_the_factors_and_no_secret(self, with_app, admin_client):
+        add_passkey(with_app, SoftwareAuthenticator(), name="Laptop")
+        page = admin_client.get(f"/admin/accounts/user/{with_app.user.pk}/change/").text
+        assert "Authenticator app “Phone”" in page
+        assert "Passkey “Laptop”" in page
+        assert "10 recovery codes are left" in page
+
+    def test_factors_are_removed_after_a_confirmation_that_says_what_happens(
+        self, with_app, admin_client, assert_refused
+    ):
+        path = f"/admin/accounts/user/{with_app.user.pk}/factors/"
+        question = admin_client.post(path).text
+        assert f"Remove all second factors of {with_app.user.username}" in question
+        assert with_app.content().status_code == 200
+
+        assert admin_client.post(path, {"confirmed": "yes"}).status_code == 302
+        assert_refused(with_app.content(), 401, "token_revoked")
+        assert SignedIn(with_app.user.username).activity()[1]["event"] == "factor:reset"
+
+    def test_only_administrators_who_may_change_the_user_remove_factors(self, with_app, clock):
+        browser = Client()
+        browser.force_login(make_user(is_staff=True))
+        assert browser.post(f"/admin/accounts/user/{with_app.user.pk}/factors/").status_code == 403
+
+    def test_sessions_show_their_level(self, with_app, admin_client):
+        page = admin_client.get("/admin/accounts/refreshtoken/").text
+        assert 'title="acr 2"' in page
+        session = with_app.claims.session_id
+        assert "second factor" in admin_client.get(f"/admin/accounts/refreshtoken/{session}/change/").text

@@ -7,9 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management import call_command
 from django.test import Client
 
-from accounts.factors import changes
 from accounts.models import Authenticator, PendingSignIn, RecoveryCode, UsedChallenge, User
-from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factors.conftest import add_app, add_passkey
 from tests.webauthn import SoftwareAuthenticator
@@ -40,14 +38,6 @@ def test_resetting_the_factors_ends_the_sessions_of_the_admin(administrator):
     call_command("resetfactors", administrator.username, stdout=StringIO())
     assert browser.get("/admin/").status_code == 302
     assert Api().sign_in(administrator.username).status_code == 200
-
-
-def test_an_administrator_who_removes_one_factor_ends_the_sessions(with_app, administrator, assert_refused):
-    add_passkey(with_app, SoftwareAuthenticator())
-    changes.remove_by_administrator(with_app.user, with_app.factor_id, NO_CLIENT, by=administrator.pk)
-    assert_refused(with_app.content("user"), 401, "token_revoked")
-    assert_refused(with_app.refresh(with_app.refresh_token), 403, "refresh_token_revoked")
-    assert Api().sign_in(with_app.user.username).json()["factors"] == ["passkey", "recovery_code"]
 
 
 def test_a_session_of_the_admin_from_an_earlier_release_stays_valid_until_the_factors_are_reset(administrator):

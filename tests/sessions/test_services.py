@@ -74,6 +74,7 @@ def test_introspecting_a_valid_token_returns_its_claims(orders):
         "sub": str(user.pk), "username": "alice", "client_id": "first-party", "token_type": "Bearer",
         "iat": claims.issued_at, "nbf": claims.issued_at, "exp": claims.expires_at, "jti": claims.token_id,
         "sid": str(claims.session_id), "roles": ["admin", "user"], "auth_time": claims.auth_time,
+            "acr": "1", "amr": ["pwd"],
     }  # fmt: skip
 
 
@@ -294,7 +295,7 @@ class TestAdmin:
     """Services registered in the Django admin."""
 
     def secret_on(self, page):
-        return page.content.decode().partition("<code>")[2].partition("</code>")[0]
+        return page.content.decode().partition('<code class="secret">')[2].partition("</code>")[0]
 
     def test_a_service_is_registered_and_its_secret_shown_once(self, admin_client, signed_in):
         page = admin_client.post(
@@ -308,7 +309,11 @@ class TestAdmin:
         assert secret not in admin_client.get(f"/admin/accounts/service/{service.pk}/change/").content.decode()
 
     def test_a_new_secret_replaces_the_old_one_and_is_logged(self, admin_client, orders):
-        page = admin_client.post(f"/admin/accounts/service/{orders.service.pk}/secret/")
+        path = f"/admin/accounts/service/{orders.service.pk}/secret/"
+        confirmation = admin_client.post(path).content.decode()
+        assert 'value="Replace the secret of orders"' in confirmation
+        assert services.authenticate("orders", orders.secret)
+        page = admin_client.post(path, {"confirmed": "yes"})
         secret = self.secret_on(page)
 
         assert orders.send(INTROSPECT, "x", secret).status_code == 200

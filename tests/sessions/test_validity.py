@@ -46,7 +46,7 @@ def sign_out_everywhere(signed_in, user, admin_site):
 
 def revoked_in_the_admin(signed_in, user, admin_site):
     session_id = signed_in.claims.session_id
-    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/")
+    response = admin_site.post(f"/admin/accounts/refreshtoken/{session_id}/revoke/", {"confirmed": "y"})
     assert response.status_code == 302
     assert RefreshToken.objects.get(pk=session_id).end_reason == EndReason.REVOKED
 

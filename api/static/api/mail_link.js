@@ -1,5 +1,5 @@
 // Sends the token of an emailed link and the form's fields to the API, and shows the result.
-"use strict";
+import { fieldErrorText, translateMessage } from "./texts.js";
 
 const form = document.querySelector("form");
 const outcome = document.querySelector("#outcome");
@@ -36,7 +36,7 @@ form.addEventListener("submit", async (event) => {
     }
     const failure = await response.json();
     const [invalidField] = Object.keys(failure.errors ?? {});
-    showOutcome(Object.values(failure.errors ?? {}).flat().join(" ") || failure.message, form.elements[invalidField]);
+    showOutcome(fieldErrorText(failure.errors) || translateMessage(failure.message), form.elements[invalidField]);
   } catch {
     showOutcome(form.dataset.failed);
   }

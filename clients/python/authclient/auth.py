@@ -1,6 +1,5 @@
 """httpx authentication that adds an access token to requests and refreshes it, once for all waiting callers."""
 
-import copy
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
@@ -9,6 +8,8 @@ import anyio.to_thread
 import httpx
 
 from authclient.errors import AuthError
+from authclient.failures import Failure
+from authclient.remembering import RememberingStore
 from authclient.stores import MemoryStore, Session, Store
 from authclient.tokens import BACKOFF, TokenClient
 
@@ -35,14 +36,12 @@ class Auth(httpx.Auth):
         http: httpx.Client | None = None,
     ) -> None:
         self._tokens = TokenClient(url, http)
-        self._store = store or MemoryStore()
+        self._store = RememberingStore(store or MemoryStore())
         self._credentials = credentials
         self._origins = {_origin(httpx.URL(text)) for text in (url, *services)}
         self._audience = audience
         self._session = self._store.load()
         self._lock = threading.Lock()
-        self._failure: AuthError | None = None
-        self._failure_until = 0.0
 
     def sign_in(self, username: str, password: str) -> None:
         """Sign in and store the session, replacing any other.
@@ -58,7 +57,16 @@ class Auth(httpx.Auth):
 
         Raises AuthError.
         """
-        self._current()
+        session = self._current()
+        try:
+            self._reauthenticate(password)
+        except AuthError as error:
+            if error.status != httpx.codes.UNAUTHORIZED:
+                raise
+            self._get_renewed(session)
+            self._reauthenticate(password)
+
+    def _reauthenticate(self, password: str) -> None:
         with self._lock, self._store.lock():
             session = self._store.load()
             if session is None:
@@ -133,22 +141,28 @@ class Auth(httpx.Auth):
             session = self._usable_except(refused)
             if session is not None:
                 return session
-            if self._failure is not None and time.time() < self._failure_until:
-                raise copy.copy(self._failure)
-            try:
-                with self._store.lock():
-                    return self._renew(refused)
-            except AuthError as error:
-                self._remember_failure(error)
-                raise
+            last = self._store.failure()
+            with self._store.lock():
+                return self._renew(refused, last)
 
     def _usable_except(self, refused: Session | None) -> Session | None:
         session = self._usable()
         return None if session is None or _is_same_session(session, refused) else session
 
-    def _renew(self, refused: Session | None) -> Session:
+    def _renew(self, refused: Session | None, last: Failure | None) -> Session:
+        """Renew the session, unless another process has renewed it, or has failed since the failure `last`."""
         self._session = self._store.load()
-        return self._usable_except(refused) or self._refresh() or self._sign_in_with_credentials()
+        session = self._usable_except(refused)
+        if session is not None:
+            return session
+        failure = self._store.failure()
+        if failure is not None and (failure != last or self._store.blocking_failure()):
+            raise failure.error()
+        try:
+            return self._refresh() or self._sign_in_with_credentials()
+        except AuthError as error:
+            self._remember_failure(error)
+            raise
 
     def _refresh(self) -> Session | None:
         """Refresh the session.
@@ -174,7 +188,8 @@ class Auth(httpx.Auth):
 
     def _store_session(self, session: Session) -> Session:
         self._store.save(session)
-        self._session, self._failure = session, None
+        self._store.allow_requests()
+        self._session = session
         return session
 
     def _clear_session(self) -> None:
@@ -182,10 +197,10 @@ class Auth(httpx.Auth):
         self._session = None
 
     def _remember_failure(self, error: AuthError) -> None:
-        """Raise the same error for all callers until the service may be called again."""
+        """Share the error with all callers until the service may be called again."""
         if error.may_pass:
-            self._failure = error
-            self._failure_until = time.time() + (BACKOFF if error.retry_after is None else error.retry_after)
+            pause = BACKOFF if error.retry_after is None else error.retry_after
+            self._store.record_failure(Failure.of(error, pause))
 
 
 def _not_signed_in() -> AuthError:

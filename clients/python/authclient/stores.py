@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from authclient import file_lock
 from authclient.errors import AuthError
+from authclient.failures import Failure
 
 LOCK_TIMEOUT = 60.0  # seconds; longer than a refresh with all its retries
 
@@ -27,7 +28,10 @@ class Session:
 
 
 class Store(Protocol):
-    """A store for one session: any object with these three methods."""
+    """A store for one session: any object with these three methods.
+
+    A method that fails raises OSError. The session is then remembered in memory.
+    """
 
     def load(self) -> Session | None:
         """Return the stored session, or None."""
@@ -69,9 +73,10 @@ class FileStore:
     def load(self) -> Session | None:
         """Return the session in the file, or None if there is no file or no valid session in it."""
         try:
-            return Session(**json.loads(self._path.read_bytes()))
+            session = Session(**json.loads(self._path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        return session if _is_valid(session) else None
 
     def save(self, session: Session | None) -> None:
         """Replace the file atomically, or delete it if the session is None."""
@@ -90,6 +95,17 @@ class FileStore:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+    def load_failure(self) -> Failure | None:
+        """Return the last failure that a process has saved, or None."""
+        try:
+            return Failure.from_json(self._lock_path.read_text())
+        except FileNotFoundError:
+            return None
+
+    def save_failure(self, failure: Failure) -> None:
+        """Save the failure of a refresh for the processes that wait for the lock, in the locked file itself."""
+        self._lock_path.write_text(failure.to_json())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -111,3 +127,18 @@ class FileStore:
 
     def _make_folder(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Return whether a value from JSON may be a token."""
+    return isinstance(value, str) and value != ""
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value from JSON is a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_valid(session: Session) -> bool:
+    tokens, times = (session.access_token, session.refresh_token), (session.renew_at, session.expires_at)
+    return all(map(is_token, tokens)) and all(map(is_number, times))

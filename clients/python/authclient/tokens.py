@@ -1,12 +1,14 @@
 """Requests to the token endpoints, with retries."""
 
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from authclient.errors import AuthError
-from authclient.stores import Session
+from authclient.stores import Session, is_number, is_token
 
 TOTAL_TIMEOUT = 20.0  # seconds for a sign-in or refresh with all its retries
 RETRY_DELAY = 0.5  # seconds between retries, unless the service sends Retry-After
@@ -58,7 +60,8 @@ class TokenClient:
 
         Raises AuthError.
         """
-        self._post("signout", {"refreshToken": refresh_token})
+        if self._post("signout", {"refreshToken": refresh_token}):
+            raise _unexpected("The response to a sign-out is not empty.")
 
     def _request_session(self, path: str, body: dict[str, Any]) -> Session:
         requested_at = time.time()
@@ -75,53 +78,62 @@ class TokenClient:
                     raise
             time.sleep(delay)
 
-    def _post_once(self, url: str, body: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
+    def _post_once(self, url: str, fields: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
         try:
             # A redirect would send the password or the token elsewhere, even if the client follows redirects.
-            response = self._send(url, json=body, headers=headers, timeout=TIMEOUT, follow_redirects=False)
-        except httpx.TransportError as error:
+            response = self._send(url, json=fields, headers=headers, timeout=TIMEOUT, follow_redirects=False)
+        except httpx.HTTPError as error:
             raise AuthError("unreachable", f"No response from {url}: {error!r}") from error
         if not response.is_success:
             raise _parse_error(response)
-        return _parse_object(response)
+        body = _parse_object(response)
+        if body is None:
+            raise _unexpected(f"{response.url} did not respond with a JSON object.", response.status_code)
+        return body
 
 
 def _parse_session(response: dict[str, Any], requested_at: float) -> Session:
-    try:
-        lifetime = float(response["expiresIn"])
-        return Session(
-            access_token=str(response["accessToken"]),
-            refresh_token=str(response["refreshToken"]),
-            renew_at=requested_at + lifetime - min(lifetime / 10, MAX_RENEWAL_MARGIN),
-            expires_at=requested_at + lifetime,
-        )
-    except KeyError as error:
-        raise AuthError(
-            "unexpected_answer", f"The response has no {error}. Is this the URL of the service?"
-        ) from None
+    lifetime, access, refresh = (response.get(name) for name in ("expiresIn", "accessToken", "refreshToken"))
+    if not (is_number(lifetime) and lifetime > 0 and is_token(access) and is_token(refresh)):
+        raise _unexpected("The response has no tokens. Is this the URL of the service?")
+    return Session(
+        access_token=access,
+        refresh_token=refresh,
+        renew_at=requested_at + lifetime - min(lifetime / 10, MAX_RENEWAL_MARGIN),
+        expires_at=requested_at + lifetime,
+    )
 
 
 def _parse_error(response: httpx.Response) -> AuthError:
-    body = _parse_object(response) if "json" in response.headers.get("content-type", "") else {}
+    body = _parse_object(response) or {}
+    code, message = body.get("code"), body.get("message")
     return AuthError(
-        str(body.get("code", f"http_{response.status_code}")),
-        str(body.get("message", response.reason_phrase)),
+        code if isinstance(code, str) and code else f"http_{response.status_code}",
+        message if isinstance(message, str) else response.reason_phrase,
         status=response.status_code,
         retry_after=_parse_retry_after(response.headers.get("retry-after", "")),
     )
 
 
-def _parse_object(response: httpx.Response) -> dict[str, Any]:
+def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
+    """Return the JSON object in a response, an empty one for an empty response, or None for anything else."""
     try:
         body = response.json() if response.content else {}
     except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise AuthError(
-            "unexpected_answer", f"{response.url} did not respond with a JSON object.", status=response.status_code
-        )
-    return body
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _parse_retry_after(header: str) -> float | None:
-    return float(header) if header.isascii() and header.isdigit() else None
+    """Return `Retry-After` in seconds. The header is a number or a date (RFC 9110 section 10.2.3)."""
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):  # no date, or a date without a time zone
+        return None
+
+
+def _unexpected(message: str, status: int | None = None) -> AuthError:
+    return AuthError("unexpected_answer", message, status=status)

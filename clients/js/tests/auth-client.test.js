@@ -1,127 +1,23 @@
 // The client against a fake service, with a fake clock.
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
+import { test } from "node:test";
 
-import { AuthClient, AuthError } from "./auth-client.js";
-
-const URL_OF_SERVICE = "https://auth.example.com";
-const LIFETIME = 900;
-
-const json = (body, status = 200, headers = {}) =>
-  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", ...headers } });
-const refusal = (status, code, headers) => json({ message: `It is ${code}.`, code }, status, headers);
-
-/** A fake service. `troubles` are the failures of the next refreshes. */
-class Service {
-  generation = 0;
-  requests = [];
-  troubles = [];
-
-  fetch = async (request) => {
-    const { pathname } = new URL(request.url);
-    this.requests.push({
-      method: request.method,
-      path: pathname,
-      headers: request.headers,
-      credentials: request.credentials,
-    });
-    await Promise.resolve();
-    const body = request.method === "POST" ? JSON.parse((await request.text()) || "null") : null;
-    if (pathname === "/api/auth/signin") return this.signIn(body);
-    if (pathname === "/api/auth/refreshtoken") return this.refresh(body);
-    if (pathname.startsWith("/api/auth/signout")) return new Response(null, { status: 204 });
-    return this.content(request, body);
-  };
-
-  signIn({ username, password }) {
-    if (password !== "right") return refusal(401, "invalid_credentials");
-    return json({ id: username.length, username, email: "", fullname: "", roles: ["ROLE_USER"], ...this.pair() });
-  }
-
-  refresh({ refreshToken }) {
-    const trouble = this.troubles.shift();
-    if (trouble) return trouble(this, refreshToken);
-    if (refreshToken !== `r${this.generation}`) return refusal(403, "refresh_token_reused");
-    this.generation += 1;
-    return json(this.pair());
-  }
-
-  content(request, body) {
-    if (request.headers.get("Authorization") !== `Bearer a${this.generation}`) return refusal(401, "token_stale");
-    return json({ got: body });
-  }
-
-  pair() {
-    const { generation } = this;
-    return {
-      accessToken: `a${generation}`,
-      refreshToken: `r${generation}`,
-      expiresIn: LIFETIME,
-      refreshExpiresIn: 86400,
-    };
-  }
-
-  get refreshes() {
-    return this.requests.filter(({ path }) => path === "/api/auth/refreshtoken").length;
-  }
-}
-
-let service;
-let clients;
-
-beforeEach(() => {
-  mock.timers.enable({ apis: ["Date", "setTimeout"], now: 1_700_000_000_000 });
-  service = new Service();
-  clients = [];
-});
-afterEach(() => {
-  mock.timers.reset();
-  for (const client of clients) client.close();
-});
-
-function clientOf(options) {
-  const client = new AuthClient({ url: URL_OF_SERVICE, fetch: service.fetch, ...options });
-  client.heard = [];
-  for (const type of ["signedin", "refreshed", "refreshfailed", "signedout"]) {
-    client.addEventListener(type, ({ detail }) => client.heard.push([type, detail.reason ?? detail.error?.code]));
-  }
-  clients.push(client);
-  return client;
-}
-
-async function signedIn(options) {
-  const client = clientOf(options);
-  await client.signIn({ username: "alice", password: "right" });
-  return client;
-}
-
-/** Let time pass in small steps until a promise is settled. */
-async function settled(promise) {
-  let done = false;
-  const end = () => (done = true);
-  promise.then(end, end);
-  for (let step = 0; !done && step < 2000; step += 1) {
-    await new Promise(setImmediate);
-    mock.timers.tick(100);
-  }
-  return promise;
-}
-
-/** What several clients share, as tabs share localStorage. */
-function shared() {
-  const items = new Map();
-  return {
-    getItem: (key) => items.get(key) ?? null,
-    setItem: (key, text) => items.set(key, text),
-    removeItem: (key) => items.delete(key),
-  };
-}
-
-const refused = (code, status) => (error) =>
-  error instanceof AuthError && error.code === code && error.status === status;
-const lost = () => {
-  throw new TypeError("fetch failed");
-};
+import {
+  clientOf,
+  fakeLocks,
+  json,
+  LIFETIME,
+  lost,
+  pass,
+  refusal,
+  refused,
+  service,
+  setGlobal,
+  shared,
+  signedIn,
+  settled,
+  URL_OF_SERVICE,
+} from "./fakes.js";
 
 test("a sign-in is stored, dispatches an event, and adds its token to requests", async () => {
   const client = await signedIn();
@@ -157,11 +53,11 @@ test("an error has validation errors by field, and Retry-After", async () => {
 
 test("a token that is about to expire is renewed before it is used", async () => {
   const client = await signedIn();
-  mock.timers.tick((LIFETIME - 31) * 1000);
+  pass((LIFETIME - 31) * 1000);
   await client.fetch("/api/orders");
   assert.equal(service.refreshes, 0);
 
-  mock.timers.tick(2000);
+  pass(2000);
   const answer = await client.fetch("/api/orders");
 
   assert.deepEqual([answer.status, service.refreshes], [200, 1]);
@@ -190,7 +86,7 @@ test("a second 401 is returned to the caller", async () => {
 
 test("simultaneous requests wait for one refresh", async () => {
   const client = await signedIn();
-  mock.timers.tick(LIFETIME * 1000);
+  pass(LIFETIME * 1000);
 
   const answers = await Promise.all(Array.from({ length: 20 }, () => client.fetch("/api/orders")));
 
@@ -216,36 +112,20 @@ test("a late 401 causes no second refresh", async () => {
 });
 
 test("clients that share a storage refresh once, with Web Locks", async () => {
-  const queue = new Map();
-  const locks = {
-    request(name, task) {
-      const before = queue.get(name) ?? Promise.resolve();
-      const turn = before.then(task, task);
-      queue.set(name, turn);
-      return turn;
-    },
-  };
-  Object.defineProperty(globalThis.navigator ?? (globalThis.navigator = {}), "locks", {
-    value: locks,
-    configurable: true,
-  });
-  try {
-    const storage = shared();
-    const tabs = [await signedIn({ storage }), clientOf({ storage }), clientOf({ storage })];
-    mock.timers.tick(LIFETIME * 1000);
+  setGlobal("navigator", { locks: fakeLocks() });
+  const storage = shared();
+  const tabs = [await settled(signedIn({ storage })), clientOf({ storage }), clientOf({ storage })];
+  pass(LIFETIME * 1000);
 
-    await settled(Promise.all(tabs.flatMap((tab) => [tab.fetch("/api/orders"), tab.fetch("/api/orders")])));
+  await settled(Promise.all(tabs.flatMap((tab) => [tab.fetch("/api/orders"), tab.fetch("/api/orders")])));
 
-    assert.equal(service.refreshes, 1);
-  } finally {
-    delete globalThis.navigator.locks;
-  }
+  assert.equal(service.refreshes, 1);
 });
 
 test("clients that share a storage get the same response without Web Locks", async () => {
   const storage = shared();
   const tabs = [await signedIn({ storage }), clientOf({ storage })];
-  mock.timers.tick(LIFETIME * 1000);
+  pass(LIFETIME * 1000);
   const grace = () => json({ ...service.pair(), accessToken: "a1", refreshToken: "r1" });
   service.generation = 1;
   service.troubles = [grace, grace];
@@ -292,7 +172,7 @@ test("a refresh with an incomplete response is retried", async () => {
 
 test("without a network the session remains and the next request retries", async () => {
   const client = await signedIn();
-  mock.timers.tick(LIFETIME * 1000);
+  pass(LIFETIME * 1000);
   service.troubles = [lost, lost, lost, lost];
 
   await assert.rejects(settled(client.fetch("/api/orders")), refused("network_error", 0));
@@ -303,7 +183,7 @@ test("without a network the session remains and the next request retries", async
 
 test("a token that is still valid is used if it cannot be renewed", async () => {
   const client = await signedIn();
-  mock.timers.tick((LIFETIME - 20) * 1000);
+  pass((LIFETIME - 20) * 1000);
   service.troubles = [lost, lost, lost, lost];
 
   assert.equal((await settled(client.fetch("/api/orders"))).status, 200);
@@ -329,7 +209,7 @@ test("a long Retry-After fails immediately and blocks requests until it has pass
   await assert.rejects(client.refresh(), isThrottled);
   assert.equal(service.refreshes, 1);
 
-  mock.timers.tick(600_000);
+  pass(600_000);
   await client.refresh();
   assert.equal(service.refreshes, 2);
 });
@@ -432,7 +312,7 @@ test("the service's own CSRF token comes before that of another site", async () 
   const sent = [];
   const fetch = (request) => {
     sent.push(request.headers.get("X-CSRFToken"));
-    return Promise.resolve(json({ id: 1, expiresIn: LIFETIME }));
+    return Promise.resolve(json({ id: 1, username: "alice", roles: [], expiresIn: LIFETIME }));
   };
   try {
     for (const cookie of [
@@ -469,11 +349,11 @@ test("with cookies no token is stored, and unsafe requests send the CSRF token",
 
     assert.deepEqual(
       service.requests.map(({ credentials }) => credentials),
-      ["include", "include", "include"],
+      ["include", "include", "include", "include"],
     );
     assert.deepEqual(
       service.requests.map(({ headers }) => headers.get("X-CSRFToken")),
-      ["proof", "proof", null],
+      ["proof", "proof", null, null],
     );
     assert.equal((await client.session()).accessToken, undefined);
   } finally {
