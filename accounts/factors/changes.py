@@ -9,6 +9,7 @@ from accounts.errors import NotFound
 from accounts.factors import listing
 from accounts.factors.enrollment import require_recent_factor
 from accounts.factors.listing import Factor
+from accounts.fields import new_security_stamp
 from accounts.history.events import Event, record
 from accounts.models import Authenticator, EndReason, Passkey, User
 from accounts.sessions import lifecycle, step_up, validity
@@ -58,6 +59,8 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
         Authenticator.objects.filter(owner=user).delete()
         Passkey.objects.filter(owner=user).delete()
         _forget_all(user)
+        # Ends the sessions of the admin, too, and a sign-in with the password that is under way.
+        User.objects.filter(pk=user.pk).update(security_stamp=new_security_stamp())
         lifecycle.end_all(user.pk, EndReason.SECOND_FACTORS_RESET, client, by=by)
     record(Event.FACTORS_RESET, client=client, user_id=user.pk, by=by, count=count)
     return count
