@@ -55,6 +55,7 @@ class Event(StrEnum):
     PROFILE_CHANGED = "profile:changed"
     EMAIL_CHANGED = "email:changed"
     EMAIL_VERIFIED = "email:verified"
+    SECOND_FACTOR_REQUESTED = "sign_in:second_factor_requested"
     FACTOR_ADDED = "factor:added"
     FACTOR_RENAMED = "factor:renamed"
     FACTOR_REMOVED = "factor:removed"
@@ -93,6 +94,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     Event.PROFILE_CHANGED: "Profile changed",
     Event.EMAIL_CHANGED: "Email address changed",
     Event.EMAIL_VERIFIED: "Email address verified",
+    Event.SECOND_FACTOR_REQUESTED: "Right password, second factor requested",
     Event.FACTOR_ADDED: "Second factor added",
     Event.FACTOR_RENAMED: "Second factor renamed",
     Event.FACTOR_REMOVED: "Second factor removed",

@@ -67,6 +67,7 @@ def with_password(identifier: str, password: str, client: Client, options: SignI
     try:
         lifecycle.require_second_factor(user, BY_PASSWORD)
     except SecondFactorRequired:
+        record(Event.SECOND_FACTOR_REQUESTED, client=client, user_id=user.pk)
         raise SecondFactorRequired(_open(user, options)) from None
     credentials.remember_sign_in(user, client)
     return Authenticated(user, BY_PASSWORD, options)

@@ -303,3 +303,11 @@ def test_times_in_the_list_are_those_of_the_last_use(with_app, clock):
     (factor,) = with_app.get("/api/auth/factors", with_app.access_token).json()["factors"]
     assert set(factor) == {"id", "type", "name", "createdAt", "lastUsedAt", "synced"}
     assert dt.datetime.fromisoformat(factor["lastUsedAt"]) == timezone.now()
+
+
+def test_a_right_password_without_a_second_factor_is_in_the_history(with_app):
+    Api(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0").sign_in(
+        with_app.user.username
+    )
+    entry = with_app.activity()[0]
+    assert (entry["event"], entry["device"]) == ("sign_in:second_factor_requested", "Firefox on Linux")
