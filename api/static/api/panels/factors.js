@@ -79,8 +79,7 @@ export function factorsPanel({ auth, attempt, onClick }) {
     $("app").close("confirmed");
   });
   onSubmit($("rename-form"), async ({ name }) => {
-    await change(() => factors.rename(renamed, name));
-    $("rename").close("renamed");
+    if (await change(() => factors.rename(renamed, name))) $("rename").close("renamed");
   });
   $("add-passkey").hidden = !passkeys.isSupported;
   return { start: () => load().catch(() => {}) };
