@@ -17,6 +17,7 @@ from accounts.errors import RecentAuthenticationRequired, RoleRequired
 from accounts.factor_errors import SecondFactorRequired
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
+from accounts.values.authentication import SINGLE_FACTOR
 
 
 class SignedIn(BasePermission):
@@ -58,7 +59,8 @@ class HasRole(SignedIn):
     """Allows users with the role that the subclass declares as `role`.
 
     The role is read from the access token, which is current: a change of roles invalidates the token's `ver`. For
-    users who were authenticated in another way, it is read from the database.
+    users who were authenticated in another way, it is read from the database, unless it is one of
+    AUTH_SECOND_FACTOR_ROLES: only an access token says that a second factor was presented.
     """
 
     role: ClassVar[str]
@@ -102,12 +104,12 @@ class Admin(HasRole):
 def _role_names(request: Request) -> tuple[str, ...]:
     if isinstance(request.auth, AccessClaims):
         return request.auth.roles
-    return tuple(getattr(request.user, "role_names", ()))
+    return access_tokens.roles_at(SINGLE_FACTOR, getattr(request.user, "role_names", ()))
 
 
 def _needs_second_factor(request: Request, role: str) -> bool:
-    """Return whether the token lacks the role only because no second factor was presented. May run a query."""
-    claims = request.auth
-    if not isinstance(claims, AccessClaims) or role in access_tokens.roles_at(claims.level, [role]):
+    """Return whether the user lacks the role only because no second factor was presented. May run a query."""
+    level = request.auth.level if isinstance(request.auth, AccessClaims) else SINGLE_FACTOR
+    if role in access_tokens.roles_at(level, [role]):
         return False
     return role in getattr(request.user, "role_names", ())

@@ -14,8 +14,11 @@ from pathlib import Path
 DATABASES = ("sqlite", "postgresql")
 ALL = "--all"
 SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "start_server):")
-SQLITE_ONLY = ("browser", "clients")
-"""Folders whose tests do not depend on the database, and take a third of the time of CI."""
+SQLITE_ONLY = ("browser", "clients", "docs", "keys", "tokens", "values")
+"""Folders whose tests do not depend on the database, except for files that contain ON_POSTGRESQL.
+
+On both databases, CI would take longer than it may.
+"""
 
 PROGRAMS = {
     "chromium": "tests in a browser",
@@ -37,14 +40,16 @@ def split_test_files() -> tuple[list[str], list[str]]:
 
 def select_runs(database: str, arguments: list[str]) -> dict[str, list[str]]:
     """Return the arguments for pytest of each run on a database, by the name of the run."""
-    with_servers, others = split_test_files()
+    parts = split_test_files()
+    with_servers, others = ([file for file in part if _runs_on(database, file)] for part in parts)
     if arguments == [ALL]:
-        return {"servers": [file for file in with_servers if _depends_on(database, file)], "rules": others}
+        return {"servers": with_servers, "rules": others}
     return {"tests": arguments or others}
 
 
-def _depends_on(database: str, file: str) -> bool:
-    return database == "sqlite" or Path(file).parent.name not in SQLITE_ONLY
+def _runs_on(database: str, file: str) -> bool:
+    path = Path(file)
+    return database == "sqlite" or path.parent.name not in SQLITE_ONLY or "ON_POSTGRESQL" in path.read_text()
 
 
 def announce(arguments: list[str]) -> None:

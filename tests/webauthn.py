@@ -26,6 +26,7 @@ class SoftwareAuthenticator:
     def __init__(self, origin: str = "http://localhost:8000", *, is_synced: bool = False) -> None:
         self.origin = origin
         self.cross_origin = False
+        self.other_client_data: dict[str, Any] = {}
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.credential_id = os.urandom(32)
         self.user_handle = b""
@@ -66,7 +67,9 @@ class SoftwareAuthenticator:
         return self._credential(response)
 
     def _client_data(self, kind: str, options: dict[str, Any]) -> bytes:
-        return CollectedClientData.create(kind, options["challenge"], self.origin, self.cross_origin)
+        return CollectedClientData.create(
+            kind, options["challenge"], self.origin, self.cross_origin, **self.other_client_data
+        )
 
     def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
         credential_id = websafe_encode(self.credential_id)

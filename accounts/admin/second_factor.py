@@ -64,10 +64,12 @@ class SecondFactorForm(forms.Form):
         return self.user
 
     def clean(self) -> dict[str, Any]:
-        """Verify the factor.
+        """Verify the factor, unless a field is invalid: `login()` is not called then, so no user must be admitted.
 
         Raises ValidationError if it is wrong, the sign-in has expired, or the user may not use the admin.
         """
+        if self.errors:
+            return self.cleaned_data
         client = _client(self.request)
         try:
             authenticated = sign_in.with_second_factor(self._pending(), self._presented(), client)

@@ -5,9 +5,11 @@ from uuid import UUID
 from django.db.models import F
 
 from accounts.databases import atomic
+from accounts.errors import NotFound
 from accounts.factors import listing
 from accounts.factors.enrollment import require_recent_factor
 from accounts.factors.listing import Factor
+from accounts.fields import new_security_stamp
 from accounts.history.events import Event, record
 from accounts.models import Authenticator, EndReason, Passkey, User
 from accounts.sessions import lifecycle, step_up, validity
@@ -22,7 +24,9 @@ def rename(user: User, factor_id: UUID, name: str, session_id: UUID, client: Cli
     require_recent_factor(user, session_id)
     factor = listing.find(user, factor_id)
     factor.name = name
-    factor.save(update_fields=["name"])
+    # Not `save`, which fails if the factor was removed in between.
+    if not type(factor).objects.filter(pk=factor.pk).update(name=name):
+        raise NotFound
     record(Event.FACTOR_RENAMED, client=client, user_id=user.pk, session_id=session_id)
     return listing.describe(factor)
 
@@ -55,6 +59,8 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
         Authenticator.objects.filter(owner=user).delete()
         Passkey.objects.filter(owner=user).delete()
         _forget_all(user)
+        # Ends the sessions of the admin, too, and a sign-in with the password that is under way.
+        User.objects.filter(pk=user.pk).update(security_stamp=new_security_stamp())
         lifecycle.end_all(user.pk, EndReason.SECOND_FACTORS_RESET, client, by=by)
     record(Event.FACTORS_RESET, client=client, user_id=user.pk, by=by, count=count)
     return count

@@ -29,8 +29,9 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from accounts.factors import challenges, relying_party
+from accounts.factors import challenges, passkey_keys, relying_party
 from accounts.models import MAX_CREDENTIAL_ID_LENGTH, Passkey, User
+from accounts.tokens import strict_json
 from accounts.values.authentication import (
     DEVICE_BOUND_KEY_METHOD,
     SEVERAL_FACTORS_METHOD,
@@ -43,6 +44,9 @@ COUNTER = "counter"
 """The reason of a refusal of which the owner is notified: the sign counter did not increase."""
 
 _TRANSPORTS = ("usb", "nfc", "ble", "smart-card", "hybrid", "internal")
+_CREDENTIAL_ID_LENGTHS = range(16, MAX_CREDENTIAL_ID_LENGTH + 1)
+"""Bytes (WebAuthn Level 3 section 4): a shorter id can be guessed, or be the id of another passkey."""
+
 _MALFORMED = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, NotImplementedError,
     RecursionError, AssertionError, struct.error, UnsupportedAlgorithm,
@@ -126,8 +130,11 @@ def authenticate(response: Mapping[str, Any], owner: User | None, binding: str, 
         data = assertion.response.authenticator_data
     except _MALFORMED as error:
         raise PasskeyRefused(_reason(error)) from None
+    is_synced, is_backed_up = _backup_state(data)
+    if is_synced != passkey.is_synced:
+        # The methods of a token depend on it, and it never changes (WebAuthn Level 3 section 7.2).
+        raise PasskeyRefused("backup_state", passkey)
     _use(challenge, passkey)
-    is_backed_up = bool(data.flags & AuthenticatorData.FLAG.BS)
     if not Passkey.objects.record_use(passkey, data.counter, is_backed_up=is_backed_up, at=at):
         raise PasskeyRefused(COUNTER, passkey)
     return Assertion(passkey, authentication_by(passkey))
@@ -179,9 +186,10 @@ def _valid_challenge(response: Mapping[str, Any], binding: str, at: datetime) ->
     Raises PasskeyRefused unless it was issued for `binding` and has not expired.
     """
     try:
-        client_data = json.loads(_decode(response["response"]["clientDataJSON"]))
+        # Strictly: a repeated name could have another value for the library, which parses the same text.
+        client_data = strict_json.loads(_decode(response["response"]["clientDataJSON"]).decode())
         challenge = _decode(client_data["challenge"])
-        is_embedded = client_data.get("crossOrigin", False) is not False
+        is_embedded = client_data.get("crossOrigin", False) is not False or "topOrigin" in client_data
     except _MALFORMED:
         raise PasskeyRefused("malformed") from None
     if not challenges.is_valid(challenge, binding, at):
@@ -223,21 +231,39 @@ def _credential_data(passkey: Passkey) -> AttestedCredentialData:
 
 def _build_passkey(user: User, verified: AuthenticatorData, response: Mapping[str, Any], at: datetime) -> Passkey:
     credential = verified.credential_data
-    if credential is None or credential.public_key.get(3) not in relying_party.ALGORITHMS:
-        raise PasskeyRefused("algorithm")
-    if len(credential.credential_id) > MAX_CREDENTIAL_ID_LENGTH:
+    if credential is None or len(credential.credential_id) not in _CREDENTIAL_ID_LENGTHS:
         raise PasskeyRefused("malformed")
+    is_synced, is_backed_up = _backup_state(verified)
     return Passkey(
         owner=user,
         created_at=at,
         credential_id=credential.credential_id,
-        public_key=cbor.encode(credential.public_key),
+        public_key=_encode_key(credential.public_key),
         sign_count=verified.counter,
         aaguid=UUID(bytes=bytes(credential.aaguid)),
         transports=",".join(_known_transports(response)),
-        is_synced=bool(verified.flags & AuthenticatorData.FLAG.BE),
-        is_backed_up=bool(verified.flags & AuthenticatorData.FLAG.BS),
+        is_synced=is_synced,
+        is_backed_up=is_backed_up,
     )
+
+
+def _encode_key(key: CoseKey) -> bytes:
+    try:
+        return passkey_keys.encode(key)
+    except _MALFORMED:
+        raise PasskeyRefused("algorithm") from None
+
+
+def _backup_state(data: AuthenticatorData) -> tuple[bool, bool]:
+    """Return whether a passkey can be copied to other devices, and whether it was.
+
+    Raises PasskeyRefused if it was but cannot be (WebAuthn Level 3 section 6.1.3).
+    """
+    is_synced = bool(data.flags & AuthenticatorData.FLAG.BE)
+    is_backed_up = bool(data.flags & AuthenticatorData.FLAG.BS)
+    if is_backed_up and not is_synced:
+        raise PasskeyRefused("backup_state")
+    return is_synced, is_backed_up
 
 
 def _known_transports(response: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from fido2.webauthn import (
 
 from accounts.conf import auth_settings
 from accounts.factors import challenges
+from accounts.values.origins import serialize_origin
 
 ALGORITHMS = (-7, -8, -257)
 """ES256, EdDSA and RS256 (RFC 9053): what platforms and security keys support."""
@@ -27,14 +28,19 @@ def identifier() -> str:
 def origins() -> tuple[str, ...]:
     """Return the origins whose pages may use passkeys: PUBLIC_URL, and CORS_ALLOWED_ORIGINS within its host."""
     own, host = _own_origin(), identifier()
-    others = (str(origin) for origin in getattr(settings, "CORS_ALLOWED_ORIGINS", ()))
-    within = [origin for origin in others if f".{_host(origin)}".endswith(f".{host}")]
+    others = (serialize_origin(str(origin)) for origin in getattr(settings, "CORS_ALLOWED_ORIGINS", ()))
+    # Browsers offer passkeys over HTTP on localhost only: elsewhere, such an origin is a network attacker's.
+    schemes = {"https", urlsplit(own).scheme}
+    within = [o for o in others if f".{_host(o)}".endswith(f".{host}") and urlsplit(o).scheme in schemes]
     return tuple(dict.fromkeys((own, *within)))
 
 
 def _own_origin() -> str:
-    url = urlsplit(auth_settings().public_url or auth_settings().issuer)
-    return f"{url.scheme}://{url.netloc}" if url.netloc else f"http://localhost:{getattr(settings, 'PORT', 8000)}"
+    """Return the origin of this service as browsers write it: in ASCII and lower case, without a default port."""
+    url = auth_settings().public_url or auth_settings().issuer
+    if urlsplit(url).hostname:
+        return serialize_origin(url)
+    return f"http://localhost:{getattr(settings, 'PORT', 8000)}"
 
 
 def _host(origin: str) -> str:

@@ -78,7 +78,8 @@ def use_code(authenticator: Authenticator, code: str, at: datetime) -> bool:
         return False
     if not is_current:
         store_secret(authenticator, secret)
-        authenticator.save(update_fields=["encrypted_secret"])
+        # Not `save`, which fails if the authenticator was removed in between.
+        Authenticator.objects.filter(pk=authenticator.pk).update(encrypted_secret=authenticator.encrypted_secret)
     return True
 
 

@@ -1,6 +1,6 @@
 """Users."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.fields import (
     ComparisonKeyField,
@@ -244,6 +245,20 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().set_password(None if raw_password is None else normalize_password(raw_password))
         self.security_stamp = new_security_stamp()
         self.has_new_password = True
+
+    def get_session_auth_hash(self) -> str:
+        """Return what a session of the admin contains. It ends with a new password, or a reset of the factors."""
+        return self._hash_for_sessions(None)
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Return what it may contain as well: hashes under earlier keys, and those of earlier releases."""
+        yield from (self._hash_for_sessions(server_key) for server_key in settings.SECRET_KEY_FALLBACKS)
+        yield super().get_session_auth_hash()
+        yield from super().get_session_auth_fallback_hash()
+
+    def _hash_for_sessions(self, server_key: str | bytes | None) -> str:
+        message = f"{self.security_stamp} {self.password}"
+        return salted_hmac("accounts.admin_sessions", message, server_key, algorithm="sha256").hexdigest()
 
     def set_unusable_password(self) -> None:
         """Remove the password. Saving the user then revokes all of their sessions."""

@@ -35,6 +35,7 @@ def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
         {"email": signed_in.get("/api/auth/me", signed_in.access_token).json()["email"]},
     )
     refresh_secret = base64.urlsafe_b64decode(signed_in.refresh_token.removeprefix("authrt_"))[20:52]
+    mailed = mailed_token()
     add_app(signed_in)
     rows = chain.from_iterable(model._default_manager.values_list() for model in apps.get_models())
     stored = [
@@ -51,7 +52,7 @@ def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
         signed_in.access_token.encode(),
         service_secret.encode(),
         browser.cookies["sessionid"].value.encode(),
-        mailed_token().encode(),
+        mailed.encode(),
         decrypted_secret(Authenticator.objects.get()),
         base64.b32encode(decrypted_secret(Authenticator.objects.get())),
         *(code.encode() for code in signed_in.recovery_codes),

@@ -129,6 +129,21 @@ class TestRequiredOfStaff:
         override_auth(second_factor_roles=("staff",))
         assert not is_signed_in(browser)
 
+    def test_the_factor_of_another_administrator_in_an_invalid_form_raises_no_level(self, staff, override_auth):
+        override_auth(second_factor_roles=())
+        browser, authenticator = Client(), SoftwareAuthenticator()
+        first_step(browser)
+        add_app(staff)
+        make_administrator("other")
+        other = SignedIn("other")
+        add_passkey(other, authenticator)
+        override_auth(second_factor_roles=("staff",))
+        pending = other.sign_in("other").json()
+        credential = json.dumps(authenticator.get(pending["passkey"]))
+        body = {"auth_session": pending["authSession"], "passkey": credential, "code": "x" * 41}
+        assert browser.post(LOGIN, body).status_code == 200
+        assert not is_signed_in(browser)
+
     def test_a_removed_factor_ends_the_admission(self, staff):
         app, browser = add_app(staff), Client()
         second_step(browser, first_step(browser), code=app.code(steps=1))

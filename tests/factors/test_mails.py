@@ -6,9 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.factors import changes
-from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api
-from tests.factories import make_user
 from tests.factors.conftest import add_passkey, second_step
 from tests.webauthn import SoftwareAuthenticator
 
@@ -21,10 +19,6 @@ def add(client):
 
 def remove(client):
     assert client.delete(f"/api/auth/factors/{client.factor_id}", client.access_token).status_code == 204
-
-
-def remove_as_administrator(client):
-    changes.remove_by_administrator(client.user, client.factor_id, NO_CLIENT, by=make_user().pk)
 
 
 def reset(client):
@@ -53,7 +47,6 @@ def present_copied_passkey(client):
     [
         (add, "A second factor was added", "A passkey was added"),
         (remove, "A second factor was removed", "An authenticator app was removed"),
-        (remove_as_administrator, "A second factor was removed", "An administrator removed an authenticator app"),
         (reset, "Your second factors were removed", "signed you out on all devices"),
         (use_recovery_code, "A recovery code of your account was used", "You have 9 recovery codes left."),
         (renew_recovery_codes, "Your recovery codes were replaced", "The old ones no longer work."),

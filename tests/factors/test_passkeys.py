@@ -107,6 +107,14 @@ def refusals(authenticator):
     authenticator.cross_origin = True
     yield "in a frame of another origin", "origin"
     authenticator.cross_origin = False
+    authenticator.other_client_data = {"topOrigin": "https://evil.example"}
+    yield "in a frame of another origin that it names", "origin"
+    authenticator.other_client_data = {}
+    authenticator.flags |= FLAG.BE
+    yield "synced, but registered as bound to its device", "backup_state"
+    authenticator.flags ^= FLAG.BE | FLAG.BS
+    yield "copied, but bound to its device", "backup_state"
+    authenticator.flags &= ~FLAG.BS
     handle, authenticator.user_handle = authenticator.user_handle, b"another user"
     yield "another user handle", "unknown"
     authenticator.user_handle = handle
@@ -197,6 +205,39 @@ def test_registrations_without_user_verification_or_from_elsewhere_are_refused(s
     assert not Passkey.objects.exists()
 
 
+def test_a_passkey_that_was_copied_but_cannot_be_is_refused(signed_in, assert_refused):
+    authenticator = SoftwareAuthenticator()
+    authenticator.flags |= FLAG.BS
+    assert_refused(add_passkey(signed_in, authenticator), 400, "invalid_request")
+
+
+def test_a_synced_passkey_stays_one(signed_in, assert_refused):
+    authenticator = SoftwareAuthenticator(is_synced=True)
+    add_passkey(signed_in, authenticator)
+    authenticator.flags &= ~FLAG.BS
+    assert sign_in(authenticator).status_code == 200
+    authenticator.flags &= ~FLAG.BE
+    assert_refused(sign_in(authenticator), 401, "invalid_credentials")
+
+
+@pytest.mark.parametrize("length", [0, 15, 1024])
+def test_credential_ids_have_16_to_1023_bytes(signed_in, length, assert_refused):
+    authenticator = SoftwareAuthenticator()
+    authenticator.credential_id = b"x" * length
+    assert_refused(add_passkey(signed_in, authenticator), 400, "invalid_request")
+
+
+def test_client_data_that_repeats_a_name_is_refused(with_passkey, monkeypatch, assert_refused):
+    def client_data(kind, options):
+        return (
+            f'{{"type":"{kind}","challenge":"{options["challenge"]}","origin":"https://evil.example",'
+            f'"origin":"http://localhost:8000"}}'.encode()
+        )
+
+    monkeypatch.setattr(with_passkey.authenticator, "_client_data", client_data)
+    assert_refused(sign_in(with_passkey.authenticator), 401, "invalid_credentials")
+
+
 def test_a_credential_is_registered_once(with_passkey, assert_refused):
     assert_refused(add_passkey(with_passkey, with_passkey.authenticator), 400, "invalid_request")
 
@@ -242,3 +283,24 @@ def test_the_origins_are_public_url_and_those_within_it(override_auth, settings)
     assert relying_party.origins() == (
         "https://example.com", "https://app.example.com", "https://example.com:8443",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("public_url", "identifier", "origin"),
+    [
+        ("https://Example.com", "example.com", "https://example.com"),
+        ("https://example.com:443/", "example.com", "https://example.com"),
+        ("http://localhost:80", "localhost", "http://localhost"),
+        ("https://b\u00fccher.example", "xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_the_origin_is_written_as_browsers_write_it(override_auth, settings, public_url, identifier, origin):
+    override_auth(public_url=public_url)
+    settings.CORS_ALLOWED_ORIGINS = []
+    assert (relying_party.identifier(), relying_party.origins()) == (identifier, (origin,))
+
+
+def test_an_origin_without_tls_is_not_one_of_a_service_with_tls(override_auth, settings):
+    override_auth(public_url="https://example.com")
+    settings.CORS_ALLOWED_ORIGINS = ["http://app.example.com", "https://App.example.com:443"]
+    assert relying_party.origins() == ("https://example.com", "https://app.example.com")

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from accounts.factors import changes, passkeys, verification
-from accounts.models import Passkey, RefreshToken, User
+from accounts.factors import changes, listing, passkeys, verification
+from accounts.models import Authenticator, Passkey, RefreshToken, User
+from accounts.models.factors import AuthenticatorQuerySet
 from accounts.sessions import lifecycle
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
@@ -82,3 +83,16 @@ def test_a_first_factor_added_elsewhere_in_between_is_needed_to_add_another(cloc
     assert not Passkey.objects.exists()
     assert thief.refresh(thief.refresh_token).status_code == 200
     assert {session.authentication.level for session in RefreshToken.objects.all()} == {1, 2}
+
+
+def test_a_factor_removed_while_it_is_renamed_is_not_found(with_app, after, assert_refused):
+    after(listing, "find", lambda: Authenticator.objects.all().delete())
+    path = f"/api/auth/factors/{with_app.factor_id}"
+    assert_refused(with_app.patch(path, {"name": "Phone"}, with_app.access_token), 404, "not_found")
+
+
+def test_an_app_removed_while_its_secret_is_encrypted_again_is_refused(with_app, after, settings, assert_refused):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key of enough length", [settings.SECRET_KEY]
+    after(AuthenticatorQuerySet, "consume", lambda: Authenticator.objects.all().delete())
+    response = with_app.post("/api/auth/reauthenticate", {"code": with_app.app.code()}, with_app.access_token)
+    assert_refused(response, 403, "invalid_code")

@@ -1,11 +1,14 @@
 """AUTH_SECOND_FACTOR_ROLES: roles that only a token of level 2 contains."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.utils import timezone
 
 from accounts.models import Role, Service, User
 from accounts.sessions import services
 from accounts.tokens import access_tokens
+from api.permissions import Moderator
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
 from tests.factors.conftest import add_app, second_step
@@ -100,3 +103,12 @@ def test_introspection_returns_how_the_user_authenticated(with_app):
     response = services.introspect(service, token)
     assert (response["acr"], response["amr"]) == ("2", ["pwd", "otp", "mfa"])
     assert User.objects.count() == 1
+
+
+def test_a_user_of_another_authentication_has_no_role_that_needs_a_factor(override_auth):
+    request = SimpleNamespace(user=make_user(roles=("user", "moderator")), auth=None)
+    permission = Moderator()
+    assert permission.has_permission(request, None)
+    override_auth(second_factor_roles=("moderator",))
+    assert not permission.has_permission(request, None)
+    assert permission.code == "second_factor_required"

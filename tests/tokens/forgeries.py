@@ -222,6 +222,8 @@ def other_claims(f):
                 f.claims["sid"] + "\n", " " + f.claims["sid"], "\uff11" + f.claims["sid"][1:]),
         "jti": (None, 1, [], {}),
         "client_id": (None, 1, [], {}),
+        "acr": (None, 1, 2, True, "", "0", "3", "02", " 2", "2 ", "2\n", "\uff12", ["2"], {}),
+        "amr": (None, "pwd", {}, {"mfa": 1}, [1], [None], [["mfa"]], True, 1),
         "roles_omitted": (True, False, None, "true", 1, []),  # the token has roles
         "roles": (None, "admin", {}, {"admin": 1}, [1], [None], [["admin"]], True, 1),
     }.items():  # fmt: skip

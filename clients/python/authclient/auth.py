@@ -22,9 +22,9 @@ class Auth(httpx.Auth):
 
     `url` is the service's URL, `store` where the session is stored. `credentials` returns username and password;
     it is called if there is no session or the session has ended. Without it, that raises AuthError.
-    `second_factor` is called during a sign-in to an account with a second factor, and returns what the user presents.
-    The token is sent to the origins of `url` and `services` only. `audience` requests tokens for one service. `http` is the
-    httpx client for token requests, for example with a proxy or certificates.
+    `second_factor` is called during a sign-in to an account with a second factor, and returns what the user
+    presents. The token is sent to the origins of `url` and `services` only. `audience` requests tokens for one
+    service. `http` is the httpx client for token requests, for example with a proxy or certificates.
     """
 
     def __init__(  # noqa: PLR0913  keyword-only options
