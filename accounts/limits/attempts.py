@@ -62,13 +62,16 @@ def count_code(client: Client, account: str, *, is_known_network: bool) -> Count
 
     AUTH_ACCOUNT_LIMIT alone would allow hundreds of guesses a day (NIST SP 800-63B-4 section 3.2.2: at most 100).
 
+    CODE_LIMIT does not apply if an operator has removed AUTH_ACCOUNT_LIMIT.
+
     Raises Throttled if a limit is reached.
     """
     settings, origin = auth_settings(), _origin(client, is_known_network=is_known_network)
+    code_limit = None if settings.account_limit is None else CODE_LIMIT
     return _count(
         (settings.address_limit, "address", client.network),
         (settings.account_limit, "account", account, origin),
-        (CODE_LIMIT, "code", account, origin),
+        (code_limit, "code", account, origin),
     )
 
 
