@@ -182,19 +182,18 @@ test("the browser's own conversion takes precedence", async () => {
   assert.equal(bodies("signin/passkey")[0].credential.id, OPTIONS.challenge);
 });
 
-test("a passkey of a password manager without a JSON form is converted", async () => {
-  const foreign = {
-    ...credential,
-    toJSON() {
-      throw new TypeError("Illegal invocation");
-    },
-  };
-  setCredentials(() => foreign);
+for (const [name, toJSON] of [
+  ["that fails", () => { throw new TypeError("Illegal invocation"); }],
+  ["that is empty", () => ({ response: {} })],
+]) {
+  test(`a passkey of a password manager with a JSON form ${name} is converted`, async () => {
+    setCredentials(() => ({ ...credential, toJSON }));
 
-  await withFactors().passkeys.signIn();
+    await withFactors().passkeys.signIn();
 
-  assert.deepEqual(bodies("signin/passkey")[0].credential, encoded);
-});
+    assert.deepEqual(bodies("signin/passkey")[0].credential, encoded);
+  });
+}
 
 test("a passkey completes a sign-in, with the options of the challenge", async () => {
   setCredentials(() => credential);

@@ -64,7 +64,7 @@ export function factorsPanel({ auth, attempt, onClick }) {
 
   onClick("add-passkey", async () => finishEnrollment(await change(() => passkeys.register())));
   onClick("add-app", async () => {
-    app = await change(() => factors.addAuthenticator());
+    app = await change(() => factors.addAuthenticator(text("app_name")));
     if (!app) return;
     showApp(app);
     if (await openDialog("app")) await finishEnrollment(app.enrolled);
@@ -79,8 +79,7 @@ export function factorsPanel({ auth, attempt, onClick }) {
     $("app").close("confirmed");
   });
   onSubmit($("rename-form"), async ({ name }) => {
-    await change(() => factors.rename(renamed, name));
-    $("rename").close("renamed");
+    if (await change(() => factors.rename(renamed, name))) $("rename").close("renamed");
   });
   $("add-passkey").hidden = !passkeys.isSupported;
   return { start: () => load().catch(() => {}) };
