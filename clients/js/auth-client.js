@@ -261,7 +261,7 @@ var StoredValue = class {
 		if (this.#isUnstored && text === this.#textInstead) return this.#last;
 		this.#isUnstored = false;
 		const value = text === null ? null : parseJson(text);
-		if (value === null || this.#isValid(value)) this.#last = value;
+		if (text === null || this.#isValid(value)) this.#last = value;
 		return this.#last;
 	}
 	/** Store the value, or remove it if it is null. */

@@ -325,7 +325,7 @@ test("a rotated token that cannot be stored leaves no old token for other tabs",
 
 const user = { id: 1, username: "a", roles: [] };
 for (const content of [
-  "{broken", "{}", "[]", '"text"', '{"user": null}',
+  "{broken", "{}", "null", "[]", '"text"', '{"user": null}',
   JSON.stringify({ user: {}, renewedAt: 1, expiresIn: 900 }),
   JSON.stringify({ user, renewedAt: 1, expiresIn: 900, accessToken: "a\nb", refreshToken: "b" }),
   JSON.stringify({ user, renewedAt: 1, expiresIn: 900, accessToken: "a", refreshToken: 5 }),
