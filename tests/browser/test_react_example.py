@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_start_page import AXE
+from tests.browser.axe import violations
 from tests.browsers import CHROMIUM
 from tests.factories import PASSWORD
 from tests.servers import ROOT, free_port, wait_until
@@ -40,9 +40,8 @@ def installed(tmp_path_factory):
         shutil.copytree(ROOT / name, root / name, ignore=without)
     folder = root / "examples/react"
     options = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
-    if npm(folder, "ci", *options).returncode or npm(folder, "pack", "--silent", AXE).returncode:
+    if npm(folder, "ci", *options).returncode:
         pytest.skip("npm cannot install the packages of the example")
-    shutil.unpack_archive(next(folder.glob("axe-core-*.tgz")), folder)
     return folder
 
 
@@ -65,7 +64,7 @@ def example(installed, chromium, start_server):
     ]
     running = [subprocess.Popen(command, cwd=installed, env=environment) for command in commands]
     wait_until(lambda: _responds(origin) and _responds(f"{api_url}/docs"))
-    yield SimpleNamespace(origin=origin, api=api_url, server=server, chromium=chromium, folder=installed)
+    yield SimpleNamespace(origin=origin, api=api_url, server=server, chromium=chromium)
     for process in running:
         process.terminate()
         process.wait(timeout=30)
@@ -255,12 +254,9 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(person, exa
 def _check(visitor):
     page = visitor.page
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    if not page.evaluate("'axe' in window"):
-        page.add_script_tag(path=visitor.example.folder / "package/axe.min.js")
     for colors in ("light", "dark"):
         page.emulate_media(color_scheme=colors)
-        found = page.evaluate("async () => (await axe.run()).violations")
-        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == [], colors
+        assert violations(page) == [], colors
 
 
 def test_make_example_starts_what_the_page_and_the_api_expect():
