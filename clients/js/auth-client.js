@@ -172,8 +172,8 @@ function retryAfter(response) {
 	const seconds = Number(value) || (Date.parse(value) - Date.now()) / 1e3;
 	return seconds > 0 && seconds < 1e400 ? Math.ceil(seconds) : null;
 }
-/** Return any content of a response that has the service's format. */
-const parseAny = (content) => content;
+/** Return any content of a response that has the service's format. No 200 of the service is empty. */
+const parseAny = (content, { status }) => content === null && status === 200 ? void 0 : content;
 /** Return null for the empty response to a sign-out. */
 const parseNothing = (content, { status }) => status === 204 ? null : void 0;
 /** Return the user in a response. */
@@ -196,7 +196,7 @@ function parseAccess(content, usesCookies) {
 	const { accessToken, expiresIn } = content;
 	if (!(expiresIn > 0 && Number.isFinite(expiresIn))) return void 0;
 	if (usesCookies) return { expiresIn };
-	return isText(accessToken) ? {
+	return isToken(accessToken) ? {
 		accessToken,
 		expiresIn
 	} : void 0;
@@ -210,15 +210,20 @@ function parseTokens(content, usesCookies) {
 		...access,
 		refreshExpiresIn
 	};
-	return isText(refreshToken) ? {
+	return isToken(refreshToken) ? {
 		...access,
 		refreshToken,
 		refreshExpiresIn
 	} : void 0;
 }
-/** Return whether a value is a session that this client has stored. */
+/** Return whether a value is a session that this client has stored, with tokens or, with cookies, without. */
 function isSession(value) {
-	return isObject(value) && isObject(value.user) && Number.isFinite(value.renewedAt) && value.expiresIn > 0;
+	if (!isObject(value) || !parseUser(value.user) || !Number.isFinite(value.renewedAt) || !(value.expiresIn > 0)) return false;
+	return [value.accessToken, value.refreshToken].every((token) => token === void 0 || isToken(token));
+}
+/** Return whether a value can be sent in a header. */
+function isToken(value) {
+	return isText(value) && /^[!-~]+$/.test(value);
 }
 function isObject(value) {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -256,7 +261,7 @@ var StoredValue = class {
 		if (this.#isUnstored && text === this.#textInstead) return this.#last;
 		this.#isUnstored = false;
 		const value = text === null ? null : parseJson(text);
-		if (value === null || this.#isValid(value)) this.#last = value;
+		if (text === null || this.#isValid(value)) this.#last = value;
 		return this.#last;
 	}
 	/** Store the value, or remove it if it is null. */
@@ -487,6 +492,7 @@ var Renewal = class {
 	/** Exchange a refresh token, or the cookie, for new tokens. Throws AuthError. */
 	exchange(refreshToken) {
 		const parse = (content) => parseTokens(content, this.#usesCookies);
+		if (this.#usesCookies) return this.#requests.postPastClosing("auth/refreshtoken", { parse });
 		return this.#requests.postRepeatedly("auth/refreshtoken", { refreshToken }, { parse });
 	}
 	/** Return the user of a session, as the service knows them now. Throws AuthError. */
@@ -645,6 +651,19 @@ var Requests = class {
 		}
 		return attempt();
 	}
+	/**
+	* `postRepeatedly` with cookies. If the page is closed before the response, the request is repeated once more, and the browser
+	* stores the cookies of that response.
+	*/
+	async postPastClosing(path, options) {
+		const repeat = () => this.forward(this.#sign(this.build("POST", path, {}, { keepalive: true }))).catch(() => {});
+		globalThis.addEventListener?.("pagehide", repeat);
+		try {
+			return await this.postRepeatedly(path, {}, options);
+		} finally {
+			globalThis.removeEventListener?.("pagehide", repeat);
+		}
+	}
 	/** Call an endpoint with the session's access token, and return its response after `parse`. Throws AuthError. */
 	callSigned(method, path, session, parse) {
 		return this.#call(method, path, {
@@ -669,8 +688,7 @@ var Requests = class {
 		const exchange = async (either) => {
 			const options = {
 				signal: either,
-				redirect: "error",
-				keepalive: this.#outlivesPage(path)
+				redirect: "error"
 			};
 			const request = this.build(method, path, body, options);
 			return readResponse(await this.send(request, session, either), parse, either);
@@ -681,10 +699,6 @@ var Requests = class {
 			if (signal?.aborted) throw signal.reason;
 			throw error instanceof AuthError ? error : networkError(error);
 		}
-	}
-	/** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
-	#outlivesPage(path) {
-		return this.#usesCookies && path === "auth/refreshtoken" && this.#base.origin === globalThis.location?.origin;
 	}
 	#sign(request, session) {
 		if (!this.#usesCookies) {
