@@ -8,8 +8,8 @@ RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-c
 COPY accounts accounts
 COPY api api
 COPY authproject authproject
-# The start page uses this client through a symlink in api/static.
-COPY clients/js/auth-client.js clients/js/auth-client.js
+# The start page uses this client through symlinks in api/static.
+COPY clients/js/auth-client.js clients/js/factors.js clients/js/
 COPY deploy/healthcheck.py deploy/healthcheck.py
 COPY manage.py .
 # The settings require a key and a database, although collectstatic uses neither.

@@ -141,6 +141,10 @@ class AuthSettings:
     username_required: bool = _setting(default=True, rule=BOOLEAN)
     """Whether a sign-up must choose a username. Otherwise one is generated, and users sign in by email address."""
 
+    second_factor_roles: tuple[str, ...] = _setting((), ROLES)
+    """The roles that need a second factor, and `staff` for the Django admin. A token of a session without one does
+    not contain these roles, and this service responds `second_factor_required`."""
+
     signup_roles: tuple[str, ...] = _setting(("user",), ROLES)
     """The roles that can be requested at sign-up."""
 

@@ -15,11 +15,14 @@ from accounts.databases import atomic
 from accounts.errors import AccountInUse
 from accounts.models import (
     Activity,
+    Authenticator,
     GuessCount,
     Invitation,
     KnownOrigin,
+    PendingSignIn,
     RefreshToken,
     RefreshTokenQuerySet,
+    UsedChallenge,
     User,
 )
 from accounts.passwords import equal_cost
@@ -30,6 +33,7 @@ logger = logging.getLogger("accounts.purge")
 
 KNOWN_DEVICE_LIFETIME = timedelta(days=365)
 UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
+UNCONFIRMED_FACTOR_LIFETIME = timedelta(days=1)
 
 # SKIP LOCKED leaves the rows that another purge is deleting to that purge. PostgreSQL evaluates an array once, but
 # may evaluate the subquery of an IN again for each row. Each evaluation would skip the rows locked before and
@@ -53,6 +57,11 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
             since__lte=now - KNOWN_DEVICE_LIFETIME
         ),
         "expired invitations": Invitation.objects.filter(expires_at__lte=now),
+        "unconfirmed authenticator apps": Authenticator.objects.filter(
+            confirmed_at=None, created_at__lte=now - UNCONFIRMED_FACTOR_LIFETIME
+        ),
+        "expired sign-ins that waited for a second factor": PendingSignIn.objects.filter(expires_at__lte=now),
+        "expired challenges for passkeys": UsedChallenge.objects.filter(expires_at__lte=now),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
     }
 

@@ -13,8 +13,9 @@ from accounts.models import User
 from accounts.sessions import lifecycle
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
-from api.errors import CHALLENGE, Refusal
+from api.errors import Refusal
 from api.http import cookies, csrf
+from api.http.challenges import BEARER
 
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELD = "access_token"
@@ -42,7 +43,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for `WWW-Authenticate`."""
-        return CHALLENGE
+        return BEARER
 
 
 def _vary_response(request: Request | HttpRequest) -> None:

@@ -24,14 +24,12 @@ from rest_framework.exceptions import (
 )
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 
 from accounts.conf import auth_settings
 from accounts.errors import (
     AuthError,
     CsrfFailed,
     InvalidClient,
-    InvalidCredentials,
     InvalidRequest,
     InvitationInvalid,
     Kind,
@@ -46,9 +44,11 @@ from accounts.errors import (
     Unavailable,
 )
 from accounts.errors import NotFound as AccountsNotFound
+from accounts.factor_errors import PendingFactor, SecondFactorRequired
 from accounts.history.events import Event, record
 from accounts.tokens.access_tokens import step_up_error
 from accounts.values.clients import Client
+from api.http import challenges, field_errors
 
 logger = logging.getLogger("api.errors")
 
@@ -63,7 +63,6 @@ STATUSES: Mapping[Kind, int] = {
 }
 # read_only_sql_transaction: the database accepts no writes, for example because it is a replica.
 _READ_ONLY_SQLSTATE = "25006"
-CHALLENGE = 'Bearer realm="api"'
 
 _ERRORS_OF_KNOWN_USERS = (RoleRequired, RecentAuthenticationRequired, AccountsNotFound)
 """Errors that are raised after the user is authenticated."""
@@ -136,12 +135,12 @@ def response_for(error: Exception) -> Response | None:
         error = Unavailable()
     if isinstance(error, InvalidRequest) and error.errors:
         # Names of model fields. The message contains them too.
-        error = InvalidRequest(errors={_camel(name): texts for name, texts in error.errors.items()})
+        error = InvalidRequest(errors=field_errors.in_camel_case(error.errors))
     if isinstance(error, AuthError):
         return _error_response(error)
     if isinstance(error, ValidationError):
         # The names of request fields in the body.
-        return _error_response(InvalidRequest(errors=_errors_by_field(error.detail)))
+        return _error_response(InvalidRequest(errors=field_errors.by_field(error.detail)))
     if isinstance(error, ParseError | SuspiciousOperation):
         return _error_response(InvalidRequest(str(error)))
     if isinstance(error, Http404):
@@ -165,6 +164,8 @@ def _unwrap(error: Exception) -> Exception:
         return PermissionDenied(*error.args)
     if isinstance(error, PermissionDenied) and _code(error) == RecentAuthenticationRequired.code:
         return step_up_error()
+    if isinstance(error, PermissionDenied) and _code(error) == SecondFactorRequired.code:
+        return SecondFactorRequired()
     return error
 
 
@@ -226,7 +227,19 @@ def _error_response(error: AuthError) -> Response:
         body["errors"] = error.errors
     if isinstance(error, RecentAuthenticationRequired):
         body["maxAge"] = error.max_age
+    if isinstance(error, SecondFactorRequired) and error.sign_in is not None:
+        body |= _second_step(error.sign_in)
     return Response(body, _status(error), headers=_headers(error))
+
+
+def _second_step(pending: PendingFactor) -> dict[str, Any]:
+    """Return what a client needs to complete a sign-in with a second factor."""
+    fields: dict[str, Any] = {
+        "authSession": pending.auth_session,
+        "expiresIn": pending.expires_in,
+        "factors": list(pending.factors),
+    }
+    return fields if pending.passkey is None else {**fields, "passkey": pending.passkey}
 
 
 def _status(error: AuthError) -> int:
@@ -238,39 +251,8 @@ def _status(error: AuthError) -> int:
 def _headers(error: AuthError) -> dict[str, str]:
     if isinstance(error, Throttled | Unavailable):
         return {"Retry-After": str(error.retry_after)}
-    if isinstance(error, RecentAuthenticationRequired):
-        # RFC 9470 section 3.
-        step_up = f'error="insufficient_user_authentication", error_description="{error.message}"'
-        return {"WWW-Authenticate": f'{CHALLENGE}, {step_up}, max_age="{error.max_age}"'}
-    if _status(error) != status.HTTP_401_UNAUTHORIZED:
-        return {}
-    if isinstance(error, InvalidClient):
-        return {"WWW-Authenticate": 'Basic realm="services"'}
-    if isinstance(error, TokenMissing | InvalidCredentials):
-        return {"WWW-Authenticate": CHALLENGE}
-    # RFC 6750 section 3.1: the presented token cannot be used.
-    return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token", error_description="{error.message}"'}
-
-
-def _camel(name: str) -> str:
-    """Return a field name in camelCase."""
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)
-
-
-def _errors_by_field(detail: Any) -> dict[str, list[str]]:
-    if not isinstance(detail, dict):
-        return {"body": _texts(detail)}
-    whole = api_settings.NON_FIELD_ERRORS_KEY
-    return {"body" if name == whole else str(name): _texts(part) for name, part in detail.items()}
-
-
-def _texts(detail: Any) -> list[str]:
-    if isinstance(detail, dict):
-        return [text for part in detail.values() for text in _texts(part)]
-    if isinstance(detail, list):
-        return [text for part in detail for text in _texts(part)]
-    return [str(detail)]
+    challenge = challenges.challenge_for(error, _status(error))
+    return {"WWW-Authenticate": challenge} if challenge else {}
 
 
 def _code(error: APIException) -> str:

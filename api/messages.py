@@ -8,6 +8,7 @@ from django.utils.translation import gettext, override
 
 from accounts import errors
 from accounts.conf import auth_settings
+from accounts.factor_errors import InvalidPasskey
 
 
 def translations() -> dict[str, str]:
@@ -20,7 +21,7 @@ def translations() -> dict[str, str]:
 
 def _own_messages() -> Iterator[str]:
     """Yield the messages that the API sends in English, whatever LANGUAGE_CODE is."""
-    yield from (error.message for error in errors.AuthError.__subclasses__())
+    yield from (error.message for error in (*errors.AuthError.__subclasses__(), InvalidPasskey))
     for texts in errors.MailTokenInvalid().errors.values():
         yield from texts
 

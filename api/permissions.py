@@ -14,8 +14,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.errors import RecentAuthenticationRequired, RoleRequired
+from accounts.factor_errors import SecondFactorRequired
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
+from accounts.values.authentication import SINGLE_FACTOR
 
 
 class SignedIn(BasePermission):
@@ -57,20 +59,34 @@ class HasRole(SignedIn):
     """Allows users with the role that the subclass declares as `role`.
 
     The role is read from the access token, which is current: a change of roles invalidates the token's `ver`. For
-    users who were authenticated in another way, it is read from the database.
+    users who were authenticated in another way, it is read from the database, unless it is one of
+    AUTH_SECOND_FACTOR_ROLES: only an access token says that a second factor was presented.
     """
 
     role: ClassVar[str]
-    code = RoleRequired.code
+    lacks_second_factor = False
+
+    @property
+    def code(self) -> str:
+        """The code of the response to a user who is refused."""
+        return SecondFactorRequired.code if self.lacks_second_factor else RoleRequired.code
 
     @property
     def message(self) -> str:
         """The message of the response to a user who is refused."""
-        return RoleRequired(self.role).message
+        return SecondFactorRequired.message if self.lacks_second_factor else RoleRequired(self.role).message
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return whether the user has the role."""
-        return super().has_permission(request, view) and self.role in _role_names(request)
+        """Return whether the user has the role.
+
+        If the token lacks it only because no second factor was presented, the response says so.
+        """
+        if not super().has_permission(request, view):
+            return False
+        if self.role in _role_names(request):
+            return True
+        self.lacks_second_factor = _needs_second_factor(request, self.role)
+        return False
 
 
 class Moderator(HasRole):
@@ -88,4 +104,12 @@ class Admin(HasRole):
 def _role_names(request: Request) -> tuple[str, ...]:
     if isinstance(request.auth, AccessClaims):
         return request.auth.roles
-    return tuple(getattr(request.user, "role_names", ()))
+    return access_tokens.roles_at(SINGLE_FACTOR, getattr(request.user, "role_names", ()))
+
+
+def _needs_second_factor(request: Request, role: str) -> bool:
+    """Return whether the user lacks the role only because no second factor was presented. May run a query."""
+    level = request.auth.level if isinstance(request.auth, AccessClaims) else SINGLE_FACTOR
+    if role in access_tokens.roles_at(level, [role]):
+        return False
+    return role in getattr(request.user, "role_names", ())

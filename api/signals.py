@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from accounts.errors import EmailUnverified, InvalidCredentials, Throttled
+from accounts.factor_errors import InvalidCode
 from accounts.models import User
 from accounts.sessions.lifecycle import TokenPair
 
@@ -25,7 +26,7 @@ def reporting_failure(request: Request, identifier: str) -> Iterator[None]:
     """Send `user_login_failed` if the block raises. `identifier` is a username or email address."""
     try:
         yield
-    except (InvalidCredentials, EmailUnverified, Throttled):
+    except (InvalidCredentials, InvalidCode, EmailUnverified, Throttled):
         credentials = {"username": identifier, "password": _PASSWORD}
         user_login_failed.send_robust(sender=__name__, credentials=credentials, request=_http_request(request))
         raise

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from api.views import content, discovery, docs, email_verification, health, pages, passwords, services
+from api.views import content, discovery, docs, email_verification, factors, health, pages, passwords, services
 from api.views.activity import ActivityList
 from api.views.profile import Me
-from api.views.reauthenticate import Reauthenticate
+from api.views.reauthenticate import PasskeyReauthenticationOptions, Reauthenticate
 from api.views.refresh import Refresh
 from api.views.sessions import Session, Sessions
-from api.views.sign_in import SignIn
+from api.views.sign_in import PasskeySignInOptions, SignIn, SignInWithPasskey, SignInWithSecondFactor
 from api.views.sign_out import SignOut, SignOutAll
 from api.views.sign_up import SignUp
 
@@ -35,6 +35,9 @@ urlpatterns = [
     _path("api/test/admin", content.AdminContent.as_view(), "admin-content"),
     _path("api/auth/signup", SignUp.as_view(), "sign-up"),
     _path("api/auth/signin", SignIn.as_view(), "sign-in"),
+    _path("api/auth/signin/second-factor", SignInWithSecondFactor.as_view(), "sign-in-second-factor"),
+    _path("api/auth/signin/passkey/options", PasskeySignInOptions.as_view(), "sign-in-passkey-options"),
+    _path("api/auth/signin/passkey", SignInWithPasskey.as_view(), "sign-in-passkey"),
     _path("api/auth/signout", SignOut.as_view(), "sign-out"),
     _path("api/auth/signout-all", SignOutAll.as_view(), "sign-out-all"),
     _path("api/auth/sessions", Sessions.as_view(), "sessions"),
@@ -42,11 +45,23 @@ urlpatterns = [
     _path("api/auth/activity", ActivityList.as_view(), "activity"),
     _path("api/auth/me", Me.as_view(), "me"),
     _path("api/auth/reauthenticate", Reauthenticate.as_view(), "reauthenticate"),
+    _path(
+        "api/auth/reauthenticate/passkey/options",
+        PasskeyReauthenticationOptions.as_view(),
+        "reauthenticate-passkey-options",
+    ),
     _path("api/auth/password/change", passwords.PasswordChange.as_view(), "change-password"),
     _path("api/auth/password/reset", passwords.PasswordReset.as_view(), "reset-password"),
     _path("api/auth/password/reset/confirm", passwords.PasswordResetConfirm.as_view(), "reset-password-confirm"),
     _path("api/auth/email/verify", email_verification.EmailVerify.as_view(), "verify-email"),
     _path("api/auth/email/verify/resend", email_verification.EmailVerifyResend.as_view(), "resend-verification"),
+    _path("api/auth/factors", factors.Factors.as_view(), "factors"),
+    _path("api/auth/factors/totp", factors.Authenticators.as_view(), "add-authenticator"),
+    _path("api/auth/factors/totp/confirm", factors.AuthenticatorConfirmation.as_view(), "confirm-authenticator"),
+    _path("api/auth/factors/passkeys/options", factors.PasskeyOptions.as_view(), "passkey-creation-options"),
+    _path("api/auth/factors/passkeys", factors.Passkeys.as_view(), "add-passkey"),
+    _path("api/auth/factors/recovery-codes", factors.RecoveryCodes.as_view(), "renew-recovery-codes"),
+    _path(rf"api/auth/factors/(?P<factor_id>{_UUID})", factors.FactorDetail.as_view(), "factor"),
     # The defaults of AUTH_RESET_URL, AUTH_INVITATION_URL and AUTH_VERIFY_URL.
     _path("reset-password", pages.ResetPasswordPage.as_view(), "reset-password-page"),
     _path("invitation", pages.InvitationPage.as_view(), "invitation-page"),
@@ -55,6 +70,7 @@ urlpatterns = [
     _path("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
     _path(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
     _path(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
+    _path(r"\.well-known/webauthn", discovery.RelatedOrigins.as_view(), "related-origins"),
     _path("api/schema", docs.Schema.as_view(), "schema"),
     _path("api/docs", docs.Docs.as_view(), "docs"),
     _path("healthz", health.Liveness.as_view(), "liveness"),

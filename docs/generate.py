@@ -61,6 +61,13 @@ CLIENT_ACTIONS = {
     "recent_authentication_required": (
         "Ask for the password, call `POST /api/auth/reauthenticate`, and repeat the request with the new token."
     ),
+    "second_factor_required": (
+        "With `authSession`, ask for one of `factors` and call `POST /api/auth/signin/second-factor`. Without it, "
+        "call `POST /api/auth/reauthenticate` with a factor, and repeat the request with the new token. A user "
+        "without a factor must add one first."
+    ),
+    "invalid_code": "Show the message, and ask for the factor again. The authSession remains valid.",
+    "auth_session_invalid": "Show the message and the sign-in page.",
     "csrf_failed": "Do not retry. See [troubleshooting.md](troubleshooting.md#403-csrf_failed).",
     "not_found": "Show that it does not exist.",
     "token_missing": "Show the sign-in page.",
@@ -264,11 +271,13 @@ def _example(content: Mapping[str, Any]) -> list[str]:
 
 
 def _errors() -> str:
-    from accounts import errors  # noqa: PLC0415
+    from accounts import errors, factor_errors  # noqa: PLC0415
     from api.errors import STATUSES  # noqa: PLC0415
 
     kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AuthError)
+        kind
+        for kind in {**vars(errors), **vars(factor_errors)}.values()
+        if isinstance(kind, type) and issubclass(kind, errors.AuthError)
     ]
     declared = [kind for kind in kinds if "code" in vars(kind)]
     rows = [

@@ -8,8 +8,10 @@ from django.db.models import QuerySet
 
 from accounts.databases import alias_of
 from accounts.errors import InvalidCredentials
+from accounts.factor_errors import SecondFactorRequired
 from accounts.models import User
-from accounts.users import credentials
+from accounts.users import sign_in
+from accounts.users.sign_in import SignInOptions
 from accounts.values.clients import NO_CLIENT, Client
 
 
@@ -19,7 +21,9 @@ class CredentialsBackend(ModelBackend):
     def authenticate(
         self, request: Any, username: str | None = None, password: str | None = None, **_: Any
     ) -> User | None:
-        """Return the user, or None if the username or the password is wrong.
+        """Return the user, or None if the username or the password is wrong or the user has a second factor.
+
+        Django's own sign-in cannot ask for a factor. The admin of this service does (`accounts.admin.site`).
 
         Raises accounts.errors.Throttled after too many failed attempts, and EmailUnverified if the user has to
         verify the email address first.
@@ -28,9 +32,10 @@ class CredentialsBackend(ModelBackend):
             return None
         client = Client.from_environ(request.META) if request else NO_CLIENT
         try:
-            return credentials.authenticate(username, password, client)
-        except InvalidCredentials:
+            authenticated = sign_in.with_password(username, password, client, SignInOptions())
+        except (InvalidCredentials, SecondFactorRequired):
             return None
+        return authenticated.user
 
     # A permission that was revoked must not live on in a replica.
 

@@ -18,7 +18,8 @@ _PROFILE = {
 
 def in_words(details: Mapping[str, Any]) -> str:
     """Return the details of an event as a sentence: "Added moderator. Removed user." Empty without details."""
-    return " ".join(_phrase(key, value) for key, value in details.items() if value not in ([], "", None))
+    shown = {key: value for key, value in details.items() if key != "factor" and value not in ([], "", None)}
+    return " ".join(_phrase(key, value) for key, value in shown.items())
 
 
 def _phrase(key: str, value: Any) -> str:
@@ -47,6 +48,10 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "roles": lambda names: gettext("Roles: {}.").format(_join(names)),
     "granted": lambda names: gettext("Added: {}.").format(_join(names)),
     "taken": lambda names: gettext("Removed: {}.").format(_join(names)),
+    "kind": lambda kind: f"{gettext('Passkey') if kind == 'passkey' else gettext('Authenticator app')}.",
+    "left": lambda number: ngettext("{} recovery code is left.", "{} recovery codes are left.", number).format(
+        number
+    ),
     "invitation": lambda number: gettext("Invitation {}.").format(number),
     "presented_generation": lambda number: gettext("Token {} was presented.").format(number),
     "current_generation": lambda number: gettext("Token {} is the current one.").format(number),

@@ -10,7 +10,19 @@ from accounts.admin import display
 from accounts.admin.display import ago, badge, moment, shorten, shorten_id
 from accounts.admin.user_filter import link_to_user
 from accounts.models import EndReason, RefreshToken, SessionState
+from accounts.values.authentication import (
+    CODE_METHOD,
+    DEVICE_BOUND_KEY_METHOD,
+    PASSWORD_METHOD,
+    SYNCED_KEY_METHOD,
+)
 
+_METHODS = {
+    PASSWORD_METHOD: _("password"),
+    CODE_METHOD: _("code"),
+    DEVICE_BOUND_KEY_METHOD: _("passkey on one device"),
+    SYNCED_KEY_METHOD: _("synced passkey"),
+}
 _BADGES = {SessionState.LIVE: "good", SessionState.EXPIRED: "neutral", SessionState.ENDED: "warning"}
 
 
@@ -44,6 +56,22 @@ class SessionColumns:
     def state_explanation(self, session: RefreshToken) -> str:
         """Return the state of the session in full sentences, with its consequences."""
         return format_html("{} {}", self.state(session), _explain(session))
+
+    @admin.display(description=_("factors"))
+    def level(self, session: RefreshToken) -> str:
+        """Return the level of the session, the `acr` claim: 1, or 2 with a second factor."""
+        level = session.authentication.level
+        return format_html('<span title="acr {0}">{0}</span>', level)
+
+    @admin.display(description=_("authentication"))
+    def authentication(self, session: RefreshToken) -> str:
+        """Return how the owner signed in, and when a second factor was last presented."""
+        names = [gettext(str(_METHODS[method])) for method in session.authentication.methods if method in _METHODS]
+        if session.second_factor_at is None:
+            return ", ".join(names)
+        return format_html(
+            "{}; {} {}", ", ".join(names), gettext("second factor"), moment(session.second_factor_at)
+        )
 
     @admin.display(description=_("device"))
     def device(self, session: RefreshToken) -> str:

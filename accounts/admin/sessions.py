@@ -28,7 +28,7 @@ from accounts.values.clients import Client
 _MAX_OWNERS = 100  # whose sessions a search by name returns
 _MAX_LOG_ENTRIES = 1000  # per action in the admin's log; the event log and the owners' histories are complete
 _BATCH_SIZE = 1000
-_FIELDS = ("owner_link", "state_explanation", "full_id")
+_FIELDS = ("owner_link", "state_explanation", "authentication", "full_id")
 _DEVICE_FIELDS = ("device", "ip_address", "browser_header")
 _TIME_FIELDS = ("signed_in", "password_entered", "used", "expires_unused", "expires_anyway", "revoked")
 _REVOCATION_CONSEQUENCES = _("The session ends now. The user has to sign in again on this device.")
@@ -42,7 +42,7 @@ class SessionAdmin(SessionColumns, ByUserAdmin):
     deletion_consequences = _(
         "Its tokens are rejected from now on, and it is not listed any more. To keep it in the list, revoke it."
     )
-    list_display = ("short_id", "owner_link", "state", "device", "ip_address", "created", "last_used")
+    list_display = ("short_id", "owner_link", "state", "level", "device", "ip_address", "created", "last_used")
     list_display_links = ("short_id",)
     list_filter = (SessionOwnerFilter, StateFilter, EndReasonFilter)
     list_select_related = ("owner",)

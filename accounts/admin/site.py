@@ -1,15 +1,14 @@
 """The admin site, with the same rate limits on passwords as the API, and the same effects of a new password."""
 
+import copy
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
-from django import forms
 from django.contrib.admin import AdminSite
-from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.admin.forms import AdminPasswordChangeForm
 from django.contrib.auth import SESSION_KEY, update_session_auth_hash
-from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,43 +16,17 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.dashboard import figures_for
-from accounts.errors import EmailUnverified, InvalidPassword, Throttled
-from accounts.history.events import MAX_HISTORY_ENTRIES_PER_DAY, Event, record
+from accounts.admin.second_factor import (
+    AUTH_SESSION_FIELD,
+    LEVEL_KEY,
+    SecondFactorForm,
+    SignInForm,
+    has_required_level,
+)
+from accounts.errors import InvalidPassword, Throttled
+from accounts.history.events import MAX_HISTORY_ENTRIES_PER_DAY
 from accounts.users import credentials, passwords
-from accounts.values.clients import NO_CLIENT, Client
-
-
-class SignInForm(AdminAuthenticationForm):
-    """The admin's sign-in form, which reports rate limits and unverified email addresses as form errors."""
-
-    username = UsernameField(
-        label=_("Username or email address"),
-        widget=forms.TextInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        """Authenticate the user.
-
-        Raises ValidationError if the credentials are wrong, the rate limit is reached or the email address is not
-        verified.
-        """
-        try:
-            return super().clean()
-        except (Throttled, EmailUnverified) as error:
-            raise ValidationError(error.message, code=error.code) from None
-
-    def confirm_login_allowed(self, user: Any) -> None:
-        """Record the sign-in.
-
-        Raises ValidationError if the user is not staff; that is recorded as a failed sign-in.
-        """
-        client = Client.from_environ(self.request.META) if self.request else NO_CLIENT
-        try:
-            super().confirm_login_allowed(user)
-        except ValidationError:
-            record(Event.SIGN_IN_FAILED, client=client, user_id=user.pk)
-            raise
-        record(Event.ADMIN_SIGN_IN_SUCCEEDED, client=client, user_id=user.pk)
+from accounts.values.clients import Client
 
 
 class OwnPasswordForm(AdminPasswordChangeForm):
@@ -112,7 +85,16 @@ class AuthAdminSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether the user is staff and has signed in here: an access token does not open the admin."""
         is_own_session = request.session.get(SESSION_KEY) == str(request.user.pk)
-        return is_own_session and super().has_permission(request)
+        return is_own_session and super().has_permission(request) and has_required_level(request)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Return the sign-in page, or process its form: the password, or the second factor."""
+        step = copy.copy(self)
+        step.login_form = SecondFactorForm if AUTH_SESSION_FIELD in request.POST else SignInForm  # type: ignore[assignment]  # LoginView needs only its methods
+        response = super(AuthAdminSite, step).login(request, extra_context)
+        if hasattr(request, "admin_level"):  # signed in by this request
+            request.session[LEVEL_KEY] = request.admin_level
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Return the first page, with counts of sessions and events."""

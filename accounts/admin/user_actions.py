@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts.admin.lists import BoundedAdmin, confirmation_page, pluralize, requires_confirmation
+from accounts.factors import changes
 from accounts.models import EndReason, RefreshToken, User
 from accounts.sessions import lifecycle
 from accounts.users import activation, email_verification, passwords
@@ -21,6 +22,10 @@ from accounts.values.clients import Client
 
 _RESET_CONSEQUENCES = _(
     "This removes the current password, ends every session now, and emails a link to choose a new password."
+)
+_FACTOR_CONSEQUENCES = _(
+    "The password alone signs this user in again. Every session ends now, and the user is notified by email. Make "
+    "sure that it is the user who asks: attackers ask for this too."
 )
 _REVOCATION_CONSEQUENCES = _("Every session ends now. Signing in again is required on every device.")
 
@@ -113,6 +118,11 @@ class UserActionsAdmin(BoundedAdmin):
         view = self.admin_site.admin_view
         urls = [
             path("<int:user_id>/revoke/", view(require_POST(self.revoke_all)), name="accounts_user_revoke"),
+            path(
+                "<int:user_id>/factors/",
+                view(require_POST(self.reset_factors)),
+                name="accounts_user_reset_factors",
+            ),
             path("<int:user_id>/reset/", view(require_POST(self.force_reset)), name="accounts_user_reset"),
         ]
         return [*urls, *super().get_urls()]
@@ -127,6 +137,20 @@ class UserActionsAdmin(BoundedAdmin):
         count = _revoke_all(user, Client.from_environ(request.META), by=request.user.pk)
         self.log_change(request, user, f"Revoked all sessions ({count}).")
         message = pluralize(count, "{} session of {} was revoked.", "{} sessions of {} were revoked.", user)
+        self.message_user(request, message, messages.SUCCESS)
+        return HttpResponseRedirect(_change_page_url(user))
+
+    def reset_factors(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """Remove a user's second factors after confirmation, and return to the user's page."""
+        user = self._get_changeable_user(request, user_id)
+        if "confirmed" not in request.POST:
+            title = gettext("Remove all second factors of {}").format(user)
+            return confirmation_page(request, title, _FACTOR_CONSEQUENCES, back=_change_page_url(user))
+        count = changes.reset(user, Client.from_environ(request.META), by=request.user.pk)
+        self.log_change(request, user, f"Removed all second factors ({count}).")
+        message = pluralize(
+            count, "{} second factor of {} was removed.", "{} second factors of {} were removed.", user
+        )
         self.message_user(request, message, messages.SUCCESS)
         return HttpResponseRedirect(_change_page_url(user))
 

@@ -2,11 +2,13 @@
 
 from django.contrib import admin
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.display import active_badge, ago, badge, moment, shorten
+from accounts.factors import listing, recovery_codes
+from accounts.factors.listing import Factor
 from accounts.history.events import Event
 from accounts.models import Activity, User
 
@@ -69,8 +71,25 @@ class UserColumns:
         """Return when the user last confirmed the email address."""
         return moment(user.email_verified_at) or gettext("No")
 
+    @admin.display(description=_("second factors"))
+    def second_factors(self, user: User) -> str:
+        """Return the user's second factors with their last use, and how many recovery codes are left."""
+        factors = listing.factors_of(user)
+        if not factors:
+            return gettext("None")
+        lines = [(_describe(factor),) for factor in factors]
+        left = recovery_codes.count(user)
+        lines.append((ngettext("{} recovery code is left", "{} recovery codes are left", left).format(left),))
+        return format_html_join("", "{}<br>", lines)
+
     @admin.display(description=_("password"))
     def password_state(self, user: User) -> str:
         """Return whether the user has a password, with a link to change it."""
         state = gettext("Set") if user.has_usable_password() else gettext("Not set, so the user cannot sign in")
         return format_html('{} (<a href="../password/">{}</a>)', state, gettext("change password"))
+
+
+def _describe(factor: Factor) -> str:
+    kind = gettext("Passkey") if factor.type == listing.PASSKEY else gettext("Authenticator app")
+    used = moment(factor.last_used_at) or gettext("never")
+    return format_html("{} “{}”, {}: {}", kind, factor.name, gettext("last used"), used)

@@ -47,9 +47,10 @@ class UserAdmin(UserColumns, UserActionsAdmin, auth_admin.UserAdmin):  # type: i
     search_fields = ("username",)  # shows the search box; `get_search_results` decides
     search_help_text = _("Search by the start of a username or email address.")
     filter_horizontal = ()
-    readonly_fields = ("password_state", "email_verified", "registered", "last_sign_in")
+    readonly_fields = ("password_state", "second_factors", "email_verified", "registered", "last_sign_in")
     fieldsets = (
-        (None, {"fields": ("username", "email", "email_verified", "fullname", "language", "password_state")}),
+        (None, {"fields": ("username", "email", "email_verified", "fullname", "language")}),
+        (_("Authentication"), {"fields": ("password_state", "second_factors")}),
         (_("API access"), {"fields": ("is_active", "roles")}),
         (_("Admin access"), {"fields": ("is_staff", "is_superuser")}),
         (

@@ -55,6 +55,15 @@ class Event(StrEnum):
     PROFILE_CHANGED = "profile:changed"
     EMAIL_CHANGED = "email:changed"
     EMAIL_VERIFIED = "email:verified"
+    SECOND_FACTOR_REQUESTED = "sign_in:second_factor_requested"
+    FACTOR_ADDED = "factor:added"
+    FACTOR_RENAMED = "factor:renamed"
+    FACTOR_REMOVED = "factor:removed"
+    FACTORS_RESET = "factor:reset"
+    FACTOR_FAILED = "factor:failed"
+    PASSKEY_COPIED = "factor:copy_suspected"
+    RECOVERY_CODE_USED = "recovery_codes:used"
+    RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
     KEY_ROTATED = "key:rotated"
     KEY_DROPPED = "key:dropped"
     PASSWORD_CHANGED = "password:changed"  # noqa: S105  an event, not a secret
@@ -85,6 +94,15 @@ DESCRIPTIONS: Mapping[str, str] = {
     Event.PROFILE_CHANGED: "Profile changed",
     Event.EMAIL_CHANGED: "Email address changed",
     Event.EMAIL_VERIFIED: "Email address verified",
+    Event.SECOND_FACTOR_REQUESTED: "Right password, second factor requested",
+    Event.FACTOR_ADDED: "Second factor added",
+    Event.FACTOR_RENAMED: "Second factor renamed",
+    Event.FACTOR_REMOVED: "Second factor removed",
+    Event.FACTORS_RESET: "Second factors removed by an administrator",
+    Event.FACTOR_FAILED: "Second factor refused",
+    Event.PASSKEY_COPIED: "Passkey refused, because it may have been copied",
+    Event.RECOVERY_CODE_USED: "Recovery code used",
+    Event.RECOVERY_CODES_RENEWED: "Recovery codes renewed",
     Event.PASSWORD_CHANGED: "Password changed",
     Event.PASSWORD_RESET_ASKED: "Password reset requested",
     Event.PASSWORD_RESET_FORCED: "Password reset by an administrator",
@@ -96,6 +114,12 @@ MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
     Event.SESSION_REUSED: MailTemplate.TOKEN_REUSED,
     Event.ROLES_CHANGED: MailTemplate.ROLES_CHANGED,
     Event.PASSWORD_CHANGED: MailTemplate.PASSWORD_CHANGED,
+    Event.FACTOR_ADDED: MailTemplate.FACTOR_ADDED,
+    Event.FACTOR_REMOVED: MailTemplate.FACTOR_REMOVED,
+    Event.FACTORS_RESET: MailTemplate.FACTORS_RESET,
+    Event.PASSKEY_COPIED: MailTemplate.PASSKEY_COPIED,
+    Event.RECOVERY_CODE_USED: MailTemplate.RECOVERY_CODE_USED,
+    Event.RECOVERY_CODES_RENEWED: MailTemplate.RECOVERY_CODES_RENEWED,
 }
 
 # Stored in the background, so that the response takes as long as for an unknown username.

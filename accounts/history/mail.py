@@ -55,6 +55,12 @@ class MailTemplate(StrEnum):
     ROLES_CHANGED = "roles_changed"
     NEW_DEVICE = "new_device"
     TOKEN_REUSED = "token_reused"  # noqa: S105
+    FACTOR_ADDED = "factor_added"
+    FACTOR_REMOVED = "factor_removed"
+    FACTORS_RESET = "factors_reset"
+    PASSKEY_COPIED = "passkey_copied"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
 
 
 _ACTIONS: Mapping[MailTemplate, Promise] = {

@@ -21,6 +21,10 @@ from accounts.values.clients import Client
 UNVERIFIED_RECIPIENT_LIMIT = Limit(10, 86400)
 """At most ten emails a day to an unverified address: anyone can register the address of someone else."""
 
+CODE_LIMIT = Limit(20, 86400)
+"""At most twenty wrong codes of an authenticator app a day. A code has six digits, of which three are valid at a
+time, so that an attacker with the password guesses one within a year with a probability of 2 percent."""
+
 
 class CountedAttempt:
     """An attempt that has been counted as a failure and can be uncounted if it succeeds."""
@@ -51,6 +55,24 @@ def count_sign_in(client: Client, account: str, *, is_known_network: bool) -> Co
     Raises Throttled if either has reached its limit.
     """
     return _count_with_network(client, "account", account, is_known_network=is_known_network)
+
+
+def count_code(client: Client, account: str, *, is_known_network: bool) -> CountedAttempt:
+    """Count an attempt with a code of an authenticator app: like a sign-in attempt, and within CODE_LIMIT.
+
+    AUTH_ACCOUNT_LIMIT alone would allow hundreds of guesses a day (NIST SP 800-63B-4 section 3.2.2: at most 100).
+
+    CODE_LIMIT does not apply if an operator has removed AUTH_ACCOUNT_LIMIT.
+
+    Raises Throttled if a limit is reached.
+    """
+    settings, origin = auth_settings(), _origin(client, is_known_network=is_known_network)
+    code_limit = None if settings.account_limit is None else CODE_LIMIT
+    return _count(
+        (settings.address_limit, "address", client.network),
+        (settings.account_limit, "account", account, origin),
+        (code_limit, "code", account, origin),
+    )
 
 
 def count_sign_up(client: Client, recipient: str) -> CountedAttempt:

@@ -4,6 +4,15 @@ A change that touches several tables belongs in `accounts.users` or `accounts.se
 """
 
 from accounts.models.activity import Activity, ActivityQuerySet
+from accounts.models.factors import (
+    FACTOR_NAME_LENGTH,
+    MAX_CREDENTIAL_ID_LENGTH,
+    Authenticator,
+    Passkey,
+    PendingSignIn,
+    RecoveryCode,
+    UsedChallenge,
+)
 from accounts.models.guesses import GuessCount
 from accounts.models.invitations import Invitation, InvitationQuerySet
 from accounts.models.origins import KnownOrigin, OriginKind
@@ -21,22 +30,29 @@ from accounts.models.users import NO_USER_ID, User
 
 __all__ = [
     "DEFAULT_ROLE",
+    "FACTOR_NAME_LENGTH",
+    "MAX_CREDENTIAL_ID_LENGTH",
     "NO_USER_ID",
     "Activity",
     "ActivityQuerySet",
+    "Authenticator",
     "EndReason",
     "GuessCount",
     "Invitation",
     "InvitationQuerySet",
     "KnownOrigin",
     "OriginKind",
+    "Passkey",
     "PasswordCost",
+    "PendingSignIn",
+    "RecoveryCode",
     "RefreshToken",
     "RefreshTokenQuerySet",
     "Role",
     "RolesMissing",
     "Service",
     "SessionState",
+    "UsedChallenge",
     "User",
     "UserQuerySet",
     "require_roles",

@@ -8,6 +8,7 @@ from django.db import models
 from accounts.databases import PrimaryQuerySet
 from accounts.fields import RoleNames, UtcDate, new_session_id
 from accounts.models.users import User
+from accounts.values.authentication import METHODS_LENGTH, PASSWORD_METHOD, Authentication
 from accounts.values.clients import USER_AGENT_LENGTH
 
 
@@ -23,6 +24,8 @@ class EndReason(models.TextChoices):
     DEACTIVATED = "deactivated", "owner deactivated"
     PASSWORD_CHANGED = "password_changed", "password changed"
     LIMIT_REACHED = "limit_reached", "too many sessions"
+    SECOND_FACTOR_ADDED = "second_factor_added", "second factor added"
+    SECOND_FACTORS_RESET = "second_factors_reset", "second factors reset"
 
 
 class SessionState(models.TextChoices):
@@ -99,6 +102,15 @@ class RefreshToken(models.Model):
     remember = models.BooleanField(
         default=True, db_default=True, help_text="Whether the browser stays signed in after it is closed."
     )
+    authentication_methods = models.CharField(
+        max_length=METHODS_LENGTH,
+        default=PASSWORD_METHOD,
+        db_default=PASSWORD_METHOD,
+        help_text="How the user authenticated: the `amr` claim (RFC 8176), joined with blanks.",
+    )
+    second_factor_at = models.DateTimeField(
+        "second factor", null=True, help_text="When the user last presented a second factor in this session."
+    )
     address = models.GenericIPAddressField(null=True, db_index=True, help_text="The IP address of the sign-in.")
     user_agent = models.CharField("device", max_length=USER_AGENT_LENGTH, blank=True)
 
@@ -113,6 +125,11 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.uuid}"
+
+    @property
+    def authentication(self) -> Authentication:
+        """How the user authenticated in this session."""
+        return Authentication.parse(self.authentication_methods)
 
     @property
     def has_ended(self) -> bool:

@@ -1,6 +1,6 @@
 """Users."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.fields import (
     ComparisonKeyField,
@@ -93,6 +94,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         help_text="Replaced when the password changes. Sessions with an older stamp are revoked.",
     )
 
+    fetched_has_authenticator: bool
+    """Whether the user has an authenticator app. Set, like the next one, by the query of a sign-in."""
+
+    fetched_has_passkey: bool
+    """Whether the user has a passkey."""
+
     has_new_password = False
     """Whether `set_password` was called since the user was loaded or saved."""
 
@@ -148,6 +155,25 @@ class User(AbstractBaseUser, PermissionsMixin):
     def mail_language(self) -> str:
         """The code of the language of emails to the user."""
         return self.language or settings.LANGUAGE_CODE
+
+    @property
+    def has_authenticator(self) -> bool:
+        """Whether the user has an authenticator app. Needs a query unless the query of a sign-in fetched it."""
+        if hasattr(self, "fetched_has_authenticator"):
+            return bool(self.fetched_has_authenticator)
+        return self.authenticators.filter(confirmed_at__isnull=False).exists()
+
+    @property
+    def has_passkey(self) -> bool:
+        """Whether the user has a passkey. Needs a query unless the query of a sign-in fetched it."""
+        if hasattr(self, "fetched_has_passkey"):
+            return bool(self.fetched_has_passkey)
+        return self.passkeys.exists()
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has a second factor, so that a password alone starts no session."""
+        return self.has_authenticator or self.has_passkey
 
     @classmethod
     def normalize_username(cls, username: str) -> str:
@@ -219,6 +245,20 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().set_password(None if raw_password is None else normalize_password(raw_password))
         self.security_stamp = new_security_stamp()
         self.has_new_password = True
+
+    def get_session_auth_hash(self) -> str:
+        """Return what a session of the admin contains. It ends with a new password, or a reset of the factors."""
+        return self._hash_for_sessions(None)
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Return what it may contain as well: hashes under earlier keys, and those of earlier releases."""
+        yield from (self._hash_for_sessions(server_key) for server_key in settings.SECRET_KEY_FALLBACKS)
+        yield super().get_session_auth_hash()
+        yield from super().get_session_auth_fallback_hash()
+
+    def _hash_for_sessions(self, server_key: str | bytes | None) -> str:
+        message = f"{self.security_stamp} {self.password}"
+        return salted_hmac("accounts.admin_sessions", message, server_key, algorithm="sha256").hexdigest()
 
     def set_unusable_password(self) -> None:
         """Remove the password. Saving the user then revokes all of their sessions."""

@@ -14,13 +14,15 @@ from accounts.fields import RoleNames
 from accounts.models import RefreshToken, split_role_names
 from accounts.tokens.access_tokens import MIN_LIFETIME, Grant, build_profile, profile_columns
 from accounts.tokens.refresh_tokens import RefreshSecret
+from accounts.values.authentication import Authentication
 
 _UPDATE_IF_CURRENT = """
     UPDATE accounts_refreshtoken SET {changes}
     WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
       AND ended_at IS NULL AND expires_at > %(now)s AND {expiry_column} >= %(min_expiry)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
-    RETURNING owner_id, authenticated_at, expires_at, remember, {role_names}, {owner_columns}
+    RETURNING owner_id, authenticated_at, authentication_methods, expires_at, remember, {role_names},
+      {owner_columns}
 """
 _MARK_USED = "last_used_at = %(now)s"
 _ADVANCE = """
@@ -73,13 +75,16 @@ def _update(
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
-    owner_id, authenticated_at, expires_at, remember, role_names, token_version, *profile_values = rows[0]
+    (
+        owner_id, authenticated_at, methods, expires_at, remember, role_names, token_version, *profile_values
+    ) = rows[0]  # fmt: skip
     return Grant(
         session_id=presented.session_id,
         owner_id=owner_id,
         token_version=token_version,
         roles=split_role_names(role_names),
         authenticated_at=_aware_datetime(authenticated_at),
+        authentication=Authentication.parse(methods),
         expires_at=_aware_datetime(expires_at),
         remember=bool(remember),  # SQLite returns 0 or 1
         profile=build_profile(dict(zip(columns, profile_values, strict=True))),

@@ -1,4 +1,4 @@
-"""Start, validate, step up and end sessions. Refreshing a session is in `rotation`."""
+"""Start, validate and end sessions. Refreshing one is in `rotation`, raising its level in `step_up`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.conf import auth_settings
 from accounts.databases import atomic
 from accounts.errors import InvalidCredentials, NotFound, TokenRevoked, TokenStale
+from accounts.factor_errors import SecondFactorRequired
 from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import project_claims, validity
@@ -21,6 +22,7 @@ from accounts.tokens import access_tokens, refresh_tokens
 from accounts.tokens.access_tokens import AccessToken, Grant
 from accounts.tokens.claims import AccessClaims
 from accounts.tokens.refresh_tokens import RefreshSecret
+from accounts.values.authentication import SEVERAL_FACTORS, Authentication
 from accounts.values.clients import Client
 
 _BATCH_SIZE = 1000
@@ -38,26 +40,29 @@ class TokenPair:
         return "TokenPair(...)"
 
 
-def start(
+def start(  # noqa: PLR0913  the facts of one session
     user: User,
     client: Client,
+    authentication: Authentication,
     *,
     audience: str | None = None,
     remember: bool = True,
     end_previous: Callable[[], None] = lambda: None,
 ) -> TokenPair:
-    """Open a session for a user whose password was just verified, and issue its tokens.
+    """Open a session for a user who just authenticated in this way, and issue its tokens.
 
     The access token is issued for the service `audience`, or for every service of AUTH_AUDIENCE if it is None. A
     session that the client asked not to `remember` ends after AUTH_UNREMEMBERED_SESSION_LIFETIME. `end_previous`
     ends the sessions that this one replaces. It is called after the tokens are issued, which may fail.
 
-    Raises InvalidRequest if the audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was
-    deleted in the meantime. No session is opened then.
+    Raises SecondFactorRequired if the user has a second factor and did not present one, InvalidRequest if the
+    audience is unknown, ProjectClaimsFault, and InvalidCredentials if the user was deleted, or the second factor
+    removed, in the meantime. No session is opened then.
     """
+    require_second_factor(user, authentication)
     access_tokens.validate_audience(audience)
     now = timezone.now()
-    session, secret = _new_session(user, client, now, remember=remember)
+    session, secret = _new_session(user, client, authentication, now, remember=remember)
     grant = Grant.from_session(session, user.role_names, project_claims.of_session(session))
     pair = issue_pair(grant, secret, now, audience)
     end_previous()
@@ -65,8 +70,28 @@ def start(
     return pair
 
 
+def require_second_factor(user: User, authentication: Authentication) -> None:
+    """Raise SecondFactorRequired if the user has a second factor and did not present one.
+
+    Every way to sign in passes here: `start` calls it, and so does the sign-in to the Django admin.
+    """
+    if authentication.level < SEVERAL_FACTORS and user.has_second_factor:
+        raise SecondFactorRequired
+
+
+def lock_second_factors(user: User) -> bool:
+    """Lock the factors of a user until the transaction ends, and return whether there are any.
+
+    A factor that was verified may have been removed since. Removing one lowers the sessions that exist by then, so
+    that a session may reach its level only under this lock.
+    """
+    # The lock does not block other requests of the user, which only refer to the row.
+    locked = User.objects.select_for_update(no_key=True).only("pk").filter(pk=user.pk).first()
+    return locked is not None and locked.has_second_factor
+
+
 def _new_session(
-    user: User, client: Client, now: datetime, *, remember: bool
+    user: User, client: Client, authentication: Authentication, now: datetime, *, remember: bool
 ) -> tuple[RefreshToken, RefreshSecret]:
     settings = auth_settings()
     lifetime: timedelta = settings.session_lifetime
@@ -81,6 +106,8 @@ def _new_session(
         session_expires_at=now + lifetime,
         expires_at=now + min(settings.refresh_token_lifetime, lifetime),
         remember=remember,
+        authentication_methods=authentication.joined,
+        second_factor_at=now if authentication.level == SEVERAL_FACTORS else None,
         address=client.address,
         user_agent=client.user_agent,
     )
@@ -102,17 +129,20 @@ def _open(session: RefreshToken, user: User, client: Client, now: datetime) -> N
 
 
 def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
-    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those."""
-    limit: int = auth_settings().max_sessions
-    if not limit:
+    """Insert a session, end the user's oldest ones beyond AUTH_MAX_SESSIONS, and return the ids of those.
+
+    Raises InvalidCredentials if the second factor was removed after it was verified.
+    """
+    limit, is_by_factor = auth_settings().max_sessions, session.authentication.level == SEVERAL_FACTORS
+    if not limit and not is_by_factor:
         session.save(force_insert=True)
         return []
     with atomic(RefreshToken):
         # Of simultaneous sign-ins, each must count the sessions of the ones before. SQLite has one writer anyway.
-        # The lock does not block other requests of the user, which only refer to the row.
-        list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))
+        if not lock_second_factors(user) and is_by_factor:
+            raise InvalidCredentials
         # The new session stays, even if a machine whose clock is ahead has started a session before.
-        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :])
+        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :]) if limit else []
         RefreshToken.objects.filter(pk__in=ended).end(EndReason.LIMIT_REACHED, at=now)
         session.save(force_insert=True)
     return ended
@@ -137,34 +167,15 @@ def check(claims: AccessClaims) -> User:
 
 def with_roles(claims: AccessClaims, user: User) -> AccessClaims:
     """Return the claims, with the user's roles from the database if the token had no room for them."""
-    return replace(claims, roles=user.role_names) if claims.roles_omitted else claims
+    if not claims.roles_omitted:
+        return claims
+    return replace(claims, roles=access_tokens.roles_at(claims.level, user.role_names))
 
 
 def live_sessions(user: User) -> RefreshTokenQuerySet:
     """Return the sessions of a user that can still be refreshed, newest first."""
     sessions = RefreshToken.objects.live(timezone.now())
     return sessions.filter(owner=user, owner_stamp=user.security_stamp).order_by("-pk")
-
-
-def step_up(session_id: UUID, user: User, client: Client) -> AccessToken:
-    """Mark the session of a user whose password was just verified as recently authenticated (RFC 9470).
-
-    Returns an access token with a fresh `auth_time`; later refreshes copy that value.
-
-    Raises TokenRevoked if the session ended or the password changed after it was verified, TokenExpired in the
-    last second of the session, and ProjectClaimsFault. The session is not changed then.
-    """
-    now = timezone.now()
-    matching = live_sessions(user).filter(pk=session_id)
-    session = matching.with_owner().first()
-    if session is None:
-        raise TokenRevoked
-    session.authenticated_at = now
-    access = access_tokens.issue(grant_for(session), at=now)
-    if not matching.update(authenticated_at=now):
-        raise TokenRevoked
-    record(Event.REAUTHENTICATED, client=client, user_id=user.pk, session_id=session_id)
-    return access
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:

@@ -90,6 +90,8 @@ def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
         "sid": str(claims.session_id),
         "roles": list(claims.roles),
         "auth_time": claims.auth_time,
+        "acr": str(claims.level),
+        "amr": list(claims.methods),
     }
 
 

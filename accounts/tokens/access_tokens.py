@@ -19,6 +19,7 @@ from accounts.models import RefreshToken
 from accounts.tokens import claims as claims_module
 from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
+from accounts.values.authentication import SEVERAL_FACTORS, Authentication
 
 logger = logging.getLogger("accounts.access_tokens")
 
@@ -56,6 +57,7 @@ class Grant(NamedTuple):
     token_version: int
     roles: tuple[str, ...]
     authenticated_at: datetime
+    authentication: Authentication
     expires_at: datetime
     remember: bool
     profile: Mapping[str, str | bool]
@@ -70,6 +72,7 @@ class Grant(NamedTuple):
             token_version=session.owner.token_version,
             roles=roles,
             authenticated_at=session.authenticated_at,
+            authentication=session.authentication,
             expires_at=session.expires_at,
             remember=session.remember,
             profile=build_profile({name: getattr(session.owner, name) for name in profile_columns()}),
@@ -120,7 +123,9 @@ def shorten(access: AccessToken, max_length: int) -> AccessToken:
     if len(access.text) <= max_length:
         return access
     added: tuple[str, ...] = auth_settings().extra_claims  # last, because services may refuse by them
-    kept = claims_module.REQUIRED_CLAIMS | {claims_module.ROLES_OMITTED, *added}
+    kept = (
+        claims_module.REQUIRED_CLAIMS | claims_module.AUTHENTICATION_CLAIMS | {claims_module.ROLES_OMITTED, *added}
+    )
     optional = tuple(name for name in access.claims if name not in kept)
     omitted: tuple[str, ...] = ()
     shorter = access
@@ -164,12 +169,25 @@ def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str,
         "jti": secrets.token_urlsafe(16),
         "sid": str(grant.session_id),
         "ver": grant.token_version,
-        "roles": list(grant.roles),
+        "roles": list(roles_at(grant.authentication.level, grant.roles)),
         # Not later than now: the sign-in may have been timed by a clock that was ahead, and verification refuses
         # an `auth_time` in the future.
         "auth_time": int(min(grant.authenticated_at, at).timestamp()),
+        claims_module.LEVEL: str(grant.authentication.level),
+        claims_module.METHODS: list(grant.authentication.methods),
         **grant.profile,
     }
+
+
+def roles_at(level: int, roles: Collection[str]) -> tuple[str, ...]:
+    """Return those of a user's roles that a token at this level contains.
+
+    The roles of AUTH_SECOND_FACTOR_ROLES need a second factor, so that no service can be deceived by a token that
+    was issued without one.
+    """
+    if level >= SEVERAL_FACTORS:
+        return tuple(roles)
+    return tuple(role for role in roles if role not in auth_settings().second_factor_roles)
 
 
 def issuer() -> str:

@@ -26,6 +26,13 @@ MAX_TOKEN_LENGTH = 16384
 ROLES_OMITTED = "roles_omitted"
 """The claim of a token whose `roles` are empty because they did not fit."""
 
+LEVEL = "acr"
+METHODS = "amr"
+AUTHENTICATION_CLAIMS = frozenset({LEVEL, METHODS})
+"""How the user authenticated (RFC 9068 section 2.2.1). Tokens of releases without second factors lack them."""
+
+_AUTHENTICATION_CLAIM_TYPES = {LEVEL: str, METHODS: list}
+_LEVELS = {"1": 1, "2": 2}
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
 _MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC, the last second that datetime supports
@@ -67,7 +74,8 @@ class VerifyingKey(Protocol):
 class AccessClaims:
     """The claims of a verified access token. Times are in seconds since the epoch.
 
-    `roles_omitted` says that the token has no room for the user's roles, so that `roles` is empty.
+    `roles_omitted` says that the token has no room for the user's roles, so that `roles` is empty. `level` (`acr`)
+    is 2 if the user presented a second factor, and `methods` (`amr`) are those of RFC 8176.
     """
 
     user_id: int
@@ -81,6 +89,8 @@ class AccessClaims:
     audience: tuple[str, ...]
     key_id: str
     roles_omitted: bool = False
+    level: int = 1
+    methods: tuple[str, ...] = ()
 
 
 def verify(
@@ -164,6 +174,8 @@ def _decode_segment(segment: str) -> bytes:
 def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
+    if any(type(claims.get(name, kind())) is not kind for name, kind in _AUTHENTICATION_CLAIM_TYPES.items()):
+        raise TokenInvalid
     _validate_times(claims, at)
     parsed = AccessClaims(
         user_id=_parse_user_id(claims["sub"]),
@@ -177,6 +189,8 @@ def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> Acces
         audience=_parse_audience(claims["aud"]),
         key_id=key_id,
         roles_omitted=_parse_roles_omitted(claims),
+        level=_parse_level(claims.get(LEVEL, "1")),
+        methods=_parse_strings(claims.get(METHODS, [])),
     )
     if claims["exp"] <= at.timestamp():
         raise TokenExpired
@@ -212,6 +226,12 @@ def _parse_roles_omitted(claims: dict[str, Any]) -> bool:
     if claims[ROLES_OMITTED] is not True or claims["roles"]:
         raise TokenInvalid
     return True
+
+
+def _parse_level(acr: str) -> int:
+    if acr not in _LEVELS:
+        raise TokenInvalid
+    return _LEVELS[acr]
 
 
 def _parse_user_id(sub: str) -> int:

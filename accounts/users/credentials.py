@@ -24,6 +24,9 @@ from accounts.values.passwords import MAX_PASSWORD_LENGTH, normalize_password
 # A device known under a fallback only counts as not seen lately, so that a sign-in stores it under SECRET_KEY.
 _FIND_USER = """
     SELECT {columns}, {role_names} AS fetched_role_names,
+        EXISTS (SELECT 1 FROM accounts_authenticator
+            WHERE owner_id = accounts_user.id AND confirmed_at IS NOT NULL) AS fetched_has_authenticator,
+        EXISTS (SELECT 1 FROM accounts_passkey WHERE owner_id = accounts_user.id) AS fetched_has_passkey,
         EXISTS ({known_origins} AND digest IN ({networks})) AS knows_network,
         EXISTS ({known_origins} AND kind = 'device') AS knows_any_device,
         EXISTS ({known_origins} AND digest IN ({devices})) AS knows_device,
@@ -38,6 +41,8 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
 
     A failed attempt costs the same if the user does not exist, is deactivated or has an imported hash, so that the
     response time does not reveal which accounts exist.
+
+    This is only the first step of a sign-in: see `sign_in.with_password`.
 
     Raises InvalidCredentials if the user is unknown or deactivated or the password is wrong. Raises
     EmailUnverified if the password is right but the address is unverified and AUTH_UNVERIFIED_SIGNIN is off.
@@ -55,8 +60,30 @@ def authenticate(identifier: str, password: str, client: Client) -> User:
     if user.pending_since is not None:
         # The account is in use, so it must not be purged as an unverified sign-up.
         User.objects.filter(pk=user.pk).update(pending_since=None)
-    _remember_origin(user, client)
     return user
+
+
+def remember_sign_in(user: User, client: Client) -> None:
+    """Remember the network and device of a completed sign-in, and notify the owner if the device is new.
+
+    `user` is from `authenticate` or `find`. Not called before a second factor is verified: an attacker who knows
+    only the password must not make their network a known one, whose attempts have a counter of their own.
+
+    Raises InvalidCredentials if the user has been deleted since the password was verified.
+    """
+    if user.knows_network and user.has_used_device_lately:
+        return
+    try:
+        KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
+    except IntegrityError:
+        raise InvalidCredentials from None
+    if user.knows_any_device and not user.knows_device:
+        record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)
+
+
+def find(user_id: int, client: Client) -> User | None:
+    """Return the user with this id as `authenticate` does: with roles, and facts about factors and origin."""
+    return _find_user("id", user_id, client)
 
 
 def confirm(user_id: int, password: str, client: Client) -> User:
@@ -138,18 +165,3 @@ def _password_matches(user: User | None, password: str) -> bool:
 
 def _user_id(user: User | None) -> int | None:
     return None if user is None else user.pk
-
-
-def _remember_origin(user: User, client: Client) -> None:
-    """Remember the network and device of a sign-in, and notify the owner if the device is new.
-
-    Raises InvalidCredentials if the user has been deleted since the password was verified.
-    """
-    if user.knows_network and user.has_used_device_lately:
-        return
-    try:
-        KnownOrigin.objects.remember(user, *digest_origin(client), at=timezone.now())
-    except IntegrityError:
-        raise InvalidCredentials from None
-    if user.knows_any_device and not user.knows_device:
-        record(Event.SIGN_IN_FROM_NEW_DEVICE, client=client, user_id=user.pk)

@@ -110,6 +110,18 @@ def validate_fullname(text: str) -> None:
         )
 
 
+def validate_factor_name(text: str) -> None:
+    """Validate that the name of a second factor has no line breaks, control characters or invisible characters.
+
+    Raises django.core.exceptions.ValidationError.
+    """
+    if any(_is_invisible(char) or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
+        raise ValidationError(
+            "A name cannot contain line breaks, control characters or invisible characters.",
+            code="factor_name_characters",
+        )
+
+
 def validate_email_address(text: str) -> None:
     """Validate that an email address has an ASCII local part without quotes, and a domain name.
 

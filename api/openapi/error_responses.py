@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts.errors import (
     CsrfFailed,
     InvalidRequest,
+    RecentAuthenticationRequired,
     Throttled,
     TokenExpired,
     TokenInvalid,
@@ -19,6 +20,7 @@ from accounts.errors import (
     TokenStale,
     Unavailable,
 )
+from accounts.factor_errors import PendingFactor
 from api.defaults import MAX_BODY_SIZE
 from api.errors import PayloadTooLarge, response_for
 
@@ -35,6 +37,18 @@ _ERROR_SCHEMA = {
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
         "maxAge": {"type": "integer", "description": "How many seconds an authentication counts as recent."},
+        "authSession": {"type": "string", "description": "The sign-in to complete with a second factor."},
+        "expiresIn": {"type": "integer", "description": "How many seconds the authSession is valid."},
+        "factors": {
+            "type": "array",
+            "description": "The kinds of second factor that the user has.",
+            "items": {"type": "string", "enum": ["totp", "passkey", "recovery_code"]},
+        },
+        "passkey": {
+            "type": "object",
+            "description": "PublicKeyCredentialRequestOptionsJSON, if the user has a passkey.",
+            "additionalProperties": True,
+        },
         "error": {"type": "string", "description": "The code again, where RFC 6749 requires it."},
         "error_description": {"type": "string", "description": "The message again, where RFC 6749 requires it."},
     },
@@ -72,6 +86,15 @@ BODY_ERRORS = (
 """The errors of endpoints that read a body."""
 
 THROTTLED = Throttled(900)
+
+STEP_UP_ERROR = RecentAuthenticationRequired(300)
+
+EXAMPLE_OF_SECOND_STEP = PendingFactor(
+    auth_session="authsess_Zx3kPq0v8mA7bW…",
+    expires_in=300,
+    factors=("totp", "passkey", "recovery_code"),
+    passkey={"challenge": "RY983iq1…", "rpId": "auth.example.com", "userVerification": "required"},
+)
 
 _COMMON_ERRORS = (InvalidRequest(), Unavailable())
 

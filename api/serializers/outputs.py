@@ -12,13 +12,14 @@ from accounts.models import Activity, RefreshToken, User
 from accounts.sessions.lifecycle import TokenPair
 from accounts.tokens.access_tokens import AccessToken
 from accounts.values import devices
+from accounts.values.authentication import LEVELS
 from api.openapi.schema import with_example
 from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
 
 
-def _time_field() -> serializers.DateTimeField:
+def time_field(**options: Any) -> serializers.DateTimeField:
     """Return a field that serializes a time as ISO 8601 in UTC, whatever the project's settings say."""
-    return serializers.DateTimeField(format=ISO_8601, default_timezone=UTC)
+    return serializers.DateTimeField(format=ISO_8601, default_timezone=UTC, **options)
 
 
 _PROFILE = {
@@ -33,6 +34,7 @@ _TOKENS = {**_ACCESS, "refreshToken": REFRESH_TOKEN, "refreshExpiresIn": 86400}
 _ORIGIN = {"ipAddress": "192.0.2.1", "device": "Firefox on Linux", "userAgent": "Mozilla/5.0 …"}
 _SESSION_ID = "01a212d6-34b3-76af-95c9-8fd77c375bea"
 _MOMENT = "2026-01-31T12:00:00Z"
+_LEVELS = [str(level) for level in LEVELS]
 
 
 class ProfileOutput(serializers.Serializer[Any]):
@@ -51,7 +53,7 @@ class OwnProfileOutput(ProfileOutput):
 
     language = serializers.CharField()
     emailVerified = serializers.BooleanField()  # noqa: N815
-    createdAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
 
 
 @with_example(message="User was registered successfully!", **_PROFILE)
@@ -98,16 +100,18 @@ class OriginOutput(serializers.Serializer[Any]):
     lastUsedAt=_MOMENT,
     expiresAt=_MOMENT,
     remember=True,
+    acr="1",
     current=True,
 )
 class SessionOutput(OriginOutput):
-    """A session. `current` is true for the session that sends the request."""
+    """A session. `acr` is "2" if the user presented a second factor. The requesting session is `current`."""
 
     id = serializers.UUIDField()
-    createdAt = _time_field()  # noqa: N815
-    lastUsedAt = _time_field()  # noqa: N815
-    expiresAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
+    lastUsedAt = time_field()  # noqa: N815
+    expiresAt = time_field()  # noqa: N815
     remember = serializers.BooleanField()
+    acr = serializers.ChoiceField(_LEVELS)
     current = serializers.BooleanField()
 
 
@@ -125,7 +129,7 @@ class ActivityOutput(OriginOutput):
     """An entry of the security history."""
 
     id = serializers.IntegerField()
-    createdAt = _time_field()  # noqa: N815
+    createdAt = time_field()  # noqa: N815
     event = serializers.CharField()
     description = serializers.CharField()
     sessionId = serializers.UUIDField(allow_null=True)  # noqa: N815
@@ -148,6 +152,8 @@ class ActivityOutput(OriginOutput):
     sid=_SESSION_ID,
     roles=["user"],
     auth_time=1769860800,
+    acr="2",
+    amr=["pwd", "otp", "mfa"],
 )
 class IntrospectionOutput(serializers.Serializer[Any]):
     """The response to an introspection (RFC 7662 section 2.2). For an inactive token, only `active`."""
@@ -166,6 +172,8 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     sid = serializers.CharField(required=False)
     roles = serializers.ListField(child=serializers.CharField(), required=False)
     auth_time = serializers.IntegerField(required=False)
+    acr = serializers.ChoiceField(_LEVELS, required=False)
+    amr = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 @with_example(
@@ -185,6 +193,7 @@ class KeySetOutput(serializers.Serializer[Any]):
     revocation_endpoint="https://auth.example.com/api/oauth/revoke",
     revocation_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
     service_documentation="https://auth.example.com/api/docs",
+    acr_values_supported=["1", "2"],
 )
 class MetadataOutput(serializers.Serializer[Any]):
     """The metadata of an authorization server (RFC 8414 section 2)."""
@@ -196,6 +205,14 @@ class MetadataOutput(serializers.Serializer[Any]):
     revocation_endpoint = serializers.CharField()
     revocation_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
     service_documentation = serializers.CharField()
+    acr_values_supported = serializers.ListField(child=serializers.CharField())
+
+
+@with_example(origins=["https://auth.example.com", "https://app.auth.example.com"])
+class RelatedOriginsOutput(serializers.Serializer[Any]):
+    """The origins that may use the passkeys of this service (WebAuthn Level 3 section 5.11)."""
+
+    origins = serializers.ListField(child=serializers.CharField())
 
 
 def profile(user: User) -> dict[str, Any]:
@@ -246,6 +263,7 @@ def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
         "lastUsedAt": row.last_used_at,
         "expiresAt": row.expires_at,
         "remember": row.remember,
+        "acr": str(row.authentication.level),
         "ipAddress": row.address,
         "device": devices.describe(row.user_agent),
         "userAgent": row.user_agent,

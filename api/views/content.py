@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from accounts.errors import RoleRequired
+from accounts.factor_errors import SecondFactorRequired
 from api.openapi.error_responses import TOKEN_ERRORS, error_responses
 from api.permissions import Admin, Moderator
 from api.views.base import ProtectedView, PublicView
@@ -54,7 +55,7 @@ class ModeratorContent(ProtectedView):
         operation_id="moderatorContent",
         summary="Read content for moderators",
         responses=TEXT_RESPONSE,
-        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("moderator")),
+        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("moderator"), SecondFactorRequired()),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the content for moderators."""
@@ -70,7 +71,7 @@ class AdminContent(ProtectedView):
         operation_id="adminContent",
         summary="Read content for admins",
         responses=TEXT_RESPONSE,
-        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("admin")),
+        extensions=error_responses(*TOKEN_ERRORS, RoleRequired("admin"), SecondFactorRequired()),
     )
     def get(self, request: Request) -> HttpResponse:
         """Return the content for admins."""

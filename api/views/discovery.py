@@ -1,4 +1,4 @@
-"""Discovery for other services: the public keys and the issuer's metadata."""
+"""Discovery: public keys and metadata of the issuer for other services, and origins of passkeys for browsers."""
 
 from django.urls import get_script_prefix, reverse
 from drf_spectacular.utils import extend_schema
@@ -6,11 +6,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.conf import auth_settings
+from accounts.errors import NotFound
+from accounts.factors import relying_party
 from accounts.keys.key_ring import key_ring
 from accounts.keys.rotation import JWKS_MAX_AGE
 from accounts.tokens import access_tokens
+from accounts.values.authentication import LEVELS
 from api.openapi.error_responses import error_responses
-from api.serializers.outputs import KeySetOutput, MetadataOutput
+from api.serializers.outputs import KeySetOutput, MetadataOutput, RelatedOriginsOutput
 from api.views.base import PublicView
 
 METADATA_MAX_AGE = 3600  # seconds
@@ -56,8 +59,27 @@ class Metadata(PublicView):
             "revocation_endpoint": base + reverse("revocation"),
             "revocation_endpoint_auth_methods_supported": methods,
             "service_documentation": base + reverse("docs"),
+            "acr_values_supported": [str(level) for level in LEVELS],
         }
         # Users sign in through this API, not through an OAuth flow. The lists of supported flows would be empty,
         # and section 3.2 forbids empty lists.
         self.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
         return Response(metadata)
+
+
+class RelatedOrigins(PublicView):
+    """The origins of passkeys, for browsers."""
+
+    @extend_schema(
+        operation_id="relatedOrigins",
+        summary="Get the origins that may use passkeys",
+        responses=RelatedOriginsOutput,
+        extensions=error_responses(NotFound()),
+    )
+    def get(self, request: Request) -> Response:
+        """Return the origins (WebAuthn Level 3 section 5.11). With a single one, there is no document."""
+        origins = relying_party.origins()
+        if len(origins) == 1:
+            raise NotFound
+        self.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
+        return Response({"origins": origins})

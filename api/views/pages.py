@@ -71,6 +71,7 @@ class StartPage(Page):
     """The page on which a person can try the service."""
 
     template_name = "api/start.html"
+    content_policy = _CONTENT_POLICY.replace("img-src 'self'", "img-src 'self' data:")  # QR codes
 
     def dispatch(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
         """Handle the request.

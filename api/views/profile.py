@@ -8,18 +8,23 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import AccountInUse, EmailTaken, RecentAuthenticationRequired, UsernameTaken
+from accounts.errors import AccountInUse, EmailTaken, UsernameTaken
 from accounts.tokens import access_tokens
 from accounts.users import deletion, profile
 from api.authentication import claims_of
 from api.http import cookies
-from api.openapi.error_responses import BODY_ERRORS, CHANGE_ERRORS, THROTTLED, TOKEN_ERRORS, error_responses
+from api.openapi.error_responses import (
+    BODY_ERRORS,
+    CHANGE_ERRORS,
+    STEP_UP_ERROR,
+    THROTTLED,
+    TOKEN_ERRORS,
+    error_responses,
+)
 from api.permissions import RecentlyAuthenticated
 from api.serializers.inputs import ProfileInput
 from api.serializers.outputs import OwnProfileOutput, own_profile
 from api.views.base import ProtectedView, client_of, read_body, user_of
-
-STEP_UP_ERROR = RecentAuthenticationRequired(300)
 
 
 class Me(ProtectedView):

@@ -35,6 +35,34 @@ export interface Session {
   refreshToken?: string;
 }
 
+/** A kind of second factor: an authenticator app, a passkey, or a recovery code. */
+export type FactorKind = "totp" | "passkey" | "recovery_code";
+
+/** What a sign-in asks for after the right password, if the account has a second factor. Pass it to `completeSignIn`. */
+export interface Challenge {
+  readonly authSession: string;
+  /** Seconds in which the challenge can be answered. */
+  readonly expiresIn: number;
+  /** What the user can answer with. */
+  readonly factors: readonly FactorKind[];
+  /** Options for `navigator.credentials.get`, if the user has a passkey. */
+  readonly passkey?: PublicKeyCredentialRequestOptionsJSON;
+}
+
+/** A session, or a challenge: `const { secondFactor } = await auth.signIn(…)`. It starts no session until it is answered. */
+export type SignInResult = (Session & { secondFactor?: undefined }) | { secondFactor: Challenge };
+
+/** The browser's response to passkey options, as `PublicKeyCredential.toJSON()` returns it. */
+export type PasskeyResponse = Pick<AuthenticationResponseJSON, "id" | "rawId" | "type"> & {
+  response: Pick<AuthenticationResponseJSON["response"], "clientDataJSON" | "authenticatorData" | "signature">;
+};
+
+/** A second factor: a code of an authenticator app, a recovery code, or a passkey. */
+export type SecondFactor =
+  | { code: string; recoveryCode?: undefined; passkey?: undefined }
+  | { recoveryCode: string; code?: undefined; passkey?: undefined }
+  | { passkey: PasskeyResponse; code?: undefined; recoveryCode?: undefined };
+
 /** `localStorage`, `sessionStorage`, or an object with these methods, which may be asynchronous. */
 export interface SessionStorage {
   getItem(key: string): string | null | Promise<string | null>;
@@ -79,6 +107,12 @@ export interface AuthEvents {
   signedout: CustomEvent<{ reason: EndReason; user: User | null }>;
 }
 
+export interface SignInOptions {
+  audience?: string;
+  /** With cookies, `false` signs out when the browser is closed. */
+  remember?: boolean;
+}
+
 export interface SignUp {
   /** Optional if the service has `AUTH_USERNAME_REQUIRED=false`. */
   username?: string;
@@ -108,16 +142,25 @@ export class AuthClient extends EventTarget {
   close(): void;
   session(): Promise<Session | null>;
   signUp(fields: SignUp, options?: CallOptions): Promise<User & { message: string }>;
+  /** Sign in with a password. The result is a challenge if the account has a second factor. */
   signIn(
-    fields: { username: string; password: string; audience?: string; remember?: boolean },
+    fields: { username: string; password: string } & SignInOptions,
     options?: CallOptions,
-  ): Promise<Session>;
+  ): Promise<SignInResult>;
+  /** Sign in with a passkey alone: the browser's response to `passkeyOptions`. */
+  signIn(fields: { passkey: PasskeyResponse } & SignInOptions, options?: CallOptions): Promise<Session>;
+  /** Answer the challenge of a sign-in. After a wrong answer (403 `invalid_code`), the challenge can be answered again. */
+  completeSignIn(challenge: Challenge, answer: SecondFactor, options?: CallOptions): Promise<Session>;
+  /** Return options for `navigator.credentials.get`, to sign in with a passkey alone. */
+  passkeyOptions(options?: CallOptions): Promise<PublicKeyCredentialRequestOptionsJSON>;
   /** With cookies: continue a session that was started elsewhere, for example on a sister site. */
   resume(options?: CallOptions): Promise<Session | null>;
   signOut(options?: CallOptions): Promise<void>;
   signOutEverywhere(options?: CallOptions): Promise<void>;
   /** Confirm the password after a 403 `recent_authentication_required`. */
   reauthenticate(password: string, options?: CallOptions): Promise<Session>;
+  /** Confirm a second factor after a 403 `second_factor_required`, or any of these after `recent_authentication_required`. */
+  stepUp(answer: { password: string } | SecondFactor, options?: CallOptions): Promise<Session>;
   /** Refresh the session, unless it was refreshed since `stale`, the session that a refused request was sent with. */
   refresh(stale?: Session | null, options?: CallOptions): Promise<Session>;
   /** Return the session, refreshed if its access token is about to expire, for requests that are not sent with `fetch`. */

@@ -172,8 +172,8 @@ function retryAfter(response) {
 	const seconds = Number(value) || (Date.parse(value) - Date.now()) / 1e3;
 	return seconds > 0 && seconds < 1e400 ? Math.ceil(seconds) : null;
 }
-/** Return any content of a response that has the service's format. */
-const parseAny = (content) => content;
+/** Return any content of a response that has the service's format. No 200 of the service is empty. */
+const parseAny = (content, { status }) => content === null && status === 200 ? void 0 : content;
 /** Return null for the empty response to a sign-out. */
 const parseNothing = (content, { status }) => status === 204 ? null : void 0;
 /** Return the user in a response. */
@@ -196,7 +196,7 @@ function parseAccess(content, usesCookies) {
 	const { accessToken, expiresIn } = content;
 	if (!(expiresIn > 0 && Number.isFinite(expiresIn))) return void 0;
 	if (usesCookies) return { expiresIn };
-	return isText(accessToken) ? {
+	return isToken(accessToken) ? {
 		accessToken,
 		expiresIn
 	} : void 0;
@@ -210,15 +210,20 @@ function parseTokens(content, usesCookies) {
 		...access,
 		refreshExpiresIn
 	};
-	return isText(refreshToken) ? {
+	return isToken(refreshToken) ? {
 		...access,
 		refreshToken,
 		refreshExpiresIn
 	} : void 0;
 }
-/** Return whether a value is a session that this client has stored. */
+/** Return whether a value is a session that this client has stored, with tokens or, with cookies, without. */
 function isSession(value) {
-	return isObject(value) && isObject(value.user) && Number.isFinite(value.renewedAt) && value.expiresIn > 0;
+	if (!isObject(value) || !parseUser(value.user) || !Number.isFinite(value.renewedAt) || !(value.expiresIn > 0)) return false;
+	return [value.accessToken, value.refreshToken].every((token) => token === void 0 || isToken(token));
+}
+/** Return whether a value can be sent in a header. */
+function isToken(value) {
+	return isText(value) && /^[!-~]+$/.test(value);
 }
 function isObject(value) {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -256,7 +261,7 @@ var StoredValue = class {
 		if (this.#isUnstored && text === this.#textInstead) return this.#last;
 		this.#isUnstored = false;
 		const value = text === null ? null : parseJson(text);
-		if (value === null || this.#isValid(value)) this.#last = value;
+		if (text === null || this.#isValid(value)) this.#last = value;
 		return this.#last;
 	}
 	/** Store the value, or remove it if it is null. */
@@ -487,6 +492,7 @@ var Renewal = class {
 	/** Exchange a refresh token, or the cookie, for new tokens. Throws AuthError. */
 	exchange(refreshToken) {
 		const parse = (content) => parseTokens(content, this.#usesCookies);
+		if (this.#usesCookies) return this.#requests.postPastClosing("auth/refreshtoken", { parse });
 		return this.#requests.postRepeatedly("auth/refreshtoken", { refreshToken }, { parse });
 	}
 	/** Return the user of a session, as the service knows them now. Throws AuthError. */
@@ -645,6 +651,19 @@ var Requests = class {
 		}
 		return attempt();
 	}
+	/**
+	* `postRepeatedly` with cookies. If the page is closed before the response, the request is repeated once more, and the browser
+	* stores the cookies of that response.
+	*/
+	async postPastClosing(path, options) {
+		const repeat = () => this.forward(this.#sign(this.build("POST", path, {}, { keepalive: true }))).catch(() => {});
+		globalThis.addEventListener?.("pagehide", repeat);
+		try {
+			return await this.postRepeatedly(path, {}, options);
+		} finally {
+			globalThis.removeEventListener?.("pagehide", repeat);
+		}
+	}
 	/** Call an endpoint with the session's access token, and return its response after `parse`. Throws AuthError. */
 	callSigned(method, path, session, parse) {
 		return this.#call(method, path, {
@@ -669,8 +688,7 @@ var Requests = class {
 		const exchange = async (either) => {
 			const options = {
 				signal: either,
-				redirect: "error",
-				keepalive: this.#outlivesPage(path)
+				redirect: "error"
 			};
 			const request = this.build(method, path, body, options);
 			return readResponse(await this.send(request, session, either), parse, either);
@@ -681,10 +699,6 @@ var Requests = class {
 			if (signal?.aborted) throw signal.reason;
 			throw error instanceof AuthError ? error : networkError(error);
 		}
-	}
-	/** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
-	#outlivesPage(path) {
-		return this.#usesCookies && path === "auth/refreshtoken" && this.#base.origin === globalThis.location?.origin;
 	}
 	#sign(request, session) {
 		if (!this.#usesCookies) {
@@ -708,6 +722,20 @@ function readCookies() {
 		return "";
 	}
 }
+// src/second-factor.js
+/** Return the challenge in the error of a sign-in whose account has a second factor, or undefined for any other error. */
+function challengeOf(error) {
+	if (error?.code !== "second_factor_required" || !isText(error.details.authSession)) return void 0;
+	const { authSession, expiresIn, factors, passkey } = error.details;
+	return Array.isArray(factors) ? {
+		authSession,
+		expiresIn,
+		factors,
+		passkey
+	} : void 0;
+}
+/** Return the passkey options in a response: PublicKeyCredentialRequestOptionsJSON. */
+const parseOptions = (content) => isObject(content) && isText(content.challenge) ? content : void 0;
 // src/auth-client.js
 /** Seconds before its expiry at which an access token is renewed; at most a fifth of its lifetime. */
 const RENEWAL_MARGIN = 30;
@@ -763,28 +791,36 @@ var AuthClient = class extends EventTarget {
 			signal
 		});
 	}
-	/** Sign in. `username` may be an email address. */
-	async signIn({ username, password, ...others }, { signal } = {}) {
-		const fields = {
-			...others,
-			username,
-			password,
+	/**
+	* Sign in with {username, password}, where `username` may be an email address, or with {passkey}, the browser's response to
+	* `passkeyOptions`. Return the session, or {secondFactor}, a challenge for `completeSignIn`, if the account has a factor.
+	*/
+	async signIn({ passkey, ...fields }, { signal } = {}) {
+		const body = {
+			...fields,
+			credential: passkey,
 			useCookies: this.#usesCookies || void 0
 		};
-		const parse = (content) => {
-			const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
-			return user && tokens && {
-				user,
-				tokens
-			};
-		};
-		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
-		return this.#inTurn(patience, signal, async () => {
-			const { user, tokens } = await this.#requests.post("auth/signin", fields, {
-				parse,
-				signal
-			});
-			return this.#startSession(user, tokens);
+		try {
+			return await this.#signInAt(passkey ? "auth/signin/passkey" : "auth/signin", body, signal);
+		} catch (error) {
+			const secondFactor = challengeOf(error);
+			if (!secondFactor) throw error;
+			return { secondFactor };
+		}
+	}
+	/** Answer the challenge of a sign-in with {code}, {recoveryCode} or {passkey}. A wrong answer may be repeated. */
+	async completeSignIn({ authSession }, answer, { signal } = {}) {
+		return this.#signInAt("auth/signin/second-factor", {
+			...answer,
+			authSession
+		}, signal);
+	}
+	/** Return options to sign in with a passkey alone, as PublicKeyCredentialRequestOptionsJSON. */
+	async passkeyOptions({ signal } = {}) {
+		return this.#requests.post("auth/signin/passkey/options", void 0, {
+			parse: parseOptions,
+			signal
 		});
 	}
 	/** With cookies: continue a session that was started elsewhere, as on a sibling subdomain. Return null if there is none. */
@@ -822,10 +858,17 @@ var AuthClient = class extends EventTarget {
 		await this.#holder.end("signed_out_everywhere", session);
 	}
 	/** Confirm the password after a 403 `recent_authentication_required`. */
-	async reauthenticate(password, { signal } = {}) {
+	async reauthenticate(password, options) {
+		return this.stepUp({ password }, options);
+	}
+	/**
+	* Confirm {password}, {code}, {recoveryCode} or {passkey} after a 403 `recent_authentication_required`; one of the latter
+	* three after a 403 `second_factor_required`.
+	*/
+	async stepUp(answer, { signal } = {}) {
 		const before = await abortable(this.session(), signal);
 		const parse = (content) => parseAccess(content, this.#usesCookies);
-		const access = await this.#call("POST", "auth/reauthenticate", { password }, parse, signal);
+		const access = await this.#call("POST", "auth/reauthenticate", answer, parse, signal);
 		return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
 			const session = await this.session();
 			if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
@@ -882,6 +925,23 @@ var AuthClient = class extends EventTarget {
 		return this.#lock.run(task, {
 			patience,
 			signal
+		});
+	}
+	#signInAt(path, body, signal) {
+		const parse = (content) => {
+			const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
+			return user && tokens && {
+				user,
+				tokens
+			};
+		};
+		const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+		return this.#inTurn(patience, signal, async () => {
+			const { user, tokens } = await this.#requests.post(path, body, {
+				parse,
+				signal
+			});
+			return this.#startSession(user, tokens);
 		});
 	}
 	async #startSession(user, tokens) {

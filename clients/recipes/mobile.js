@@ -44,6 +44,18 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return response;
   }
 
+  /**
+   * Complete a sign-in whose response was 403 `second_factor_required`. Its body has the `authSession`.
+   *
+   * @param {string} authSession
+   * @param {{ code: string } | { recoveryCode: string }} answer
+   */
+  async function completeSignIn(authSession, answer) {
+    const response = await post("signin/second-factor", { authSession, ...answer });
+    if (response.ok) await storeSession(response);
+    return response;
+  }
+
   async function signOut() {
     const session = await read();
     await store.deleteItemAsync(KEY);
@@ -110,5 +122,5 @@ export function mobileAuth({ url, store, onSignedOut = () => {}, fetch = globalT
     return renewed ? send(path, init, renewed) : response;
   }
 
-  return { signIn, signOut, fetch: authFetch };
+  return { signIn, completeSignIn, signOut, fetch: authFetch };
 }

@@ -2,6 +2,7 @@
 import "@angular/compiler";
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
@@ -14,6 +15,7 @@ import {
   ɵINJECTOR_SCOPE,
 } from "@angular/core";
 import { AuthClient } from "@authproject/client";
+import { AuthClient as ClientWithFactors } from "@authproject/client/factors";
 import { AuthProvider, useAuth } from "@authproject/client/react";
 import { authKey, useAuth as useVueAuth } from "@authproject/client/vue";
 import axios from "axios";
@@ -52,6 +54,24 @@ async function signedIn(username) {
   });
   await auth.signIn({ username: username ?? (await register()), password: PASSWORD });
   return Object.assign(auth, { counted });
+}
+
+/** Give a user an authenticator app, and return the recovery codes. */
+async function addAuthenticator(username) {
+  const auth = new ClientWithFactors({ url });
+  await auth.signIn({ username, password: PASSWORD });
+  const { id, secret } = await auth.factors.addAuthenticator("Phone");
+  return (await auth.factors.confirmAuthenticator(id, totp(secret))).recoveryCodes;
+}
+
+/** The code of an authenticator app for a base32 secret (RFC 6238). */
+function totp(secret) {
+  const bits = [...secret].map((one) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(one).toString(2).padStart(5, "0"));
+  const key = Buffer.from(bits.join("").match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const digest = createHmac("sha1", key).update(step).digest();
+  return String((digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
 /** Make all access tokens of a user stale: a new password does. This session lives on. */
@@ -246,6 +266,21 @@ test("mobile: a revoked session ends, and a network failure ends no session", as
 
   assert.deepEqual(codes, ["refresh_token_revoked"]);
   assert.equal(store.items.size, 0);
+});
+
+test("mobile: a second factor completes a sign-in, and a wrong code stores nothing", async () => {
+  const store = phone();
+  const auth = mobileAuth({ url, store });
+  const username = await register();
+  const recoveryCodes = await addAuthenticator(username);
+
+  const { code, authSession } = await (await auth.signIn(username, PASSWORD)).json();
+  assert.equal(code, "second_factor_required");
+  assert.equal((await auth.completeSignIn(authSession, { code: "000000" })).status, 403);
+  assert.equal(store.items.size, 0);
+  assert.equal((await auth.completeSignIn(authSession, { recoveryCode: recoveryCodes[0] })).status, 200);
+
+  assert.equal((await auth.fetch("/api/test/user")).status, 200);
 });
 
 /** A browser in front of the rendered site: it keeps cookies, with their paths, and follows no redirect. */

@@ -47,6 +47,8 @@ class FakeIssuer:
             "ver": 0,
             "roles": ["user"],
             "auth_time": now,
+            "acr": "1",
+            "amr": ["pwd"],
             **claims,
         }
         return jwt.encode(payload, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})

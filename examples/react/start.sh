@@ -15,6 +15,7 @@ trap 'kill $(jobs -p) 2>/dev/null' EXIT
   export AUTH_PROFILE_CLAIMS=username               # the API reads the author's name from the access token
   exec python manage.py serve
 ) &
-PYTHONPATH=../../clients/python python -m uvicorn main:app --app-dir api --port 8001 --log-level warning &
+PYTHONPATH=../../clients/python python -m uvicorn main:app --app-dir api --port 8001 --log-level warning \
+  --reload --reload-dir api &
 
 npm run dev

@@ -14,7 +14,7 @@ from tests.conftest import SignedIn
 from tests.factories import make_user
 
 ACCOUNTS = Path(__file__).parents[2] / "accounts"
-EQUAL_IN_GERMAN = {"Audience", "Filter", "audience", "in {}"}
+EQUAL_IN_GERMAN = {"Audience", "Code", "Filter", "Passkey", "code", "audience", "in {}"}
 NUMBER_OF_PLURAL = {"ngettext": 0, "pluralize": 1}  # the position of the singular among the arguments
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["/", "/api/docs", "/reset-password", "/verify-email", "/invitation"]
 TEMPLATES = sorted((ROOT / "api/templates/api").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "api/static/api").rglob("*.js"))
-SAME_IN_GERMAN = {"Admin", "Claims", "Generation {number}", "Header", "Moderator", "User"}
+SAME_IN_GERMAN = {"Admin", "Claims", "Code", "Generation {number}", "Header", "Moderator", "Name", "User"}
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from authclient.django.errors import render_error
 from authclient.django.permissions import has_role
-from authclient.verifier import AccessToken
+from authclient.verifier import AccessToken, SecondFactorRequired
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
@@ -40,3 +40,11 @@ def test_exceptions_of_django_have_a_message_and_a_code(error, status, body):
     response = render_error(error, {})
 
     assert (response.status_code, response.data) == (status, body)
+
+
+def test_a_missing_second_factor_has_the_challenge_of_rfc_9470():
+    response = render_error(SecondFactorRequired(2), {})
+
+    assert (response.status_code, response.data["code"]) == (403, "second_factor_required")
+    assert 'error="insufficient_user_authentication"' in response["WWW-Authenticate"]
+    assert response["WWW-Authenticate"].endswith('acr_values="2"')

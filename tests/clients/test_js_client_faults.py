@@ -7,6 +7,7 @@ import pytest
 from tests.browsers import CHROMIUM
 from tests.clients.tabs import BODY, COOKIES, code_and_status_of, sign_in, wait_for_event
 from tests.factories import PASSWORD
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -207,6 +208,20 @@ def test_a_tab_that_is_closed_during_a_refresh_does_not_end_the_session(server, 
     assert wait_for_event(tabs[1], "refreshed")
     assert tabs[1].evaluate("client.refresh()")["user"]["username"] == username
     assert len(device.refreshes) == 3
+
+
+def test_with_cookies_the_tokens_of_the_only_tab_are_stored_although_it_is_closed(open_device, username):
+    device = open_device()
+    tab = device.tab(**COOKIES)
+    sign_in(tab, username)
+    [before] = [cookie["value"] for cookie in device.context.cookies() if cookie["name"] == "__Secure-refresh"]
+    held = hold(device)
+    tab.evaluate("() => { client.refresh(); }")
+    wait_for_one(held, tab)
+
+    tab.close()
+
+    wait_until(lambda: before not in [cookie["value"] for cookie in device.context.cookies()], seconds=10)
 
 
 @pytest.mark.parametrize("options", [BODY, COOKIES], ids=["body", "cookies"])

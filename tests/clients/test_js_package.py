@@ -33,10 +33,11 @@ def built(tmp_path_factory):
     return folder
 
 
-def test_the_committed_file_is_what_the_build_generates(built):
-    generated = (built / "auth-client.js").read_text()
+@pytest.mark.parametrize("file", ["auth-client.js", "factors.js"])
+def test_the_committed_file_is_what_the_build_generates(built, file):
+    generated = (built / file).read_text()
 
-    assert (ROOT / "clients/js/auth-client.js").read_text() == generated, "Run `npm run build` in clients/js."
+    assert (ROOT / "clients/js" / file).read_text() == generated, "Run `npm run build` in clients/js."
 
 
 def test_the_minified_client_is_within_its_size_budget(built):

@@ -14,6 +14,7 @@ from threading import Event, Thread
 import httpx
 import pytest
 from authclient import strict_json as authclient_json
+from authclient.fastapi import AccessTokenBearer, RefusedRequest
 from authclient.issuer_keys import COOLDOWN, MAX_AGE, MAX_STALE, METADATA, IssuerKeys
 from authclient.verifier import (
     IssuerUnavailable,
@@ -21,17 +22,25 @@ from authclient.verifier import (
     Refused,
     RoleRequired,
     ScopeRequired,
+    SecondFactorRequired,
     TokenExpired,
     TokenInvalid,
     Verifier,
     parse_bearer,
 )
+from fastapi import Request
+from fastapi.security import SecurityScopes
 
 from accounts.errors import AuthError
+from accounts.factor_errors import SecondFactorRequired as ServiceSecondFactorRequired
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
+from accounts.sessions import lifecycle
 from accounts.tokens import access_tokens
 from accounts.tokens import strict_json as service_json
+from accounts.values.authentication import BY_CODE, BY_PASSWORD
+from accounts.values.clients import NO_CLIENT
+from api.errors import response_for
 from docs.services.fake_issuer import FakeIssuer
 from tests.conftest import SignedIn
 from tests.factories import make_user
@@ -409,6 +418,49 @@ class TestRights:
         assert caught.value.body["maxAge"] == 300
         assert 'error="insufficient_user_authentication"' in caught.value.headers["WWW-Authenticate"]
         assert 'max_age="300"' in caught.value.headers["WWW-Authenticate"]
+
+    @pytest.mark.parametrize("missing", [(), ("acr", "amr")])
+    def test_a_token_without_a_second_factor_is_refused_where_one_is_required(self, clock, missing):
+        with FakeIssuer() as issuer:
+            token = Verifier(issuer.url, audience="orders").verify(issuer.token("orders"))
+        for name in missing:  # as in tokens of earlier releases
+            del token.claims[name]
+        assert (token.acr, token.amr) == ("1", () if missing else ("pwd",))
+        token.require_level(1)
+        with pytest.raises(SecondFactorRequired) as caught:
+            token.require_level(2)
+        assert caught.value.status == 403
+        assert caught.value.headers["WWW-Authenticate"].endswith('acr_values="2"')
+
+    def test_the_refusal_is_that_of_the_service(self):
+        ours = SecondFactorRequired(2)
+        theirs = response_for(ServiceSecondFactorRequired())
+        assert (ours.body, ours.status) == (theirs.data, theirs.status_code)
+        assert ours.headers["WWW-Authenticate"] == theirs.headers["WWW-Authenticate"]
+
+    def test_a_token_of_a_sign_in_with_a_second_factor_has_its_level_and_methods(self, verifier, clock):
+        user = make_user("alice")
+        pair = lifecycle.start(user, NO_CLIENT, BY_PASSWORD.with_second_factor(BY_CODE))
+        token = verifier.verify(pair.access.text)
+        assert (token.acr, token.amr) == ("2", ("pwd", "otp", "mfa"))
+        token.require_level(2)
+
+    def test_fastapi_requires_the_level_beside_roles_and_age(self, clock):
+        with FakeIssuer() as issuer:
+            verifier = Verifier(issuer.url, audience="orders")
+            levels = {
+                text: verifier.verify(text) for text in (issuer.token("orders", acr=acr) for acr in ("1", "2"))
+            }
+            bearer = AccessTokenBearer(verifier).with_level(2).with_roles("user").with_max_age(300)
+            for text, token in levels.items():
+                scope = {"type": "http", "headers": [(b"authorization", f"Bearer {text}".encode())]}
+                verifying = bearer(Request(scope), SecurityScopes())
+                if token.acr == "2":
+                    assert asyncio.run(verifying) == token
+                else:
+                    with pytest.raises(RefusedRequest, match="second_factor_required") as caught:
+                        asyncio.run(verifying)
+                    assert 'acr_values="2"' in caught.value.headers["WWW-Authenticate"]
 
     @pytest.mark.parametrize(
         ("claims", "expected"),

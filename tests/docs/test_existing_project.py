@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 import time
+from base64 import b32decode
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.conf import settings
 from django.core.checks import run_checks
 from django.test import override_settings
@@ -17,7 +20,7 @@ from django.test import override_settings
 from tests.factories import PASSWORD
 from tests.servers import ROOT, free_port
 
-SETTINGS, URLS, VIEWS, MIDDLEWARE, ORDERS, RECEIVER, WSGI, DRAFTS, TESTS = re.findall(
+SETTINGS, URLS, VIEWS, MIDDLEWARE, ORDERS, RECEIVER, WSGI, DRAFTS, PAYOUTS, TESTS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL
 )
 COMMANDS = re.search(r"## Run it\n\n```sh\n(.*?)```", (ROOT / "docs/existing-project.md").read_text(), re.DOTALL)[
@@ -55,12 +58,14 @@ class Project:
             ("views", VIEWS),
             ("wsgi", WSGI),
             ("drafts", DRAFTS),
+            ("payouts", PAYOUTS),
             ("orders", f"{RECEIVER}\n{ORDERS}"),
         ):
             (folder / f"shop/{name}.py").write_text(text)
         with (folder / "shop/urls.py").open("a") as urls:
             urls.write(
                 "\nfrom shop.drafts import Drafts\nurlpatterns.insert(0, path('drafts', Drafts.as_view()))\n"
+                "from shop.payouts import Payouts\nurlpatterns.insert(0, path('payouts', Payouts.as_view()))\n"
                 "from shop.orders import orders\nurlpatterns.insert(0, path('orders', orders))\n"
             )
         (folder / "shop/test_basket.py").write_text(TESTS)
@@ -198,6 +203,22 @@ def test_a_view_that_requires_a_new_role_accepts_only_users_who_have_it(project,
     pair = httpx.post(f"{url}/api/auth/refreshtoken", json={"refreshToken": pair["refreshToken"]}).json()
     assert httpx.get(f"{url}/drafts", headers=bearer(pair)).json() == []
     project.run("python manage.py revokerole alice editor")
+
+
+def test_a_view_that_requires_a_second_factor_accepts_only_tokens_with_one(url):
+    user = {"username": "dora", "password": PASSWORD}
+    httpx.post(f"{url}/api/auth/signup", json={**user, "email": "dora@example.com"}).raise_for_status()
+    pair = httpx.post(f"{url}/api/auth/signin", json=user).json()
+    refused = httpx.get(f"{url}/payouts", headers=bearer(pair))
+    assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
+
+    app = httpx.post(f"{url}/api/auth/factors/totp", json={}, headers=bearer(pair)).json()
+    code = TOTP(b32decode(app["secret"]), 6, SHA1(), 30).generate(int(time.time())).decode()
+    body = {"id": app["id"], "code": code}
+    httpx.post(f"{url}/api/auth/factors/totp/confirm", json=body, headers=bearer(pair)).raise_for_status()
+    pair = httpx.post(f"{url}/api/auth/refreshtoken", json={"refreshToken": pair["refreshToken"]}).json()
+
+    assert httpx.get(f"{url}/payouts", headers=bearer(pair)).json() == {"amr": ["pwd", "otp", "mfa"]}
 
 
 def test_the_tests_on_the_page_pass_in_the_project(project):

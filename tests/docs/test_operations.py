@@ -100,15 +100,16 @@ def installation(environments):
     assert running.server.stop() == 0
 
 
-def test_the_documented_export_contains_profile_sessions_and_history(installation):
+def test_the_documented_export_contains_profile_factors_sessions_and_history(installation):
     pair = installation.sign_in()
 
     output = installation.run_block(
         "export", api=f"http://127.0.0.1:{installation.server.port}/api", access=pair["accessToken"]
     )[0]
 
-    profile, sessions, activity = map(json.loads, output.splitlines())
+    profile, factors, sessions, activity = map(json.loads, output.splitlines())
     assert profile["email"] == "alice@example.com"
+    assert factors == {"factors": [], "recoveryCodesLeft": 0}
     assert any(session["current"] for session in sessions)
     assert "sign_in:succeeded" in {entry["event"] for entry in activity}
 

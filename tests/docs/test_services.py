@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+from functools import partial
 
 import httpx
 import pytest
@@ -36,7 +37,7 @@ def execute(example, issuer):
 def test_the_example_without_a_framework(issuer):
     delete_orders = execute(PLAIN, issuer)["delete_orders"]
 
-    assert delete_orders(f"Bearer {issuer.token('orders', sub='7', roles=['moderator'])}") == (
+    assert delete_orders(f"Bearer {issuer.token('orders', sub='7', roles=['moderator'], acr='2')}") == (
         200,
         {},
         {"of": "7"},
@@ -51,6 +52,7 @@ def test_the_example_without_a_framework(issuer):
             403,
             "recent_authentication_required",
         ),
+        (f"Bearer {issuer.token('orders', roles=['moderator'])}", 403, "second_factor_required"),
     ):
         refused = delete_orders(authorization)
         assert (refused[0], refused[2]["code"]) == (status, code)
@@ -67,9 +69,11 @@ def test_the_example_with_django(issuer, monkeypatch):
         APIView, "get_exception_handler", lambda self: import_string(framework["EXCEPTION_HANDLER"])
     )
 
-    def get(**headers):
+    def request(method, **headers):
         with override_settings(AUTH_SERVICE=settings["AUTH_SERVICE"]):
-            return view.as_view()(APIRequestFactory().get("/orders", headers=headers))
+            return view.as_view()(getattr(APIRequestFactory(), method)("/orders", headers=headers))
+
+    get = partial(request, "get")
 
     moderator = get(Authorization=f"Bearer {issuer.token('orders', sub='7', roles=['moderator'])}")
     assert (moderator.status_code, moderator.data) == (200, {"of": 7, "roles": ("moderator",)})
@@ -79,6 +83,10 @@ def test_the_example_with_django(issuer, monkeypatch):
     expired = get(Authorization=f"Bearer {issuer.token('orders', exp=1)}")
     assert (expired.status_code, expired.data["code"]) == (401, "token_expired")
     assert 'error="invalid_token"' in expired["WWW-Authenticate"]
+    password_only = request("delete", Authorization=f"Bearer {issuer.token('orders', roles=['moderator'])}")
+    assert (password_only.status_code, password_only.data["code"]) == (403, "second_factor_required")
+    both = request("delete", Authorization=f"Bearer {issuer.token('orders', roles=['moderator'], acr='2')}")
+    assert (both.status_code, both.data) == (200, {"deleted": 0})
 
 
 def test_the_example_with_fastapi(issuer, monkeypatch):
@@ -91,7 +99,8 @@ def test_the_example_with_fastapi(issuer, monkeypatch):
         transport = httpx.ASGITransport(variables["app"])
         async with httpx.AsyncClient(transport=transport, base_url="http://orders") as client:
             user = {"Authorization": f"Bearer {issuer.token('orders', sub='7')}"}
-            moderator = {"Authorization": f"Bearer {issuer.token('orders', roles=['moderator'])}"}
+            moderator = {"Authorization": f"Bearer {issuer.token('orders', roles=['moderator'], acr='2')}"}
+            password_only = {"Authorization": f"Bearer {issuer.token('orders', roles=['moderator'])}"}
             old = {"Authorization": f"Bearer {issuer.token('orders', roles=['moderator'], auth_time=1)}"}
             return [
                 await client.get("/orders", headers=user),
@@ -99,6 +108,7 @@ def test_the_example_with_fastapi(issuer, monkeypatch):
                 await client.get("/orders", headers={"Authorization": "Bearer x"}),
                 await client.delete("/orders", headers=user),
                 await client.delete("/orders", headers=old),
+                await client.delete("/orders", headers=password_only),
                 await client.delete("/orders", headers=moderator),
                 await client.get("/orders", headers=[*user.items(), *user.items()]),
             ]
@@ -110,6 +120,7 @@ def test_the_example_with_fastapi(issuer, monkeypatch):
         (401, "token_invalid"),
         (403, "role_required"),
         (403, "recent_authentication_required"),
+        (403, "second_factor_required"),
         (200, None),
         (401, "token_invalid"),
     ]

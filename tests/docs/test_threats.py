@@ -12,12 +12,14 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
+from accounts.factors import encryption
 from accounts.keys.key_ring import key_ring
-from accounts.models import EndReason, RefreshToken, Service
+from accounts.models import Authenticator, EndReason, RefreshToken, Service
 from accounts.sessions import lifecycle, services
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
+from tests.factors.conftest import App, add_app, second_step
 
 
 def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
@@ -33,6 +35,8 @@ def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
         {"email": signed_in.get("/api/auth/me", signed_in.access_token).json()["email"]},
     )
     refresh_secret = base64.urlsafe_b64decode(signed_in.refresh_token.removeprefix("authrt_"))[20:52]
+    mailed = mailed_token()
+    add_app(signed_in)
     rows = chain.from_iterable(model._default_manager.values_list() for model in apps.get_models())
     stored = [
         bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
@@ -48,7 +52,11 @@ def test_no_value_in_the_database_is_a_credential(signed_in, mailed_token):
         signed_in.access_token.encode(),
         service_secret.encode(),
         browser.cookies["sessionid"].value.encode(),
-        mailed_token().encode(),
+        mailed.encode(),
+        decrypted_secret(Authenticator.objects.get()),
+        base64.b32encode(decrypted_secret(Authenticator.objects.get())),
+        *(code.encode() for code in signed_in.recovery_codes),
+        *(code.replace("-", "").encode() for code in signed_in.recovery_codes),
     ):
         assert not [value for value in stored if secret in value or secret.hex().encode() in value]
 
@@ -146,3 +154,43 @@ def test_a_thief_of_an_access_token_gets_no_other_token_and_changes_nothing_sens
     assert_refused(thief.refresh(token), 403, "refresh_token_unknown")
     clock.advance(seconds=600)
     assert_refused(thief.get("/api/test/user", token), 401, "token_expired")
+
+
+def decrypted_secret(row):
+    """Return the secret of an authenticator app, as an attacker with the database and SECRET_KEY can."""
+    return encryption.decrypt(bytes(row.encrypted_secret), f"totp {row.owner_id} {row.pk}").secret
+
+
+def test_an_attacker_with_the_database_and_secret_key_computes_the_codes_of_an_app(signed_in, clock):
+    add_app(signed_in)
+    clock.advance(seconds=30)
+    row = Authenticator.objects.get()
+    copy = App(base64.b32encode(decrypted_secret(row)).decode())
+
+    assert second_step(Api(), row.owner.username, code=copy.code()).status_code == 200
+
+
+def test_a_code_that_a_phishing_page_relays_signs_the_attacker_in(signed_in, clock):
+    app = add_app(signed_in)
+    clock.advance(seconds=30)
+    owner = Authenticator.objects.get().owner
+
+    assert second_step(Api(), owner.username, code=app.code()).status_code == 200
+
+
+def test_without_a_factor_a_thief_of_the_password_can_add_one(clock, assert_refused):
+    owner = make_user()
+    add_app(SignedIn(owner.username))
+
+    assert_refused(Api().sign_in(owner.username), 403, "second_factor_required")
+
+
+def test_a_thief_of_session_and_password_changes_the_email_address_but_no_factor(signed_in, clock, assert_refused):
+    add_app(signed_in)
+    clock.advance(seconds=301)
+    again = signed_in.post("/api/auth/reauthenticate", {"password": PASSWORD}, signed_in.access_token)
+    token = again.json()["accessToken"]
+
+    assert_refused(signed_in.post("/api/auth/factors/totp", {}, token), 403, "second_factor_required")
+    assert_refused(signed_in.post("/api/auth/factors/recovery-codes", {}, token), 403, "second_factor_required")
+    assert signed_in.patch("/api/auth/me", {"email": "thief@example.com"}, token).status_code == 200

@@ -19,15 +19,17 @@ from django.test import override_settings
 
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
-from accounts.models import User
+from accounts.models import Role, User
 from accounts.users import passwords, roles
 from accounts.values.clients import NO_CLIENT
 from authproject.proxies import trust_proxies
 from tests.browsers import CHROMIUM
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
+from tests.factors.conftest import App, add_app, add_passkey, second_step
 from tests.servers import ROOT, free_port
 from tests.tls import TlsProxy
+from tests.webauthn import FLAG, SoftwareAuthenticator
 
 TEXT = (ROOT / "docs/troubleshooting.md").read_text()
 HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
@@ -406,6 +408,105 @@ def test_an_unverified_user_is_refused_and_can_request_another_email(
 
     assert api.post("/api/auth/email/verify/resend", {"email": "alice@example.com"}).status_code == 202
     assert len(mailoutbox) == 1
+
+
+@symptom("403 second_factor_required")
+def test_each_documented_cause_of_second_factor_required_has_its_remedy(
+    signed_in, clock, override_auth, assert_refused
+):
+    override_auth(second_factor_roles=("moderator",))
+    owner = User.objects.get()
+    owner.roles.add(Role.objects.get(name="moderator"))
+    signed_in.access_token = signed_in.refresh(signed_in.refresh_token).json()["accessToken"]
+    assert_refused(signed_in.content("mod"), 403, "second_factor_required")
+
+    app = add_app(signed_in)
+    assert_refused(signed_in.content("mod"), 403, "second_factor_required")
+    clock.advance(seconds=301)
+    assert "authSession" in assert_refused_with(Api().sign_in(owner.username), "second_factor_required")
+    assert_refused(
+        signed_in.post("/api/auth/factors/totp", {}, signed_in.access_token), 403, "second_factor_required"
+    )
+    stepped_up = signed_in.post("/api/auth/reauthenticate", {"code": app.code()}, signed_in.access_token).json()
+    assert signed_in.post("/api/auth/factors/totp", {}, stepped_up["accessToken"]).status_code == 201
+    assert signed_in.get("/api/test/mod", stepped_up["accessToken"]).status_code == 200
+
+
+def assert_refused_with(response, code):
+    assert (response.status_code, response.json()["code"]) == (403, code)
+    return response.json()
+
+
+@symptom("403 invalid_code")
+def test_used_foreign_and_late_codes_are_refused_and_an_unreadable_secret_is_logged(
+    signed_in, clock, settings, caplog
+):
+    app, stranger, owner = add_app(signed_in), App("A" * 32), User.objects.get()
+    used, (recovery, *_) = app.code(), signed_in.recovery_codes
+    clock.advance(seconds=30)
+    assert second_step(Api(), owner.username, recoveryCode=recovery).status_code == 200
+    for presented in (
+        {"code": used},
+        {"code": stranger.code()},
+        {"code": app.code(steps=2)},
+        {"code": app.code(steps=-2)},
+        {"recoveryCode": recovery},
+    ):
+        assert_refused_with(second_step(Api(), owner.username, **presented), "invalid_code")
+
+    settings.SECRET_KEY = "another secret key, which is long enough for the service"
+    assert_refused_with(second_step(Api(), owner.username, code=app.code()), "invalid_code")
+    assert "The secret of authenticator" in caplog.text
+    assert "cannot be decrypted" in caplog.text
+
+
+@symptom("403 auth_session_invalid")
+def test_an_old_or_used_auth_session_is_refused(signed_in, clock):
+    app, owner = add_app(signed_in), User.objects.get()
+    clock.advance(seconds=30)
+    first = Api().sign_in(owner.username).json()["authSession"]
+    body = {"authSession": first, "code": app.code()}
+    assert Api().post("/api/auth/signin/second-factor", body).status_code == 200
+    assert_refused_with(Api().post("/api/auth/signin/second-factor", body), "auth_session_invalid")
+
+    first = Api().sign_in(owner.username).json()["authSession"]
+    clock.advance(seconds=301)
+    body = {"authSession": first, "code": app.code()}
+    assert_refused_with(Api().post("/api/auth/signin/second-factor", body), "auth_session_invalid")
+
+
+@symptom("A passkey is refused, or the browser offers none")
+def test_each_documented_reason_of_a_refused_passkey_is_logged(signed_in, clock, events):
+    authenticator = SoftwareAuthenticator()
+    assert add_passkey(signed_in, authenticator).status_code == 201
+    authenticator.origin = "http://127.0.0.1:8000"
+    assert reason_of_refused_sign_in(authenticator, events) == "origin"
+    authenticator.origin = "http://localhost:8000"
+    authenticator.flags &= ~FLAG.UV
+    assert reason_of_refused_sign_in(authenticator, events) == "user_verification"
+    authenticator.flags |= FLAG.UV
+    assert reason_of_refused_sign_in(authenticator, events, rpId="auth.example.com") == "relying_party"
+    assert reason_of_refused_sign_in(authenticator, events, seconds=301, clock=clock) == "challenge"
+    authenticator.counter = 1
+    assert (
+        Api().post("/api/auth/signin/passkey", {"credential": authenticator.get(fresh_options())}).status_code
+        == 200
+    )
+    authenticator.counter -= 1
+    assert reason_of_refused_sign_in(authenticator, events) == "counter"
+
+
+def fresh_options():
+    return Api().post("/api/auth/signin/passkey/options").json()
+
+
+def reason_of_refused_sign_in(authenticator, events, seconds=0, clock=None, **changes):
+    credential = authenticator.get(fresh_options() | changes)
+    if clock:
+        clock.advance(seconds=seconds)
+    response = Api().post("/api/auth/signin/passkey", {"credential": credential})
+    assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
+    return next(event["reason"] for event in reversed(events()) if event["event"] == "sign_in:failed")
 
 
 @symptom("429 throttled")

@@ -1,5 +1,6 @@
 """Test concurrent requests to several server processes, and management commands that run at the same time."""
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from threading import Barrier, Event
 import pytest
 
 from tests.factories import PASSWORD
+from tests.factors.conftest import App
 
 CONCURRENCY = 25
 _numbers = count(1)
@@ -250,3 +252,25 @@ def test_failures_from_one_ip_address_on_many_accounts_share_its_limit(server):
     )
 
     assert Counter(status for status, _ in responses) == {401: CONCURRENCY, 429: CONCURRENCY}
+
+
+@pytest.mark.parametrize("kind", ["code", "recoveryCode"])
+def test_one_code_used_fifty_times_at_once_opens_one_session(person, kind):
+    access = {"Authorization": f"Bearer {person.sign_in()[1]['accessToken']}"}
+    begun = person.server.post("/api/auth/factors/totp", {}, **access)[1]
+    app = App(begun["secret"])
+    confirmation = {"id": begun["id"], "code": app.code()}
+    confirmed = person.server.post("/api/auth/factors/totp/confirm", confirmation, **access)[1]
+    value = {"code": app.code(steps=1), "recoveryCode": confirmed["recoveryCodes"][0]}[kind]
+    auth_sessions = [person.sign_in()[1]["authSession"] for _ in range(5)]
+
+    uses = [
+        partial(person.post, "signin/second-factor", authSession=auth_session, **{kind: value})
+        for auth_session in auth_sessions * 10
+    ]
+    statuses = Counter(status for status, _ in run_concurrently(*uses))
+
+    assert statuses[200] == 1
+    assert statuses.keys() <= {200, 403, 429}  # limits on failed attempts apply as well
+    listed = json.loads(person.server.request("GET", "/api/auth/sessions", **access)[1])
+    assert [session["acr"] for session in listed] == ["2", "2"]

@@ -22,6 +22,7 @@ from tests.factories import make_user
 AFTER_COMMIT = BackgroundQueue.after_commit
 CONTEXT = {
     "link": "https://auth.example.com/x#token=a:b:c", "minutes": 10, "days": 7, "granted": ["admin"], "taken": [],
+    "kind": "totp", "left": 3,
     "at": timezone.now(), "device": "Firefox on Linux", "address": "192.0.2.7",
 }  # fmt: skip
 

@@ -21,7 +21,8 @@ from tests.factories import make_administrator
 
 LINK = "https://auth.example.com/x#token=a:b:c"
 CONTEXT = {
-    "minutes": 10, "days": 7, "granted": ["admin"], "taken": ["moderator"], "at": timezone.now(),
+    "minutes": 10, "days": 7, "granted": ["admin"], "taken": ["moderator"], "kind": "totp", "left": 3,
+    "at": timezone.now(),
     "device": describe_common("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
     "address": "192.0.2.7",
 }  # fmt: skip
@@ -136,7 +137,7 @@ def test_the_html_part_has_the_colors_and_the_font_of_the_pages(sent):
 
     assert _colors(light) <= _colors(light_of_pages)
     assert _colors(dark) <= _colors(dark_of_pages.partition("* {")[0])
-    [font_of_pages] = re.findall(r"font: \S+ (system-ui[^;]*);", PAGES_CSS.read_text())[:1]
+    [font_of_pages] = re.findall(r"--sans: ([^;]+);", PAGES_CSS.read_text())
     fonts = re.findall(r"font: (?!inherit)(?:550 )?\S+ ([^;]+);", source)
     assert {font.replace("'", '"') for font in fonts} == {font_of_pages}
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.sessions import lifecycle
+from accounts.values.authentication import BY_PASSWORD
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
@@ -165,7 +166,7 @@ def test_a_session_started_after_the_user_was_changed_in_memory_is_valid(api, cl
     user.set_password(PASSWORD)
     user.save()
 
-    pair = lifecycle.start(user, NO_CLIENT)
+    pair = lifecycle.start(user, NO_CLIENT, BY_PASSWORD)
 
     assert api.get("/api/test/admin", pair.access.text).status_code == 200
 

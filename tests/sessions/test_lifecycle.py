@@ -40,13 +40,13 @@ def test_the_live_sessions_are_listed_with_device_address_and_times(clock):
         {
             "id": id_of(desk), "current": True, "device": "Firefox on Linux", "userAgent": LINUX,
             "ipAddress": "192.0.2.7", "createdAt": iso(now), "lastUsedAt": iso(now),
-            "expiresAt": iso(now + dt.timedelta(days=1)), "remember": True,
+            "expiresAt": iso(now + dt.timedelta(days=1)), "remember": True, "acr": "1",
         },
         {
             "id": id_of(phone), "current": False, "device": "Safari on iOS", "userAgent": IPHONE,
             "ipAddress": "2001:db8::7", "createdAt": iso(now - dt.timedelta(minutes=5)),
             "lastUsedAt": iso(now - dt.timedelta(minutes=5)),
-            "expiresAt": iso(now + dt.timedelta(days=1, minutes=-5)), "remember": True,
+            "expiresAt": iso(now + dt.timedelta(days=1, minutes=-5)), "remember": True, "acr": "1",
         },
     ]  # fmt: skip
 

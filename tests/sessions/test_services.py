@@ -74,6 +74,7 @@ def test_introspecting_a_valid_token_returns_its_claims(orders):
         "sub": str(user.pk), "username": "alice", "client_id": "first-party", "token_type": "Bearer",
         "iat": claims.issued_at, "nbf": claims.issued_at, "exp": claims.expires_at, "jti": claims.token_id,
         "sid": str(claims.session_id), "roles": ["admin", "user"], "auth_time": claims.auth_time,
+            "acr": "1", "amr": ["pwd"],
     }  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule, r
 from accounts import purge
 from accounts.errors import AuthError, NotFound, TokenRevoked
 from accounts.models import EndReason, RefreshToken, User
-from accounts.sessions import lifecycle, rotation
+from accounts.sessions import lifecycle, rotation, step_up
 from accounts.tokens import access_tokens
 from accounts.users import activation, deletion, passwords, roles
+from accounts.values.authentication import BY_PASSWORD
 from accounts.values.clients import NO_CLIENT
 from tests.sessions.session_model import REFRESH_LIFETIME, Session
 from tests.sessions.state_machine import SessionStateMachine, serial_numbers
@@ -49,7 +50,7 @@ class Sessions(SessionStateMachine):
             self.activate(owner)
         user = User.objects.with_role_names().get(pk=owner.user.pk)
         with self.expect_events("sign_in:succeeded"):
-            pair = lifecycle.start(user, NO_CLIENT)
+            pair = lifecycle.start(user, NO_CLIENT, BY_PASSWORD)
         session = Session(
             uuid=access_tokens.verify(pair.access.text, at=self.now).session_id,
             owner=owner,
@@ -164,10 +165,10 @@ class Sessions(SessionStateMachine):
         user = User.objects.get(pk=session.owner.user.pk)
         if session.is_valid(self.now):
             session.authenticated_at = self.now
-            self._verify_and_remember(lifecycle.step_up(session.uuid, user, NO_CLIENT), session)
+            self._verify_and_remember(step_up.step_up(session.uuid, user, NO_CLIENT, BY_PASSWORD), session)
         elif session.owner.is_active:
             with self.expect_events(), pytest.raises(TokenRevoked):
-                lifecycle.step_up(session.uuid, user, NO_CLIENT)
+                step_up.step_up(session.uuid, user, NO_CLIENT, BY_PASSWORD)
 
     @rule(session=opened)
     def change_password(self, session):

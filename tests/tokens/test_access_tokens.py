@@ -62,6 +62,8 @@ def test_the_claims_match_the_contract(clock):
         "ver": 0,
         "roles": ["admin", "user"],
         "auth_time": now,
+        "acr": "1",
+        "amr": ["pwd"],
     }
 
 

@@ -19,7 +19,8 @@ function clearError(form) {
   describeFieldsBy(form, []);
 }
 
-function showError(form, error) {
+/** Show an AuthError at a form. */
+export function showError(form, error) {
   const fields = Object.keys(error.errors ?? {})
     .map((name) => form.elements[name])
     .filter(Boolean);

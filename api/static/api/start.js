@@ -2,18 +2,21 @@
 //
 // A panel is a section of the page with a script in `panels/`. It is a function of the page (below) that returns
 // `start(session)`, called when a session begins, and `show(session)`, called whenever the session changed. Both are optional.
-import { AuthClient, AuthError } from "./auth-client.js";
+import { AuthClient, AuthError } from "./factors.js";
+import { closeDialogs } from "./dialogs.js";
 import { $, createNotice } from "./elements.js";
 import { onSubmit, resetForms } from "./forms.js";
 import { fetchAndLog, log } from "./log.js";
 import { accessTokenPanel } from "./panels/access_token.js";
 import { apiCallsPanel } from "./panels/api_calls.js";
+import { factorsPanel } from "./panels/factors.js";
 import { refreshTokenPanel } from "./panels/refresh_token.js";
 import { sessionsPanel } from "./panels/sessions.js";
+import { signInForm } from "./sign_in.js";
 import { errorText, hasText, text } from "./texts.js";
 import { parseRefreshToken } from "./tokens.js";
 
-const PANELS = [accessTokenPanel, apiCallsPanel, refreshTokenPanel, sessionsPanel];
+const PANELS = [accessTokenPanel, apiCallsPanel, refreshTokenPanel, sessionsPanel, factorsPanel];
 
 const url = new URL("/", location.href).href;
 const auth = new AuthClient({ url, storage: localStorage, fetch: fetchAndLog });
@@ -42,10 +45,7 @@ const panels = PANELS.map((create) => create({ auth, url, notice, attempt, onCli
 
 // Signing up, in and out
 
-onSubmit($("sign-in"), (fields) => {
-  notice("");
-  return auth.signIn(fields);
-});
+signInForm(auth, notice);
 if ($("sign-up"))
   onSubmit($("sign-up"), async (fields) => {
     const { username } = await auth.signUp(fields);
@@ -76,6 +76,7 @@ async function showSession(session) {
 // Events of the client
 
 auth.addEventListener("signedin", async ({ detail }) => {
+  closeDialogs();
   resetForms();
   const shown = showSession(await auth.session());
   $("who").focus();
@@ -93,6 +94,7 @@ auth.addEventListener("refreshfailed", ({ detail }) => {
 });
 auth.addEventListener("signedout", ({ detail: { reason } }) => {
   const isExpected = reason.startsWith("signed_out");
+  closeDialogs();
   showSession(null);
   notice(hasText(reason) ? text(reason) : text("session_ended", { reason }), !isExpected);
   log(text("log_signed_out"), reason, isExpected);

@@ -4,6 +4,7 @@ import { Lock } from "./lock.js";
 import { REFRESH_PATIENCE, Renewal, waitForRetryAfter } from "./renewal.js";
 import { Requests } from "./requests.js";
 import { parseAccess, parseAny, parseNothing, parseSignUp, parseTokens, parseUser, readResponse } from "./responses.js";
+import { challengeOf, parseOptions } from "./second-factor.js";
 import { isOfSameSignIn, SessionHolder } from "./session-holder.js";
 import { openStorage } from "./stored-value.js";
 import { abortable } from "./waiting.js";
@@ -64,19 +65,29 @@ export class AuthClient extends EventTarget {
     return this.#requests.post("auth/signup", fields, { parse: parseSignUp, signal });
   }
 
-  /** Sign in. `username` may be an email address. */
-  async signIn({ username, password, ...others }, { signal } = {}) {
-    const fields = { ...others, username, password, useCookies: this.#usesCookies || undefined };
-    const parse = (content) => {
-      const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
-      return user && tokens && { user, tokens };
-    };
-    // The late response to another tab's refresh would overwrite the cookies of this sign-in.
-    const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
-    return this.#inTurn(patience, signal, async () => {
-      const { user, tokens } = await this.#requests.post("auth/signin", fields, { parse, signal });
-      return this.#startSession(user, tokens);
-    });
+  /**
+   * Sign in with {username, password}, where `username` may be an email address, or with {passkey}, the browser's response to
+   * `passkeyOptions`. Return the session, or {secondFactor}, a challenge for `completeSignIn`, if the account has a factor.
+   */
+  async signIn({ passkey, ...fields }, { signal } = {}) {
+    const body = { ...fields, credential: passkey, useCookies: this.#usesCookies || undefined };
+    try {
+      return await this.#signInAt(passkey ? "auth/signin/passkey" : "auth/signin", body, signal);
+    } catch (error) {
+      const secondFactor = challengeOf(error);
+      if (!secondFactor) throw error;
+      return { secondFactor };
+    }
+  }
+
+  /** Answer the challenge of a sign-in with {code}, {recoveryCode} or {passkey}. A wrong answer may be repeated. */
+  async completeSignIn({ authSession }, answer, { signal } = {}) {
+    return this.#signInAt("auth/signin/second-factor", { ...answer, authSession }, signal);
+  }
+
+  /** Return options to sign in with a passkey alone, as PublicKeyCredentialRequestOptionsJSON. */
+  async passkeyOptions({ signal } = {}) {
+    return this.#requests.post("auth/signin/passkey/options", undefined, { parse: parseOptions, signal });
   }
 
   /** With cookies: continue a session that was started elsewhere, as on a sibling subdomain. Return null if there is none. */
@@ -117,10 +128,18 @@ export class AuthClient extends EventTarget {
   }
 
   /** Confirm the password after a 403 `recent_authentication_required`. */
-  async reauthenticate(password, { signal } = {}) {
+  async reauthenticate(password, options) {
+    return this.stepUp({ password }, options);
+  }
+
+  /**
+   * Confirm {password}, {code}, {recoveryCode} or {passkey} after a 403 `recent_authentication_required`; one of the latter
+   * three after a 403 `second_factor_required`.
+   */
+  async stepUp(answer, { signal } = {}) {
     const before = await abortable(this.session(), signal);
     const parse = (content) => parseAccess(content, this.#usesCookies);
-    const access = await this.#call("POST", "auth/reauthenticate", { password }, parse, signal);
+    const access = await this.#call("POST", "auth/reauthenticate", answer, parse, signal);
     return this.#inTurn(REFRESH_PATIENCE, signal, async () => {
       const session = await this.session();
       if (!session || !isOfSameSignIn(before, session)) throw signedOutError();
@@ -181,6 +200,19 @@ export class AuthClient extends EventTarget {
   /** Run a task while no other tab does. */
   #inTurn(patience, signal, task) {
     return this.#lock.run(task, { patience, signal });
+  }
+
+  #signInAt(path, body, signal) {
+    const parse = (content) => {
+      const [user, tokens] = [parseUser(content), parseTokens(content, this.#usesCookies)];
+      return user && tokens && { user, tokens };
+    };
+    // The late response to another tab's refresh would overwrite the cookies of this sign-in.
+    const patience = this.#usesCookies ? COOKIE_PATIENCE : REFRESH_PATIENCE;
+    return this.#inTurn(patience, signal, async () => {
+      const { user, tokens } = await this.#requests.post(path, body, { parse, signal });
+      return this.#startSession(user, tokens);
+    });
   }
 
   async #startSession(user, tokens) {

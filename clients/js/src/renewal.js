@@ -53,6 +53,7 @@ export class Renewal {
   /** Exchange a refresh token, or the cookie, for new tokens. Throws AuthError. */
   exchange(refreshToken) {
     const parse = (content) => parseTokens(content, this.#usesCookies);
+    if (this.#usesCookies) return this.#requests.postPastClosing("auth/refreshtoken", { parse });
     return this.#requests.postRepeatedly("auth/refreshtoken", { refreshToken }, { parse });
   }
 

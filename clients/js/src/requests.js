@@ -57,6 +57,22 @@ export class Requests {
     return attempt();
   }
 
+  /**
+   * `postRepeatedly` with cookies. If the page is closed before the response, the request is repeated once more, and the browser
+   * stores the cookies of that response.
+   */
+  async postPastClosing(path, options) {
+    // Not `keepalive` from the start: Chromium stores the cookies of a late response although the request was aborted, and a
+    // sign-in may have set other cookies since.
+    const repeat = () => this.forward(this.#sign(this.build("POST", path, {}, { keepalive: true }))).catch(() => {});
+    globalThis.addEventListener?.("pagehide", repeat);
+    try {
+      return await this.postRepeatedly(path, {}, options);
+    } finally {
+      globalThis.removeEventListener?.("pagehide", repeat);
+    }
+  }
+
   /** Call an endpoint with the session's access token, and return its response after `parse`. Throws AuthError. */
   callSigned(method, path, session, parse) {
     return this.#call(method, path, { session, parse, timeout: RESPONSE_TIMEOUT });
@@ -79,7 +95,7 @@ export class Requests {
   async #call(method, path, { body, session, parse = parseAny, signal, timeout }) {
     const exchange = async (either) => {
       // A redirect would send the password or the token elsewhere.
-      const options = { signal: either, redirect: "error", keepalive: this.#outlivesPage(path) };
+      const options = { signal: either, redirect: "error" };
       const request = this.build(method, path, body, options);
       return readResponse(await this.send(request, session, either), parse, either);
     };
@@ -89,11 +105,6 @@ export class Requests {
       if (signal?.aborted) throw signal.reason;
       throw error instanceof AuthError ? error : networkError(error);
     }
-  }
-
-  /** With cookies, the response to a refresh must be processed even if the page is closed: the browser stores the tokens. */
-  #outlivesPage(path) {
-    return this.#usesCookies && path === "auth/refreshtoken" && this.#base.origin === globalThis.location?.origin;
   }
 
   #sign(request, session) {

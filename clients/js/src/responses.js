@@ -50,8 +50,8 @@ function retryAfter(response) {
   return seconds > 0 && seconds < Infinity ? Math.ceil(seconds) : null;
 }
 
-/** Return any content of a response that has the service's format. */
-export const parseAny = (content) => content;
+/** Return any content of a response that has the service's format. No 200 of the service is empty. */
+export const parseAny = (content, { status }) => (content === null && status === 200 ? undefined : content);
 
 /** Return null for the empty response to a sign-out. */
 export const parseNothing = (content, { status }) => (status === 204 ? null : undefined);
@@ -73,7 +73,7 @@ export function parseAccess(content, usesCookies) {
   const { accessToken, expiresIn } = content;
   if (!(expiresIn > 0 && Number.isFinite(expiresIn))) return undefined;
   if (usesCookies) return { expiresIn };
-  return isText(accessToken) ? { accessToken, expiresIn } : undefined;
+  return isToken(accessToken) ? { accessToken, expiresIn } : undefined;
 }
 
 /** Return both tokens and their lifetimes in a response; with cookies, only the lifetimes. */
@@ -82,12 +82,18 @@ export function parseTokens(content, usesCookies) {
   if (!access) return undefined;
   const { refreshToken, refreshExpiresIn } = content;
   if (usesCookies) return { ...access, refreshExpiresIn };
-  return isText(refreshToken) ? { ...access, refreshToken, refreshExpiresIn } : undefined;
+  return isToken(refreshToken) ? { ...access, refreshToken, refreshExpiresIn } : undefined;
 }
 
-/** Return whether a value is a session that this client has stored. */
+/** Return whether a value is a session that this client has stored, with tokens or, with cookies, without. */
 export function isSession(value) {
-  return isObject(value) && isObject(value.user) && Number.isFinite(value.renewedAt) && value.expiresIn > 0;
+  if (!isObject(value) || !parseUser(value.user) || !Number.isFinite(value.renewedAt) || !(value.expiresIn > 0)) return false;
+  return [value.accessToken, value.refreshToken].every((token) => token === undefined || isToken(token));
+}
+
+/** Return whether a value can be sent in a header. */
+function isToken(value) {
+  return isText(value) && /^[!-~]+$/.test(value);
 }
 
 export function isObject(value) {

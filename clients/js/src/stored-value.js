@@ -31,7 +31,7 @@ export class StoredValue {
     if (this.#isUnstored && text === this.#textInstead) return this.#last;
     this.#isUnstored = false;
     const value = text === null ? null : parseJson(text);
-    if (value === null || this.#isValid(value)) this.#last = value;
+    if (text === null || this.#isValid(value)) this.#last = value;
     return this.#last;
   }
 

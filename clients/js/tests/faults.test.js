@@ -170,6 +170,15 @@ test("a user without a valid name or roles is no sign-in", async () => {
   }
 });
 
+test("an empty 200 is no response to a call, and an empty 202 is one", async () => {
+  let status = 200;
+  const empty = clientOf({ fetch: async () => new Response(null, { status }) });
+
+  await assert.rejects(empty.call("GET", "auth/me"), refused("unexpected_answer", 200));
+  status = 202;
+  assert.equal(await empty.call("POST", "auth/password/reset", {}), null);
+});
+
 test("JSON is no response to a sign-out", async () => {
   const client = await signedIn({
     fetch: (request) => (request.url.endsWith("/signout") ? Promise.resolve(json({})) : service.fetch(request)),
@@ -314,7 +323,13 @@ test("a rotated token that cannot be stored leaves no old token for other tabs",
   assert.equal(await clientOf({ storage }).session(), null);
 });
 
-for (const content of ["{broken", "{}", "[]", '"text"', '{"user": null}']) {
+const user = { id: 1, username: "a", roles: [] };
+for (const content of [
+  "{broken", "{}", "null", "[]", '"text"', '{"user": null}',
+  JSON.stringify({ user: {}, renewedAt: 1, expiresIn: 900 }),
+  JSON.stringify({ user, renewedAt: 1, expiresIn: 900, accessToken: "a\nb", refreshToken: "b" }),
+  JSON.stringify({ user, renewedAt: 1, expiresIn: 900, accessToken: "a", refreshToken: 5 }),
+]) {
   test(`${content} in the storage is no session, and does not end the one in memory`, async () => {
     const storage = shared();
     const client = await signedIn({ storage });
@@ -513,6 +528,27 @@ test("a refresh that was interrupted is repeated with the same token when a page
 
   assert.equal((await opened.session()).refreshToken, "r1");
   assert.equal(service.requests.find(({ path }) => path.endsWith("refreshtoken")).body.refreshToken, "r0");
+});
+
+test("with cookies, a refresh is kept alive only if the page is closed meanwhile", async () => {
+  const listeners = new Set();
+  setGlobal("addEventListener", (type, listener) => type === "pagehide" && listeners.add(listener));
+  setGlobal("removeEventListener", (type, listener) => listeners.delete(listener));
+  const sent = [];
+  const fetch = (request) => {
+    if (!request.url.endsWith("token")) return service.fetch(request);
+    sent.push(request.keepalive);
+    return hanging();
+  };
+  const client = await signedIn({ transport: "cookie", storage: shared(), fetch });
+  const refreshing = client.refresh();
+  await new Promise(setImmediate);
+
+  for (const listener of listeners) listener();
+  assert.deepEqual(sent, [false, true]);
+
+  await assert.rejects(settled(refreshing), refused("network_error", 0));
+  assert.equal(listeners.size, 0);
 });
 
 test("a refresh that has failed is not repeated when a page is opened", async () => {

@@ -10,6 +10,7 @@ import httpx
 from authclient.errors import AuthError
 from authclient.failures import Failure
 from authclient.remembering import RememberingStore
+from authclient.second_factor import Answer, AskForFactor, Challenge, SecondFactorRequired
 from authclient.stores import MemoryStore, Session, Store
 from authclient.tokens import BACKOFF, TokenClient
 
@@ -20,9 +21,10 @@ class Auth(httpx.Auth):
     """Authenticates any number of httpx clients, threads and tasks with one session.
 
     `url` is the service's URL, `store` where the session is stored. `credentials` returns username and password;
-    it is called if there is no session or the session has ended. Without it, that raises AuthError. The token is
-    sent to the origins of `url` and `services` only. `audience` requests tokens for one service. `http` is the
-    httpx client for token requests, for example with a proxy or certificates.
+    it is called if there is no session or the session has ended. Without it, that raises AuthError.
+    `second_factor` is called during a sign-in to an account with a second factor, and returns what the user
+    presents. The token is sent to the origins of `url` and `services` only. `audience` requests tokens for one
+    service. `http` is the httpx client for token requests, for example with a proxy or certificates.
     """
 
     def __init__(  # noqa: PLR0913  keyword-only options
@@ -31,6 +33,7 @@ class Auth(httpx.Auth):
         *,
         store: Store | None = None,
         credentials: Credentials | None = None,
+        second_factor: AskForFactor | None = None,
         services: Collection[str] = (),
         audience: str | None = None,
         http: httpx.Client | None = None,
@@ -38,6 +41,7 @@ class Auth(httpx.Auth):
         self._tokens = TokenClient(url, http)
         self._store = RememberingStore(store or MemoryStore())
         self._credentials = credentials
+        self._second_factor = second_factor
         self._origins = {_origin(httpx.URL(text)) for text in (url, *services)}
         self._audience = audience
         self._session = self._store.load()
@@ -46,9 +50,18 @@ class Auth(httpx.Auth):
     def sign_in(self, username: str, password: str) -> None:
         """Sign in and store the session, replacing any other.
 
-        Raises AuthError.
+        Raises AuthError: SecondFactorRequired if the account has a second factor and there is no `second_factor`.
         """
-        session = self._tokens.sign_in(username, password, self._audience)
+        session = self._open_session(username, password)
+        with self._lock, self._store.lock():
+            self._store_session(session)
+
+    def complete_sign_in(self, challenge: Challenge, answer: Answer) -> None:
+        """Complete the sign-in that raised SecondFactorRequired, with `{"code": …}` or `{"recoveryCode": …}`.
+
+        Raises AuthError. After `invalid_code`, the challenge can be answered again.
+        """
+        session = self._tokens.complete_sign_in(challenge, answer)
         with self._lock, self._store.lock():
             self._store_session(session)
 
@@ -57,21 +70,28 @@ class Auth(httpx.Auth):
 
         Raises AuthError.
         """
+        self.step_up({"password": password})
+
+    def step_up(self, answer: Answer) -> None:
+        """Confirm the password or a second factor: `{"password": …}`, `{"code": …}` or `{"recoveryCode": …}`.
+
+        Raises AuthError.
+        """
         session = self._current()
         try:
-            self._reauthenticate(password)
+            self._step_up(answer)
         except AuthError as error:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
             self._get_renewed(session)
-            self._reauthenticate(password)
+            self._step_up(answer)
 
-    def _reauthenticate(self, password: str) -> None:
+    def _step_up(self, answer: Answer) -> None:
         with self._lock, self._store.lock():
             session = self._store.load()
             if session is None:
                 raise _not_signed_in()
-            self._store_session(self._tokens.reauthenticate(session, password))
+            self._store_session(self._tokens.reauthenticate(session, answer))
 
     def sign_out(self) -> None:
         """End the session. The stored session is deleted even if the service cannot be reached.
@@ -184,7 +204,16 @@ class Auth(httpx.Auth):
     def _sign_in_with_credentials(self) -> Session:
         if self._credentials is None:
             raise _not_signed_in()
-        return self._store_session(self._tokens.sign_in(*self._credentials(), self._audience))
+        return self._store_session(self._open_session(*self._credentials()))
+
+    def _open_session(self, username: str, password: str) -> Session:
+        try:
+            return self._tokens.sign_in(username, password, self._audience)
+        except SecondFactorRequired as required:
+            if self._second_factor is None:
+                raise
+            challenge = required.challenge
+        return self._tokens.complete_sign_in(challenge, self._second_factor(challenge))
 
     def _store_session(self, session: Session) -> Session:
         self._store.save(session)

@@ -17,6 +17,9 @@ from authclient.refusals import TokenExpired, TokenInvalid
 MAX_TOKEN_LENGTH = 16384
 """Characters; longer than any token that is issued."""
 
+LEVELS = ("1", "2")
+"""The values of `acr`. A token without the claim has the first one."""
+
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
 _MAX_TIMESTAMP = 253402300799  # 9999-12-31 23:59:59 UTC
@@ -105,6 +108,7 @@ def _validate_claims(claims: dict[str, Any]) -> None:
         and _are_strings(claims["roles"])
         and _is_audience(claims["aud"])
         and _states_omitted_roles_correctly(claims)
+        and _states_authentication_correctly(claims)
     )
     if not is_valid:
         raise TokenInvalid
@@ -127,6 +131,12 @@ def _is_audience(aud: str | list[Any]) -> bool:
 def _states_omitted_roles_correctly(claims: dict[str, Any]) -> bool:
     """Return whether `roles_omitted` is absent, or true and without roles: the issuer writes no other value."""
     return "roles_omitted" not in claims or (claims["roles_omitted"] is True and not claims["roles"])
+
+
+def _states_authentication_correctly(claims: dict[str, Any]) -> bool:
+    """Return whether `acr` and `amr` are as issued, or absent, as in tokens of earlier releases of the issuer."""
+    methods = claims.get("amr", [])
+    return claims.get("acr", LEVELS[0]) in LEVELS and type(methods) is list and _are_strings(methods)
 
 
 def _are_strings(values: list[Any]) -> bool:

@@ -34,23 +34,32 @@ class AccessTokenBearer(SecurityBase):
     """A dependency that verifies `Authorization: Bearer` (RFC 6750) and requires all of `roles`.
 
     With `Security(bearer, scopes=[…])`, it requires these scopes too. With `max_age`, the user must have entered
-    the password within that many seconds (RFC 9470). The event loop is not blocked while keys are fetched.
+    the password within that many seconds, and with `level` 2, a second factor (RFC 9470). The event loop is not
+    blocked while keys are fetched.
     """
 
-    def __init__(self, verifier: Verifier, *, roles: tuple[str, ...] = (), max_age: int | None = None) -> None:
+    def __init__(
+        self, verifier: Verifier, *, roles: tuple[str, ...] = (), max_age: int | None = None, level: int = 1
+    ) -> None:
         self.model = HTTPBearer(bearerFormat="JWT")
         self.scheme_name = "AccessToken"
         self._verifier = verifier
         self._roles = roles
         self._max_age = max_age
+        self._level = level
 
     def with_roles(self, *roles: str) -> Self:
         """Return a dependency that requires these roles as well."""
-        return type(self)(self._verifier, roles=(*self._roles, *roles), max_age=self._max_age)
+        roles = (*self._roles, *roles)
+        return type(self)(self._verifier, roles=roles, max_age=self._max_age, level=self._level)
 
     def with_max_age(self, max_age: int) -> Self:
         """Return a dependency that requires an authentication within the last `max_age` seconds as well."""
-        return type(self)(self._verifier, roles=self._roles, max_age=max_age)
+        return type(self)(self._verifier, roles=self._roles, max_age=max_age, level=self._level)
+
+    def with_level(self, level: int) -> Self:
+        """Return a dependency that requires this level of authentication as well: 2 is a second factor."""
+        return type(self)(self._verifier, roles=self._roles, max_age=self._max_age, level=level)
 
     async def __call__(self, request: Request, required: SecurityScopes) -> AccessToken:
         """Return the verified token.
@@ -71,6 +80,7 @@ class AccessTokenBearer(SecurityBase):
             token.require_scope(scope)
         if self._max_age is not None:
             token.require_recent_authentication(self._max_age)
+        token.require_level(self._level)
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -103,6 +103,22 @@ class RecentAuthenticationRequired(Refused):
         return {"message": self.message, "code": self.code, "maxAge": self.max_age}
 
 
+class SecondFactorRequired(Refused):
+    """The user did not present the factors that `level` requires (RFC 9470)."""
+
+    code = "second_factor_required"
+    status = 403
+    message = "A second factor is required: confirm with your authenticator app, a passkey or a recovery code."
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.level = level
+        self.challenge = (
+            f'{CHALLENGE}, error="insufficient_user_authentication", error_description="{self.message}",'
+            f' acr_values="{level}"'
+        )
+
+
 class IssuerUnavailable(Refused):
     """The issuer is unreachable, and its keys are unknown or too old to be used."""
 

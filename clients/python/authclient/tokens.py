@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from authclient.errors import AuthError
+from authclient.second_factor import Answer, Challenge, SecondFactorRequired, parse_challenge
 from authclient.stores import Session, is_number, is_token
 
 TOTAL_TIMEOUT = 20.0  # seconds for a sign-in or refresh with all its retries
@@ -33,10 +34,17 @@ class TokenClient:
     def sign_in(self, username: str, password: str, audience: str | None) -> Session:
         """Sign in; return the session.
 
-        Raises AuthError.
+        Raises SecondFactorRequired if the account has a second factor, or AuthError.
         """
         body = {"username": username, "password": password, "audience": audience}
         return self._request_session("signin", body)
+
+    def complete_sign_in(self, challenge: Challenge, answer: Answer) -> Session:
+        """Present a second factor; return the session.
+
+        Raises AuthError.
+        """
+        return self._request_session("signin/second-factor", {**answer, "authSession": challenge.auth_session})
 
     def refresh(self, refresh_token: str, audience: str | None) -> Session:
         """Exchange a refresh token for a new pair. Retries send the same token.
@@ -45,14 +53,14 @@ class TokenClient:
         """
         return self._request_session("refreshtoken", {"refreshToken": refresh_token, "audience": audience})
 
-    def reauthenticate(self, session: Session, password: str) -> Session:
+    def reauthenticate(self, session: Session, answer: Answer) -> Session:
         """Return the session with an access token whose `auth_time` is new.
 
         Raises AuthError.
         """
         requested_at = time.time()
         headers = {"Authorization": f"Bearer {session.access_token}"}
-        response = self._post("reauthenticate", {"password": password}, headers)
+        response = self._post("reauthenticate", dict(answer), headers)
         return _parse_session({"refreshToken": session.refresh_token, **response}, requested_at)
 
     def sign_out(self, refresh_token: str) -> None:
@@ -107,9 +115,13 @@ def _parse_session(response: dict[str, Any], requested_at: float) -> Session:
 def _parse_error(response: httpx.Response) -> AuthError:
     body = _parse_object(response) or {}
     code, message = body.get("code"), body.get("message")
+    text = message if isinstance(message, str) else response.reason_phrase
+    challenge = parse_challenge(body)
+    if challenge is not None:
+        return SecondFactorRequired(text, challenge, status=response.status_code)
     return AuthError(
         code if isinstance(code, str) and code else f"http_{response.status_code}",
-        message if isinstance(message, str) else response.reason_phrase,
+        text,
         status=response.status_code,
         retry_after=_parse_retry_after(response.headers.get("retry-after", "")),
     )

@@ -19,6 +19,7 @@ from authclient.refusals import (
     Refused,
     RoleRequired,
     ScopeRequired,
+    SecondFactorRequired,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
@@ -31,6 +32,7 @@ __all__ = [
     "Refused",
     "RoleRequired",
     "ScopeRequired",
+    "SecondFactorRequired",
     "TokenExpired",
     "TokenInvalid",
     "TokenMissing",
@@ -70,6 +72,17 @@ class AccessToken:
         )
 
     @property
+    def acr(self) -> str:
+        """The level of authentication (RFC 9068): "2" if the user presented a second factor, else "1"."""
+        level: str = self.claims.get("acr", claims_module.LEVELS[0])
+        return level
+
+    @property
+    def amr(self) -> tuple[str, ...]:
+        """How the user authenticated, as in `pwd`, `otp` and `mfa` (RFC 8176)."""
+        return tuple(self.claims.get("amr", ()))
+
+    @property
     def scopes(self) -> frozenset[str]:
         """The scopes (RFC 9068 section 2.2.3). Tokens of users have none; their rights are in `roles`."""
         scope = self.claims.get("scope")
@@ -99,6 +112,11 @@ class AccessToken:
         """Raise RecentAuthenticationRequired if the user entered the password more than `max_age` seconds ago."""
         if time.time() - self.auth_time > max_age:
             raise RecentAuthenticationRequired(max_age)
+
+    def require_level(self, level: int = 2) -> None:
+        """Raise SecondFactorRequired unless `acr` is at least `level`."""
+        if int(self.acr) < level:
+            raise SecondFactorRequired(level)
 
 
 class Verifier:

@@ -12,6 +12,18 @@ export const auth = new AuthClient({ url: AUTH_URL, storage: localStorage, origi
 
 /** Call this application's API with the user's access token. Throws AuthError, as `auth.call` does for the service. */
 export async function api<Content>(method: string, path: string, body?: unknown): Promise<Content> {
+  const session = await auth.session();
+  try {
+    return await send<Content>(method, path, body);
+  } catch (error) {
+    if (!session || !(error instanceof AuthError) || error.code !== "role_required") throw error;
+    // The role may have been granted after the token was issued. A new token has the roles of now.
+    await auth.refresh(session);
+    return send<Content>(method, path, body);
+  }
+}
+
+async function send<Content>(method: string, path: string, body?: unknown): Promise<Content> {
   const response = await auth.fetch(`${API_URL}${path}`, {
     method,
     ...(body !== undefined && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),

@@ -1,5 +1,5 @@
 // What the pages load (loaders) and what their forms do (actions). The components only show it.
-import { AuthError, type User } from "@authproject/client";
+import { AuthError, type Challenge, type User } from "@authproject/client";
 import { type ActionFunctionArgs, type LoaderFunctionArgs, redirect } from "react-router";
 
 import { api, auth } from "./auth";
@@ -50,9 +50,30 @@ export const loadNotes = signedIn(() => api<Note[]>("GET", "/notes"));
 export const loadAllNotes = signedIn(() => api<Note[]>("GET", "/notes/all"));
 export const loadStatistics = signedIn(() => api<Statistics>("GET", "/statistics"));
 
-export async function signIn({ request }: ActionFunctionArgs) {
-  const { username = "", password = "" } = await fieldsOf(request);
-  return (await refusalOf(auth.signIn({ username, password }))) ?? redirect(nextPage(request));
+/** What the sign-in page shows: why it was refused, and whether it asks for the password or for a second factor. */
+export interface SignInStep {
+  refusal: Refusal | null;
+  asksForCode: boolean;
+}
+
+/** The sign-in that waits for a second factor. */
+let challenge: Challenge | undefined;
+
+export async function signIn({ request }: ActionFunctionArgs): Promise<SignInStep | Response> {
+  const { username = "", password = "", code } = await fieldsOf(request);
+  const refusal = await refusalOf(challenge && code ? completeSignIn(challenge, code) : startSignIn(username, password));
+  if (refusal && refusal.code !== "invalid_code") challenge = undefined;
+  return refusal || challenge ? { refusal, asksForCode: challenge !== undefined } : redirect(nextPage(request));
+}
+
+async function startSignIn(username: string, password: string) {
+  challenge = (await auth.signIn({ username, password })).secondFactor;
+}
+
+async function completeSignIn(waiting: Challenge, code: string) {
+  const isRecoveryCode = !/^\d{6}$/.test(code.trim());
+  await auth.completeSignIn(waiting, isRecoveryCode ? { recoveryCode: code.trim() } : { code: code.trim() });
+  challenge = undefined;
 }
 
 export async function signUp({ request }: ActionFunctionArgs) {

@@ -7,7 +7,7 @@ interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
   label: string;
   name: string;
   hint?: string;
-  refusal?: Refusal | undefined;
+  refusal?: Refusal | null | undefined;
 }
 
 /** An input with its label, a hint, and the errors that the service reports for it. */
