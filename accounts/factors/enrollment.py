@@ -29,7 +29,7 @@ from accounts.values.clients import Client
 MAX_FACTORS_PER_KIND = 10
 
 STAFF = "staff"
-"""The name in AUTH_SECOND_FACTOR_ROLES that stands for the Django admin."""
+"""The name of the Django admin in AUTH_SECOND_FACTOR_ROLES."""
 
 
 class Enrolled(NamedTuple):

@@ -1,4 +1,4 @@
-"""The emails that tell owners of changes of their second factors."""
+"""The emails that notify owners of changes to their second factors."""
 
 import re
 
