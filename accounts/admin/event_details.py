@@ -19,7 +19,9 @@ _PROFILE = {
 def in_words(details: Mapping[str, Any]) -> str:
     """Return the details of an event as a sentence: "Added moderator. Removed user." Empty without details."""
     shown = {key: value for key, value in details.items() if key != "factor" and value not in ([], "", None)}
-    return " ".join(_phrase(key, value) for key, value in shown.items())
+    # In the order of the phrases: PostgreSQL does not keep the order of the names in JSON.
+    order = [*(key for key in _PHRASES if key in shown), *(key for key in shown if key not in _PHRASES)]
+    return " ".join(_phrase(key, shown[key]) for key in order)
 
 
 def _phrase(key: str, value: Any) -> str:

@@ -28,6 +28,7 @@ from authclient.verifier import (
     Verifier,
     parse_bearer,
 )
+from django.utils import timezone
 from fastapi import Request
 from fastapi.security import SecurityScopes
 
@@ -35,6 +36,7 @@ from accounts.errors import AuthError
 from accounts.factor_errors import SecondFactorRequired as ServiceSecondFactorRequired
 from accounts.keys import rotation as key_rotation
 from accounts.keys.key_ring import key_ring
+from accounts.models import Authenticator
 from accounts.sessions import lifecycle
 from accounts.tokens import access_tokens
 from accounts.tokens import strict_json as service_json
@@ -440,6 +442,9 @@ class TestRights:
 
     def test_a_token_of_a_sign_in_with_a_second_factor_has_its_level_and_methods(self, verifier, clock):
         user = make_user("alice")
+        Authenticator.objects.create(
+            owner=user, name="Phone", created_at=timezone.now(), confirmed_at=timezone.now(), encrypted_secret=b""
+        )
         pair = lifecycle.start(user, NO_CLIENT, BY_PASSWORD.with_second_factor(BY_CODE))
         token = verifier.verify(pair.access.text)
         assert (token.acr, token.amr) == ("2", ("pwd", "otp", "mfa"))
