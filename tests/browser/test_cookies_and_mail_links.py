@@ -430,7 +430,7 @@ def test_pages_respect_their_own_content_security_policy(local, context):
     for path in ADMIN_PAGES:
         assert page.goto(base + path).status == 200, path
     page.goto(f"{base}/admin/accounts/user/")
-    page.click("th.field-username a")
+    page.click("th.field-name a")
     page.locator("[name=_save]").wait_for()
 
     assert not [text for text in complaints if "Content Security Policy" in text]

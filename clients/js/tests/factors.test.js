@@ -148,13 +148,13 @@ test("a challenge without an authSession is an error", async () => {
 test("a step-up stores the new access token", async () => {
   const client = await signedInWithFactors({
     "POST reauthenticate": ({ code }) =>
-      code === "123456" ? json({ accessToken: "stepped up", expiresIn: 900 }) : refusal(403, "invalid_code"),
+      code === "123456" ? json({ accessToken: "stepped-up", expiresIn: 900 }) : refusal(403, "invalid_code"),
   });
 
   await assert.rejects(client.stepUp({ code: "000000" }), refused("invalid_code", 403));
   await client.stepUp({ code: "123456" });
 
-  assert.equal((await client.session()).accessToken, "stepped up");
+  assert.equal((await client.session()).accessToken, "stepped-up");
 });
 
 test("the browser gets bytes and the service gets base64url if the browser cannot convert them", async () => {
@@ -233,7 +233,7 @@ test("a step-up with a passkey uses options of the session", async () => {
   setCredentials(() => credential);
   const client = await signedInWithFactors({
     "POST reauthenticate/passkey/options": () => json(OPTIONS),
-    "POST reauthenticate": () => json({ accessToken: "stepped up", expiresIn: 900 }),
+    "POST reauthenticate": () => json({ accessToken: "stepped-up", expiresIn: 900 }),
   });
 
   await client.passkeys.stepUp();
