@@ -9,8 +9,8 @@ COPY accounts accounts
 COPY api api
 COPY authproject authproject
 # The start page uses this client through symlinks in api/static.
-COPY clients/js/auth-client.js clients/js/
-COPY clients/js/factors.js clients/js/
+COPY clients/js/auth-client.js clients/js/auth-client.js
+COPY clients/js/factors.js clients/js/factors.js
 COPY deploy/healthcheck.py deploy/healthcheck.py
 COPY manage.py .
 # The settings require a key and a database, although collectstatic uses neither.
