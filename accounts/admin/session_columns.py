@@ -61,7 +61,8 @@ class SessionColumns:
     def level(self, session: RefreshToken) -> str:
         """Return the level of the session, the `acr` claim: 1, or 2 with a second factor."""
         level = session.authentication.level
-        return format_html('<span title="acr {0}">{0}</span>', level)
+        element = '<span class="label">{0} </span><span title="acr {1}">{1}</span>'
+        return format_html(element, gettext("factors"), level)
 
     @admin.display(description=_("authentication"))
     def authentication(self, session: RefreshToken) -> str:
