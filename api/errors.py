@@ -152,7 +152,7 @@ def response_for(error: Exception) -> Response | None:
 
 
 def _unwrap(error: Exception) -> Exception:
-    """Return the `AuthError` that an exception of REST framework stands for, or the exception itself.
+    """Return the `AuthError` that corresponds to an exception of REST framework, or the exception itself.
 
     Django's PermissionDenied becomes REST framework's.
     """

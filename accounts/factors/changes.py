@@ -54,7 +54,7 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
     `by` is the id of the administrator, if any.
     """
     with atomic(User):
-        listing.lock(user)
+        lifecycle.lock_second_factors(user)
         count = len(listing.factors_of(user))
         Authenticator.objects.filter(owner=user).delete()
         Passkey.objects.filter(owner=user).delete()
@@ -68,7 +68,7 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
 
 def _remove(user: User, factor_id: UUID) -> Factor:
     with atomic(User):
-        listing.lock(user)
+        lifecycle.lock_second_factors(user)
         factor = listing.find(user, factor_id)
         described = listing.describe(factor)
         factor.delete()

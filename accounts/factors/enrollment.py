@@ -145,9 +145,9 @@ def _lock_and_check_first(user: User, session_id: UUID) -> bool:
 
     Raises SecondFactorRequired if a first one was added in another session since the request was checked.
     """
-    listing.lock(user)
+    has_factor = lifecycle.lock_second_factors(user)
     require_recent_factor(user, session_id)
-    return not listing.factors_of(user)
+    return not has_factor
 
 
 def _refuse_too_many(count: int) -> None:

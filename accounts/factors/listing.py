@@ -52,8 +52,3 @@ def find(user: User, factor_id: UUID) -> Authenticator | Passkey:
     if factor is None:
         raise NotFound
     return factor
-
-
-def lock(user: User) -> None:
-    """Wait until no other transaction changes the factors of the user, and keep others waiting."""
-    list(User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk"))

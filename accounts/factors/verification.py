@@ -54,7 +54,7 @@ def verify(
     try:
         authentication = _verify(user, presented, binding, client)
     except PasskeyRefused as refusal:
-        report_refusal(refusal, user, client)
+        report_refusal(refusal, client)
         authentication = None
     if authentication is None:
         record(Event.FACTOR_FAILED, client=client, user_id=user.pk, session_id=session_id)
@@ -77,11 +77,11 @@ def count_attempt(
         raise
 
 
-def report_refusal(refusal: PasskeyRefused, user: User | None, client: Client) -> None:
+def report_refusal(refusal: PasskeyRefused, client: Client) -> None:
     """Notify the owner of a passkey whose counter did not increase: it may have been copied."""
     if refusal.reason == passkeys.COUNTER and refusal.passkey is not None:
-        owner_id = refusal.passkey.owner_id if user is None else user.pk
-        record(Event.PASSKEY_COPIED, client=client, user_id=owner_id, factor=str(refusal.passkey.pk))
+        copied = refusal.passkey
+        record(Event.PASSKEY_COPIED, client=client, user_id=copied.owner_id, factor=str(copied.pk))
 
 
 def _verify(user: User, presented: PresentedFactor, binding: str, client: Client) -> Authentication | None:

@@ -128,7 +128,7 @@ def with_passkey(response: Mapping[str, Any], client: Client, options: SignInOpt
     try:
         assertion = passkeys.authenticate(response, None, _PASSKEY_SIGN_IN, timezone.now())
     except PasskeyRefused as refusal:
-        verification.report_refusal(refusal, None, client)
+        verification.report_refusal(refusal, client)
         owner_id = refusal.passkey.owner_id if refusal.passkey else None
         record(Event.SIGN_IN_FAILED, client=client, user_id=owner_id, reason=refusal.reason)
         raise InvalidPasskey from None

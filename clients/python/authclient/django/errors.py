@@ -28,7 +28,7 @@ def render_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
 
 
 def _unwrap(error: Exception) -> Exception:
-    """Return the exception of REST framework that an exception of Django stands for, or the exception itself."""
+    """Return the exception of REST framework that corresponds to one of Django, or the exception itself."""
     if isinstance(error, Http404):
         return NotFound(*error.args)
     return PermissionDenied(*error.args) if isinstance(error, DjangoPermissionDenied) else error
