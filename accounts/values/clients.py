@@ -24,7 +24,9 @@ class Client(NamedTuple):
     @property
     def network(self) -> str:
         """The network that rate limits count: the IPv4 address, or the IPv6 /64, which one household shares."""
-        return self._network(32, 64).removesuffix("/32")
+        if self.address is not None and ":" not in self.address:
+            return self.address
+        return self._network(32, 64)
 
     @property
     def wider_network(self) -> str:

@@ -34,6 +34,19 @@ def test_an_address_is_stored_in_its_canonical_form(text, stored):
     assert address_of(text) == stored
 
 
+@pytest.mark.parametrize(
+    ("address", "network", "wider"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.0.0/16"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8::/32"),
+        (None, "unknown", "unknown"),
+    ],
+)
+def test_the_network_of_an_address_is_that_of_one_household(address, network, wider):
+    client = Client(address, "")
+    assert (client.network, client.wider_network) == (network, wider)
+
+
 def test_a_client_without_a_known_address_has_none():
     assert Client.from_environ({}) == Client(None, "")
 
