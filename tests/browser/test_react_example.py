@@ -156,7 +156,9 @@ def test_forms_say_what_is_wrong_and_keep_what_was_typed(person):
     visitor.follow("Sign in").sees("Sign in").submit("Sign in", Username=visitor.name, Password="wrong password")
     expect(visitor.page.get_by_role("alert")).to_have_text("Invalid username or password!")
 
-    visitor.follow("Forgot your password?").submit("Send the link", Email_address="a@example.com")
+    # Without waiting for the page, the sign-in's field "Username or email address" could be filled instead.
+    page = visitor.follow("Forgot your password?").sees("Reset your password")
+    page.submit("Send the link", Email_address="a@example.com")
     expect(visitor.page.get_by_role("status")).to_contain_text("we sent a link")
 
 
