@@ -56,6 +56,9 @@ def _load_what_workers_share() -> None:
 
     A forked worker shares a page of memory with this process until one of them writes to it. A collection writes
     to every object: each worker copied half of its memory, which also took most of the time of its start.
+
+    What is loaded here must neither start a thread nor open a connection: a fork copies no thread, and shares each
+    connection.
     """
     get_resolver().url_patterns  # noqa: B018  loads the views
     engines.all()
