@@ -9,8 +9,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-import jwt
-
 from accounts.conf import auth_settings
 from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
 from accounts.keys.key_ring import decryption_keys, encryption_key, key_ring
@@ -19,6 +17,7 @@ from accounts.models import RefreshToken
 from accounts.tokens import claims as claims_module
 from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
+from accounts.tokens.signing import sign
 from accounts.values.authentication import SEVERAL_FACTORS, Authentication
 
 logger = logging.getLogger("accounts.access_tokens")
@@ -147,9 +146,7 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _encode(claims: Mapping[str, Any]) -> str:
-    key = key_ring().signing
-    headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
+    text = sign(claims, JWT_TYP)
     return encrypted_tokens.encrypt(text, encryption_key()) if auth_settings().token_encryption else text
 
 
