@@ -8,7 +8,18 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
-from api.views import content, discovery, docs, email_verification, factors, health, pages, passwords, services
+from api.views import (
+    content,
+    discovery,
+    docs,
+    email_verification,
+    factors,
+    health,
+    oauth,
+    pages,
+    passwords,
+    services,
+)
 from api.views.activity import ActivityList
 from api.views.profile import Me
 from api.views.reauthenticate import PasskeyReauthenticationOptions, Reauthenticate
@@ -66,9 +77,12 @@ urlpatterns = [
     _path("reset-password", pages.ResetPasswordPage.as_view(), "reset-password-page"),
     _path("invitation", pages.InvitationPage.as_view(), "invitation-page"),
     _path("verify-email", pages.VerifyEmailPage.as_view(), "verify-email-page"),
+    _path("api/oauth/token", oauth.Token.as_view(), "token"),
+    _path("api/oauth/userinfo", oauth.UserInfo.as_view(), "userinfo"),
     _path("api/oauth/introspect", services.Introspection.as_view(), "introspection"),
     _path("api/oauth/revoke", services.Revocation.as_view(), "revocation"),
     _path(r"\.well-known/jwks\.json", discovery.KeySet.as_view(), "keys"),
+    _path(r"\.well-known/openid-configuration", discovery.ProviderMetadata.as_view(), "provider-metadata"),
     _path(r"\.well-known/oauth-authorization-server(?:/[\w./-]*)?", discovery.Metadata.as_view(), "metadata"),
     _path(r"\.well-known/webauthn", discovery.RelatedOrigins.as_view(), "related-origins"),
     _path("api/schema", docs.Schema.as_view(), "schema"),
