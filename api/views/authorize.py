@@ -45,23 +45,25 @@ class Authorize(HostedPage):
         return redirect(f"{reverse('authorize')}?{request.POST.urlencode()}")
 
     def _answer(self, asked: AuthorizationRequest, now: datetime) -> HttpResponse:
-        parameters = self.request.GET
-        step = authorization.required_step(self._without_what_was_answered(asked, now), self.browser, now)
+        parameters, is_answered = self.request.GET, self._has_signed_in_since_asked(now)
+        open_demands = _without_demand_for_sign_in(asked) if is_answered else asked
+        step = authorization.required_step(open_demands, self.browser, now)
+        if is_answered and step is Step.SIGN_IN:
+            # Otherwise the user would be asked again and again.
+            raise asked.error("login_required", "Another user than the expected one has signed in.")
         if step is not Step.NONE:
             following = continuation.with_time_of_asking(parameters, now)
             return redirect(continuation.add_to(reverse(_PAGES[step]), following))
         assert self.browser is not None  # noqa: S101  required_step asks for a sign-in otherwise
-        code = authorization.issue_code(asked, self.browser, self.client)
+        code = authorization.issue_code(asked, self.browser)
         return self._return_to(authorization.success_url(asked, code), parameters)
 
-    def _without_what_was_answered(self, asked: AuthorizationRequest, now: datetime) -> AuthorizationRequest:
-        """Return the request without its demand for a new sign-in, if the user has signed in since it was made."""
-        time_of_asking = continuation.time_of_asking(self.request.GET, now)
-        if time_of_asking is None or self.browser is None:
-            return asked
-        if self.browser.session.authenticated_at < time_of_asking:
-            return asked
-        return replace(asked, prompt=asked.prompt - _ANSWERED_BY_SIGN_IN, max_age=None)
+    def _has_signed_in_since_asked(self, now: datetime) -> bool:
+        """Return whether the request asked for a sign-in before, and the user has signed in since."""
+        asked_at = continuation.time_of_asking(self.request.GET, now)
+        if asked_at is None or self.browser is None:
+            return False
+        return bool(self.browser.session.authenticated_at >= asked_at)
 
     def _return_to(self, address: str, parameters: QueryDict) -> HttpResponse:
         if "none" in parameters.get("prompt", "").split():
@@ -69,3 +71,7 @@ class Authorize(HostedPage):
             response.headers["Referrer-Policy"] = "no-referrer"
             return response
         return self.leave_to(address)
+
+
+def _without_demand_for_sign_in(asked: AuthorizationRequest) -> AuthorizationRequest:
+    return replace(asked, prompt=asked.prompt - _ANSWERED_BY_SIGN_IN, max_age=None)

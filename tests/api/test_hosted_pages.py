@@ -498,7 +498,7 @@ def test_a_person_signs_up_and_returns_to_the_application(browser, shop, mailout
     response = browser.submit(page, username="dora", email="dora@example.com", password=PASSWORD)
 
     assert "code" in arrive(browser, response)
-    assert User.objects.get(username="dora").has_role("user")
+    assert User.objects.get(username="dora").role_names == ("user",)
     assert mailoutbox[-1].to == ["dora@example.com"]
 
 
