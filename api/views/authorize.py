@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.oauth_errors import AuthorizationError
+from accounts.oauth_errors import AuthorizationError, ClientUnknown, RedirectUriUnknown
 from accounts.sso import authorization
 from accounts.sso.authorization import AuthorizationRequest, Step
 from api.http import continuation
@@ -30,13 +30,12 @@ class Authorize(HostedPage):
     http_method_names = ["get", "post"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Answer an authorization request.
-
-        Raises ClientUnknown or RedirectUriUnknown, which become a page.
-        """
+        """Answer an authorization request."""
         try:
             asked = authorization.parse(dict(request.GET.lists()))
             return self._answer(asked, timezone.now())
+        except (ClientUnknown, RedirectUriUnknown) as error:
+            return self.error_page(error, is_fault_of_application=True)
         except AuthorizationError as error:
             return self._return_to(authorization.error_url(error), request.GET)
 

@@ -147,7 +147,7 @@ class HostedPage(View):
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """Return 405 as a page."""
-        response = self._error_page(MethodNotAllowed(request.method or ""))
+        response = self.error_page(MethodNotAllowed(request.method or ""))
         response.headers["Allow"] = ", ".join(name.upper() for name in self.http_method_names)
         return response
 
@@ -166,10 +166,11 @@ class HostedPage(View):
         try:
             response: HttpResponse = super().dispatch(request)  # type: ignore[assignment]  # not asynchronous
         except _FAULTS as error:
-            return self._error_page(error)
+            return self.error_page(error)
         return response
 
-    def _error_page(self, error: Exception) -> HttpResponse:
+    def error_page(self, error: Exception, **context: Any) -> HttpResponse:
+        """Return the page for an error that this page does not show itself. An unexpected one is raised."""
         refusal = render_error(error, {"request": self.request})
         if refusal is None:
             raise error
@@ -177,6 +178,7 @@ class HostedPage(View):
             "message": messages.translate(refusal.data["message"]),
             "code": refusal.data["code"],
             "path": self.request.get_full_path(),
+            **context,
         }
         response = self.render("api/hosted/error.html", shown, status=refusal.status_code)
         if "Retry-After" in refusal.headers:
