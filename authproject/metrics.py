@@ -20,13 +20,21 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 REQUESTS = Counter("auth_requests", "Requests, by URL name and response status.", ["endpoint", "status"])
 SECONDS = Histogram("auth_request_seconds", "Duration of requests, in seconds.", ["endpoint"], buckets=_BUCKETS)
 EVENTS = Counter("auth_events", "Security events, as in the log.", ["event"])
+APPLICATION_EVENTS = Counter(
+    "auth_application_events",
+    "Security events of applications that sign their users in here.",
+    ["event", "client_id"],
+)
 ERRORS = Counter("auth_errors", "Log lines at level ERROR or above.")
 CONNECTIONS = Counter("auth_database_connections_opened", "Database connections opened.")
 
 
 class _CountEvents(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        EVENTS.labels(vars(record)["event"]).inc()
+        event, client_id = vars(record)["event"], vars(record).get("client_id")
+        EVENTS.labels(event).inc()
+        if client_id is not None:
+            APPLICATION_EVENTS.labels(event, client_id).inc()
 
 
 class _CountErrors(logging.Handler):
