@@ -135,10 +135,17 @@ class Migration(migrations.Migration):
                         default=accounts.fields.new_session_id, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                ("client_id", models.CharField(help_text="The application: the `aud` claim.", max_length=60)),
+                (
+                    "uri",
+                    models.TextField(
+                        help_text="The back-channel logout URI of the application when the session ended."
+                    ),
+                ),
                 ("session_id", models.UUIDField(unique=True, verbose_name="session")),
                 (
                     "subject",
-                    models.CharField(help_text="The `sub` claim: the id of the session's owner.", max_length=20),
+                    models.CharField(help_text="The `sub` claim: the id of the session's owner.", max_length=40),
                 ),
                 ("created_at", models.DateTimeField(verbose_name="created")),
                 ("next_attempt_at", models.DateTimeField(db_index=True, verbose_name="next attempt")),
@@ -216,7 +223,9 @@ class Migration(migrations.Migration):
                     ("limit_reached", "too many sessions"),
                     ("second_factor_added", "second factor added"),
                     ("second_factors_reset", "second factors reset"),
+                    ("second_factor_removed", "second factor removed"),
                     ("code_reused", "authorization code reused"),
+                    ("application_deleted", "application deleted"),
                 ],
                 max_length=24,
             ),
@@ -284,14 +293,8 @@ class Migration(migrations.Migration):
                 to="accounts.refreshtoken",
             ),
         ),
-        migrations.AddField(
+        migrations.AddIndex(
             model_name="logoutdelivery",
-            name="application",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="logout_deliveries",
-                to="accounts.application",
-                to_field="client_id",
-            ),
+            index=models.Index(fields=["client_id", "next_attempt_at"], name="logout_by_receiver"),
         ),
     ]

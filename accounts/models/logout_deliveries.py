@@ -7,7 +7,7 @@ from django.db import models
 
 from accounts.databases import PrimaryQuerySet
 from accounts.fields import new_session_id
-from accounts.models.applications import Application
+from accounts.models.applications import CLIENT_ID_LENGTH
 
 
 class LogoutDeliveryQuerySet(PrimaryQuerySet["LogoutDelivery"]):
@@ -19,28 +19,32 @@ class LogoutDeliveryQuerySet(PrimaryQuerySet["LogoutDelivery"]):
         Call it in the transaction that ends the sessions. A session has one delivery, even if it is called again.
         """
         notified = sessions.exclude(application=None).exclude(application__backchannel_logout_uri="")
+        columns = notified.values_list("uuid", "owner_id", "application_id", "application__backchannel_logout_uri")
         rows = [
             LogoutDelivery(
-                application_id=client_id,
+                client_id=client_id,
+                uri=uri,
                 session_id=session_id,
                 subject=str(owner_id),
                 created_at=at,
                 next_attempt_at=at,
             )
-            for session_id, client_id, owner_id in notified.values_list("uuid", "application_id", "owner_id")
+            for session_id, owner_id, client_id, uri in columns
         ]
         self.bulk_create(rows, ignore_conflicts=True)
 
 
 class LogoutDelivery(models.Model):
-    """A logout token that must be delivered to an application. It is deleted once it is delivered."""
+    """A logout token that must be delivered to an application. It is deleted once it is delivered.
+
+    It has no foreign key, because it outlives its session, and may outlive its application.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
-    application = models.ForeignKey(
-        Application, on_delete=models.CASCADE, to_field="client_id", related_name="logout_deliveries"
-    )
+    client_id = models.CharField(max_length=CLIENT_ID_LENGTH, help_text="The application: the `aud` claim.")
+    uri = models.TextField(help_text="The back-channel logout URI of the application when the session ended.")
     session_id = models.UUIDField("session", unique=True)
-    subject = models.CharField(max_length=20, help_text="The `sub` claim: the id of the session's owner.")
+    subject = models.CharField(max_length=40, help_text="The `sub` claim: the id of the session's owner.")
     created_at = models.DateTimeField("created")
     next_attempt_at = models.DateTimeField("next attempt", db_index=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -50,6 +54,7 @@ class LogoutDelivery(models.Model):
     class Meta:
         verbose_name_plural = "logout deliveries"
         default_permissions = ()
+        indexes = [models.Index(fields=["client_id", "next_attempt_at"], name="logout_by_receiver")]
 
     def __str__(self) -> str:
-        return f"the logout of session {self.session_id} for {self.application_id}"
+        return f"the logout of session {self.session_id} for {self.client_id}"

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Self
+from uuid import UUID
 
 from django.db import models
 
@@ -28,7 +29,9 @@ class EndReason(models.TextChoices):
     LIMIT_REACHED = "limit_reached", "too many sessions"
     SECOND_FACTOR_ADDED = "second_factor_added", "second factor added"
     SECOND_FACTORS_RESET = "second_factors_reset", "second factors reset"
+    SECOND_FACTOR_REMOVED = "second_factor_removed", "second factor removed"
     CODE_REUSED = "code_reused", "authorization code reused"
+    APPLICATION_DELETED = "application_deleted", "application deleted"
 
 
 class SessionKind(models.TextChoices):
@@ -74,18 +77,23 @@ class RefreshTokenQuerySet(PrimaryQuerySet["RefreshToken"]):
         """Filter to sessions that have expired. An expired session cannot be refreshed or extended."""
         return self.filter(expires_on__lte=now.astimezone(UTC).date(), expires_at__lte=now)
 
-    def end(self, reason: EndReason, *, at: datetime) -> int:
-        """End the sessions that have not ended yet, in one statement, and return how many were ended.
+    def other_than(self, session_id: UUID | None) -> Self:
+        """Leave out the session with this id, if any."""
+        return self if session_id is None else self.exclude(pk=session_id)
+
+    def end(self, reason: EndReason, *, at: datetime, surviving: UUID | None = None) -> int:
+        """End the sessions that have not ended yet, except `surviving`, and return how many were ended.
 
         With the sign-in of a browser end the sessions of applications that came of it, which are not counted.
         Applications that must be notified are stored in the same transaction. The selection must not depend on
-        `ended_at`.
+        whether sessions have ended.
         """
         with atomic(RefreshToken):
-            count = self.filter(ended_at=None).update(ended_at=at, end_reason=reason)
-            ended = self.filter(ended_at=at)
+            selected = self.other_than(surviving)
+            count = selected.filter(ended_at=None).update(ended_at=at, end_reason=reason)
+            ended = selected.filter(ended_at=at)
             if count and ended.filter(models.Q(kind=SessionKind.BROWSER) | ~models.Q(application=None)).exists():
-                _end_with_browsers(ended, reason, at)
+                _end_with_browsers(ended, reason, at, surviving)
         return count
 
     def with_owner(self) -> Self:
@@ -93,11 +101,13 @@ class RefreshTokenQuerySet(PrimaryQuerySet["RefreshToken"]):
         return self.select_related("owner").annotate(fetched_role_names=RoleNames("owner_id"))
 
 
-def _end_with_browsers(ended: RefreshTokenQuerySet, reason: EndReason, at: datetime) -> None:
+def _end_with_browsers(
+    ended: RefreshTokenQuerySet, reason: EndReason, at: datetime, surviving: UUID | None
+) -> None:
     # A statement of its own, after the browsers' rows were changed: a session that came of one was opened under a
     # lock on its row, so that it is either found here, or not opened any more.
     children = RefreshToken.objects.filter(parent__in=ended.filter(kind=SessionKind.BROWSER).values("pk"))
-    children.filter(ended_at=None).update(ended_at=at, end_reason=reason)
+    children.filter(ended_at=None).other_than(surviving).update(ended_at=at, end_reason=reason)
     LogoutDelivery.objects.enqueue(ended, at)
     LogoutDelivery.objects.enqueue(children.filter(ended_at=at), at)
 

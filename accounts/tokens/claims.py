@@ -31,7 +31,10 @@ METHODS = "amr"
 AUTHENTICATION_CLAIMS = frozenset({LEVEL, METHODS})
 """How the user authenticated (RFC 9068 section 2.2.1). Tokens of releases without second factors lack them."""
 
-_AUTHENTICATION_CLAIM_TYPES = {LEVEL: str, METHODS: list}
+SCOPE = "scope"
+"""The claim of tokens that were issued to an application (RFC 9068 section 2.2.3)."""
+
+_OPTIONAL_CLAIM_TYPES = {LEVEL: str, METHODS: list, SCOPE: str}
 _LEVELS = {"1": 1, "2": 2}
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
@@ -75,7 +78,8 @@ class AccessClaims:
     """The claims of a verified access token. Times are in seconds since the epoch.
 
     `roles_omitted` says that the token has no room for the user's roles, so that `roles` is empty. `level` (`acr`)
-    is 2 if the user presented a second factor, and `methods` (`amr`) are those of RFC 8176.
+    is 2 if the user presented a second factor, and `methods` (`amr`) are those of RFC 8176. `client_id` is that of
+    the application, which has the rights of `scope`.
     """
 
     user_id: int
@@ -91,6 +95,8 @@ class AccessClaims:
     roles_omitted: bool = False
     level: int = 1
     methods: tuple[str, ...] = ()
+    client_id: str = ""
+    scope: str = ""
 
 
 def verify(
@@ -174,7 +180,7 @@ def _decode_segment(segment: str) -> bytes:
 def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
-    if any(type(claims.get(name, kind())) is not kind for name, kind in _AUTHENTICATION_CLAIM_TYPES.items()):
+    if any(type(claims.get(name, kind())) is not kind for name, kind in _OPTIONAL_CLAIM_TYPES.items()):
         raise TokenInvalid
     _validate_times(claims, at)
     parsed = AccessClaims(
@@ -191,6 +197,8 @@ def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> Acces
         roles_omitted=_parse_roles_omitted(claims),
         level=_parse_level(claims.get(LEVEL, "1")),
         methods=_parse_strings(claims.get(METHODS, [])),
+        client_id=claims["client_id"],
+        scope=claims.get(SCOPE, ""),
     )
     if claims["exp"] <= at.timestamp():
         raise TokenExpired
