@@ -28,6 +28,8 @@ class AccountsConfig(AppConfig):
         """
         import_module("accounts.checks")
         import_module("accounts.users.signals")
+        import_module("accounts.sso.logout_dispatch")
+        import_module("accounts.sso.signals")
         receiver = import_module("accounts.models.roles").create_built_in_roles
         post_migrate.connect(receiver, sender=self)
         auth_settings()

@@ -25,6 +25,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
+from accounts.sso import logout_dispatch
 from api import defaults
 from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
@@ -104,6 +105,10 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
         protocol.response_bytes(response.status, response.headers, response.body)
     else:
         protocol.response_empty(response.status, response.headers)
+
+
+# The server calls it in each of its processes, also in those that are forked after this module was imported.
+application.__rsgi_init__ = lambda _: logout_dispatch.start_polling()  # type: ignore[attr-defined]
 
 
 async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
