@@ -122,7 +122,7 @@ async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
 
 async def _respond_in_pool(environ: dict[str, Any]) -> WsgiResponse:
-    pool = _pool_for(environ["PATH_INFO"])
+    pool = _pool_for(environ["REQUEST_METHOD"], environ["PATH_INFO"])
     try:
         async with asyncio.timeout(RESPONSE_TIMEOUT):
             return await asyncio.get_running_loop().run_in_executor(pool, _call_wsgi, environ)
@@ -130,10 +130,12 @@ async def _respond_in_pool(environ: dict[str, Any]) -> WsgiResponse:
         raise RequestRejected(503, Unavailable.message, Unavailable.code, Unavailable.retry_after) from None
 
 
-def _pool_for(path: str) -> ThreadPoolExecutor:
+def _pool_for(method: str, path: str) -> ThreadPoolExecutor:
     if path.startswith(_PATHS_WITHOUT_DATABASE):
         return _probe_pool
-    return _hashing_pool if path.startswith(_hashing_paths()) else _request_pool
+    # Opening a page with a form hashes nothing.
+    hashes = method in _METHODS_WITH_BODY and path.startswith(_hashing_paths())
+    return _hashing_pool if hashes else _request_pool
 
 
 @cache
