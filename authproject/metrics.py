@@ -31,7 +31,7 @@ CONNECTIONS = Counter("auth_database_connections_opened", "Database connections 
 
 class _CountEvents(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event, client_id = vars(record)["event"], vars(record).get("client_id")
+        event, client_id = vars(record)["event"], vars(record).get("application")
         EVENTS.labels(event).inc()
         if client_id is not None:
             APPLICATION_EVENTS.labels(event, client_id).inc()

@@ -44,7 +44,7 @@ def _changed_names(value: list[str]) -> str:
 
 
 _PHRASES: dict[str, Callable[[Any], str]] = {
-    "client_id": lambda client_id: gettext("Application: {}.").format(client_id),
+    "application": lambda client_id: gettext("Application: {}.").format(client_id),
     "reason": _end_reason,
     "names": _changed_names,
     "count": lambda number: ngettext("{} session.", "{} sessions.", number).format(number),

@@ -103,4 +103,4 @@ def _locked(application: Application) -> Iterator[Application]:
 
 
 def _record(event: Event, application: Application, client: Client, by: int | None) -> None:
-    record(event, client=client, by=by, client_id=application.client_id)
+    record(event, client=client, by=by, application=application.client_id)

@@ -67,7 +67,7 @@ class TestRegistration:
         assert application.redirect_uris == [CALLBACK, "http://127.0.0.1/callback"]
         assert application.post_logout_redirect_uris == ["https://shop.example.com/"]
         assert (application.audiences, application.secret_digest) == (["auth"], "")
-        assert [(line["event"], line["client_id"]) for line in events()] == [("application:registered", "shop")]
+        assert [(line["event"], line["application"]) for line in events()] == [("application:registered", "shop")]
 
     def test_the_secret_of_a_confidential_application_is_shown_once(self, admin_client):
         form = {"name": "Shop", "client_id": "shop", "is_confidential": "on", "redirect_uris": CALLBACK}

@@ -78,7 +78,7 @@ def test_security_events_are_counted_across_all_processes(server):
 def test_events_of_an_application_are_counted_by_its_client_id_too():
     handler = metrics._CountEvents()
     for client_id in ("shop", "shop", "desk"):
-        handler.emit(logging.makeLogRecord({"event": "session:refreshed", "client_id": client_id}))
+        handler.emit(logging.makeLogRecord({"event": "session:refreshed", "application": client_id}))
     handler.emit(logging.makeLogRecord({"event": "session:refreshed"}))
 
     [family] = metrics.APPLICATION_EVENTS.collect()
