@@ -3,7 +3,7 @@
 Each code is the `error` of RFC 6749, OpenID Connect Core or RFC 8707.
 """
 
-from accounts.errors import AuthError, Kind
+from accounts.errors import AuthError, InvalidRequest, Kind
 
 
 class InvalidGrant(AuthError):
@@ -34,14 +34,6 @@ class UnsupportedGrantType(AuthError):
     message = "Unknown grant_type. Allowed: authorization_code, refresh_token, client_credentials."
 
 
-class InvalidScope(AuthError):
-    """The scope exceeds the one that was granted (RFC 6749 section 5.2)."""
-
-    code = "invalid_scope"
-    kind = Kind.INVALID
-    message = "The scope exceeds the one of the sign-in."
-
-
 class InvalidTarget(AuthError):
     """The client may not get access tokens for this audience (RFC 8707 section 2)."""
 
@@ -58,19 +50,15 @@ class InsufficientScope(AuthError):
     message = "The access token lacks the scope openid."
 
 
-class ClientUnknown(AuthError):
-    """An authorization or sign-out request names no active application. The browser is not redirected."""
+class ClientUnknown(InvalidRequest):
+    """An authorization request names no active application. The browser must not be redirected."""
 
-    code = "client_unknown"
-    kind = Kind.INVALID
     message = "The application is not registered here, or is deactivated."
 
 
-class RedirectUriUnknown(AuthError):
-    """The redirect URI is not registered for the application. The browser is not redirected."""
+class RedirectUriUnknown(InvalidRequest):
+    """The redirect URI is not registered for the application. The browser must not be redirected."""
 
-    code = "redirect_uri_unknown"
-    kind = Kind.INVALID
     message = "The address to return to is not registered for this application."
 
 

@@ -17,8 +17,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# Except the documentation page, which other origins need not read.
-CORS_URLS_REGEX = r"^/(api/(?!docs)|\.well-known/)"
+# Except the documentation page, which other origins need not read, and the endpoints that pages of any origin may
+# call without credentials, whose views set the headers.
+CORS_URLS_REGEX = (
+    r"^/(api/(?!docs|oauth/(?:token|userinfo)/?$)|\.well-known/(?!(?:jwks\.json|openid-configuration)/?$))"
+)
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",

@@ -14,11 +14,30 @@ from pathlib import Path
 DATABASES = ("sqlite", "postgresql")
 ALL = "--all"
 SERVER_OR_BROWSER = ("tests.servers", "tests.browsers", "start_server):")
-SQLITE_ONLY = ("browser", "clients", "docs", "keys", "tokens", "values")
-"""Folders whose tests do not depend on the database, except for files that contain ON_POSTGRESQL.
+SQLITE_ONLY = (
+    "authproject",
+    "browser",
+    "clients",
+    "docs",
+    "embedded/test_settings.py",
+    "keys",
+    "passwords",
+    "tokens",
+    "values",
+    "api/test_http.py",
+    "api/test_schemathesis.py",
+    "faults/test_clients.py",
+    "history/test_mail_server.py",
+    "management/test_service_commands.py",
+    "test_architecture.py",
+)
+"""Folders and files whose tests do not depend on the database, except for files that contain ON_POSTGRESQL.
 
 On both databases, CI would take longer than it may.
 """
+
+CLIENTS = ("browser", "clients", "docs")
+"""Folders whose tests run last, in a run of their own."""
 
 PROGRAMS = {
     "chromium": "tests in a browser",
@@ -43,7 +62,7 @@ def select_runs(database: str, arguments: list[str]) -> dict[str, list[str]]:
     parts = split_test_files()
     with_servers, others = ([file for file in part if _runs_on(database, file)] for part in parts)
     if arguments == [ALL]:
-        clients = [file for file in with_servers if Path(file).parent.name in SQLITE_ONLY]
+        clients = [file for file in with_servers if Path(file).parent.name in CLIENTS]
         servers = [file for file in with_servers if file not in clients]
         return {"servers": servers, "rules": others, "clients": clients}
     return {"tests": arguments or others}
@@ -51,7 +70,8 @@ def select_runs(database: str, arguments: list[str]) -> dict[str, list[str]]:
 
 def _runs_on(database: str, file: str) -> bool:
     path = Path(file)
-    return database == "sqlite" or path.parent.name not in SQLITE_ONLY or "ON_POSTGRESQL" in path.read_text()
+    names = {path.parent.name, path.name, f"{path.parent.name}/{path.name}"}
+    return database == "sqlite" or names.isdisjoint(SQLITE_ONLY) or "ON_POSTGRESQL" in path.read_text()
 
 
 def announce(arguments: list[str]) -> None:

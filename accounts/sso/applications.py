@@ -12,6 +12,8 @@ from accounts.conf import auth_settings
 from accounts.errors import InvalidClient
 from accounts.limits import attempts
 from accounts.models import Application
+from accounts.oauth_errors import InvalidTarget
+from accounts.sso import id_tokens
 from accounts.values.clients import NO_CLIENT, Client
 
 SECRET_PREFIX = "authapp_"  # noqa: S105
@@ -19,8 +21,8 @@ SECRET_PREFIX = "authapp_"  # noqa: S105
 
 
 def find(client_id: str) -> Application | None:
-    """Return the active application with this client id, or None."""
-    if not client_id.isprintable():
+    """Return the active application with this client id, or None. With HS256, there is none."""
+    if not client_id.isprintable() or not id_tokens.are_available():
         return None
     return Application.objects.filter(client_id=client_id, is_active=True).first()
 
@@ -66,6 +68,18 @@ def audiences_of(application: Application) -> tuple[str, ...]:
     known: tuple[str, ...] = auth_settings().audience
     allowed = application.audiences
     return tuple(name for name in known if not allowed or name in allowed)
+
+
+def select_audience(application: Application, requested: str | None) -> tuple[str, ...]:
+    """Return the service that the application asks for, or all those that its access tokens may be for.
+
+    Raises InvalidTarget.
+    """
+    allowed = audiences_of(application)
+    selected = allowed if requested is None else tuple(name for name in allowed if name == requested)
+    if not selected:
+        raise InvalidTarget
+    return selected
 
 
 def _accepts(application: Application | None, secret: str | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from accounts.conf import auth_settings
-from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
+from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired, TokenInvalid
 from accounts.keys.key_ring import decryption_keys, encryption_key, key_ring
 from accounts.keys.signing_keys import SigningKey
 from accounts.models import FIRST_PARTY, RefreshToken
@@ -113,7 +113,7 @@ def issue(grant: Grant, *, at: datetime, audience: Audience = None) -> AccessTok
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
     claims = _build_claims(grant, at, audience)
-    access = AccessToken(_encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
+    access = AccessToken(encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
     return shorten(access, claims_module.MAX_TOKEN_LENGTH)
 
 
@@ -137,7 +137,7 @@ def shorten(access: AccessToken, max_length: int) -> AccessToken:
     shorter = access
     for omitted in (optional, ("roles",), (*optional, "roles"), (*optional, "roles", *added)):
         claims = _omit(access.claims, omitted)
-        shorter = replace(access, text=_encode(claims), claims=claims)
+        shorter = replace(access, text=encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
             break
     logger.warning(
@@ -152,7 +152,8 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
 
 
-def _encode(claims: Mapping[str, Any]) -> str:
+def encode(claims: Mapping[str, Any]) -> str:
+    """Return the claims as an access token: signed, and encrypted if AUTH_TOKEN_ENCRYPTION is on."""
     text = sign(claims, JWT_TYP)
     return encrypted_tokens.encrypt(text, encryption_key()) if auth_settings().token_encryption else text
 
@@ -221,13 +222,27 @@ def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
         if cached.expires_at <= at.timestamp():
             raise TokenExpired
         return cached
-    signed, decryption_key = _decrypt(token)
+    signed, decryption_key = decrypt(token)
     verified = claims_module.verify(signed, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
     verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id], decryption_key)
     return verified
 
 
-def _decrypt(token: str) -> tuple[str, SigningKey | None]:
+def verify_for_any(token: str, *, at: datetime) -> AccessClaims:
+    """Verify an access token as any service of AUTH_AUDIENCE would, and return its claims.
+
+    Raises TokenExpired or TokenInvalid, as `verify` does.
+    """
+    first, *others = auth_settings().audience
+    for name in others:
+        try:
+            return verify_for(name, token, at=at)
+        except TokenInvalid:
+            continue
+    return verify_for(first, token, at=at)
+
+
+def decrypt(token: str) -> tuple[str, SigningKey | None]:
     """Return the signed token in an encrypted one, and the key; or a signed token as it is, and None.
 
     Both are accepted whatever AUTH_TOKEN_ENCRYPTION says, so that it can be switched while tokens are in use. The

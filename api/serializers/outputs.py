@@ -118,6 +118,7 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     auth_time = serializers.IntegerField(required=False)
     acr = serializers.ChoiceField(LEVEL_NAMES, required=False)
     amr = serializers.ListField(child=serializers.CharField(), required=False)
+    scope = serializers.CharField(required=False)
 
 
 @with_example(
@@ -127,29 +128,6 @@ class KeySetOutput(serializers.Serializer[Any]):
     """A JWK set (RFC 7517 section 5)."""
 
     keys = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
-
-
-@with_example(
-    issuer="https://auth.example.com",
-    jwks_uri="https://auth.example.com/.well-known/jwks.json",
-    introspection_endpoint="https://auth.example.com/api/oauth/introspect",
-    introspection_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
-    revocation_endpoint="https://auth.example.com/api/oauth/revoke",
-    revocation_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
-    service_documentation="https://auth.example.com/api/docs",
-    acr_values_supported=["1", "2"],
-)
-class MetadataOutput(serializers.Serializer[Any]):
-    """The metadata of an authorization server (RFC 8414 section 2)."""
-
-    issuer = serializers.CharField()
-    jwks_uri = serializers.CharField()
-    introspection_endpoint = serializers.CharField()
-    introspection_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
-    revocation_endpoint = serializers.CharField()
-    revocation_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
-    service_documentation = serializers.CharField()
-    acr_values_supported = serializers.ListField(child=serializers.CharField())
 
 
 @with_example(origins=["https://auth.example.com", "https://app.auth.example.com"])

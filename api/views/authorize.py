@@ -51,7 +51,7 @@ class Authorize(HostedPage):
             following = continuation.with_time_of_asking(parameters, now)
             return redirect(continuation.add_to(reverse(_PAGES[step]), following))
         assert self.browser is not None  # noqa: S101  required_step asks for a sign-in otherwise
-        code = authorization.issue_code(asked, self.browser, self.client)
+        code = authorization.issue_code(asked, self.browser)
         return self._return_to(authorization.success_url(asked, code), parameters)
 
     def _without_what_was_answered(self, asked: AuthorizationRequest, now: datetime) -> AuthorizationRequest:
