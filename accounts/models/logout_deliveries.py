@@ -74,7 +74,7 @@ class LogoutDelivery(models.Model):
 
     class Meta:
         verbose_name_plural = "logout deliveries"
-        default_permissions = ()
+        default_permissions = ("view", "change")
         indexes = [models.Index(fields=["client_id", "next_attempt_at"], name="logout_by_receiver")]
 
     def __str__(self) -> str:

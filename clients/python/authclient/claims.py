@@ -14,6 +14,7 @@ from authclient import base64url, strict_json
 from authclient.issuer_keys import PublishedKey
 from authclient.refusals import TokenExpired, TokenInvalid
 
+TYP = "at+jwt"
 MAX_TOKEN_LENGTH = 16384
 """Characters; longer than any token that is issued."""
 
@@ -50,7 +51,20 @@ def verify(
 
     Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
-    key = _select_key(token, find_key)
+    claims = decode(token, typ=TYP, find_key=find_key, issuer=issuer, audience=audience)
+    _validate_claims(claims)
+    _validate_times(claims, at)
+    return claims
+
+
+def decode(
+    token: str, *, typ: str, find_key: Callable[[str], PublishedKey | None], issuer: str, audience: str
+) -> dict[str, Any]:
+    """Verify the encoding, header, signature, issuer and audience of a token of the kind `typ`; return its claims.
+
+    Raises TokenInvalid.
+    """
+    key = _select_key(token, find_key, typ)
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -58,19 +72,17 @@ def verify(
             algorithms=[key.algorithm],
             audience=audience,
             issuer=issuer,
-            # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
+            # PyJWT would use its own clock. The callers check the times.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
         # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
         _parse_segment(token.split(".")[1])
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenInvalid from None
-    _validate_claims(claims)
-    _validate_times(claims, at)
     return claims
 
 
-def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> PublishedKey:
+def _select_key(token: str, find_key: Callable[[str], PublishedKey | None], typ: str) -> PublishedKey:
     """Return the key named in the header.
 
     Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
@@ -85,7 +97,7 @@ def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> P
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
     key = find_key(kid) if isinstance(kid, str) else None
-    if key is None or header != {"typ": "at+jwt", "alg": key.algorithm, "kid": key.kid}:
+    if key is None or header != {"typ": typ, "alg": key.algorithm, "kid": key.kid}:
         raise TokenInvalid
     return key
 
