@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -146,10 +145,8 @@ def start_django(site, folder, replaced, secret, **files):
     return site.start(serve, folder, CLIENT_SECRET=secret)
 
 
-def start_apache(site, secret):
+def start_apache(site, folder, secret):
     """Start Apache with the configuration on the page. Every path responds with 404 and the name of the user."""
-    folder = Path(tempfile.mkdtemp(prefix="auth-apache-"))
-    folder.chmod(0o755)  # for the user that Apache runs as
     authority = shutil.copy(site.issuer.authority_file, folder)
     modules = ("mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc")
     configuration = "\n".join(

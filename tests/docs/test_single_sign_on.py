@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -314,7 +315,15 @@ def test_a_django_site_with_mozilla_django_oidc(context, person, office, issuer)
 
 
 @pytest.fixture
-def wiki(issuer):
+def folder_for_apache():
+    """Return a folder that the user of Apache's processes can read, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="auth-apache-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def wiki(issuer, folder_for_apache):
     """Return Apache with mod_auth_openidc."""
     if APACHE is None or not (APACHE_MODULES / "mod_auth_openidc.so").exists():
         pytest.skip("Apache with mod_auth_openidc is not installed; CI installs it")
@@ -324,20 +333,22 @@ def wiki(issuer):
         "--post-logout-redirect-uri", f"{site.url}/goodbye",
         "--backchannel-logout-uri", f"{site.url}/oidc/callback?logout=backchannel",
     )  # fmt: skip
-    yield start_apache(site, secret)
+    yield start_apache(site, folder_for_apache, secret)
     site.stop()
 
 
 def test_a_product_that_takes_openid_connect(context, person, wiki, issuer):
     page = context.new_page()
+    signed_in = page.get_by_text(re.compile(r"user \d+"))
     page.goto(f"{wiki.url}/page")
     person.sign_in_at_the_service(page)
-    expect(page.get_by_text(re.compile(r"user \d+"))).to_be_visible()
+    expect(signed_in).to_be_visible()
     assert page.url == f"{wiki.url}/page"
 
     issuer.server.manage("endsessions", person.name)  # reported to Apache
     wait_until(lambda: page.goto(f"{wiki.url}/page") and page.url.startswith(issuer.url), seconds=5)
     person.sign_in_at_the_service(page)
+    expect(signed_in).to_be_visible()
     page.goto(f"{wiki.url}/oidc/callback?logout={wiki.url.replace(':', '%3A').replace('/', '%2F')}%2Fgoodbye")
     expect(page).to_have_url(re.compile(f"^{wiki.url}/goodbye"))
     page.goto(f"{wiki.url}/page")
