@@ -25,7 +25,6 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
-from accounts.sso import logout_dispatch
 from api import defaults
 from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
@@ -107,8 +106,14 @@ async def application(scope: Scope, protocol: HTTPProtocol) -> None:
         protocol.response_empty(response.status, response.headers)
 
 
+def _start_background_threads(_: asyncio.AbstractEventLoop) -> None:
+    from accounts.sso import logout_dispatch  # noqa: PLC0415  it imports models, which need Django to be set up
+
+    logout_dispatch.start_polling()
+
+
 # The server calls it in each of its processes, also in those that are forked after this module was imported.
-application.__rsgi_init__ = lambda _: logout_dispatch.start_polling()  # type: ignore[attr-defined]
+application.__rsgi_init__ = _start_background_threads  # type: ignore[attr-defined]
 
 
 async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:

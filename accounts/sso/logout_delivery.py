@@ -11,7 +11,7 @@ that a receiver that hangs delays no other one. After a failure, a receiver is l
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Application, LogoutDelivery
@@ -207,11 +208,9 @@ def pause_after(attempts: int) -> timedelta:
     return min(pause, LONGEST_PAUSE)
 
 
-def retry_now(deliveries: Sequence[LogoutDelivery]) -> None:
-    """Make deliveries due now. Those that a process is attempting may be delivered twice."""
-    LogoutDelivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(
-        next_attempt_at=timezone.now()
-    )
+def retry_now(deliveries: QuerySet[LogoutDelivery]) -> int:
+    """Make deliveries due now, and return their number. Those that a process is attempting may be sent twice."""
+    return deliveries.order_by().update(next_attempt_at=timezone.now())
 
 
 def _attempt(delivery: LogoutDelivery, uri: str) -> str | None:

@@ -23,7 +23,7 @@ from authproject import metrics
 from authproject.environment import read_endpoint
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment, free_port
+from tests.servers import ROOT, Server, environment, free_port, wait_until
 
 ALICE = {"username": "alice", "password": PASSWORD}
 
@@ -135,6 +135,33 @@ def test_the_state_of_the_database_is_reported(server):
     assert page["auth_database_connections_opened_total",] >= 1
     if ON_POSTGRESQL:
         assert sum(value for (name, *_), value in page.items() if name == "auth_database_connections") >= 1
+
+
+def test_logout_tokens_are_counted_by_outcome_and_those_that_wait_are_reported(server):
+    script = """
+from datetime import timedelta
+from uuid import uuid4
+from django.utils import timezone
+from accounts.models import Application, LogoutDelivery
+uri = "https://127.0.0.1:1/"
+Application.objects.create(client_id="shop", name="Shop", backchannel_logout_uri=uri)
+at = timezone.now() - timedelta(hours=1)
+values = dict(client_id="shop", uri=uri, subject="7", created_at=at)
+LogoutDelivery.objects.create(session_id=uuid4(), next_attempt_at=at, **values)
+LogoutDelivery.objects.create(session_id=uuid4(), next_attempt_at=at + timedelta(days=1), **values)
+"""
+    server.manage("shell", "--no-imports", "--command", script)
+    page = scrape(server)
+    assert page["auth_logout_deliveries_waiting",] == 2
+    assert 3600 <= page["auth_logout_deliveries_oldest_seconds",] < 3700
+    assert (
+        page["auth_logout_deliveries_total", "delivered"] == page["auth_logout_deliveries_total", "abandoned"] == 0
+    )
+
+    # A worker looks once a minute whether there is anything to poll for; one that starts looks immediately.
+    for worker in psutil.Process(server.process.pid).children():
+        worker.kill()
+    wait_until(lambda: scrape(server)["auth_logout_deliveries_total", "failed"] == 1)
 
 
 def test_the_counts_of_a_killed_worker_are_not_lost(server):

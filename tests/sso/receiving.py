@@ -9,12 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
+import jwt
+
 
 class Receiver:
-    """A receiver that responds with `status` and remembers the logout tokens and headers that it was sent."""
+    """A receiver that responds with `status`, unless it `hangs`, and remembers the logout tokens that it was sent."""
 
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.status = 200
+        self.hangs = threading.Event()
+        self.stopped = threading.Event()
         self.tokens: list[str] = []
         self.requests: list[BaseHTTPRequestHandler] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
@@ -25,7 +29,16 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.port}/logout"
         threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
 
+    def sessions(self) -> list[str]:
+        """Return the `sid` of each logout token, in the order in which they arrived."""
+        return self.read(list(self.tokens))
+
+    @staticmethod
+    def read(tokens: list[str]) -> list[str]:
+        return [jwt.decode(token, options={"verify_signature": False})["sid"] for token in tokens]
+
     def close(self) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -36,6 +49,9 @@ def _handler_of(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             receiver.requests.append(self)
             receiver.tokens += parse_qs(body).get("logout_token", [])
+            if receiver.hangs.is_set():
+                receiver.stopped.wait(60)
+                return
             self.send_response(receiver.status)
             if 300 <= receiver.status < 400:
                 self.send_header("Location", receiver.url)

@@ -282,10 +282,10 @@ def test_a_fault_of_the_keys_loses_nothing(monkeypatch, caplog):
 def test_a_delivery_can_be_tried_again_now(clock):
     with receiver() as running:
         running.status = 500
-        queued = queue(running.url)
+        queue(running.url)
         deliver()
         running.status = 200
-        retry_now([queued])
+        assert retry_now(LogoutDelivery.objects.all()) == 1
 
         assert deliver() == {Outcome.DELIVERED: 1}
 
