@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.oauth_errors import AuthorizationError
+from accounts.oauth_errors import AuthorizationError, ClientUnknown, RedirectUriUnknown
 from accounts.sso import authorization
 from accounts.sso.authorization import AuthorizationRequest, Step
 from api.http import continuation
@@ -30,13 +30,12 @@ class Authorize(HostedPage):
     http_method_names = ["get", "post"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Answer an authorization request.
-
-        Raises ClientUnknown or RedirectUriUnknown, which become a page.
-        """
+        """Answer an authorization request."""
         try:
             asked = authorization.parse(dict(request.GET.lists()))
             return self._answer(asked, timezone.now())
+        except (ClientUnknown, RedirectUriUnknown) as error:
+            return self.error_page(error, is_fault_of_application=True)
         except AuthorizationError as error:
             return self._return_to(authorization.error_url(error), request.GET)
 
@@ -45,8 +44,12 @@ class Authorize(HostedPage):
         return redirect(f"{reverse('authorize')}?{request.POST.urlencode()}")
 
     def _answer(self, asked: AuthorizationRequest, now: datetime) -> HttpResponse:
-        parameters = self.request.GET
-        step = authorization.required_step(self._without_what_was_answered(asked, now), self.browser, now)
+        parameters, is_answered = self.request.GET, self._has_signed_in_since_asked(now)
+        open_demands = _without_demand_for_sign_in(asked) if is_answered else asked
+        step = authorization.required_step(open_demands, self.browser, now)
+        if is_answered and step is Step.SIGN_IN:
+            # Otherwise the user would be asked again and again.
+            raise asked.error("login_required", "Another user than the expected one has signed in.")
         if step is not Step.NONE:
             following = continuation.with_time_of_asking(parameters, now)
             return redirect(continuation.add_to(reverse(_PAGES[step]), following))
@@ -54,14 +57,12 @@ class Authorize(HostedPage):
         code = authorization.issue_code(asked, self.browser)
         return self._return_to(authorization.success_url(asked, code), parameters)
 
-    def _without_what_was_answered(self, asked: AuthorizationRequest, now: datetime) -> AuthorizationRequest:
-        """Return the request without its demand for a new sign-in, if the user has signed in since it was made."""
-        time_of_asking = continuation.time_of_asking(self.request.GET, now)
-        if time_of_asking is None or self.browser is None:
-            return asked
-        if self.browser.session.authenticated_at < time_of_asking:
-            return asked
-        return replace(asked, prompt=asked.prompt - _ANSWERED_BY_SIGN_IN, max_age=None)
+    def _has_signed_in_since_asked(self, now: datetime) -> bool:
+        """Return whether the request asked for a sign-in before, and the user has signed in since."""
+        asked_at = continuation.time_of_asking(self.request.GET, now)
+        if asked_at is None or self.browser is None:
+            return False
+        return bool(self.browser.session.authenticated_at >= asked_at)
 
     def _return_to(self, address: str, parameters: QueryDict) -> HttpResponse:
         if "none" in parameters.get("prompt", "").split():
@@ -69,3 +70,7 @@ class Authorize(HostedPage):
             response.headers["Referrer-Policy"] = "no-referrer"
             return response
         return self.leave_to(address)
+
+
+def _without_demand_for_sign_in(asked: AuthorizationRequest) -> AuthorizationRequest:
+    return replace(asked, prompt=asked.prompt - _ANSWERED_BY_SIGN_IN, max_age=None)

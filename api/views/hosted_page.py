@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.db import Error as DatabaseFault
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template import loader
 from django.template.context_processors import csrf
 from django.urls import reverse
@@ -103,12 +103,17 @@ class HostedPage(View):
         }
 
     @cached_property
+    def following_parameters(self) -> QueryDict:
+        """The parameters of the authorization request to which the browser returns."""
+        return continuation.query_of(self.following)
+
+    @cached_property
     def authorization_request(self) -> AuthorizationRequest | None:
         """The authorization request to which the browser returns, or None if there is none or it is not valid."""
         if not self.following:
             return None
         try:
-            return authorization.parse(dict(continuation.query_of(self.following).lists()))
+            return authorization.parse(dict(self.following_parameters.lists()))
         except (AuthError, AuthorizationError):
             return None  # The authorization endpoint reports it.
 
@@ -142,7 +147,7 @@ class HostedPage(View):
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """Return 405 as a page."""
-        response = self._error_page(MethodNotAllowed(request.method or ""))
+        response = self.error_page(MethodNotAllowed(request.method or ""))
         response.headers["Allow"] = ", ".join(name.upper() for name in self.http_method_names)
         return response
 
@@ -153,7 +158,7 @@ class HostedPage(View):
     def _asked_for_languages(self, request: HttpRequest) -> list[str]:
         try:
             self.following = continuation.read(request)
-            return continuation.ui_locales(request.GET, continuation.query_of(self.following))
+            return continuation.ui_locales(request.GET, self.following_parameters)
         except SuspiciousOperation:
             return []  # too many parameters, which `get` and `post` report
 
@@ -161,10 +166,11 @@ class HostedPage(View):
         try:
             response: HttpResponse = super().dispatch(request)  # type: ignore[assignment]  # not asynchronous
         except _FAULTS as error:
-            return self._error_page(error)
+            return self.error_page(error)
         return response
 
-    def _error_page(self, error: Exception) -> HttpResponse:
+    def error_page(self, error: Exception, **context: Any) -> HttpResponse:
+        """Return the page for an error that this page does not show itself. An unexpected one is raised."""
         refusal = render_error(error, {"request": self.request})
         if refusal is None:
             raise error
@@ -172,6 +178,7 @@ class HostedPage(View):
             "message": messages.translate(refusal.data["message"]),
             "code": refusal.data["code"],
             "path": self.request.get_full_path(),
+            **context,
         }
         response = self.render("api/hosted/error.html", shown, status=refusal.status_code)
         if "Retry-After" in refusal.headers:

@@ -16,7 +16,7 @@ class SignOutPage(HostedPage):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Sign out, or ask.
 
-        Raises RedirectUriUnknown or InvalidRequest, which become a page.
+        Raises InvalidRequest, which becomes a page.
         """
         asked = signing_out.parse(dict(request.GET.lists()), self.browser)
         if self.browser is None or asked.is_confirmed:
@@ -27,7 +27,7 @@ class SignOutPage(HostedPage):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Sign out after the confirmation. A form of an application is repeated as GET.
 
-        Raises CsrfFailed, RedirectUriUnknown or InvalidRequest, which become a page.
+        Raises CsrfFailed or InvalidRequest, which become a page.
         """
         if page_forms.TOKEN_FIELD not in request.POST:
             return redirect(f"{reverse('sign-out-page')}?{request.POST.urlencode()}")

@@ -114,6 +114,20 @@ def test_a_page_is_in_the_language_that_the_application_or_the_browser_prefers(b
     assert browser.get(path)["Content-Language"] == "en"
 
 
+def test_a_project_gives_the_pages_its_name_and_style(browser, settings, tmp_path):
+    folder = tmp_path / "api" / "hosted"
+    folder.mkdir(parents=True)
+    (folder / "brand.html").write_text("<p>Our company</p>")
+    (folder / "style.html").write_text('<link rel="stylesheet" href="/static/ours.css">')
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+
+    html = browser.open("/sign-in").html
+
+    assert "<p>Our company</p>" in html
+    assert '<link rel="stylesheet" href="/static/ours.css">' in html
+    assert "Token authentication service" not in html
+
+
 def test_an_error_is_in_the_language_of_the_page(browser):
     browser = Browser(**{"Accept-Language": "de"})
     page = browser.answer(browser.open("/sign-in"), 403, username="alice", password="wrong")
@@ -498,7 +512,7 @@ def test_a_person_signs_up_and_returns_to_the_application(browser, shop, mailout
     response = browser.submit(page, username="dora", email="dora@example.com", password=PASSWORD)
 
     assert "code" in arrive(browser, response)
-    assert User.objects.get(username="dora").has_role("user")
+    assert User.objects.get(username="dora").role_names == ("user",)
     assert mailoutbox[-1].to == ["dora@example.com"]
 
 
