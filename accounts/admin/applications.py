@@ -165,7 +165,7 @@ class ApplicationAdmin(BoundedAdmin):
         """Save the application. A new confidential one gets a secret."""
         client = Client.from_environ(request.META)
         if change:
-            registration.change(obj, client, by=request.user.pk)
+            registration.change(obj, form.changed_data, client, by=request.user.pk)
         else:
             obj.new_secret = registration.register(obj, client, by=request.user.pk)  # type: ignore[attr-defined]  # for `response_add`
 

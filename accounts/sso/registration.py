@@ -1,6 +1,6 @@
 """Register applications, replace their secrets, and deactivate or delete them. Each change is a security event."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from accounts.databases import atomic
@@ -9,6 +9,11 @@ from accounts.models import Application, EndReason, RefreshToken
 from accounts.sessions import lifecycle
 from accounts.sso import applications
 from accounts.values.clients import Client
+
+CHANGEABLE = frozenset(
+    {"name", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "audiences"}
+)
+"""The columns that `change` stores. The client id is in tokens, and a kind that changed would void the secret."""
 
 _BATCH_SIZE = 1000
 
@@ -24,18 +29,21 @@ def register(application: Application, client: Client, *, by: int | None = None)
     return secret
 
 
-def change(application: Application, client: Client, *, by: int | None = None) -> None:
-    """Store the addresses, the name and the audiences of an application, which the caller has validated."""
-    application.save(
-        update_fields=[
-            "name",
-            "redirect_uris",
-            "post_logout_redirect_uris",
-            "backchannel_logout_uri",
-            "audiences",
-        ]
-    )
-    _record(Event.APPLICATION_CHANGED, application, client, by)
+def change(application: Application, names: Collection[str], client: Client, *, by: int | None = None) -> None:
+    """Store the named columns of an application, which the caller has validated.
+
+    Saving the whole row would revert what was changed elsewhere since it was read.
+    """
+    changed = CHANGEABLE.intersection(names)
+    if changed:
+        application.save(update_fields=changed)
+        record(
+            Event.APPLICATION_CHANGED,
+            client=client,
+            by=by,
+            application=application.client_id,
+            names=sorted(changed),
+        )
 
 
 def rotate_secret(application: Application, client: Client, *, by: int | None = None) -> str:

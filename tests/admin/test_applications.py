@@ -135,8 +135,19 @@ class TestChanges:
         stored = Application.objects.get()
         assert (stored.name, stored.client_id, stored.is_confidential) == ("Store", "shop", False)
         assert stored.redirect_uris == ["https://b.example/"]
-        assert events()[-1]["event"] == "application:changed"
-        assert "application:changed" in [line["event"] for line in events()]
+        assert (events()[-1]["event"], events()[-1]["names"]) == ("application:changed", ["name", "redirect_uris"])
+
+    def test_what_was_changed_elsewhere_meanwhile_stays(self, admin_client, events):
+        application, _ = register()
+        form = admin_client.get(page_of(application)).context["adminform"].form.initial
+        registration.deactivate(application, NO_CLIENT)
+        posted = {"name": "Store", "redirect_uris": "\n".join(form["redirect_uris"])}
+        admin_client.post(page_of(application), posted)
+
+        assert not Application.objects.get().is_active
+        count = len(events())
+        admin_client.post(page_of(application), posted)
+        assert len(events()) == count
 
     def test_a_stored_audience_that_the_service_lost_can_stay_or_go(self, admin_client):
         application, _ = register(audiences=["old"])
