@@ -1,6 +1,7 @@
 """Authenticate a request by its access token: where the token is read from, and what is validated."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
@@ -8,9 +9,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.conf import auth_settings
-from accounts.errors import AuthError, InvalidRequest, TokenMissing
+from accounts.errors import AuthError, InvalidRequest, TokenInvalid, TokenMissing
 from accounts.models import User
 from accounts.sessions import lifecycle
+from accounts.sso import service_tokens
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
 from api.errors import Refusal
@@ -30,20 +32,52 @@ class AccessTokenAuthentication(BaseAuthentication):
     without a token, both are None.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
+    verify: ClassVar[Callable[..., AccessClaims]] = staticmethod(access_tokens.verify)
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Validate the token, its session, its owner and its version; return the user and the claims.
 
         Raises Refusal for InvalidRequest, CsrfFailed, TokenInvalid, TokenExpired, TokenRevoked or TokenStale.
         """
         _vary_response(request)
         try:
-            return _authenticate(request)
+            return _authenticate(request, self.verify)
         except AuthError as error:
             raise Refusal(error) from None
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for `WWW-Authenticate`."""
         return BEARER
+
+
+class AnyAudienceAuthentication(AccessTokenAuthentication):
+    """Authenticates by an access token for any service of AUTH_AUDIENCE, as userinfo must."""
+
+    verify = staticmethod(access_tokens.verify_for_any)
+
+
+class UserOrServiceAuthentication(AccessTokenAuthentication):
+    """Authenticates users, and registered services by a token of their own, in a header.
+
+    For a service, `request.user` is None and `request.auth` its `ServiceClaims`. All other views refuse such
+    tokens.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Return the user and the claims of a user's token, or None and the claims of a service's token.
+
+        Raises Refusal, as the base class does.
+        """
+        try:
+            return super().authenticate(request)
+        except Refusal as refusal:
+            if not isinstance(refusal.error, TokenInvalid) or is_cookie_authenticated(request):
+                raise
+        try:
+            token = find_access_token(request) or ""
+            return None, service_tokens.verify(token, auth_settings().audience[0])
+        except AuthError as error:
+            raise Refusal(error) from None
 
 
 def _vary_response(request: Request | HttpRequest) -> None:
@@ -61,13 +95,13 @@ def _vary_response(request: Request | HttpRequest) -> None:
     view.headers = {**headers, "Vary": ", ".join((*names, *VARY))}
 
 
-def _authenticate(request: Request) -> tuple[User, AccessClaims] | None:
+def _authenticate(request: Request, verify: Callable[..., AccessClaims]) -> tuple[User, AccessClaims] | None:
     token = find_access_token(request)
     if token is None:
         return None
     if request.method not in csrf.SAFE_METHODS and is_cookie_authenticated(request):
         csrf.require_csrf_token(request)
-    claims = access_tokens.verify(token, at=timezone.now())
+    claims = verify(token, at=timezone.now())
     user = lifecycle.check(claims)
     return user, lifecycle.with_roles(claims, user)
 

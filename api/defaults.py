@@ -17,8 +17,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# Except the documentation page, which other origins need not read.
-CORS_URLS_REGEX = r"^/(api/(?!docs)|\.well-known/)"
+# Except the documentation page, which other origins need not read, and the endpoints that pages of any origin may
+# call without credentials, whose views set the headers.
+CORS_URLS_REGEX = (
+    r"^/(api/(?!docs|oauth/(?:token|userinfo)/?$)|\.well-known/(?!(?:jwks\.json|openid-configuration)/?$))"
+)
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
@@ -38,6 +41,24 @@ PATHS_THAT_HASH = (
     "/api/auth/reauthenticate",
     "/api/auth/password/",
     "/admin/login/",
+    "/sign-in",
+    "/sign-up",
+    "/reset-password",
+    "/invitation",
+)
+
+# Pages that need neither a session of Django nor its messages.
+HOSTED_PAGES = (
+    "/authorize",
+    "/sign-in",
+    "/sign-up",
+    "/choose-account",
+    "/forgot-password",
+    "/resend-verification",
+    "/signout",
+    "/reset-password",
+    "/invitation",
+    "/verify-email",
 )
 
 MAX_BODY_SIZE = 64 * 1024

@@ -17,6 +17,7 @@ from accounts.errors import RecentAuthenticationRequired, RoleRequired
 from accounts.factor_errors import SecondFactorRequired
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
+from accounts.tokens.service_claims import ServiceClaims
 from accounts.values.authentication import SINGLE_FACTOR
 
 
@@ -81,6 +82,8 @@ class HasRole(SignedIn):
 
         If the token lacks it only because no second factor was presented, the response says so.
         """
+        if isinstance(request.auth, ServiceClaims):
+            return self.role in request.auth.roles
         if not super().has_permission(request, view):
             return False
         if self.role in _role_names(request):

@@ -44,6 +44,7 @@ def _changed_names(value: list[str]) -> str:
 
 
 _PHRASES: dict[str, Callable[[Any], str]] = {
+    "application": lambda client_id: gettext("Application: {}.").format(client_id),
     "reason": _end_reason,
     "names": _changed_names,
     "count": lambda number: ngettext("{} session.", "{} sessions.", number).format(number),

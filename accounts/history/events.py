@@ -39,6 +39,8 @@ class Event(StrEnum):
     INVITATION_USED = "invitation:used"
     SIGN_IN_SUCCEEDED = "sign_in:succeeded"
     SIGN_IN_FROM_NEW_DEVICE = "sign_in:new_device"
+    APPLICATION_SIGNED_IN = "sign_in:application"
+    CODE_REUSED = "authorization_code:reuse_detected"
     ADMIN_SIGN_IN_SUCCEEDED = "admin_sign_in:succeeded"
     SIGN_IN_FAILED = "sign_in:failed"
     SIGN_IN_LOCKED_OUT = "sign_in:locked_out"
@@ -65,6 +67,13 @@ class Event(StrEnum):
     PASSKEY_COPIED = "factor:copy_suspected"
     RECOVERY_CODE_USED = "recovery_codes:used"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
+    APPLICATION_REGISTERED = "application:registered"
+    APPLICATION_CHANGED = "application:changed"
+    APPLICATION_SECRET_ROTATED = "application:secret_rotated"  # noqa: S105  an event, not a secret
+    APPLICATION_SECRET_DROPPED = "application:previous_secret_dropped"  # noqa: S105
+    APPLICATION_DEACTIVATED = "application:deactivated"
+    APPLICATION_ACTIVATED = "application:activated"
+    APPLICATION_DELETED = "application:deleted"
     KEY_ROTATED = "key:rotated"
     KEY_DROPPED = "key:dropped"
     PASSWORD_CHANGED = "password:changed"  # noqa: S105  an event, not a secret
@@ -83,6 +92,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     Event.INVITATION_USED: "Invitation accepted",
     Event.SIGN_IN_SUCCEEDED: "Signed in",
     Event.SIGN_IN_FROM_NEW_DEVICE: "Sign-in from a new device",
+    Event.APPLICATION_SIGNED_IN: "Signed in to an application",
+    Event.CODE_REUSED: "Authorization code reused",
     Event.ADMIN_SIGN_IN_SUCCEEDED: "Signed in to the admin",
     Event.SIGN_IN_FAILED: "Failed sign-in",
     Event.SIGN_IN_LOCKED_OUT: "Sign-in blocked after too many failures",

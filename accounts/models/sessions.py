@@ -1,12 +1,16 @@
 """Sessions: the model, its queries, and changes to its table."""
 
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
+from uuid import UUID
 
 from django.db import models
+from django.utils import timezone
 
-from accounts.databases import PrimaryQuerySet
+from accounts.databases import PrimaryQuerySet, atomic
 from accounts.fields import RoleNames, UtcDate, new_session_id
+from accounts.models.applications import Application
+from accounts.models.logout_deliveries import LogoutDelivery
 from accounts.models.users import User
 from accounts.values.authentication import METHODS_LENGTH, PASSWORD_METHOD, Authentication
 from accounts.values.clients import USER_AGENT_LENGTH
@@ -26,6 +30,16 @@ class EndReason(models.TextChoices):
     LIMIT_REACHED = "limit_reached", "too many sessions"
     SECOND_FACTOR_ADDED = "second_factor_added", "second factor added"
     SECOND_FACTORS_RESET = "second_factors_reset", "second factors reset"
+    SECOND_FACTOR_REMOVED = "second_factor_removed", "second factor removed"
+    CODE_REUSED = "code_reused", "authorization code reused"
+    APPLICATION_DELETED = "application_deleted", "application deleted"
+
+
+class SessionKind(models.TextChoices):
+    """What the holder of a session has: tokens, or a cookie of the hosted pages."""
+
+    TOKENS = "tokens", "tokens"
+    BROWSER = "browser", "single sign-on in a browser"
 
 
 class SessionState(models.TextChoices):
@@ -64,17 +78,64 @@ class RefreshTokenQuerySet(PrimaryQuerySet["RefreshToken"]):
         """Filter to sessions that have expired. An expired session cannot be refreshed or extended."""
         return self.filter(expires_on__lte=now.astimezone(UTC).date(), expires_at__lte=now)
 
-    def end(self, reason: EndReason, *, at: datetime) -> int:
-        """End the sessions that have not ended yet, in one statement, and return how many were ended."""
-        return self.filter(ended_at=None).update(ended_at=at, end_reason=reason)
+    def other_than(self, session_id: UUID | None) -> Self:
+        """Leave out the session with this id, if any."""
+        return self if session_id is None else self.exclude(pk=session_id)
+
+    def end(self, reason: EndReason, *, at: datetime, surviving: UUID | None = None) -> int:
+        """End the sessions that have not ended yet, except `surviving`, and return how many were ended.
+
+        With the sign-in of a browser end the sessions of applications that came of it, which are not counted.
+        Applications that must be notified are stored in the same transaction. The selection must not depend on
+        whether sessions have ended.
+        """
+        with atomic(RefreshToken):
+            selected = self.other_than(surviving)
+            count = selected.filter(ended_at=None).update(ended_at=at, end_reason=reason)
+            ended = selected.filter(ended_at=at)
+            if count and ended.filter(models.Q(kind=SessionKind.BROWSER) | ~models.Q(application=None)).exists():
+                _end_with_browsers(ended, reason, at, surviving)
+        return count
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the sessions, and notify their applications as their end does."""
+        with atomic(RefreshToken):
+            _end_before_deletion(self)
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def with_owner(self) -> Self:
         """Fetch the owner and the names of the owner's roles in the same query."""
         return self.select_related("owner").annotate(fetched_role_names=RoleNames("owner_id"))
 
 
+def _end_with_browsers(
+    ended: RefreshTokenQuerySet, reason: EndReason, at: datetime, surviving: UUID | None
+) -> None:
+    # A statement of its own, after the browsers' rows were changed: a session that came of one was opened under a
+    # lock on its row, so that it is either found here, or not opened any more.
+    children = RefreshToken.objects.filter(parent__in=ended.filter(kind=SessionKind.BROWSER).values("pk"))
+    children.filter(ended_at=None).other_than(surviving).update(ended_at=at, end_reason=reason)
+    LogoutDelivery.objects.enqueue(ended, at)
+    LogoutDelivery.objects.enqueue(children.filter(ended_at=at), at)
+
+
+def _end_before_deletion(sessions: RefreshTokenQuerySet) -> None:
+    # Not `end`, which could change what the queryset selects.
+    now = timezone.now()
+    browsers = sessions.filter(kind=SessionKind.BROWSER)
+    RefreshToken.objects.filter(parent__in=browsers.values("pk")).end(EndReason.REVOKED, at=now)
+    LogoutDelivery.objects.enqueue(sessions.live(now).with_valid_owner(), now)
+
+
 class RefreshToken(models.Model):
-    """A session: one sign-in on one device. It is one row for its whole life, however often it is refreshed."""
+    """A session: one sign-in on one device. It is one row for its whole life, however often it is refreshed.
+
+    The sign-in of a browser at the hosted pages is a session too. Sessions of applications that came of it name it
+    as their `parent`, and end with it.
+    """
 
     uuid = models.UUIDField(primary_key=True, default=new_session_id, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
@@ -111,6 +172,30 @@ class RefreshToken(models.Model):
     second_factor_at = models.DateTimeField(
         "second factor", null=True, help_text="When the user last presented a second factor in this session."
     )
+    kind = models.CharField(
+        max_length=8, choices=SessionKind, default=SessionKind.TOKENS, db_default=SessionKind.TOKENS
+    )
+    # `application_id` is the client id itself, so that the claims of a refresh need no join.
+    application = models.ForeignKey(
+        Application,
+        null=True,
+        on_delete=models.CASCADE,
+        to_field="client_id",
+        db_index=False,
+        related_name="sessions",
+        help_text="The application that holds the tokens. None for this service's own endpoints.",
+    )
+    # Without a constraint, because expired sessions are purged in plain SQL.
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="children",
+        help_text="The sign-in of the browser that the session came of.",
+    )
+    scope = models.TextField(default="", db_default="", blank=True, help_text="The `scope` claim of its tokens.")
     address = models.GenericIPAddressField(null=True, db_index=True, help_text="The IP address of the sign-in.")
     user_agent = models.CharField("device", max_length=USER_AGENT_LENGTH, blank=True)
 
@@ -121,10 +206,23 @@ class RefreshToken(models.Model):
         indexes = [
             # For the admin's filter by reason, newest first. Partial, because few sessions are ended.
             models.Index(fields=["end_reason", "uuid"], condition=~models.Q(ended_at=None), name="session_ended"),
+            # Partial, so that the sessions of this service's own endpoints add nothing to them.
+            models.Index(fields=["parent"], condition=~models.Q(parent=None), name="session_by_parent"),
+            models.Index(
+                fields=["application", "uuid"],
+                condition=~models.Q(application=None),
+                name="session_by_application",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"session {self.uuid}"
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete the session, and notify its application as its end does."""
+        with atomic(RefreshToken):
+            _end_before_deletion(RefreshToken.objects.filter(pk=self.pk))
+            return super().delete(*args, **options)
 
     @property
     def authentication(self) -> Authentication:

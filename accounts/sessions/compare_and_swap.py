@@ -18,11 +18,14 @@ from accounts.values.authentication import Authentication
 _UPDATE_IF_CURRENT = """
     UPDATE accounts_refreshtoken SET {changes}
     WHERE uuid = %(session_id)s AND secret_digest = %(digest)s AND generation = %(presented_generation)s
+      AND {application}
       AND ended_at IS NULL AND expires_at > %(now)s AND {expiry_column} >= %(min_expiry)s
       AND owner_stamp = (SELECT security_stamp FROM accounts_user WHERE id = owner_id AND is_active)
-    RETURNING owner_id, authenticated_at, authentication_methods, expires_at, remember, {role_names},
-      {owner_columns}
+    RETURNING owner_id, authenticated_at, authentication_methods, expires_at, remember, scope,
+      {role_names}, {owner_columns}
 """
+_FIRST_PARTY = "application_id IS NULL"
+_APPLICATION = "application_id = %(client_id)s"
 _MARK_USED = "last_used_at = %(now)s"
 _ADVANCE = """
     last_used_at = %(now)s, rotated_at = %(now)s, secret_digest = %(next_digest)s, generation = %(generation)s,
@@ -30,18 +33,24 @@ _ADVANCE = """
 """
 
 
-def touch(presented: RefreshSecret, now: datetime) -> Grant | None:
+def touch(presented: RefreshSecret, now: datetime, client_id: str | None = None) -> Grant | None:
     """Set the time of last use and return the session's grant, without rotating its refresh token.
 
-    Returns None if the presented secret is not the session's current one, if the session has ended or expired, or
-    if its owner is inactive or has changed their password. A session expires MIN_LIFETIME early, because no access
+    Returns None if the presented secret is not the session's current one, if the session is not that of the
+    application `client_id` (None for the service's own endpoints), if it has ended or expired, or if its owner is
+    inactive or has changed their password. A session expires MIN_LIFETIME early, because no access
     token can be issued for it any more.
     """
-    return _update(_MARK_USED, "expires_at", presented, now, {})
+    return _update(_MARK_USED, "expires_at", presented, now, {"client_id": client_id})
 
 
 def advance(
-    presented: RefreshSecret, successor: RefreshSecret, now: datetime, *, expires_at: datetime
+    presented: RefreshSecret,
+    successor: RefreshSecret,
+    now: datetime,
+    *,
+    expires_at: datetime,
+    client_id: str | None = None,
 ) -> Grant | None:
     """Replace a session's current secret with its successor and return the session's grant.
 
@@ -52,6 +61,7 @@ def advance(
         "next_digest": successor.digest,
         "generation": successor.generation,
         "expires_at": expires_at,
+        "client_id": client_id,
     }
     return _update(_ADVANCE, "session_expires_at", presented, now, new_values)
 
@@ -69,14 +79,16 @@ def _update(
         **new_values,
     }
     connection = connection_of(RefreshToken)
-    statement = _statement(connection.vendor, changes, expiry_column, columns)
+    application = _FIRST_PARTY if new_values["client_id"] is None else _APPLICATION
+    statement = _statement(connection.vendor, changes, expiry_column, application, columns)
     with connection.cursor() as cursor:
         cursor.execute(statement, {name: adapt(connection, value) for name, value in parameters.items()})
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
     (
-        owner_id, authenticated_at, methods, expires_at, remember, role_names, token_version, *profile_values
+        owner_id, authenticated_at, methods, expires_at, remember, scope, role_names, token_version,
+        *profile_values,
     ) = rows[0]  # fmt: skip
     return Grant(
         session_id=presented.session_id,
@@ -88,16 +100,19 @@ def _update(
         expires_at=_aware_datetime(expires_at),
         remember=bool(remember),  # SQLite returns 0 or 1
         profile=build_profile(dict(zip(columns, profile_values, strict=True))),
+        client_id=new_values["client_id"],
+        scope=scope,
     )
 
 
 @cache
-def _statement(vendor: str, changes: str, expiry_column: str, profile: tuple[str, ...]) -> str:
+def _statement(vendor: str, changes: str, expiry_column: str, application: str, profile: tuple[str, ...]) -> str:
     columns = ("token_version", *profile)
     owner_columns = [f"(SELECT {name} FROM accounts_user WHERE id = owner_id)" for name in columns]  # noqa: S608  column names, not input
     return _UPDATE_IF_CURRENT.format(
         changes=changes,
         expiry_column=expiry_column,
+        application=application,
         role_names=RoleNames.sql(vendor, "owner_id"),
         owner_columns=", ".join(owner_columns),
     )

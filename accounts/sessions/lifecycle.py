@@ -19,7 +19,7 @@ from accounts.history.events import Event, record, record_session_ends
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User, split_role_names
 from accounts.sessions import project_claims, validity
 from accounts.tokens import access_tokens, refresh_tokens
-from accounts.tokens.access_tokens import AccessToken, Grant
+from accounts.tokens.access_tokens import AccessToken, Audience, Grant
 from accounts.tokens.claims import AccessClaims
 from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.authentication import SEVERAL_FACTORS, Authentication
@@ -62,11 +62,13 @@ def start(  # noqa: PLR0913  the facts of one session
     require_second_factor(user, authentication)
     access_tokens.validate_audience(audience)
     now = timezone.now()
-    session, secret = _new_session(user, client, authentication, now, remember=remember)
+    session = new_session(user, client, authentication, now, remember=remember)
+    secret = refresh_tokens.first_generation(session.uuid)
+    session.secret_digest = secret.digest
     grant = Grant.from_session(session, user.role_names, project_claims.of_session(session))
     pair = issue_pair(grant, secret, now, audience)
     end_previous()
-    _open(session, user, client, now)
+    store(session, user, client, now)
     return pair
 
 
@@ -90,14 +92,24 @@ def lock_second_factors(user: User) -> bool:
     return locked is not None and locked.has_second_factor
 
 
-def _new_session(
+def lock_owner(session_id: UUID) -> User | None:
+    """Lock the row of a session's owner until the transaction ends. Return the owner with their roles, or None.
+
+    Whatever voids sessions of a user changes or locks that row first, so that no session is opened past it.
+    """
+    owners = User.objects.with_role_names().select_for_update(no_key=True, of=("self",))
+    return owners.filter(sessions=session_id).first()
+
+
+def new_session(
     user: User, client: Client, authentication: Authentication, now: datetime, *, remember: bool
-) -> tuple[RefreshToken, RefreshSecret]:
+) -> RefreshToken:
+    """Return a session that begins now, without a secret. It is not stored."""
     settings = auth_settings()
     lifetime: timedelta = settings.session_lifetime
     if not remember:
         lifetime = min(lifetime, settings.unremembered_session_lifetime)
-    session = RefreshToken(
+    return RefreshToken(
         owner=user,
         owner_stamp=user.security_stamp,
         created_at=now,
@@ -111,12 +123,13 @@ def _new_session(
         address=client.address,
         user_agent=client.user_agent,
     )
-    secret = refresh_tokens.first_generation(session.uuid)
-    session.secret_digest = secret.digest
-    return session, secret
 
 
-def _open(session: RefreshToken, user: User, client: Client, now: datetime) -> None:
+def store(session: RefreshToken, user: User, client: Client, now: datetime) -> None:
+    """Store a new session, and record the sign-in.
+
+    Raises InvalidCredentials if the user was deleted, or the second factor removed, in the meantime.
+    """
     try:
         ended = _store(session, user, now)
     except IntegrityError:
@@ -142,7 +155,8 @@ def _store(session: RefreshToken, user: User, now: datetime) -> list[UUID]:
         if not lock_second_factors(user) and is_by_factor:
             raise InvalidCredentials
         # The new session stays, even if a machine whose clock is ahead has started a session before.
-        ended = list(live_sessions(user).values_list("pk", flat=True)[limit - 1 :]) if limit else []
+        counted = live_sessions(user).filter(parent=None)  # not what came of the sign-in of a browser
+        ended = list(counted.values_list("pk", flat=True)[limit - 1 :]) if limit else []
         RefreshToken.objects.filter(pk__in=ended).end(EndReason.LIMIT_REACHED, at=now)
         session.save(force_insert=True)
     return ended
@@ -179,10 +193,7 @@ def live_sessions(user: User) -> RefreshTokenQuerySet:
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:
-    """Keep a session valid across a password change by storing the owner's new security stamp in it.
-
-    A session that has already ended is not changed.
-    """
+    """Keep a session that has not ended valid across a password change: store the owner's new stamp in it."""
     RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
 
 
@@ -213,8 +224,7 @@ def end_own(user_id: int, session_id: UUID, client: Client) -> None:
 
 def end_others(user_id: int, session_id: UUID, reason: EndReason, client: Client) -> int:
     """End every session of a user except `session_id`, and return how many were ended."""
-    others = RefreshToken.objects.filter(owner_id=user_id).exclude(pk=session_id)
-    return _end_sessions_of(others, user_id, reason, client, by=None)
+    return _end_sessions_of(user_id, reason, client, surviving=session_id)
 
 
 def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None = None) -> int:
@@ -222,20 +232,27 @@ def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None =
 
     `by` is the id of the administrator who ends them.
     """
-    return _end_sessions_of(RefreshToken.objects.filter(owner_id=user_id), user_id, reason, client, by=by)
+    return _end_sessions_of(user_id, reason, client, by=by)
 
 
-def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
-    """End the selected sessions in batches, and return how many were ended.
+def end_many(
+    selected: RefreshTokenQuerySet,
+    reason: EndReason,
+    client: Client,
+    *,
+    by: int | None = None,
+    surviving: UUID | None = None,
+) -> int:
+    """End the selected sessions except `surviving` in batches, and return how many were ended.
 
     `by` is the id of the administrator who ends them.
     """
     count, last_id = 0, UUID(int=0)
-    not_ended = selected.filter(ended_at=None).order_by("pk")
+    not_ended = selected.filter(ended_at=None).other_than(surviving).order_by("pk")
     # Each batch continues after the last id of the previous one. Otherwise it would read all ended rows again.
     while batch := dict(not_ended.filter(pk__gt=last_id).values_list("pk", "owner_id")[:_BATCH_SIZE]):
         last_id = max(batch)
-        RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
+        RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now(), surviving=surviving)
         for owner_id in set(batch.values()):
             validity.forget(owner_id)
         record_session_ends(batch, reason, client, by=by)
@@ -244,9 +261,10 @@ def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, 
 
 
 def _end_sessions_of(
-    sessions: RefreshTokenQuerySet, user_id: int, reason: EndReason, client: Client, *, by: int | None
+    user_id: int, reason: EndReason, client: Client, *, by: int | None = None, surviving: UUID | None = None
 ) -> int:
-    count = sessions.end(reason, at=timezone.now())
+    sessions = RefreshToken.objects.filter(owner_id=user_id)
+    count = sessions.end(reason, at=timezone.now(), surviving=surviving)
     validity.forget(user_id)
     record(Event.SESSIONS_ENDED, client=client, user_id=user_id, reason=reason, count=count, by=by)
     return count
@@ -268,10 +286,10 @@ def grant_for(session: RefreshToken) -> Grant:
     return Grant.from_session(session, roles, project_claims.of_session(session))
 
 
-def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: str | None) -> TokenPair:
+def issue_pair(grant: Grant, secret: RefreshSecret, now: datetime, audience: Audience) -> TokenPair:
     """Issue an access token and encode `secret` as the refresh token that belongs to it.
 
-    The access token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+    The access token is for the services `audience`, or for every service of AUTH_AUDIENCE if it is None.
 
     Raises TokenExpired in the last second of the session.
     """

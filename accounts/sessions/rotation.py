@@ -24,7 +24,7 @@ from accounts.models import EndReason, RefreshToken
 from accounts.sessions import compare_and_swap, project_claims
 from accounts.sessions.lifecycle import TokenPair, end, grant_for, issue_pair
 from accounts.tokens import access_tokens, refresh_tokens
-from accounts.tokens.access_tokens import Grant
+from accounts.tokens.access_tokens import Audience, Grant
 from accounts.tokens.refresh_tokens import RefreshSecret
 from accounts.values.clients import Client
 
@@ -35,11 +35,16 @@ reuse detection needs to walk a chain of secrets."""
 _MAX_ATTEMPTS = 3
 
 
-def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -> TokenPair:
+def rotate(
+    refresh_token: str, client: Client, *, audience: Audience = None, client_id: str | None = None
+) -> TokenPair:
     """Exchange a refresh token for its successor and a new access token. A reused token ends its session.
 
     During the grace period after a rotation, and until the successor is used, the previous token returns that same
     successor again. With AUTH_REFRESH_TOKEN_ROTATION off, the presented token itself is returned.
+
+    `client_id` is the application that presents the token, or None for the service's own endpoints. Another's
+    refresh token is unknown to it.
 
     Raises RefreshTokenUnknown, RefreshTokenExpired, RefreshTokenRevoked or RefreshTokenReused if the token is
     refused, InvalidRequest if the audience is unknown, and Unavailable if the account kept changing during every
@@ -49,13 +54,13 @@ def rotate(refresh_token: str, client: Client, *, audience: str | None = None) -
     now = timezone.now()
     presented = refresh_tokens.parse(refresh_token)
     next_secret = _next_secret(presented)
-    extra = _project_claims(presented, now)
+    extra = _project_claims(presented, client_id, now)
     for _ in range(_MAX_ATTEMPTS):
-        grant = _advance(presented, next_secret, now) if next_secret else None
+        grant = _advance(presented, next_secret, now, client_id) if next_secret else None
         if grant is not None and next_secret is not None:
             record(Event.SESSION_REFRESHED, client=client, user_id=grant.owner_id, session_id=grant.session_id)
             return issue_pair(grant._replace(extra=extra), next_secret, now, audience)
-        session = _get_live_session(presented.session_id, now)
+        session = _get_live_session(presented.session_id, client_id, now)
         if not _is_current(session, presented):
             return _repeat_or_end_session(session, presented, client, now, audience)
         latest_expiry = session.expires_at if next_secret is presented else session.session_expires_at
@@ -85,9 +90,9 @@ def end_by_refresh_token(
     return session.owner_id if end(session.uuid, reason, client) else None
 
 
-def _get_live_session(session_id: UUID, now: datetime) -> RefreshToken:
+def _get_live_session(session_id: UUID, client_id: str | None, now: datetime) -> RefreshToken:
     session = RefreshToken.objects.with_owner().filter(pk=session_id).first()
-    if session is None:
+    if session is None or session.application_id != client_id:
         raise RefreshTokenUnknown
     if session.has_ended:
         raise RefreshTokenRevoked
@@ -122,7 +127,7 @@ def _next_secret(presented: RefreshSecret) -> RefreshSecret | None:
     return refresh_tokens.successor(presented) if presented.generation < MAX_GENERATIONS else None
 
 
-def _project_claims(presented: RefreshSecret, now: datetime) -> dict[str, Any]:
+def _project_claims(presented: RefreshSecret, client_id: str | None, now: datetime) -> dict[str, Any]:
     """Return the claims that the project adds to the access token of a refresh. Without them, no query runs.
 
     The project's function is called before the row changes. If it fails, the client's refresh token stays current;
@@ -132,22 +137,23 @@ def _project_claims(presented: RefreshSecret, now: datetime) -> dict[str, Any]:
     """
     if not auth_settings().claims:
         return {}
-    session = _get_live_session(presented.session_id, now)
+    session = _get_live_session(presented.session_id, client_id, now)
     # A secret that is not current does not advance the row, and reuse must be noticed whatever the function does.
     return project_claims.of_session(session) if _is_current(session, presented) else {}
 
 
-def _advance(presented: RefreshSecret, next_secret: RefreshSecret, now: datetime) -> Grant | None:
+def _advance(
+    presented: RefreshSecret, next_secret: RefreshSecret, now: datetime, client_id: str | None
+) -> Grant | None:
     """Update the session's row and return its grant, or None if the presented secret or the session is invalid."""
     if next_secret is presented:
-        return compare_and_swap.touch(presented, now)
-    return compare_and_swap.advance(
-        presented, next_secret, now, expires_at=now + auth_settings().refresh_token_lifetime
-    )
+        return compare_and_swap.touch(presented, now, client_id)
+    expires_at = now + auth_settings().refresh_token_lifetime
+    return compare_and_swap.advance(presented, next_secret, now, expires_at=expires_at, client_id=client_id)
 
 
 def _repeat_or_end_session(
-    session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: str | None
+    session: RefreshToken, presented: RefreshSecret, client: Client, now: datetime, audience: Audience
 ) -> TokenPair:
     """Return the successor again if a spent token is within the grace period, otherwise end its session.
 

@@ -81,7 +81,7 @@ def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
         "iss": access_tokens.issuer(),
         "aud": claims.audience[0] if len(claims.audience) == 1 else list(claims.audience),
         "sub": str(claims.user_id),
-        "client_id": access_tokens.CLIENT_ID,
+        "client_id": claims.client_id,
         "token_type": "Bearer",
         "iat": claims.issued_at,
         "nbf": claims.issued_at,
@@ -92,6 +92,7 @@ def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
         "auth_time": claims.auth_time,
         "acr": str(claims.level),
         "amr": list(claims.methods),
+        **({"scope": claims.scope} if claims.scope else {}),
     }
 
 

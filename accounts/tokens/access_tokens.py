@@ -9,16 +9,15 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-import jwt
-
 from accounts.conf import auth_settings
-from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired
+from accounts.errors import InvalidRequest, RecentAuthenticationRequired, TokenExpired, TokenInvalid
 from accounts.keys.key_ring import decryption_keys, encryption_key, key_ring
 from accounts.keys.signing_keys import SigningKey
-from accounts.models import RefreshToken
+from accounts.models import FIRST_PARTY, RefreshToken
 from accounts.tokens import claims as claims_module
 from accounts.tokens import encrypted_tokens, verified_tokens
 from accounts.tokens.claims import JWT_TYP, AccessClaims
+from accounts.tokens.signing import sign
 from accounts.values.authentication import SEVERAL_FACTORS, Authentication
 
 logger = logging.getLogger("accounts.access_tokens")
@@ -26,8 +25,8 @@ logger = logging.getLogger("accounts.access_tokens")
 MIN_LIFETIME = timedelta(seconds=1)
 """The times in a token are whole seconds, so that a token for less would have expired when it is issued."""
 
-CLIENT_ID = "first-party"
-"""The `client_id` claim of RFC 9068. All front ends are the company's own and share this one value."""
+Audience = str | tuple[str, ...] | None
+"""The services that a token is for. None stands for all of AUTH_AUDIENCE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,8 @@ class AccessToken:
 class Grant(NamedTuple):
     """The facts about a session and its owner from which the claims of an access token are built.
 
-    `extra` are claims that the project adds, whose names and size were checked.
+    `extra` are claims that the project adds, whose names and size were checked. `client_id` is that of an
+    application, or None.
     """
 
     session_id: UUID
@@ -62,6 +62,8 @@ class Grant(NamedTuple):
     remember: bool
     profile: Mapping[str, str | bool]
     extra: Mapping[str, Any] = MappingProxyType({})
+    client_id: str | None = None
+    scope: str = ""
 
     @classmethod
     def from_session(cls, session: RefreshToken, roles: tuple[str, ...], extra: Mapping[str, Any]) -> Self:
@@ -77,6 +79,8 @@ class Grant(NamedTuple):
             remember=session.remember,
             profile=build_profile({name: getattr(session.owner, name) for name in profile_columns()}),
             extra=extra,
+            client_id=session.application_id,
+            scope=session.scope,
         )
 
 
@@ -97,19 +101,19 @@ def build_profile(columns: Mapping[str, Any]) -> dict[str, str | bool]:
     return claims
 
 
-def issue(grant: Grant, *, at: datetime, audience: str | None = None) -> AccessToken:
+def issue(grant: Grant, *, at: datetime, audience: Audience = None) -> AccessToken:
     """Return an access token for a session: signed, and encrypted if AUTH_TOKEN_ENCRYPTION is on.
 
     The token never outlives the session.
 
-    The token is for the service `audience`, or for every service of AUTH_AUDIENCE if it is None.
+    The token is for the services `audience`, or for every service of AUTH_AUDIENCE if it is None.
 
     Raises TokenExpired if the session expires in less than MIN_LIFETIME.
     """
     if grant.expires_at - at < MIN_LIFETIME:
         raise TokenExpired
     claims = _build_claims(grant, at, audience)
-    access = AccessToken(_encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
+    access = AccessToken(encode(claims), claims["exp"] - claims["iat"], claims, grant.remember)
     return shorten(access, claims_module.MAX_TOKEN_LENGTH)
 
 
@@ -124,14 +128,16 @@ def shorten(access: AccessToken, max_length: int) -> AccessToken:
         return access
     added: tuple[str, ...] = auth_settings().extra_claims  # last, because services may refuse by them
     kept = (
-        claims_module.REQUIRED_CLAIMS | claims_module.AUTHENTICATION_CLAIMS | {claims_module.ROLES_OMITTED, *added}
+        claims_module.REQUIRED_CLAIMS
+        | claims_module.AUTHENTICATION_CLAIMS
+        | {claims_module.ROLES_OMITTED, claims_module.SCOPE, *added}
     )
     optional = tuple(name for name in access.claims if name not in kept)
     omitted: tuple[str, ...] = ()
     shorter = access
     for omitted in (optional, ("roles",), (*optional, "roles"), (*optional, "roles", *added)):
         claims = _omit(access.claims, omitted)
-        shorter = replace(access, text=_encode(claims), claims=claims)
+        shorter = replace(access, text=encode(claims), claims=claims)
         if len(shorter.text) <= max_length:
             break
     logger.warning(
@@ -146,23 +152,22 @@ def _omit(claims: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return remaining | {"roles": [], claims_module.ROLES_OMITTED: True} if "roles" in names else remaining
 
 
-def _encode(claims: Mapping[str, Any]) -> str:
-    key = key_ring().signing
-    headers = {"typ": JWT_TYP, "kid": key.kid}
-    text = jwt.encode(dict(claims), key.private_key, algorithm=key.algorithm, headers=headers)
+def encode(claims: Mapping[str, Any]) -> str:
+    """Return the claims as an access token: signed, and encrypted if AUTH_TOKEN_ENCRYPTION is on."""
+    text = sign(claims, JWT_TYP)
     return encrypted_tokens.encrypt(text, encryption_key()) if auth_settings().token_encryption else text
 
 
-def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str, Any]:
+def _build_claims(grant: Grant, at: datetime, audience: Audience) -> dict[str, Any]:
     settings = auth_settings()
     issued_at = int(at.timestamp())
     expires_at = min(at + settings.access_token_lifetime, grant.expires_at)
     return {
         **grant.extra,  # first, so that no claim below can be replaced
         "iss": settings.issuer,
-        "aud": _aud_claim(audience),
+        "aud": aud_claim(audience),
         "sub": str(grant.owner_id),
-        "client_id": CLIENT_ID,
+        "client_id": grant.client_id or FIRST_PARTY,
         "iat": issued_at,
         "nbf": issued_at,
         "exp": int(expires_at.timestamp()),
@@ -176,6 +181,7 @@ def _build_claims(grant: Grant, at: datetime, audience: str | None) -> dict[str,
         claims_module.LEVEL: str(grant.authentication.level),
         claims_module.METHODS: list(grant.authentication.methods),
         **grant.profile,
+        **({claims_module.SCOPE: grant.scope} if grant.scope else {}),
     }
 
 
@@ -216,13 +222,27 @@ def verify_for(audience: str, token: str, *, at: datetime) -> AccessClaims:
         if cached.expires_at <= at.timestamp():
             raise TokenExpired
         return cached
-    signed, decryption_key = _decrypt(token)
+    signed, decryption_key = decrypt(token)
     verified = claims_module.verify(signed, find_key=keys.get, issuer=own_issuer, audience=audience, at=at)
     verified_tokens.add(token, own_issuer, audience, verified, keys[verified.key_id], decryption_key)
     return verified
 
 
-def _decrypt(token: str) -> tuple[str, SigningKey | None]:
+def verify_for_any(token: str, *, at: datetime) -> AccessClaims:
+    """Verify an access token as any service of AUTH_AUDIENCE would, and return its claims.
+
+    Raises TokenExpired or TokenInvalid, as `verify` does.
+    """
+    first, *others = auth_settings().audience
+    for name in others:
+        try:
+            return verify_for(name, token, at=at)
+        except TokenInvalid:
+            continue
+    return verify_for(first, token, at=at)
+
+
+def decrypt(token: str) -> tuple[str, SigningKey | None]:
     """Return the signed token in an encrypted one, and the key; or a signed token as it is, and None.
 
     Both are accepted whatever AUTH_TOKEN_ENCRYPTION says, so that it can be switched while tokens are in use. The
@@ -257,14 +277,21 @@ def is_recent(claims: AccessClaims, *, at: datetime) -> bool:
     return at.timestamp() - claims.auth_time <= max_age.total_seconds()
 
 
-def validate_audience(audience: str | None) -> None:
-    """Raise InvalidRequest if `audience` is neither None nor a service listed in AUTH_AUDIENCE."""
+def validate_audience(audience: Audience) -> None:
+    """Raise InvalidRequest if `audience` is neither None nor of services listed in AUTH_AUDIENCE."""
     known: tuple[str, ...] = auth_settings().audience
-    if audience is not None and audience not in known:
+    if not set(_names(audience)) <= set(known):
         raise InvalidRequest(errors={"audience": [f"Unknown audience. Allowed: {', '.join(known)}."]})
 
 
-def _aud_claim(audience: str | None) -> str | list[str]:
+def aud_claim(audience: Audience) -> str | list[str]:
     """Return the `aud` claim: a string for one audience, a list for several (RFC 7519 section 4.1.3)."""
-    names: tuple[str, ...] = auth_settings().audience if audience is None else (audience,)
+    names = _names(audience)
     return names[0] if len(names) == 1 else list(names)
+
+
+def _names(audience: Audience) -> tuple[str, ...]:
+    if audience is None:
+        known: tuple[str, ...] = auth_settings().audience
+        return known
+    return (audience,) if isinstance(audience, str) else audience

@@ -7,7 +7,7 @@ other services can verify with the same code.
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -31,7 +31,10 @@ METHODS = "amr"
 AUTHENTICATION_CLAIMS = frozenset({LEVEL, METHODS})
 """How the user authenticated (RFC 9068 section 2.2.1). Tokens of releases without second factors lack them."""
 
-_AUTHENTICATION_CLAIM_TYPES = {LEVEL: str, METHODS: list}
+SCOPE = "scope"
+"""The claim of tokens that were issued to an application (RFC 9068 section 2.2.3)."""
+
+_OPTIONAL_CLAIM_TYPES = {LEVEL: str, METHODS: list, SCOPE: str}
 _LEVELS = {"1": 1, "2": 2}
 _CLOCK_SKEW = 5  # seconds of tolerance for `nbf`, `iat` and `auth_time` between machines; `exp` has none
 _MAX_HEADER_LENGTH = 512  # characters; too short to exhaust the recursion limit of the JSON parser
@@ -75,7 +78,8 @@ class AccessClaims:
     """The claims of a verified access token. Times are in seconds since the epoch.
 
     `roles_omitted` says that the token has no room for the user's roles, so that `roles` is empty. `level` (`acr`)
-    is 2 if the user presented a second factor, and `methods` (`amr`) are those of RFC 8176.
+    is 2 if the user presented a second factor, and `methods` (`amr`) are those of RFC 8176. `client_id` is that of
+    the application, which has the rights of `scope`.
     """
 
     user_id: int
@@ -91,6 +95,8 @@ class AccessClaims:
     roles_omitted: bool = False
     level: int = 1
     methods: tuple[str, ...] = ()
+    client_id: str = ""
+    scope: str = ""
 
 
 def verify(
@@ -107,9 +113,21 @@ def verify(
 
     Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
-    key = _select_key(token, find_key)
+    return _validate_claims(*decode(token, find_key=find_key, issuer=issuer, audience=audience), at)
+
+
+def decode(
+    token: str, *, find_key: Callable[[str], VerifyingKey | None], issuer: str, audience: str
+) -> tuple[dict[str, Any], str]:
+    """Verify the signature, issuer and audience of an access token, and return its claims and the id of its key.
+
+    Neither the types of the claims nor their times are checked.
+
+    Raises TokenInvalid.
+    """
+    key = select_key(token, JWT_TYP, find_key)
     try:
-        claims = jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             token,
             key.public_key,
             algorithms=[key.algorithm],
@@ -118,17 +136,17 @@ def verify(
             # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
-        # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
-        _parse_segment(token.split(".")[1])
+        require_strict_payload(token)
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenInvalid from None
-    return _validate_claims(claims, key.kid, at)
+    return claims, key.kid
 
 
-def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
+def select_key(token: str, typ: str, find_key: Callable[[str], VerifyingKey | None]) -> VerifyingKey:
     """Return the key named in the header.
 
-    Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
+    Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key for tokens of
+    this type.
     """
     segments = _COMPACT_JWS.fullmatch(token) if len(token) <= MAX_TOKEN_LENGTH else None
     if segments is None or len(segments[1]) > _MAX_HEADER_LENGTH or not _is_canonical(segments[3]):
@@ -139,9 +157,17 @@ def _select_key(token: str, find_key: Callable[[str], VerifyingKey | None]) -> V
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
     key = find_key(kid) if isinstance(kid, str) else None
-    if key is None or header != {"typ": JWT_TYP, "alg": key.algorithm, "kid": key.kid}:
+    if key is None or header != {"typ": typ, "alg": key.algorithm, "kid": key.kid}:
         raise TokenInvalid
     return key
+
+
+def require_strict_payload(token: str) -> None:
+    """Check that the payload repeats no name. PyJWT accepts repeated ones.
+
+    Raises ValueError or RecursionError.
+    """
+    _parse_segment(token.split(".")[1])
 
 
 def _parse_segment(segment: str) -> Any:
@@ -174,23 +200,25 @@ def _decode_segment(segment: str) -> bytes:
 def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> AccessClaims:
     if any(type(claims.get(name)) not in allowed for name, allowed in _CLAIM_TYPES.items()):
         raise TokenInvalid
-    if any(type(claims.get(name, kind())) is not kind for name, kind in _AUTHENTICATION_CLAIM_TYPES.items()):
+    if any(type(claims.get(name, kind())) is not kind for name, kind in _OPTIONAL_CLAIM_TYPES.items()):
         raise TokenInvalid
     _validate_times(claims, at)
     parsed = AccessClaims(
         user_id=_parse_user_id(claims["sub"]),
         session_id=_parse_session_id(claims["sid"]),
         token_version=claims["ver"],
-        roles=_parse_strings(claims["roles"]),
+        roles=parse_strings(claims["roles"]),
         auth_time=claims["auth_time"],
         issued_at=claims["iat"],
         expires_at=claims["exp"],
         token_id=claims["jti"],
-        audience=_parse_audience(claims["aud"]),
+        audience=parse_audience(claims["aud"]),
         key_id=key_id,
         roles_omitted=_parse_roles_omitted(claims),
         level=_parse_level(claims.get(LEVEL, "1")),
-        methods=_parse_strings(claims.get(METHODS, [])),
+        methods=parse_strings(claims.get(METHODS, [])),
+        client_id=claims["client_id"],
+        scope=claims.get(SCOPE, ""),
     )
     if claims["exp"] <= at.timestamp():
         raise TokenExpired
@@ -198,22 +226,38 @@ def _validate_claims(claims: dict[str, Any], key_id: str, at: datetime) -> Acces
 
 
 def _validate_times(claims: dict[str, Any], at: datetime) -> None:
+    require_times(claims, ("iat", "nbf", "auth_time"), at)
+
+
+def require_times(claims: dict[str, Any], starts: Sequence[str], at: datetime) -> None:
+    """Check that the times in the claims named `starts` have come, and that they and `exp` are dates.
+
+    Raises TokenInvalid.
+    """
     latest_start = at + timedelta(seconds=_CLOCK_SKEW)
-    if max(claims["nbf"], claims["iat"], claims["auth_time"]) > latest_start.timestamp():
+    if max(claims[name] for name in starts) > latest_start.timestamp():
         raise TokenInvalid
-    if not all(0 <= claims[name] <= _MAX_TIMESTAMP for name in ("iat", "nbf", "exp", "auth_time")):
+    if not all(0 <= claims[name] <= _MAX_TIMESTAMP for name in (*starts, "exp")):
         raise TokenInvalid
 
 
-def _parse_audience(aud: str | list[Any]) -> tuple[str, ...]:
+def parse_audience(aud: str | list[Any]) -> tuple[str, ...]:
+    """Return the audiences of the claim `aud`.
+
+    Raises TokenInvalid.
+    """
     if isinstance(aud, str):
         return (aud,)
     if len(aud) == 1:
         raise TokenInvalid  # the issuer writes a single audience as a string
-    return _parse_strings(aud)
+    return parse_strings(aud)
 
 
-def _parse_strings(values: list[Any]) -> tuple[str, ...]:
+def parse_strings(values: list[Any]) -> tuple[str, ...]:
+    """Return the values of a claim that is a list of strings.
+
+    Raises TokenInvalid.
+    """
     if not all(type(value) is str for value in values):
         raise TokenInvalid
     return tuple(values)

@@ -10,6 +10,7 @@ from accounts.errors import (
     TokenMissing,
 )
 from accounts.factor_errors import SecondFactorRequired
+from accounts.oauth_errors import InsufficientScope
 from accounts.values.authentication import SEVERAL_FACTORS
 
 BEARER = 'Bearer realm="api"'
@@ -17,6 +18,8 @@ BEARER = 'Bearer realm="api"'
 
 def challenge_for(error: AuthError, http_status: int) -> str | None:
     """Return the challenge of the response to an error, or None if the response has none."""
+    if isinstance(error, InsufficientScope):
+        return f'{BEARER}, error="insufficient_scope", error_description="{error.message}", scope="openid"'
     if isinstance(error, RecentAuthenticationRequired):
         return f'{_step_up(error)}, max_age="{error.max_age}"'
     if isinstance(error, SecondFactorRequired) and error.sign_in is None:
@@ -25,10 +28,9 @@ def challenge_for(error: AuthError, http_status: int) -> str | None:
         return None
     if isinstance(error, InvalidClient):
         return 'Basic realm="services"'
-    if isinstance(error, TokenMissing | InvalidCredentials):
-        return BEARER
     # RFC 6750 section 3.1: the presented token cannot be used.
-    return f'{BEARER}, error="invalid_token", error_description="{error.message}"'
+    is_presented = not isinstance(error, TokenMissing | InvalidCredentials)
+    return f'{BEARER}, error="invalid_token", error_description="{error.message}"' if is_presented else BEARER
 
 
 def _step_up(error: AuthError) -> str:

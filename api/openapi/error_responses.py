@@ -96,6 +96,12 @@ EXAMPLE_OF_SECOND_STEP = PendingFactor(
     passkey={"challenge": "RY983iq1…", "rpId": "auth.example.com", "userVerification": "required"},
 )
 
+ACCESS_TOKEN_SECURITY: Any = [{"bearer": []}, {"xAccessToken": []}, {"cookie": []}]
+"""The security of endpoints for access tokens, where it does not follow from the authentication class."""
+
+CLIENT_SECURITY: Any = [{"service": []}, {}]
+"""The security of endpoints for OAuth clients: HTTP Basic, or credentials in the body."""
+
 _COMMON_ERRORS = (InvalidRequest(), Unavailable())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NoReturn, cast
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.fields import ListField
@@ -22,6 +22,12 @@ from api.errors import render_error
 from api.http.negotiation import FirstRendererNegotiation
 from api.http.parsers import BoundedFormParser, BoundedJSONParser, refuse_repeated
 from api.permissions import SignedIn
+
+_ANY_ORIGIN = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After, WWW-Authenticate",
+}
+_PREFLIGHT_MAX_AGE = "86400"  # seconds
 
 
 class ProtectedView(APIView):
@@ -71,6 +77,44 @@ class PublicView(ProtectedView):
 
     authentication_classes = ()
     permission_classes = ()
+
+
+class OAuthView(PublicView):
+    """A view for OAuth clients. Errors have the names of RFC 6749 section 5.2 as well."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Add `error` and `error_description` to the error response."""
+        response = super().handle_exception(exc)
+        response.data |= {"error": response.data["code"], "error_description": response.data["message"]}
+        return response
+
+
+class AnyOriginView(ProtectedView):
+    """A view that pages of every origin may call, because browsers add no cookies to such a request.
+
+    Its paths are excluded from CORS_URLS_REGEX, so that no middleware allows credentials for them.
+    """
+
+    http_method_names = (*ProtectedView.http_method_names, "options")
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Allow every origin to read the response (Fetch standard)."""
+        return {**super().default_response_headers, **_ANY_ORIGIN}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate the request, unless it is a preflight, which has no credentials."""
+        if request.method != "OPTIONS":
+            super().initial(request, *args, **kwargs)
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]  # needs no renderer
+        """Return the response to a preflight."""
+        allowed = {
+            "Access-Control-Allow-Methods": ", ".join(self.allowed_methods),
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": _PREFLIGHT_MAX_AGE,
+        }
+        return HttpResponse(status=204, headers=allowed)
 
 
 def read_body(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:

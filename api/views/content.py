@@ -7,7 +7,8 @@ from rest_framework.request import Request
 
 from accounts.errors import RoleRequired
 from accounts.factor_errors import SecondFactorRequired
-from api.openapi.error_responses import TOKEN_ERRORS, error_responses
+from api.authentication import UserOrServiceAuthentication
+from api.openapi.error_responses import ACCESS_TOKEN_SECURITY, TOKEN_ERRORS, error_responses
 from api.permissions import Admin, Moderator
 from api.views.base import ProtectedView, PublicView
 
@@ -47,13 +48,15 @@ class UserContent(ProtectedView):
 
 
 class ModeratorContent(ProtectedView):
-    """Content for moderators."""
+    """Content for moderators, and for services with that role."""
 
+    authentication_classes = (UserOrServiceAuthentication,)
     permission_classes = (Moderator,)
 
     @extend_schema(
         operation_id="moderatorContent",
         summary="Read content for moderators",
+        auth=ACCESS_TOKEN_SECURITY,
         responses=TEXT_RESPONSE,
         extensions=error_responses(*TOKEN_ERRORS, RoleRequired("moderator"), SecondFactorRequired()),
     )
@@ -63,13 +66,15 @@ class ModeratorContent(ProtectedView):
 
 
 class AdminContent(ProtectedView):
-    """Content for admins."""
+    """Content for admins, and for services with that role."""
 
+    authentication_classes = (UserOrServiceAuthentication,)
     permission_classes = (Admin,)
 
     @extend_schema(
         operation_id="adminContent",
         summary="Read content for admins",
+        auth=ACCESS_TOKEN_SECURITY,
         responses=TEXT_RESPONSE,
         extensions=error_responses(*TOKEN_ERRORS, RoleRequired("admin"), SecondFactorRequired()),
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from accounts import errors, factor_errors
+from accounts import errors, factor_errors, oauth_errors
 from accounts.errors import AuthError, Kind
 from api.errors import STATUSES
 
@@ -19,11 +19,13 @@ CONTRACT = {
     "refresh_token_revoked": 403, "invalid_password": 403, "recent_authentication_required": 403,
     "csrf_failed": 403, "account_in_use": 409, "not_found": 404, "email_unverified": 403, "invalid_client": 401, "throttled": 429, "unavailable": 503,
     "second_factor_required": 403, "invalid_code": 403, "auth_session_invalid": 403,
+    "invalid_grant": 400, "invalid_target": 400, "unauthorized_client": 400, "unsupported_grant_type": 400,
+    "insufficient_scope": 403,
 }  # fmt: skip
 
 
 def refusals():
-    declared = {**vars(errors), **vars(factor_errors)}.values()
+    declared = {**vars(errors), **vars(factor_errors), **vars(oauth_errors)}.values()
     return [
         cls for cls in declared if isinstance(cls, type) and issubclass(cls, AuthError) and cls is not AuthError
     ]

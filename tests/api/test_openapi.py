@@ -29,6 +29,7 @@ def test_the_document_lists_every_endpoint_once(api):
         "/api/auth/factors", "/api/auth/factors/totp", "/api/auth/factors/totp/confirm",
         "/api/auth/factors/passkeys/options", "/api/auth/factors/passkeys", "/api/auth/factors/recovery-codes",
         "/api/auth/factors/{factor_id}", "/api/auth/reauthenticate/passkey/options", "/.well-known/webauthn",
+        "/api/oauth/token", "/api/oauth/userinfo", "/.well-known/openid-configuration",
     }  # fmt: skip
 
 
