@@ -24,13 +24,16 @@ SERVER_NAME = ("server", "-")
 """Replaces granian's own header, which names the server."""
 FAILED = WsgiResponse(500, [SERVER_NAME], b"")
 
+Reply = Callable[[WsgiResponse], object]
+"""Called in any thread with the response to a request. The second response is ignored."""
+
 
 class Request:
-    """A complete request that waits for its response. `reply` is called with it, in any thread."""
+    """A complete request that waits for its response."""
 
     __slots__ = ("body", "deadline", "reply", "scope")
 
-    def __init__(self, scope: Any, body: bytes, reply: Callable[[WsgiResponse], object]) -> None:
+    def __init__(self, scope: Any, body: bytes, reply: Reply) -> None:
         self.scope = scope
         self.body = body
         self.reply = reply

@@ -9,7 +9,7 @@ here, before any other code sees them.
 import asyncio
 import gc
 import json
-from collections.abc import Callable
+from collections.abc import Coroutine
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -24,7 +24,7 @@ from api import defaults
 from authproject.direct_requests import receive_directly
 from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
-from authproject.request_threads import SERVER_NAME, Request, RequestThreads, WsgiResponse
+from authproject.request_threads import SERVER_NAME, Reply, Request, RequestThreads, WsgiResponse
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi_calls import build_environ, call_wsgi, is_unix_socket, no_write
 
@@ -34,6 +34,7 @@ OVERDUE_INTERVAL = 1  # seconds between looks for requests that wait too long
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _BROKEN_BODY = "The body is incomplete or malformed."
+_reading: set[asyncio.Task[None]] = set()
 
 # Load everything now and exclude it from garbage collection, which would otherwise scan it again and again.
 get_resolver().url_patterns  # noqa: B018  loads the URL configuration
@@ -69,7 +70,7 @@ class Application:
         for threads in _all_threads:
             threads.start()
         _reply_to_overdue_requests(loop)
-        receive_directly(_respond_directly, except_methods=_METHODS_WITH_BODY)
+        receive_directly(partial(_receive, loop))
         # Imported here, because models can be imported only after Django is set up.
         import_module("accounts.sso.logout_dispatch").start_polling()
 
@@ -79,27 +80,38 @@ class Application:
             threads.stop()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        """Handle one request."""
+        """Handle one request, if this version of granian does not call `_receive`."""
         loop = asyncio.get_running_loop()
         response: asyncio.Future[WsgiResponse] = loop.create_future()
-        try:
-            _reject_malformed(scope)
-            body = await _read_body_in_time(scope, protocol)
-            _submit(scope, body, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
-            _send(protocol, await response)
-        except RequestRejected as rejection:
-            _send(protocol, rejection.secured(scope))
-        except ProtocolClosed:
-            return
+        await _read_and_submit(scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
+        _send(protocol, await response)
 
 
-def _respond_directly(scope: Scope, protocol: HTTPProtocol) -> None:
-    """Handle one request that has no body, in the thread that received it, and respond in another."""
+def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:
+    """Handle one request in granian's thread, without waiting for its body or its response."""
+    reply = partial(_send, protocol)
+    if scope.method in _METHODS_WITH_BODY:
+        loop.call_soon_threadsafe(_start, _read_and_submit(scope, protocol, reply))
+        return
     try:
         _reject_malformed(scope)
-        _submit(scope, b"", partial(_send, protocol))
+        _submit(scope, b"", reply)
     except RequestRejected as rejection:
-        _send(protocol, rejection.secured(scope))
+        reply(rejection.secured(scope))
+
+
+def _start(reading: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(reading)
+    _reading.add(task)  # the event loop itself refers to its tasks weakly
+    task.add_done_callback(_reading.discard)
+
+
+async def _read_and_submit(scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
+    try:
+        _reject_malformed(scope)
+        _submit(scope, await _read_body_in_time(scope, protocol), reply)
+    except RequestRejected as rejection:
+        reply(rejection.secured(scope))
 
 
 async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
@@ -110,9 +122,11 @@ async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
             return await _read_body(scope, protocol)
     except TimeoutError:
         raise RequestRejected(408, "The body did not arrive in time.") from None
+    except ProtocolClosed:
+        raise RequestRejected(400, _BROKEN_BODY) from None
 
 
-def _submit(scope: Scope, body: bytes, reply: Callable[[WsgiResponse], object]) -> None:
+def _submit(scope: Scope, body: bytes, reply: Reply) -> None:
     _threads_for(scope.method, scope.path).submit(Request(scope, body, reply))
 
 
@@ -186,10 +200,7 @@ async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
 async def _read_at_once(protocol: HTTPProtocol) -> bytes:
     # Reading in parts would wake the event loop for each part, which takes longer than reading them.
-    try:
-        body: bytes = await protocol()
-    except ProtocolClosed:
-        raise RequestRejected(400, _BROKEN_BODY) from None
+    body: bytes = await protocol()
     return body
 
 

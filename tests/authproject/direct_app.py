@@ -5,7 +5,7 @@ from authproject.direct_requests import receive_directly
 
 class Application:
     def __rsgi_init__(self, loop):
-        receive_directly(respond_directly, except_methods={"POST"})
+        receive_directly(respond_directly)
 
     async def __rsgi__(self, scope, protocol):
         protocol.response_str(200, [], "in the event loop")

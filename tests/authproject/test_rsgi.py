@@ -21,7 +21,7 @@ def application(monkeypatch):
     return rsgi.Application()
 
 
-def test_requests_without_a_body_may_also_arrive_in_the_event_loop(application):
+def test_requests_may_also_arrive_in_the_event_loop(application):
     scope = SimpleNamespace(
         server="127.0.0.1:8000", client="127.0.0.1:4711", scheme="http", http_version="1.1", method="GET",
         path="/healthz", query_string="", authority=None, headers={"host": "localhost"},
