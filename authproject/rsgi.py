@@ -11,6 +11,7 @@ import gc
 import json
 from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -69,6 +70,8 @@ class Application:
             threads.start()
         _reply_to_overdue_requests(loop)
         receive_directly(_respond_directly, except_methods=_METHODS_WITH_BODY)
+        # Imported here, because models can be imported only after Django is set up.
+        import_module("accounts.sso.logout_dispatch").start_polling()
 
     def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
         """Finish what the threads of a worker have begun, even if its client is gone."""
@@ -110,13 +113,15 @@ async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
 
 def _submit(scope: Scope, body: bytes, reply: Callable[[WsgiResponse], object]) -> None:
-    _threads_for(scope.path).submit(Request(scope, body, reply))
+    _threads_for(scope.method, scope.path).submit(Request(scope, body, reply))
 
 
-def _threads_for(path: str) -> RequestThreads:
+def _threads_for(method: str, path: str) -> RequestThreads:
     if path.startswith(_PATHS_WITHOUT_DATABASE):
         return _probe_threads
-    return _hashing_threads if path.startswith(_hashing_paths()) else _request_threads
+    # Opening a page with a form hashes nothing.
+    hashes = method in _METHODS_WITH_BODY and path.startswith(_hashing_paths())
+    return _hashing_threads if hashes else _request_threads
 
 
 def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) -> None:

@@ -38,10 +38,10 @@ def touch(presented: RefreshSecret, now: datetime, client_id: str | None = None)
 
     Returns None if the presented secret is not the session's current one, if the session is not that of the
     application `client_id` (None for the service's own endpoints), if it has ended or expired, or if its owner is
-    inactive or has changed their password. A session expires MIN_LIFETIME early, because no access token can be
-    issued for it any more.
+    inactive or has changed their password. A session expires MIN_LIFETIME early, because no access
+    token can be issued for it any more.
     """
-    return _update(_MARK_USED, "expires_at", presented, now, {}, client_id)
+    return _update(_MARK_USED, "expires_at", presented, now, {"client_id": client_id})
 
 
 def advance(
@@ -61,17 +61,13 @@ def advance(
         "next_digest": successor.digest,
         "generation": successor.generation,
         "expires_at": expires_at,
+        "client_id": client_id,
     }
-    return _update(_ADVANCE, "session_expires_at", presented, now, new_values, client_id)
+    return _update(_ADVANCE, "session_expires_at", presented, now, new_values)
 
 
-def _update(  # noqa: PLR0913, PLR0917  the parts of one statement
-    changes: str,
-    expiry_column: str,
-    presented: RefreshSecret,
-    now: datetime,
-    new_values: dict[str, Any],
-    client_id: str | None,
+def _update(
+    changes: str, expiry_column: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]
 ) -> Grant | None:
     columns = profile_columns()
     parameters = {
@@ -80,11 +76,10 @@ def _update(  # noqa: PLR0913, PLR0917  the parts of one statement
         "presented_generation": presented.generation,
         "now": now,
         "min_expiry": now + MIN_LIFETIME,
-        "client_id": client_id,
         **new_values,
     }
     connection = connection_of(RefreshToken)
-    application = _FIRST_PARTY if client_id is None else _APPLICATION
+    application = _FIRST_PARTY if new_values["client_id"] is None else _APPLICATION
     statement = _statement(connection.vendor, changes, expiry_column, application, columns)
     with connection.cursor() as cursor:
         cursor.execute(statement, {name: adapt(connection, value) for name, value in parameters.items()})
@@ -105,7 +100,7 @@ def _update(  # noqa: PLR0913, PLR0917  the parts of one statement
         expires_at=_aware_datetime(expires_at),
         remember=bool(remember),  # SQLite returns 0 or 1
         profile=build_profile(dict(zip(columns, profile_values, strict=True))),
-        client_id=client_id,
+        client_id=new_values["client_id"],
         scope=scope,
     )
 
