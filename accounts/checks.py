@@ -16,6 +16,8 @@ from django.utils.module_loading import import_string
 from accounts.admin.site import AuthAdminSite
 from accounts.conf import auth_settings
 from accounts.databases import alias_of
+from accounts.models import Application
+from accounts.tokens.signing import SYMMETRIC_ALGORITHM
 
 _OTHER_USERS = (
     "Run this service beside your project and verify its tokens there (docs/services.md), or move your users "
@@ -56,6 +58,26 @@ def check_existing_users(databases: Iterable[str] | None, **_: Any) -> list[Chec
     if "auth_user" not in tables or "accounts_user" in tables:
         return []
     return [Error("The database has a table of users already: auth_user.", hint=_OTHER_USERS, id="accounts.E007")]
+
+
+@register(Tags.database)
+def check_single_sign_on(databases: Iterable[str] | None, **_: Any) -> list[CheckMessage]:
+    """Check, before `migrate`, that applications can verify ID tokens, if there are any."""
+    alias = alias_of(Application)
+    if alias not in (databases or ()) or auth_settings().algorithm != SYMMETRIC_ALGORITHM:
+        return []
+    if Application._meta.db_table not in connections[alias].introspection.table_names():
+        return []
+    if not Application.objects.filter(is_active=True).exists():
+        return []
+    return [
+        Warning(
+            f"Single sign-on is off, because AUTH_ALGORITHM is {SYMMETRIC_ALGORITHM}: applications "
+            "that verify tokens with its key could sign them, too.",
+            hint="Set AUTH_ALGORITHM=ES256, or deactivate the applications.",
+            id="accounts.W003",
+        )
+    ]
 
 
 @register(deploy=True)

@@ -16,6 +16,7 @@ from accounts.errors import AccountInUse
 from accounts.models import (
     Activity,
     Authenticator,
+    AuthorizationCode,
     GuessCount,
     Invitation,
     KnownOrigin,
@@ -34,6 +35,7 @@ logger = logging.getLogger("accounts.purge")
 KNOWN_DEVICE_LIFETIME = timedelta(days=365)
 UNVERIFIED_SIGN_UP_LIFETIME = timedelta(days=7)
 UNCONFIRMED_FACTOR_LIFETIME = timedelta(days=1)
+CODE_REUSE_DETECTION = timedelta(days=1)
 
 # SKIP LOCKED leaves the rows that another purge is deleting to that purge. PostgreSQL evaluates an array once, but
 # may evaluate the subquery of an IN again for each row. Each evaluation would skip the rows locked before and
@@ -61,6 +63,8 @@ def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:
             confirmed_at=None, created_at__lte=now - UNCONFIRMED_FACTOR_LIFETIME
         ),
         "expired sign-ins that waited for a second factor": PendingSignIn.objects.filter(expires_at__lte=now),
+        # Until then, a second use of a code is recognized, and ends the session that the first one opened.
+        "authorization codes": AuthorizationCode.objects.filter(expires_at__lte=now - CODE_REUSE_DETECTION),
         "expired challenges for passkeys": UsedChallenge.objects.filter(expires_at__lte=now),
         "security events": Activity.objects.filter(at__lte=now - auth_settings().activity_lifetime),
     }

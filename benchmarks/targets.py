@@ -57,11 +57,7 @@ class Target:
         command = (
             [sys.executable, "manage.py", "serve"] if self.is_ours else [sys.executable, "-m", "benchmarks.serve"]
         )
-        if self.is_ours:
-            for arguments in (["migrate", "-v0"], ["shell", "--no-imports", "-c", _MAKE_OUR_USER]):
-                subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True)
-        else:
-            subprocess.run([sys.executable, "-c", _MAKE_PEER_USER], cwd=ROOT, env=environment, check=True)
+        prepare(self.peer, environment)
         with (folder / "log").open("wb") as log:
             self.process = psutil.Popen(
                 ["taskset", "-c", "0", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
@@ -115,6 +111,15 @@ class Target:
                     raise
                 time.sleep(0.1)
         raise SystemExit(f"{self.name} does not respond")
+
+
+def prepare(peer: str, environment: dict[str, str]) -> None:
+    """Create the tables of a peer, or of this project if `peer` is empty, and the user."""
+    commands = [["-c", _MAKE_PEER_USER]]
+    if not peer:
+        commands = [["manage.py", "migrate", "-v0"], ["manage.py", "shell", "--no-imports", "-c", _MAKE_OUR_USER]]
+    for command in commands:
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
 
 
 def _cpu_of(process: psutil.Process) -> float:

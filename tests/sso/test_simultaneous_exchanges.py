@@ -1,0 +1,98 @@
+"""Simultaneous uses of one code, and exchanges while the account changes, in threads."""
+
+from collections import Counter
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Authenticator, EndReason, RefreshToken, SessionKind
+from accounts.sessions import lifecycle
+from accounts.sso import browser_sign_ins
+from accounts.values.clients import NO_CLIENT
+from tests.conftest import Api
+from tests.factories import make_user
+from tests.sso.flows import BROWSER, Party, authorize, make_application, sign_in_browser
+from tests.threads import run_concurrently
+
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+CONCURRENCY = 50
+
+
+@pytest.fixture
+def browser(override_auth):
+    override_auth(account_limit=None, address_limit=None)
+    make_application()
+    found, _ = sign_in_browser(make_user())
+    return found
+
+
+def children():
+    return RefreshToken.objects.filter(kind=SessionKind.TOKENS)
+
+
+def exchanging(code):
+    return lambda: Party().exchange(code)
+
+
+def test_fifty_simultaneous_exchanges_of_one_code_open_one_session_or_none(browser):
+    code = authorize(browser)
+    responses = run_concurrently(*[exchanging(code)] * CONCURRENCY)
+
+    statuses = Counter(response.status_code for response in responses)
+    assert statuses == {200: 1, 400: CONCURRENCY - 1}
+    assert {response.json().get("error") for response in responses} == {None, "invalid_grant"}
+    session = children().get()
+    assert session.end_reason == EndReason.CODE_REUSED, "the others were second uses of the code"
+    [tokens] = [response.json() for response in responses if response.status_code == 200]
+    assert Api().get("/api/test/user", tokens["access_token"]).status_code == 401
+
+
+def test_different_codes_of_one_browser_open_a_session_each(browser):
+    codes = [authorize(browser) for _ in range(10)]
+    responses = run_concurrently(*[exchanging(code) for code in codes])
+
+    assert {response.status_code for response in responses} == {200}
+    assert children().filter(ended_at=None).count() == 10
+
+
+@pytest.mark.parametrize("end", ["sign out", "end everything", "password"])
+def test_no_session_survives_what_ends_the_sign_in_at_the_same_time(browser, end):
+    user = browser.session.owner
+    other_password = type(user)(password="")
+    other_password.set_password("another long password")
+
+    def change_password():
+        type(user).objects.filter(pk=user.pk).update(
+            password=other_password.password, security_stamp=other_password.security_stamp
+        )
+
+    endings = {
+        "sign out": lambda: browser_sign_ins.end(browser, BROWSER),
+        "end everything": lambda: lifecycle.end_all(user.pk, EndReason.REVOKED, NO_CLIENT),
+        "password": change_password,
+    }
+    for _ in range(5):
+        RefreshToken.objects.filter(pk=browser.session.pk).update(ended_at=None, end_reason="")
+        type(user).objects.filter(pk=user.pk).update(security_stamp=browser.session.owner_stamp)
+        codes = [authorize(browser) for _ in range(6)]
+        run_concurrently(endings[end], *[exchanging(code) for code in codes])
+        assert not lifecycle.live_sessions(type(user).objects.get()).exists()
+
+
+def test_no_session_is_opened_past_a_second_factor_that_is_added_at_the_same_time(browser):
+    user = browser.session.owner
+
+    def add_factor():
+        now = timezone.now()
+        with lifecycle.atomic(RefreshToken):
+            lifecycle.lock_second_factors(user)
+            Authenticator.objects.create(
+                owner=user, name="x", created_at=now, confirmed_at=now, encrypted_secret=b""
+            )
+
+    later, *codes = [authorize(browser) for _ in range(7)]
+    _, *responses = run_concurrently(add_factor, *[exchanging(code) for code in codes])
+
+    assert {response.status_code for response in responses} <= {200, 400}
+    assert Party().exchange(later).status_code == 400
