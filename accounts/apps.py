@@ -9,7 +9,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.conf import auth_settings
 
-ADMIN_MODULES = ("activity", "invitations", "services", "sessions", "users")
+ADMIN_MODULES = (
+    "activity",
+    "applications",
+    "invitations",
+    "logout_deliveries",
+    "services",
+    "sessions",
+    "users",
+)
 """The modules of `accounts.admin` that register a model."""
 
 
@@ -28,6 +36,8 @@ class AccountsConfig(AppConfig):
         """
         import_module("accounts.checks")
         import_module("accounts.users.signals")
+        import_module("accounts.sso.logout_dispatch")
+        import_module("accounts.sso.signals")
         receiver = import_module("accounts.models.roles").create_built_in_roles
         post_migrate.connect(receiver, sender=self)
         auth_settings()

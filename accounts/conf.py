@@ -29,6 +29,7 @@ from accounts.setting_rules import (
     FUNCTION_OR_EMPTY,
     LIMIT,
     NAMES,
+    NETWORKS,
     NON_EMPTY,
     PAGE,
     PROXIES,
@@ -183,6 +184,11 @@ class AuthSettings:
     trusted_proxies: tuple[str, ...] = _setting((), PROXIES)
     """The proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. They must overwrite these
     headers if a client sends them. `unix:` is a proxy that connects to a Unix socket."""
+
+    internal_networks: tuple[str, ...] = _setting((), NETWORKS)
+    """The networks of your organization in which applications may be notified that a session has ended
+    (back-channel logout). Other addresses that are not public are refused. Applications on this machine, at
+    127.0.0.1, [::1] or localhost, need no entry."""
 
     issuer: str = _setting("http://localhost:8000", NON_EMPTY)
     """The `iss` claim of access tokens, from which other services derive the location of the keys. Defaults to

@@ -88,6 +88,10 @@ PROXIES = Rule(
     "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8, and unix:",
     lambda value: all(proxy == "unix:" or is_network(proxy) for proxy in value),
 )
+NETWORKS = Rule(
+    "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8",
+    lambda value: all(map(is_network, value)),
+)
 URL_OR_EMPTY = Rule(
     "empty, or a URL such as https://auth.example.com, without user name, query and fragment",
     lambda value: not value or is_origin(value),

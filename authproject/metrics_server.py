@@ -3,18 +3,21 @@
 import os
 import platform
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import django
 from django.db import DatabaseError
+from django.db.models import Count, Min
+from django.utils import timezone
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from accounts.databases import connection_of
-from accounts.models import User
+from accounts.models import LogoutDelivery, User
 from authproject import __version__
 
 _CONNECTIONS_BY_STATE = """
@@ -55,6 +58,25 @@ class DatabaseCollector(Collector):
             connection_of(User).close()  # each scrape runs in a thread of its own
         yield is_up
         yield by_state
+
+
+class LogoutsCollector(Collector):
+    """Reports the logout tokens that applications have not received yet."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield how many there are and how old the oldest one is, unless the database does not respond."""
+        waiting = GaugeMetricFamily("auth_logout_deliveries_waiting", "Logout tokens that wait for delivery.")
+        oldest = GaugeMetricFamily(
+            "auth_logout_deliveries_oldest_seconds", "Age of the oldest of them, in seconds, or 0."
+        )
+        with suppress(DatabaseError):
+            figures = LogoutDelivery.objects.aggregate(number=Count("pk"), since=Min("created_at"))
+            age = timezone.now() - figures["since"] if figures["since"] else timedelta()
+            waiting.add_metric([], figures["number"])
+            oldest.add_metric([], age.total_seconds())
+        connection_of(LogoutDelivery).close()  # each scrape runs in a thread of its own
+        yield waiting
+        yield oldest
 
 
 class ProcessesCollector(Collector):
@@ -107,6 +129,7 @@ def serve_metrics(address: str, port: int, folder: str) -> Iterator[None]:
     registry.register(WorkersCollector(Path(folder)))
     registry.register(ProcessesCollector())
     registry.register(DatabaseCollector())
+    registry.register(LogoutsCollector())
     registry.register(BuildCollector())
     server, thread = start_http_server(port, address, registry)
     try:

@@ -11,6 +11,7 @@ import gc
 import json
 from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -69,6 +70,8 @@ class Application:
             threads.start()
         _reply_to_overdue_requests(loop)
         receive_directly(_respond_directly, except_methods=_METHODS_WITH_BODY)
+        # Imported here, because models can be imported only after Django is set up.
+        import_module("accounts.sso.logout_dispatch").start_polling()
 
     def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
         """Finish what the threads of a worker have begun, even if its client is gone."""

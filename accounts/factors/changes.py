@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.databases import atomic
 from accounts.errors import NotFound
@@ -11,7 +11,7 @@ from accounts.factors.enrollment import require_recent_factor
 from accounts.factors.listing import Factor
 from accounts.fields import new_security_stamp
 from accounts.history.events import Event, record
-from accounts.models import Authenticator, EndReason, Passkey, User
+from accounts.models import Authenticator, EndReason, Passkey, RefreshToken, SessionKind, User
 from accounts.sessions import lifecycle, step_up, validity
 from accounts.values.clients import NO_CLIENT, Client
 
@@ -34,10 +34,12 @@ def rename(user: User, factor_id: UUID, name: str, session_id: UUID, client: Cli
 def remove(user: User, factor_id: UUID, session_id: UUID, client: Client) -> None:
     """Remove a factor of the user. With the last one, the recovery codes are removed.
 
+    Sign-ins with a second factor for single sign-on end, except the session in which the user removes it.
+
     Raises SecondFactorRequired or NotFound.
     """
     require_recent_factor(user, session_id)
-    removed = _remove(user, factor_id)
+    removed = _remove(user, factor_id, session_id, client)
     record(
         Event.FACTOR_REMOVED,
         client=client,
@@ -66,11 +68,19 @@ def reset(user: User, client: Client = NO_CLIENT, *, by: int | None = None) -> i
     return count
 
 
-def _remove(user: User, factor_id: UUID) -> Factor:
+def _end_single_sign_on(user: User, session_id: UUID, client: Client) -> None:
+    """End what may have begun with the factor: sign-ins of browsers, and sessions of applications."""
+    by_factor = RefreshToken.objects.filter(owner=user, second_factor_at__isnull=False)
+    of_sign_on = by_factor.filter(Q(kind=SessionKind.BROWSER) | Q(application__isnull=False))
+    lifecycle.end_many(of_sign_on, EndReason.SECOND_FACTOR_REMOVED, client, surviving=session_id)
+
+
+def _remove(user: User, factor_id: UUID, session_id: UUID, client: Client) -> Factor:
     with atomic(User):
         lifecycle.lock_second_factors(user)
         factor = listing.find(user, factor_id)
         described = listing.describe(factor)
+        _end_single_sign_on(user, session_id, client)
         factor.delete()
         if not listing.factors_of(user):
             _forget_all(user)

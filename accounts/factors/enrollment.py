@@ -188,6 +188,6 @@ def _needs_second_factor(user: User) -> bool:
 
 
 def _end_sessions_without_factor(user: User, session_id: UUID, client: Client) -> None:
-    sessions = RefreshToken.objects.filter(owner=user).exclude(pk=session_id)
+    sessions = RefreshToken.objects.filter(owner=user)
     below = sessions.exclude(authentication_methods__endswith=SEVERAL_FACTORS_METHOD)
-    lifecycle.end_many(below, EndReason.SECOND_FACTOR_ADDED, client)
+    lifecycle.end_many(below, EndReason.SECOND_FACTOR_ADDED, client, surviving=session_id)

@@ -153,7 +153,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "logout deliveries",
-                "default_permissions": (),
+                "default_permissions": ("view", "change"),
             },
         ),
         migrations.AddField(

@@ -1,10 +1,11 @@
 """Sessions: the model, its queries, and changes to its table."""
 
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.db import models
+from django.utils import timezone
 
 from accounts.databases import PrimaryQuerySet, atomic
 from accounts.fields import RoleNames, UtcDate, new_session_id
@@ -96,6 +97,15 @@ class RefreshTokenQuerySet(PrimaryQuerySet["RefreshToken"]):
                 _end_with_browsers(ended, reason, at, surviving)
         return count
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the sessions, and notify their applications as their end does."""
+        with atomic(RefreshToken):
+            _end_before_deletion(self)
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     def with_owner(self) -> Self:
         """Fetch the owner and the names of the owner's roles in the same query."""
         return self.select_related("owner").annotate(fetched_role_names=RoleNames("owner_id"))
@@ -110,6 +120,14 @@ def _end_with_browsers(
     children.filter(ended_at=None).other_than(surviving).update(ended_at=at, end_reason=reason)
     LogoutDelivery.objects.enqueue(ended, at)
     LogoutDelivery.objects.enqueue(children.filter(ended_at=at), at)
+
+
+def _end_before_deletion(sessions: RefreshTokenQuerySet) -> None:
+    # Not `end`, which could change what the queryset selects.
+    now = timezone.now()
+    browsers = sessions.filter(kind=SessionKind.BROWSER)
+    RefreshToken.objects.filter(parent__in=browsers.values("pk")).end(EndReason.REVOKED, at=now)
+    LogoutDelivery.objects.enqueue(sessions.live(now).with_valid_owner(), now)
 
 
 class RefreshToken(models.Model):
@@ -199,6 +217,12 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.uuid}"
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete the session, and notify its application as its end does."""
+        with atomic(RefreshToken):
+            _end_before_deletion(RefreshToken.objects.filter(pk=self.pk))
+            return super().delete(*args, **options)
 
     @property
     def authentication(self) -> Authentication:

@@ -1,6 +1,6 @@
 """Queries on users, and the creation of users."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,7 @@ from accounts.fields import (
 )
 from accounts.models.derived_columns import DerivedColumnsQuerySet
 from accounts.models.roles import DEFAULT_ROLE, require_roles
+from accounts.models.voided_sessions import may_void_sessions, queue_logouts
 from accounts.values.identifiers import (
     KEYS,
     comparison_key,
@@ -29,6 +30,34 @@ if TYPE_CHECKING:
 
 class UserQuerySet(DerivedColumnsQuerySet["User"]):
     """Queries on users."""
+
+    def update(self, **values: Any) -> int:
+        """Update the users, notify applications whose sessions this voids, and return how many users there were.
+
+        Raises ValueError if a username or email address is set to an expression.
+        """
+        if not may_void_sessions(values):
+            return super().update(**values)
+        with queue_logouts(self):
+            return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: "Iterable[User]", *args: Any, **options: Any) -> "list[User]":
+        """Create users, or update those that exist, as `update` does."""
+        users = list(objs)
+        if not may_void_sessions(dict.fromkeys(options.get("update_fields") or ())):
+            return super().bulk_create(users, *args, **options)
+        with queue_logouts(self._conflicting_with(users, options["unique_fields"])):
+            return super().bulk_create(users, *args, **options)
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+    def _conflicting_with(self, users: "Sequence[User]", unique_fields: Iterable[str]) -> Self:
+        """Filter to the stored users that have the unique fields of given ones."""
+        for user in users:
+            user.set_comparison_keys()
+        return self.filter(**{f"{name}__in": [getattr(user, name) for user in users] for name in unique_fields})
 
     def with_role_names(self) -> Self:
         """Fetch the names of the roles in the same query. `User.role_names` uses them."""

@@ -1,6 +1,7 @@
 """Users."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from accounts.models.derived_columns import with_derived_names
 from accounts.models.password_verification import verify
 from accounts.models.roles import Role, split_role_names
 from accounts.models.user_queries import UserManager
+from accounts.models.voided_sessions import queue_logouts
 from accounts.values.identifiers import (
     EMAIL_LENGTH,
     KEYS,
@@ -211,10 +213,19 @@ class User(AbstractBaseUser, PermissionsMixin):
         names = None if update_fields is None else with_derived_names(User, update_fields)
         if not self._state.adding and (names is None or "email" in names) and self._has_other_address():
             self.email_verified_at = None
-        super().save(update_fields=names, **options)
+        with self._queue_logouts(names):
+            super().save(update_fields=names, **options)
         self.has_new_password = False
         if names is None or "password" in names:
             self.stored_password = self.__dict__.get("password")
+
+    def _queue_logouts(self, names: set[str] | None) -> AbstractContextManager[None]:
+        """Return a context manager that notifies the applications whose sessions a save of these fields voids."""
+        has_other_password = (names is None or "password" in names) and self.has_other_password()
+        is_deactivated = (names is None or "is_active" in names) and not self.is_active
+        if self._state.adding or not (has_other_password or is_deactivated):
+            return nullcontext()
+        return queue_logouts(User.objects.filter(pk=self.pk))
 
     def _loaded_fields(self) -> set[str] | None:
         """Return the names of the fields that were loaded or set, or None if no field is deferred.

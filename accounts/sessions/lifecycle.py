@@ -193,10 +193,7 @@ def live_sessions(user: User) -> RefreshTokenQuerySet:
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:
-    """Keep a session valid across a password change by storing the owner's new security stamp in it.
-
-    A session that has already ended is not changed.
-    """
+    """Keep a session that has not ended valid across a password change: store the owner's new stamp in it."""
     RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
 
 
@@ -238,17 +235,24 @@ def end_all(user_id: int, reason: EndReason, client: Client, *, by: int | None =
     return _end_sessions_of(user_id, reason, client, by=by)
 
 
-def end_many(selected: RefreshTokenQuerySet, reason: EndReason, client: Client, *, by: int | None = None) -> int:
-    """End the selected sessions in batches, and return how many were ended.
+def end_many(
+    selected: RefreshTokenQuerySet,
+    reason: EndReason,
+    client: Client,
+    *,
+    by: int | None = None,
+    surviving: UUID | None = None,
+) -> int:
+    """End the selected sessions except `surviving` in batches, and return how many were ended.
 
     `by` is the id of the administrator who ends them.
     """
     count, last_id = 0, UUID(int=0)
-    not_ended = selected.filter(ended_at=None).order_by("pk")
+    not_ended = selected.filter(ended_at=None).other_than(surviving).order_by("pk")
     # Each batch continues after the last id of the previous one. Otherwise it would read all ended rows again.
     while batch := dict(not_ended.filter(pk__gt=last_id).values_list("pk", "owner_id")[:_BATCH_SIZE]):
         last_id = max(batch)
-        RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now())
+        RefreshToken.objects.filter(pk__in=batch).end(reason, at=timezone.now(), surviving=surviving)
         for owner_id in set(batch.values()):
             validity.forget(owner_id)
         record_session_ends(batch, reason, client, by=by)

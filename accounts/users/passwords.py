@@ -30,10 +30,12 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
     user = credentials.confirm(user_id, current, client)
     _reject_weak(new, user)
     unchanged = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
+    user.set_password(new)
     with atomic(User):
-        if not _save(unchanged, user, new):
-            raise InvalidPassword
+        # Before the password changes, which would report this session as ended to its application.
         lifecycle.survive_password_change(session_id, user.security_stamp)
+        if not _save(unchanged, user):
+            raise InvalidPassword
         lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
         record(Event.PASSWORD_CHANGED, client=client, user_id=user_id)
 
@@ -59,8 +61,9 @@ def reset(token: str, new: str, client: Client) -> None:
     _reject_weak(new, user)
     # Of concurrent uses of one token only one succeeds, because it changes the stamp that the token depends on.
     unchanged = User.objects.filter(pk=user.pk, security_stamp=user.security_stamp, email_key=user.email_key)
+    user.set_password(new)
     with atomic(User):
-        if not _save(unchanged, user, new):
+        if not _save(unchanged, user):
             raise MailTokenInvalid
         # The token proves that its holder reads the mailbox of this address.
         User.objects.get_queryset().filter(pk=user.pk).verify_email(at=timezone.now())
@@ -87,17 +90,17 @@ def set_password(user: User, new: str | None, client: Client, *, by: int | None 
 
 def _replace_password(user: User, new: str | None, event: Event, client: Client, by: int | None) -> bool:
     """Set a password and revoke every session. Return False if the user no longer exists."""
+    user.set_password(new)
     with atomic(User):
-        if not _save(User.objects.filter(pk=user.pk), user, new):
+        if not _save(User.objects.filter(pk=user.pk), user):
             return False
         lifecycle.end_all(user.pk, EndReason.PASSWORD_CHANGED, client, by=by)
         record(event, client=client, user_id=user.pk, by=by)
     return True
 
 
-def _save(matching: QuerySet[User], user: User, new: str | None) -> bool:
-    """Store the hash and a new stamp if the user still matches the queryset, and return whether it did."""
-    user.set_password(new)
+def _save(matching: QuerySet[User], user: User) -> bool:
+    """Store the new hash and stamp if the user still matches the queryset, and return whether it did."""
     return bool(
         matching.update(
             password=user.password, security_stamp=user.security_stamp, token_version=F("token_version") + 1

@@ -14,7 +14,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from accounts.fields import new_security_stamp
-from accounts.models import Invitation, Role, User
+from accounts.models import Invitation, LogoutDelivery, RefreshToken, Role, User
 from accounts.sessions import validity
 
 _CHANGES = ("post_add", "post_remove", "pre_clear")
@@ -49,6 +49,14 @@ def revoke_open_invitations_of_a_deleted_user(instance: User, using: str, **_: A
     """Revoke the open invitations that the user sent, which without a sender would count as sent by a command."""
     now = timezone.now()
     Invitation.objects.using(using).open(now).filter(invited_by=instance).update(revoked_at=now)
+
+
+@receiver(pre_delete, sender=User)
+def notify_applications_of_a_deleted_user(instance: User, using: str, **_: Any) -> None:
+    """Queue the logout tokens of the user's sessions, whose rows are deleted with the user."""
+    now = timezone.now()
+    sessions = RefreshToken.objects.using(using).live(now).with_valid_owner().filter(owner=instance)
+    LogoutDelivery.objects.using(using).enqueue(sessions, now)
 
 
 @receiver(pre_save, sender=User)

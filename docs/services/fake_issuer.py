@@ -1,4 +1,4 @@
-"""An issuer for tests of a service: creates access tokens with any content and publishes its key."""
+"""An issuer for tests of a service: creates access and logout tokens with any content, and publishes its key."""
 
 import json
 import time
@@ -51,7 +51,26 @@ class FakeIssuer:
             "amr": ["pwd"],
             **claims,
         }
-        return jwt.encode(payload, self._key, algorithm="ES256", headers={"typ": "at+jwt", "kid": self._kid})
+        return self._sign(payload, "at+jwt")
+
+    def logout_token(self, client_id, **claims):
+        """Return a signed logout token for an application, with claims replaced or extended by `claims`."""
+        now = int(time.time())
+        payload = {
+            "iss": self.url,
+            "aud": client_id,
+            "iat": now,
+            "exp": now + 120,
+            "jti": uuid.uuid4().hex,
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            "sub": "1",
+            "sid": str(uuid.uuid4()),
+            **claims,
+        }
+        return self._sign(payload, "logout+jwt")
+
+    def _sign(self, payload, typ):
+        return jwt.encode(payload, self._key, algorithm="ES256", headers={"typ": typ, "kid": self._kid})
 
     def _documents(self):
         key = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))

@@ -1,5 +1,6 @@
 """Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
+import logging
 import os
 import platform
 import signal
@@ -18,10 +19,11 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 from prometheus_client.parser import text_string_to_metric_families
 
+from authproject import metrics
 from authproject.environment import read_endpoint
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
-from tests.servers import ROOT, Server, environment, free_port
+from tests.servers import ROOT, Server, environment, free_port, wait_until
 
 ALICE = {"username": "alice", "password": PASSWORD}
 
@@ -71,6 +73,17 @@ def test_security_events_are_counted_across_all_processes(server):
     assert server.post("/api/auth/refreshtoken", {"refreshToken": pairs[0]["refreshToken"]})[0] == 403
 
     assert (signed_in(), failed(), refreshed(), reused()) == (16, 3, 2, 1)
+
+
+def test_events_of_an_application_are_counted_by_its_client_id_too():
+    handler = metrics._CountEvents()
+    for client_id in ("shop", "shop", "desk"):
+        handler.emit(logging.makeLogRecord({"event": "session:refreshed", "application": client_id}))
+    handler.emit(logging.makeLogRecord({"event": "session:refreshed"}))
+
+    [family] = metrics.APPLICATION_EVENTS.collect()
+    counted = {sample.labels["client_id"]: sample.value for sample in family.samples if "total" in sample.name}
+    assert counted == {"shop": 2, "desk": 1}
 
 
 def test_each_process_reports_its_memory_cpu_time_and_files(server):
@@ -124,6 +137,33 @@ def test_the_state_of_the_database_is_reported(server):
         assert sum(value for (name, *_), value in page.items() if name == "auth_database_connections") >= 1
 
 
+def test_logout_tokens_are_counted_by_outcome_and_those_that_wait_are_reported(server):
+    script = """
+from datetime import timedelta
+from uuid import uuid4
+from django.utils import timezone
+from accounts.models import Application, LogoutDelivery
+uri = "https://127.0.0.1:1/"
+Application.objects.create(client_id="shop", name="Shop", backchannel_logout_uri=uri)
+at = timezone.now() - timedelta(hours=1)
+values = dict(client_id="shop", uri=uri, subject="7", created_at=at)
+LogoutDelivery.objects.create(session_id=uuid4(), next_attempt_at=at, **values)
+LogoutDelivery.objects.create(session_id=uuid4(), next_attempt_at=at + timedelta(days=1), **values)
+"""
+    server.manage("shell", "--no-imports", "--command", script)
+    page = scrape(server)
+    assert page["auth_logout_deliveries_waiting",] == 2
+    assert 3600 <= page["auth_logout_deliveries_oldest_seconds",] < 3700
+    assert (
+        page["auth_logout_deliveries_total", "delivered"] == page["auth_logout_deliveries_total", "abandoned"] == 0
+    )
+
+    # A worker looks once a minute whether there is anything to poll for; one that starts looks immediately.
+    for worker in psutil.Process(server.process.pid).children():
+        worker.kill()
+    wait_until(lambda: scrape(server)["auth_logout_deliveries_total", "failed"] == 1)
+
+
 def test_the_counts_of_a_killed_worker_are_not_lost(server):
     counted = increase_of(server, "auth_requests_total", "200", "public-content")
     for _ in range(10):
@@ -149,7 +189,7 @@ def test_metrics_are_not_served_on_the_public_port(server):
     assert server.request("GET", "/metrics")[0] == 404
 
 
-def test_sign_ins_to_applications_are_counted_by_application():
+def test_events_of_applications_are_counted_by_application():
     script = """
 import django
 django.setup()
@@ -160,7 +200,7 @@ logging.getLogger("accounts.events").setLevel("INFO")
 metrics.MetricsMiddleware(lambda request: None)
 for event in (Event.APPLICATION_SIGNED_IN, Event.APPLICATION_SIGNED_IN, Event.CODE_REUSED):
     logging.getLogger("accounts.events").info(event, extra={"event": event.value, "application": "shop"})
-print(metrics.APPLICATION_SIGN_INS.labels("shop")._value.get())
+print(metrics.APPLICATION_EVENTS.labels(Event.APPLICATION_SIGNED_IN.value, "shop")._value.get())
 """
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "authproject.settings"}
     completed = subprocess.run(

@@ -59,6 +59,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch):
     assert (settings.form_token, settings.profile_claims, settings.start_page) == (False, (), True)
     assert (settings.claims, settings.extra_claims, settings.token_encryption) == ("", (), False)
     assert (settings.cookie_domain, settings.public_url, settings.trusted_proxies) == ("", "", ())
+    assert settings.internal_networks == ()
 
 
 def test_environment_variables_are_parsed_to_their_types(monkeypatch):
@@ -77,6 +78,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         AUTH_MISSING_TOKEN_STATUS="403",
         AUTH_PASSWORD_MIN_LENGTH="15",
         AUTH_TRUSTED_PROXIES="10.0.0.0/8,::1,unix:",
+        AUTH_INTERNAL_NETWORKS="10.0.0.0/8, fd00::/8",
         PUBLIC_URL="https://auth.example.com",
     )
 
@@ -90,6 +92,7 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
     assert settings.missing_token_status == 403
     assert settings.password_min_length == 15
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1", "unix:")
+    assert settings.internal_networks == ("10.0.0.0/8", "fd00::/8")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,8 @@ def test_environment_variables_are_parsed_to_their_types(monkeypatch):
         ("AUTH_TRUSTED_PROXIES", "*"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("AUTH_TRUSTED_PROXIES", "proxy"),
+        ("AUTH_INTERNAL_NETWORKS", "unix:"),
+        ("AUTH_INTERNAL_NETWORKS", "10.0.0.1/8"),
         ("AUTH_ALGORITHM", "none"),
         ("AUTH_ALGORITHM", "es256"),
         ("AUTH_TOKEN_ENCRYPTION", "A256GCM"),
@@ -280,7 +285,10 @@ def test_a_value_of_the_wrong_type_is_refused(field):
         AuthSettings(**{field.name: object()})
 
 
-@pytest.mark.parametrize("name", ["audience", "signup_roles", "profile_claims", "trusted_proxies", "extra_claims"])
+@pytest.mark.parametrize(
+    "name",
+    ["audience", "signup_roles", "profile_claims", "trusted_proxies", "internal_networks", "extra_claims"],
+)
 def test_a_text_is_not_a_list_of_its_letters(name):
     with pytest.raises(
         ImproperlyConfigured, match=f"^AUTH_{name.upper()} is 'user'.* Its type in AUTH is tuple, not str"

@@ -183,6 +183,12 @@ def test_the_documented_purge_succeeds_and_reports_the_sessions(installation):
     assert "sessions" in output
 
 
+def test_the_documented_delivery_of_logout_tokens_reports_what_it_did(installation):
+    output, _ = installation.run_block("logouts")
+
+    assert output == "Delivered 0 logout token(s).\n"
+
+
 def test_the_response_to_a_stolen_token_ends_all_sessions_of_the_user(installation):
     pairs = [installation.sign_in(), installation.sign_in()]
 

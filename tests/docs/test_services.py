@@ -4,20 +4,32 @@ import asyncio
 import re
 import sys
 from functools import partial
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from authclient.django.authentication import AccessTokenAuthentication
+from authclient.fastapi import RefusedRequest
+from authclient.verifier import TokenRevoked
 from django.test import override_settings
 from django.utils.module_loading import import_string
+from fastapi import Request
+from fastapi.security import SecurityScopes
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from docs.services.fake_issuer import FakeIssuer
 from tests.servers import ROOT
 
+SESSION = "0197b8a0-0000-7000-8000-000000000001"
 PAGE = (ROOT / "docs/services.md").read_text()
 [SECTION] = re.findall(r"## Verify tokens in Python\n(.*?)\n## ", PAGE, re.DOTALL)
 PLAIN, SETTINGS, VIEW, FASTAPI = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+[SIGN_OUTS] = re.findall(r"## Receive sign-outs\n(.*?)\n## ", PAGE, re.DOTALL)
+LOGOUT_FLASK, LOGOUT_SETTINGS, LOGOUT_URLS, LOGOUT_FASTAPI = re.findall(
+    r"```python\n(.*?)```", SIGN_OUTS, re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +140,63 @@ def test_the_example_with_fastapi(issuer, monkeypatch):
     assert responses[1].headers["WWW-Authenticate"] == 'Bearer realm="api"'
     assert 'error="invalid_token"' in responses[2].headers["WWW-Authenticate"]
     assert 'error="insufficient_user_authentication"' in responses[4].headers["WWW-Authenticate"]
+
+
+def test_the_sign_out_example_with_flask(issuer, tmp_path):
+    example = LOGOUT_FLASK.replace("/run/shop", str(tmp_path))
+    variables = execute(example, issuer)
+    token = issuer.token("orders", sid=SESSION)
+    assert variables["verifier"].verify(token)
+
+    form = {"logout_token": issuer.logout_token("shop", sid=SESSION)}
+    client = variables["app"].test_client()
+    assert client.post("/backchannel-logout", data=form).status_code == 200
+    assert client.post("/backchannel-logout", data={"logout_token": "x"}).status_code == 400
+    with pytest.raises(TokenRevoked):
+        variables["verifier"].verify(token)
+
+
+def test_the_sign_out_example_with_django(issuer):
+    settings = execute(LOGOUT_SETTINGS, issuer)
+    variables = {}
+    exec(LOGOUT_URLS, variables)
+    [pattern] = variables["urlpatterns"]
+    factory = APIRequestFactory()
+
+    def authenticate():
+        request = factory.get("/", headers={"Authorization": f"Bearer {issuer.token('orders', sid=SESSION)}"})
+        return AccessTokenAuthentication().authenticate(request)
+
+    with override_settings(AUTH_SERVICE=settings["AUTH_SERVICE"]):
+        assert authenticate()
+        request = factory.post("/backchannel-logout", {"logout_token": issuer.logout_token("shop", sid=SESSION)})
+        assert pattern.callback(request).status_code == 400, "a multipart form is none of the standard"
+        body = urlencode({"logout_token": issuer.logout_token("shop", sid=SESSION)})
+        request = factory.post("/backchannel-logout", body, content_type="application/x-www-form-urlencoded")
+        assert pattern.callback(request).status_code == 200
+        with pytest.raises(AuthenticationFailed):
+            authenticate()
+
+
+def test_the_sign_out_example_with_fastapi(issuer):
+    variables = execute(LOGOUT_FASTAPI, issuer)
+
+    async def exchange():
+        transport = httpx.ASGITransport(variables["app"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://orders") as client:
+            form = {"logout_token": issuer.logout_token("shop", sid=SESSION)}
+            return await client.post("/backchannel-logout", data=form)
+
+    assert asyncio.run(exchange()).status_code == 200
+    request = Request(
+        {
+            "type": "http",
+            "headers": [(b"authorization", b"Bearer " + bytes(issuer.token("orders", sid=SESSION), "ascii"))],
+        }
+    )
+    with pytest.raises(RefusedRequest) as refused:
+        asyncio.run(variables["bearer"](request, SecurityScopes()))
+    assert refused.value.detail["code"] == "token_revoked"
 
 
 def test_the_command_names_the_version_that_is_built():

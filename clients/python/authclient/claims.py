@@ -14,6 +14,7 @@ from authclient import base64url, strict_json
 from authclient.issuer_keys import PublishedKey
 from authclient.refusals import TokenExpired, TokenInvalid
 
+TYP = "at+jwt"
 MAX_TOKEN_LENGTH = 16384
 """Characters; longer than any token that is issued."""
 
@@ -53,7 +54,7 @@ def verify(
 
     Raises TokenExpired if the token is valid except that it has expired, and TokenInvalid otherwise.
     """
-    claims = _decode(token, find_key, issuer, audience)
+    claims = decode(token, typ=TYP, find_key=find_key, issuer=issuer, audience=audience)
     _validate_claims(claims)
     _validate_times(claims, ("nbf", "iat", "auth_time"), at)
     return claims
@@ -68,7 +69,7 @@ def verify_service(
 
     Raises TokenExpired and TokenInvalid.
     """
-    claims = _decode(token, find_key, issuer, audience)
+    claims = decode(token, typ=TYP, find_key=find_key, issuer=issuer, audience=audience)
     if claims.keys() != _SERVICE_CLAIM_TYPES.keys() or not _has_types(claims, _SERVICE_CLAIM_TYPES):
         raise TokenInvalid
     # A subject of digits alone could be taken for a user (RFC 9700 section 4.15).
@@ -79,10 +80,14 @@ def verify_service(
     return claims
 
 
-def _decode(
-    token: str, find_key: Callable[[str], PublishedKey | None], issuer: str, audience: str
+def decode(
+    token: str, *, typ: str, find_key: Callable[[str], PublishedKey | None], issuer: str, audience: str
 ) -> dict[str, Any]:
-    key = _select_key(token, find_key)
+    """Verify the encoding, header, signature, issuer and audience of a token of the kind `typ`; return its claims.
+
+    Raises TokenInvalid.
+    """
+    key = _select_key(token, find_key, typ)
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -90,7 +95,7 @@ def _decode(
             algorithms=[key.algorithm],
             audience=audience,
             issuer=issuer,
-            # PyJWT would use its own clock. `_validate_times` checks the times against `at`.
+            # PyJWT would use its own clock. The callers check the times.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
         # PyJWT accepts repeated names in the payload. Parsing it again strictly refuses them.
@@ -100,7 +105,7 @@ def _decode(
     return claims
 
 
-def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> PublishedKey:
+def _select_key(token: str, find_key: Callable[[str], PublishedKey | None], typ: str) -> PublishedKey:
     """Return the key named in the header.
 
     Raises TokenInvalid unless the header is exactly the one that the issuer writes with that key.
@@ -115,7 +120,7 @@ def _select_key(token: str, find_key: Callable[[str], PublishedKey | None]) -> P
         raise TokenInvalid from None
     kid = header.get("kid") if isinstance(header, dict) else None
     key = find_key(kid) if isinstance(kid, str) else None
-    if key is None or header != {"typ": "at+jwt", "alg": key.algorithm, "kid": key.kid}:
+    if key is None or header != {"typ": typ, "alg": key.algorithm, "kid": key.kid}:
         raise TokenInvalid
     return key
 

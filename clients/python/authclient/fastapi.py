@@ -13,12 +13,14 @@ async def delete(token: Annotated[AccessToken, Depends(bearer.with_roles("modera
 
 from typing import Self
 
+import anyio.to_thread
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.openapi.models import HTTPBearer
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
+from authclient.logout import MAX_BODY, LogoutReceiver
 from authclient.refusals import Refused, TokenInvalid, TokenMissing
 from authclient.verifier import AccessToken, Verifier, parse_bearer
 
@@ -96,6 +98,25 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def render(_: Request, error: Refused) -> JSONResponse:
         return JSONResponse(error.body, error.status, error.headers)
+
+
+def add_logout_endpoint(app: FastAPI, receiver: LogoutReceiver, path: str = "/backchannel-logout") -> None:
+    """Receive logout tokens at a path, the back-channel logout URI of your application."""
+
+    @app.post(path, include_in_schema=False)
+    async def receive_logout(request: Request) -> Response:
+        response = await anyio.to_thread.run_sync(receiver.receive, await _read_body(request))
+        return Response(response.body, response.status, response.headers)
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body of a request, or what was read of one that is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            break
+    return body
 
 
 def _bearer_token(request: Request) -> str:

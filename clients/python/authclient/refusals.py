@@ -57,6 +57,15 @@ class TokenExpired(Refused):
     challenge = f'{CHALLENGE}, error="invalid_token", error_description="{message}"'
 
 
+class TokenRevoked(Refused):
+    """The token is valid except that its session has ended."""
+
+    code = "token_revoked"
+    status = 401
+    message = "Unauthorized! Session was revoked!"
+    challenge = f'{CHALLENGE}, error="invalid_token", error_description="{message}"'
+
+
 class RoleRequired(Refused):
     """The user does not have the required role."""
 
@@ -130,3 +139,9 @@ class IssuerUnavailable(Refused):
     def headers(self) -> dict[str, str]:
         """The headers of the response: after how many seconds the issuer is tried again."""
         return {"Retry-After": "5"}
+
+
+class EndedSessionsUnavailable(IssuerUnavailable):
+    """The store of ended sessions cannot be read, so that the token may be one of an ended session."""
+
+    message = "The service cannot verify access tokens at the moment. Try again in a moment."

@@ -12,8 +12,10 @@ import httpx
 
 from authclient import claims as claims_module
 from authclient import encrypted_tokens
+from authclient.ended_sessions import SESSION, SUBJECT, EndedSessions, MemoryEndedSessions, key_of
 from authclient.issuer_keys import FetchDue, IssuerKeys, PublishedKey
 from authclient.refusals import (
+    EndedSessionsUnavailable,
     IssuerUnavailable,
     RecentAuthenticationRequired,
     Refused,
@@ -23,11 +25,13 @@ from authclient.refusals import (
     TokenExpired,
     TokenInvalid,
     TokenMissing,
+    TokenRevoked,
 )
 from authclient.service_token import ServiceToken
 
 __all__ = [
     "AccessToken",
+    "EndedSessionsUnavailable",
     "IssuerUnavailable",
     "RecentAuthenticationRequired",
     "Refused",
@@ -38,6 +42,7 @@ __all__ = [
     "TokenExpired",
     "TokenInvalid",
     "TokenMissing",
+    "TokenRevoked",
     "Verifier",
     "parse_bearer",
 ]
@@ -126,7 +131,8 @@ class Verifier:
 
     Create one per process, and use it from any number of threads and tasks. `http` is the httpx client that
     fetches the issuer's keys, for example with a proxy or certificates. A token is accepted until it expires, even
-    if its session is revoked. To learn of a revocation earlier, introspect the token (RFC 7662).
+    if its session is revoked. To learn of a revocation earlier, introspect the token (RFC 7662), or give
+    `ended_sessions`, to which a `authclient.logout.LogoutReceiver` adds what the issuer reports.
 
     `decryption_keys` is the parsed JWK set that the issuer's show_encryption_key prints. Without it, encrypted
     tokens are invalid; with it, signed tokens are accepted too.
@@ -141,25 +147,34 @@ class Verifier:
         audience: str,
         http: httpx.Client | None = None,
         decryption_keys: Mapping[str, Any] | None = None,
+        ended_sessions: EndedSessions | None = None,
     ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = IssuerKeys(issuer, http)
+        self._ended_sessions = ended_sessions
         self._decryption_keys = {} if decryption_keys is None else encrypted_tokens.parse_keys(decryption_keys)
 
     def verify(self, token: str) -> AccessToken:
-        """Verify a token; return it with its claims. This may block while keys are fetched.
+        """Verify a token; return it with its claims. This may block while keys are fetched or a store is read.
 
-        Raises TokenExpired, TokenInvalid or IssuerUnavailable, which are subclasses of Refused.
+        Raises TokenExpired, TokenInvalid, TokenRevoked or IssuerUnavailable, which are subclasses of Refused.
         """
-        return self._verify(token, self._keys.find)
+        verified = self._verify(token, self._keys.find)
+        self._refuse_ended(verified)
+        return verified
 
     async def verify_async(self, token: str) -> AccessToken:
-        """Verify a token as `verify` does. Keys are fetched in a thread, so that the event loop is not blocked."""
+        """Verify a token as `verify` does, without blocking the event loop: what may block runs in a thread."""
         try:
-            return self._verify(token, self._keys.find_without_fetching)
+            verified = self._verify(token, self._keys.find_without_fetching)
         except FetchDue:
             return await anyio.to_thread.run_sync(partial(self.verify, token))
+        if self._ended_sessions is None or isinstance(self._ended_sessions, MemoryEndedSessions):
+            self._refuse_ended(verified)
+        else:
+            await anyio.to_thread.run_sync(partial(self._refuse_ended, verified))
+        return verified
 
     def verify_service(self, token: str) -> ServiceToken:
         """Verify the access token of another service; return it with its claims. This may block, as `verify` does.
@@ -191,6 +206,20 @@ class Verifier:
             signed, find_key=find_key, issuer=self._issuer, audience=self._audience, at=time.time()
         )
         return AccessToken.from_claims(claims)
+
+    def _refuse_ended(self, token: AccessToken) -> None:
+        """Raise TokenRevoked if the session of a token has ended, and EndedSessionsUnavailable."""
+        if self._ended_sessions is None:
+            return
+        session = key_of(SESSION, token.issuer, str(token.session_id))
+        subject = key_of(SUBJECT, token.issuer, token.subject)
+        try:
+            ended = self._ended_sessions.find([session, subject])
+        except OSError as error:
+            raise EndedSessionsUnavailable from error
+        # After the end of all sessions of a subject, those that begin later are valid.
+        if session in ended or token.claims["iat"] <= ended.get(subject, -1):
+            raise TokenRevoked
 
 
 def parse_bearer(authorization: str | None) -> str | None:

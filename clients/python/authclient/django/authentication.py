@@ -15,6 +15,8 @@ REST_FRAMEWORK = {
 
 `decryption_keys` is the parsed JWK set that the token service's show_encryption_key prints. Without it, encrypted
 tokens are refused.
+
+With `client_id`, tokens of sessions whose end `authclient.django.logout` has received are refused.
 """
 
 import json
@@ -30,6 +32,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed, Permis
 from rest_framework.request import Request
 
 from authclient.django.conf import service_settings
+from authclient.django.ended_sessions import CacheEndedSessions, ended_sessions
 from authclient.refusals import CHALLENGE
 from authclient.verifier import AccessToken, IssuerUnavailable, Refused, TokenInvalid, Verifier, parse_bearer
 
@@ -113,12 +116,12 @@ def _verifier() -> Verifier:
     service = service_settings()
     # A dictionary cannot be a key of the cache. Values that JSON does not have are refused as no JWK set.
     keys = json.dumps(service.get("decryption_keys"), default=repr)
-    return _create_verifier(service["issuer"], service["audience"], keys)
+    return _create_verifier(service["issuer"], service["audience"], keys, ended_sessions())
 
 
 @cache
-def _create_verifier(issuer: str, audience: str, keys: str) -> Verifier:
+def _create_verifier(issuer: str, audience: str, keys: str, ended: CacheEndedSessions | None) -> Verifier:
     try:
-        return Verifier(issuer, audience=audience, decryption_keys=json.loads(keys))
+        return Verifier(issuer, audience=audience, decryption_keys=json.loads(keys), ended_sessions=ended)
     except ValueError as error:
         raise ImproperlyConfigured(f"AUTH_SERVICE: {error}") from None
