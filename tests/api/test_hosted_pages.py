@@ -13,6 +13,7 @@ from accounts.conf import Limit
 from accounts.models import PendingSignIn, RefreshToken, User
 from accounts.users import invitations, sign_in
 from accounts.values.clients import NO_CLIENT
+from api.defaults import HOSTED_PAGES
 from api.http import page_forms
 from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import Api, SignedIn
@@ -96,6 +97,15 @@ def test_another_method_gets_405_as_a_page(browser, path, method):
     assert response.status_code == 405
     assert response["Content-Type"].startswith("text/html")
     assert "GET" in response["Allow"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_that_takes_a_password_is_in_paths_that_hash_and_needs_no_django_session(browser, settings, path):
+    page = browser.open(path)
+
+    assert path.startswith(settings.PATHS_THAT_HASH) or 'type="password"' not in page.html
+    assert path.startswith(HOSTED_PAGES)  # for which authproject runs no middleware for sessions
+    assert settings.SESSION_COOKIE_NAME not in browser.http.cookies
 
 
 @pytest.mark.parametrize("path", PAGES)
