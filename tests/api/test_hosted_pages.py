@@ -428,6 +428,14 @@ def test_a_token_that_a_sibling_site_planted_is_not_accepted(browser, name):
     assert (response.status_code, browser.cookie) == (403, None)
 
 
+def test_a_form_that_is_sent_twice_leads_on_to_the_application(browser, shop):
+    page = sign_in_page(browser)
+    browser.submit(page, **ALICE)
+    refused = browser.answer(page, 403, **ALICE)
+
+    assert "code" in returned(browser.get(refused.links["Open the page again"]))
+
+
 def test_the_token_is_in_a_cookie_that_only_this_host_can_set(browser):
     browser.open("/sign-in")
     cookie = browser.http.cookies[page_forms.COOKIE]
