@@ -40,10 +40,13 @@ audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (n
 budget: $(VENV)/test.done  ## compare the instructions of a request with benchmarks/budget.json (needs valgrind)
 	$(BIN)/python -m benchmarks.instructions --check
 
-bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLite and PostgreSQL (needs wrk)
-	for database in sqlite postgresql; do for what in run replays purging; do \
+bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wrk and valgrind, and an idle machine for two hours)
+	for database in sqlite postgresql; do for what in run starts replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
+	for server in gunicorn adapter; do \
+		$(BIN)/python -m benchmarks.run --database postgresql --server $$server || exit 1; done
 	$(BIN)/python -m benchmarks.peer_purging
+	$(BIN)/python -m benchmarks.instructions
 
 example: $(VENV)/example.done examples/react/node_modules/.package-lock.json  ## run the React example and its service (needs Node 20.19)
 	$(BIN)/python manage.py migrate --noinput --verbosity 0

@@ -9,7 +9,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.conf import auth_settings
 
-ADMIN_MODULES = ("activity", "invitations", "logout_deliveries", "services", "sessions", "users")
+ADMIN_MODULES = (
+    "activity",
+    "applications",
+    "invitations",
+    "logout_deliveries",
+    "services",
+    "sessions",
+    "users",
+)
 """The modules of `accounts.admin` that register a model."""
 
 

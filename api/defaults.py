@@ -41,6 +41,24 @@ PATHS_THAT_HASH = (
     "/api/auth/reauthenticate",
     "/api/auth/password/",
     "/admin/login/",
+    "/sign-in",
+    "/sign-up",
+    "/reset-password",
+    "/invitation",
+)
+
+# Pages that need neither a session of Django nor its messages.
+HOSTED_PAGES = (
+    "/authorize",
+    "/sign-in",
+    "/sign-up",
+    "/choose-account",
+    "/forgot-password",
+    "/resend-verification",
+    "/signout",
+    "/reset-password",
+    "/invitation",
+    "/verify-email",
 )
 
 MAX_BODY_SIZE = 64 * 1024

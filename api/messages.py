@@ -1,5 +1,9 @@
-"""Translate the messages of the API for the pages, whose language is the browser's and not the API's."""
+"""Translate the messages of this service for the pages, whose language is the browser's and not the API's.
 
+Pages with scripts get a table of translations. Hosted pages, which work without scripts, show translated errors.
+"""
+
+import re
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -8,7 +12,12 @@ from django.utils.translation import gettext, override
 
 from accounts import errors
 from accounts.conf import auth_settings
+from accounts.errors import AuthError, EmailTaken, InvalidRequest, Throttled, UsernameTaken
 from accounts.factor_errors import InvalidPasskey
+
+_NUMBER = re.compile(r"\d+")
+_FIELDS = {UsernameTaken: "username", EmailTaken: "email"}
+"""The fields of errors that concern one field and do not name it."""
 
 
 def translations() -> dict[str, str]:
@@ -17,6 +26,33 @@ def translations() -> dict[str, str]:
         sent = [*_own_messages(), *_validation_messages()]
     shown = [*map(gettext, _own_messages()), *_validation_messages()]
     return {before: after for before, after in zip(sent, shown, strict=True) if before != after}
+
+
+def translate(message: str) -> str:
+    """Return a message of this service in the current language, or as it is if there is no translation.
+
+    The catalog has `{number}` in the place of a number.
+    """
+    translated = gettext(message) if message else ""
+    number = _NUMBER.search(message)
+    if translated != message or number is None:
+        return translated
+    return gettext(_NUMBER.sub("{number}", message)).replace("{number}", number[0])
+
+
+def text_of(error: AuthError) -> str:
+    """Return the text of an error in the current language."""
+    if isinstance(error, Throttled):
+        return gettext("Too many attempts. Try again in {seconds} seconds.").format(seconds=error.retry_after)
+    return translate(error.message)
+
+
+def field_texts(error: AuthError) -> dict[str, str]:
+    """Return the texts of an error by the field that they concern, in the current language."""
+    if isinstance(error, InvalidRequest):
+        return {name: " ".join(map(translate, texts)) for name, texts in error.errors.items()}
+    field = _FIELDS.get(type(error))
+    return {field: text_of(error)} if field else {}
 
 
 def _own_messages() -> Iterator[str]:

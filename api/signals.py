@@ -15,14 +15,14 @@ from rest_framework.request import Request
 
 from accounts.errors import EmailUnverified, InvalidCredentials, Throttled
 from accounts.factor_errors import InvalidCode
-from accounts.models import User
+from accounts.models import RefreshToken, User
 from accounts.sessions.lifecycle import TokenPair
 
 _PASSWORD = "*" * 20
 
 
 @contextmanager
-def reporting_failure(request: Request, identifier: str) -> Iterator[None]:
+def reporting_failure(request: HttpRequest | Request, identifier: str) -> Iterator[None]:
     """Send `user_login_failed` if the block raises. `identifier` is a username or email address."""
     try:
         yield
@@ -38,7 +38,12 @@ def report_sign_in(request: Request, user: User, pair: TokenPair) -> None:
     user_logged_in.send_robust(sender=User, request=_http_request(request), user=user, session_id=session_id)
 
 
-def report_sign_out(request: Request, user_id: int | None) -> None:
+def report_browser_sign_in(request: HttpRequest, session: RefreshToken) -> None:
+    """Send `user_logged_in` for a sign-in at the hosted pages, with the id of the browser's session."""
+    user_logged_in.send_robust(sender=User, request=request, user=session.owner, session_id=str(session.pk))
+
+
+def report_sign_out(request: HttpRequest | Request, user_id: int | None) -> None:
     """Send `user_logged_out` for the user who signed out, if there is one. Without receivers, no query runs."""
     if user_id is None or not user_logged_out.has_listeners(User):
         return
@@ -47,7 +52,9 @@ def report_sign_out(request: Request, user_id: int | None) -> None:
         user_logged_out.send_robust(sender=User, request=_http_request(request), user=user)
 
 
-def _http_request(request: Request) -> HttpRequest:
+def _http_request(request: HttpRequest | Request) -> HttpRequest:
+    if isinstance(request, HttpRequest):
+        return request
     http_request: HttpRequest = request._request  # noqa: SLF001  receivers expect the request of Django
     return http_request
 

@@ -15,12 +15,17 @@ from api.views import (
     email_verification,
     factors,
     health,
+    hosted,
+    hosted_accounts,
+    mail_links,
     oauth,
     pages,
     passwords,
     services,
 )
 from api.views.activity import ActivityList
+from api.views.authorize import Authorize
+from api.views.hosted_sign_out import SignOutPage
 from api.views.profile import Me
 from api.views.reauthenticate import PasskeyReauthenticationOptions, Reauthenticate
 from api.views.refresh import Refresh
@@ -73,10 +78,19 @@ urlpatterns = [
     _path("api/auth/factors/passkeys", factors.Passkeys.as_view(), "add-passkey"),
     _path("api/auth/factors/recovery-codes", factors.RecoveryCodes.as_view(), "renew-recovery-codes"),
     _path(rf"api/auth/factors/(?P<factor_id>{_UUID})", factors.FactorDetail.as_view(), "factor"),
+    # Single sign-on: the authorization endpoint, and the hosted pages.
+    _path("authorize", Authorize.as_view(), "authorize"),
+    _path("sign-in", hosted.SignInPage.as_view(), "sign-in-page"),
+    _path("sign-in/second-factor", hosted.SecondFactorPage.as_view(), "second-factor-page"),
+    _path("sign-up", hosted_accounts.SignUpPage.as_view(), "sign-up-page"),
+    _path("choose-account", hosted.ChooseAccountPage.as_view(), "choose-account"),
+    _path("forgot-password", hosted_accounts.ForgotPasswordPage.as_view(), "forgot-password"),
+    _path("resend-verification", hosted_accounts.ResendVerificationPage.as_view(), "resend-verification-page"),
+    _path("signout", SignOutPage.as_view(), "sign-out-page"),
     # The defaults of AUTH_RESET_URL, AUTH_INVITATION_URL and AUTH_VERIFY_URL.
-    _path("reset-password", pages.ResetPasswordPage.as_view(), "reset-password-page"),
-    _path("invitation", pages.InvitationPage.as_view(), "invitation-page"),
-    _path("verify-email", pages.VerifyEmailPage.as_view(), "verify-email-page"),
+    _path("reset-password", mail_links.ResetPasswordPage.as_view(), "reset-password-page"),
+    _path("invitation", mail_links.InvitationPage.as_view(), "invitation-page"),
+    _path("verify-email", mail_links.VerifyEmailPage.as_view(), "verify-email-page"),
     _path("api/oauth/token", oauth.Token.as_view(), "token"),
     _path("api/oauth/userinfo", oauth.UserInfo.as_view(), "userinfo"),
     _path("api/oauth/introspect", services.Introspection.as_view(), "introspection"),

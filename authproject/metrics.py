@@ -21,7 +21,11 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 REQUESTS = Counter("auth_requests", "Requests, by URL name and response status.", ["endpoint", "status"])
 SECONDS = Histogram("auth_request_seconds", "Duration of requests, in seconds.", ["endpoint"], buckets=_BUCKETS)
 EVENTS = Counter("auth_events", "Security events, as in the log.", ["event"])
-APPLICATION_SIGN_INS = Counter("auth_application_sign_ins", "Sign-ins to applications.", ["client_id"])
+APPLICATION_EVENTS = Counter(
+    "auth_application_events",
+    "Security events of applications that sign their users in here.",
+    ["event", "client_id"],
+)
 ERRORS = Counter("auth_errors", "Log lines at level ERROR or above.")
 LOGOUTS = Counter("auth_logout_deliveries", "Attempts to deliver a logout token, by outcome.", ["outcome"])
 CONNECTIONS = Counter("auth_database_connections_opened", "Database connections opened.")
@@ -29,10 +33,10 @@ CONNECTIONS = Counter("auth_database_connections_opened", "Database connections 
 
 class _CountEvents(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event = vars(record)
-        EVENTS.labels(event["event"]).inc()
-        if event["event"] == Event.APPLICATION_SIGNED_IN:
-            APPLICATION_SIGN_INS.labels(event["application"]).inc()
+        event, client_id = vars(record)["event"], vars(record).get("application")
+        EVENTS.labels(event).inc()
+        if client_id is not None:
+            APPLICATION_EVENTS.labels(event, client_id).inc()
 
 
 class _CountLogouts(logging.Handler):

@@ -21,6 +21,8 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
+from api.defaults import HOSTED_PAGES
+
 API_PREFIXES = ("/api/", "/.well-known/")
 PROBE_PATHS = ("/healthz", "/readyz")
 DOCS_PREFIX = "/api/docs"
@@ -136,11 +138,12 @@ class PageMiddleware:
     """Applies `PAGE_MIDDLEWARE` to HTML pages only.
 
     API requests bypass it: sessions, messages and static files cost a fifth of a protected request and do nothing
-    for it.
+    for it. Hosted pages need neither, and check their forms themselves: they get `HOSTED_PAGE_MIDDLEWARE`.
     """
 
     def __init__(self, get_response: Handler) -> None:
         self._view = self._pages = get_response
+        self._hosted_pages = _with_middleware(get_response, settings.HOSTED_PAGE_MIDDLEWARE)
         self._view_hooks: list[Callable[..., HttpResponseBase | None]] = []
         # Reads and sets the cookie `csrftoken`, which the API uses as well.
         self._csrf = CsrfViewMiddleware(get_response)
@@ -158,7 +161,7 @@ class PageMiddleware:
         if _is_probe(request):
             return self._view(request)
         if not _is_api_request(request):
-            return self._pages(request)
+            return self._hosted_pages(request) if _is_hosted_page(request) else self._pages(request)
         request.get_host()
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             return _plain_http_response()
@@ -168,13 +171,23 @@ class PageMiddleware:
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
         """Run the `process_view` hooks of `PAGE_MIDDLEWARE` for pages; return the first response, or None."""
-        if _is_api_request(request) or _is_probe(request):
+        if _is_api_request(request) or _is_probe(request) or _is_hosted_page(request):
             return None
         return next(filter(None, (hook(request, *view) for hook in self._view_hooks)), None)
 
 
 def _is_api_request(request: HttpRequest) -> bool:
     return request.path_info.startswith(API_PREFIXES) and not request.path_info.startswith(DOCS_PREFIX)
+
+
+def _is_hosted_page(request: HttpRequest) -> bool:
+    return request.path_info.startswith(HOSTED_PAGES)
+
+
+def _with_middleware(get_response: Handler, names: Sequence[str]) -> Handler:
+    for name in reversed(names):
+        get_response = convert_exception_to_response(import_string(name)(get_response))  # type: ignore[assignment]  # no coroutine
+    return get_response
 
 
 def _is_probe(request: HttpRequest) -> bool:

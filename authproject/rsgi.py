@@ -113,13 +113,15 @@ async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
 
 
 def _submit(scope: Scope, body: bytes, reply: Callable[[WsgiResponse], object]) -> None:
-    _threads_for(scope.path).submit(Request(scope, body, reply))
+    _threads_for(scope.method, scope.path).submit(Request(scope, body, reply))
 
 
-def _threads_for(path: str) -> RequestThreads:
+def _threads_for(method: str, path: str) -> RequestThreads:
     if path.startswith(_PATHS_WITHOUT_DATABASE):
         return _probe_threads
-    return _hashing_threads if path.startswith(_hashing_paths()) else _request_threads
+    # Opening a page with a form hashes nothing.
+    hashes = method in _METHODS_WITH_BODY and path.startswith(_hashing_paths())
+    return _hashing_threads if hashes else _request_threads
 
 
 def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) -> None:

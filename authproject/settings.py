@@ -166,6 +166,12 @@ PAGE_MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
+HOSTED_PAGE_MIDDLEWARE = [
+    "authproject.middleware.ContentPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
 # These checks inspect MIDDLEWARE only, but the middleware that they require is in PAGE_MIDDLEWARE.
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408", "admin.E409", "admin.E410", "security.W001", "security.W002", "security.W003"

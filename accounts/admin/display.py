@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
-from accounts.models import Service, User
+from accounts.models import Application, Service, User
 from accounts.values import devices
 
 NOTHING = format_html('<span class="nothing">{}</span>', "–")
@@ -28,8 +28,8 @@ def badge(kind: str, text: str, title: str = "") -> SafeString:
     return format_html('<span class="badge {}" title="{}">{}</span>', kind, title, text)
 
 
-def active_badge(row: User | Service) -> SafeString:
-    """Return a badge that says whether a user or a service is active."""
+def active_badge(row: User | Service | Application) -> SafeString:
+    """Return a badge that says whether a user, a service or an application is active."""
     return badge("good", gettext("active")) if row.is_active else badge("neutral", gettext("deactivated"))
 
 

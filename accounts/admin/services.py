@@ -13,9 +13,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from accounts.admin.application_forms import NamesField
 from accounts.admin.display import active_badge, ago, moment, shorten
 from accounts.admin.lists import BoundedAdmin, confirmation_page
-from accounts.models import Service
+from accounts.conf import auth_settings
+from accounts.models import Role, Service
 from accounts.sessions import services
 
 _REPLACEMENT_CONSEQUENCES = _(
@@ -26,15 +28,34 @@ _REPLACEMENT_CONSEQUENCES = _(
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
     """Registers or changes a service."""
 
+    audiences = NamesField(
+        required=False,
+        label=_("Audiences of its own tokens"),
+        help_text=_("The services that it may call with tokens of its own. Select none to refuse it such tokens."),
+    )
+    roles = NamesField(
+        required=False, label=_("Roles in its own tokens"), help_text=_("What it may do at these services.")
+    )
+
     class Meta:
         model = Service
-        fields = ("client_id", "audience", "is_active")
+        fields = ("client_id", "audience", "audiences", "roles", "is_active")
         labels: ClassVar = {"client_id": _("Client ID"), "audience": _("Audience"), "is_active": _("Active")}
         help_texts: ClassVar = {
             "client_id": _("The ID with which the service authenticates, as in orders-api."),
             "audience": _("The `aud` claim of tokens for this service. It can introspect no other access tokens."),
             "is_active": _("Clear this to refuse the service's requests."),
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        choices = {
+            "audiences": auth_settings().audience,
+            "roles": tuple(Role.objects.values_list("name", flat=True)),
+        }
+        for name, values in choices.items():
+            if name in self.fields:  # read-only fields are not
+                self.fields[name].offer(values, getattr(self.instance, name))  # type: ignore[attr-defined]
 
 
 @admin.register(Service)
@@ -44,8 +65,8 @@ class ServiceAdmin(BoundedAdmin):
     names = (_("service"), _("services"))
     deletion_consequences = _("The service cannot authenticate any more, so its requests are refused from now on.")
     form = ServiceForm
-    list_display = ("name", "audiences", "state", "created")
-    fields = ("client_id", "audience", "is_active", "registered")
+    list_display = ("name", "audience_of_tokens", "state", "created")
+    fields = ("client_id", "audience", "audiences", "roles", "is_active", "registered")
     readonly_fields = ("registered",)
 
     @admin.display(description=_("client ID"))
@@ -54,7 +75,7 @@ class ServiceAdmin(BoundedAdmin):
         return shorten(service.client_id)
 
     @admin.display(description=_("audience"))
-    def audiences(self, service: Service) -> str:
+    def audience_of_tokens(self, service: Service) -> str:
         """Return the `aud` claim of tokens for the service."""
         return shorten(service.audience)
 
@@ -72,6 +93,18 @@ class ServiceAdmin(BoundedAdmin):
     def registered(self, service: Service) -> str:
         """Return when the service was registered."""
         return moment(service.created_at)
+
+    def get_fields(self, request: HttpRequest, obj: Service | None = None) -> tuple[str, ...]:
+        """Return the fields. Only superusers can grant roles."""
+        return tuple(name for name in self.fields if name != "roles" or request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
+        """Return whether the administrator may change the service.
+
+        Only superusers may change one that has roles: a new secret is enough to use them.
+        """
+        is_privileged = obj is not None and bool(obj.roles) and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not is_privileged
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save the service, and generate a secret for a new one."""

@@ -1,15 +1,19 @@
 """What the admin shows of a session: the columns of the list, and the fields of its page."""
 
+from uuid import UUID
+
 from django.contrib import admin
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import display
-from accounts.admin.display import ago, badge, moment, shorten, shorten_id
+from accounts.admin.display import ago, badge, moment, shorten, shorten_id, two_lines
 from accounts.admin.user_filter import link_to_user
-from accounts.models import EndReason, RefreshToken, SessionState
+from accounts.models import EndReason, RefreshToken, SessionKind, SessionState
 from accounts.values.authentication import (
     CODE_METHOD,
     DEVICE_BOUND_KEY_METHOD,
@@ -23,6 +27,7 @@ _METHODS = {
     DEVICE_BOUND_KEY_METHOD: _("passkey on one device"),
     SYNCED_KEY_METHOD: _("synced passkey"),
 }
+_MAX_CHILDREN = 20  # that the page of a browser's sign-in links to
 _BADGES = {SessionState.LIVE: "good", SessionState.EXPIRED: "neutral", SessionState.ENDED: "warning"}
 
 
@@ -79,6 +84,28 @@ class SessionColumns:
         """Return the browser or app and the system, as far as the user agent identifies them."""
         return shorten(display.device(session.user_agent))
 
+    @admin.display(description=_("device"))
+    def device_and_application(self, session: RefreshToken) -> str:
+        """Return the device, with the application below it."""
+        return two_lines(display.device(session.user_agent), _holder(session))
+
+    @admin.display(description=_("application"))
+    def application_link(self, session: RefreshToken) -> str:
+        """Return a link to the application that holds the tokens, or what else the session is."""
+        if session.application is None:
+            return _holder(session) or gettext("none: a sign-in at this service's own API")
+        page = reverse("admin:accounts_application_change", args=[session.application.pk])
+        return format_html('<a href="{}">{}</a>', page, session.application.name)
+
+    @admin.display(description=_("single sign-on"))
+    def relatives(self, session: RefreshToken) -> str:
+        """Return links to the sign-in that the session came of, or to the sessions that came of it."""
+        if session.parent_id is not None:
+            return format_html("{} {}", gettext("came of"), _link_to_session(session.parent_id))
+        children = list(session.children.order_by("-pk").values_list("pk", flat=True)[: _MAX_CHILDREN + 1])
+        links = format_html_join(", ", "{}", ((_link_to_session(pk),) for pk in children[:_MAX_CHILDREN]))
+        return format_html("{}{}", links, ", …") if len(children) > _MAX_CHILDREN else links
+
     @admin.display(description=_("IP address"))
     def ip_address(self, session: RefreshToken) -> str:
         """Return the IP address of the sign-in."""
@@ -112,6 +139,8 @@ class SessionColumns:
     @admin.display(description=_("last used"))
     def used(self, session: RefreshToken) -> str:
         """Return when the session was last used, and how often it was refreshed."""
+        if session.kind == SessionKind.BROWSER:
+            return moment(session.last_used_at)
         refreshes = ngettext("refreshed {} time", "refreshed {} times", session.generation).format(
             session.generation
         )
@@ -133,10 +162,24 @@ class SessionColumns:
         return moment(session.ended_at)
 
 
+def _holder(session: RefreshToken) -> str:
+    """Return the name of the application, or that the session is the sign-in of a browser. Otherwise empty."""
+    if session.kind == SessionKind.BROWSER:
+        return gettext(SessionKind.BROWSER.label)
+    return session.application.name if session.application else ""
+
+
+def _link_to_session(session_id: UUID) -> SafeString:
+    page = reverse("admin:accounts_refreshtoken_change", args=[session_id])
+    return format_html('<a href="{}">{}</a>', page, shorten_id(session_id))
+
+
 def _explain(session: RefreshToken) -> str:
     state = session.state(timezone.now())
     if state is SessionState.ENDED:
         return gettext("Reason: {}. Its tokens are rejected.").format(gettext(session.end_reason_label))
+    if state is SessionState.LIVE and session.kind == SessionKind.BROWSER:
+        return gettext("Applications sign the user in without another password.")
     if state is SessionState.LIVE:
         return gettext("Its access token is accepted, and its refresh token can be exchanged for a new one.")
     if session.expires_at < session.session_expires_at:

@@ -1,4 +1,4 @@
-"""The filters of the list of sessions: by owner, state and end reason."""
+"""The filters of the list of sessions: by owner, application, state and end reason."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.user_filter import UserFilter
-from accounts.models import EndReason, SessionState
+from accounts.models import Application, EndReason, SessionKind, SessionState
+from accounts.models.applications import FIRST_PARTY
+
+_MAX_APPLICATIONS = 100  # that the filter lists; the page of an application links to its sessions
 
 
 class SessionOwnerFilter(UserFilter):
@@ -17,6 +20,32 @@ class SessionOwnerFilter(UserFilter):
 
     title = _("owner")
     column = "owner"
+
+
+class ApplicationFilter(admin.SimpleListFilter):
+    """Filters sessions by the application that holds the tokens, or to the sign-ins of browsers."""
+
+    title = _("application")
+    parameter_name = "application"
+    _BROWSER = "-browser-"  # no client id begins with a hyphen
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the sign-ins of browsers, this service's own endpoints, and the applications by name."""
+        rows = Application.objects.order_by("name", "pk").values_list("client_id", "name")[:_MAX_APPLICATIONS]
+        if not rows:
+            return []  # hides the filter
+        browser = (self._BROWSER, gettext(SessionKind.BROWSER.label))
+        return [browser, (FIRST_PARTY, gettext("this service's own API")), *rows]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Filter to the sessions of the choice."""
+        if not self.value():
+            return queryset
+        if self.value() == self._BROWSER:
+            return queryset.filter(kind=SessionKind.BROWSER)
+        if self.value() == FIRST_PARTY:
+            return queryset.filter(application=None, kind=SessionKind.TOKENS)
+        return queryset.filter(application=self.value())
 
 
 class StateFilter(admin.SimpleListFilter):

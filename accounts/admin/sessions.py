@@ -19,19 +19,23 @@ from accounts import purge
 from accounts.admin.dashboard import MAX_COUNT
 from accounts.admin.lists import confirmation_page, pluralize, requires_confirmation
 from accounts.admin.session_columns import SessionColumns
-from accounts.admin.session_filters import EndReasonFilter, SessionOwnerFilter, StateFilter
+from accounts.admin.session_filters import ApplicationFilter, EndReasonFilter, SessionOwnerFilter, StateFilter
 from accounts.admin.user_filter import ByUserAdmin
-from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, User
+from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionKind, User
 from accounts.sessions import lifecycle
 from accounts.values.clients import Client
 
 _MAX_OWNERS = 100  # whose sessions a search by name returns
 _MAX_LOG_ENTRIES = 1000  # per action in the admin's log; the event log and the owners' histories are complete
 _BATCH_SIZE = 1000
-_FIELDS = ("owner_link", "state_explanation", "authentication", "full_id")
+_FIELDS = ("owner_link", "application_link", "state_explanation", "authentication", "relatives", "full_id")
 _DEVICE_FIELDS = ("device", "ip_address", "browser_header")
 _TIME_FIELDS = ("signed_in", "password_entered", "used", "expires_unused", "expires_anyway", "revoked")
 _REVOCATION_CONSEQUENCES = _("The session ends now. The user has to sign in again on this device.")
+_BROWSER_CONSEQUENCES = _(
+    "The sign-in of this browser ends now, with every session of an application that came of it. The applications "
+    "are notified. The user has to sign in again on this device."
+)
 
 
 @admin.register(RefreshToken)
@@ -42,10 +46,19 @@ class SessionAdmin(SessionColumns, ByUserAdmin):
     deletion_consequences = _(
         "Its tokens are rejected from now on, and it is not listed any more. To keep it in the list, revoke it."
     )
-    list_display = ("short_id", "owner_link", "state", "level", "device", "ip_address", "created", "last_used")
+    list_display = (
+        "short_id",
+        "owner_link",
+        "state",
+        "level",
+        "device_and_application",
+        "ip_address",
+        "created",
+        "last_used",
+    )
     list_display_links = ("short_id",)
-    list_filter = (SessionOwnerFilter, StateFilter, EndReasonFilter)
-    list_select_related = ("owner",)
+    list_filter = (SessionOwnerFilter, ApplicationFilter, StateFilter, EndReasonFilter)
+    list_select_related = ("owner", "application")
     user_filter = SessionOwnerFilter
     search_fields = ("uuid",)  # shows the search box; `get_search_results` decides
     search_help_text = _(
@@ -129,7 +142,9 @@ class SessionAdmin(SessionColumns, ByUserAdmin):
         page = reverse("admin:accounts_refreshtoken_change", args=[session_id])
         if "confirmed" not in request.POST:
             title = gettext("Revoke session {}").format(self.name_of(session))
-            return confirmation_page(request, title, _REVOCATION_CONSEQUENCES, back=page)
+            is_browser = session.kind == SessionKind.BROWSER
+            consequences = _BROWSER_CONSEQUENCES if is_browser else _REVOCATION_CONSEQUENCES
+            return confirmation_page(request, title, consequences, back=page)
         client = Client.from_environ(request.META)
         if lifecycle.end(session_id, EndReason.REVOKED, client, by=request.user.pk):
             self.log_change(request, session, "Revoked.")

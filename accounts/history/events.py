@@ -67,6 +67,13 @@ class Event(StrEnum):
     PASSKEY_COPIED = "factor:copy_suspected"
     RECOVERY_CODE_USED = "recovery_codes:used"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
+    APPLICATION_REGISTERED = "application:registered"
+    APPLICATION_CHANGED = "application:changed"
+    APPLICATION_SECRET_ROTATED = "application:secret_rotated"  # noqa: S105  an event, not a secret
+    APPLICATION_SECRET_DROPPED = "application:previous_secret_dropped"  # noqa: S105
+    APPLICATION_DEACTIVATED = "application:deactivated"
+    APPLICATION_ACTIVATED = "application:activated"
+    APPLICATION_DELETED = "application:deleted"
     KEY_ROTATED = "key:rotated"
     KEY_DROPPED = "key:dropped"
     PASSWORD_CHANGED = "password:changed"  # noqa: S105  an event, not a secret

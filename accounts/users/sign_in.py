@@ -73,6 +73,14 @@ def with_password(identifier: str, password: str, client: Client, options: SignI
     return Authenticated(user, BY_PASSWORD, options)
 
 
+def ask_second_factor(user: User, options: SignInOptions) -> PendingFactor:
+    """Return a new authSession for a user whose password was verified before, in a sign-in that is still valid.
+
+    Completing it with `with_second_factor` counts as a password and a second factor.
+    """
+    return _open(user, options)
+
+
 def find_pending(auth_session: str) -> PendingSignIn:
     """Return the sign-in of an authSession, whatever its state.
 
@@ -102,6 +110,15 @@ def with_second_factor(pending: PendingSignIn, presented: PresentedFactor, clien
         raise AuthSessionInvalid
     credentials.remember_sign_in(user, client)
     return Authenticated(user, BY_PASSWORD.with_second_factor(factor), options_of(pending))
+
+
+def renewed(pending: PendingSignIn, auth_session: str) -> PendingFactor:
+    """Return what a client needs to present a factor once more, after a wrong one.
+
+    `auth_session` is that of the pending sign-in.
+    """
+    remaining = pending.expires_at - timezone.now()
+    return _pending_factor(pending.owner, auth_session, pending.pk, int(remaining.total_seconds()))
 
 
 def options_of(pending: PendingSignIn) -> SignInOptions:
@@ -153,11 +170,16 @@ def _open(user: User, options: SignInOptions) -> PendingFactor:
         expires_at=now + AUTH_SESSION_LIFETIME,
         options=asdict(options),
     )
+    return _pending_factor(user, auth_session, digest, int(AUTH_SESSION_LIFETIME.total_seconds()))
+
+
+def _pending_factor(user: User, auth_session: str, digest: str, expires_in: int) -> PendingFactor:
+    has_passkey = user.has_passkey
     return PendingFactor(
         auth_session=auth_session,
-        expires_in=int(AUTH_SESSION_LIFETIME.total_seconds()),
+        expires_in=expires_in,
         factors=verification.kinds(user),
-        passkey=passkeys.request_options(user, _binding(digest), now) if user.has_passkey else None,
+        passkey=passkeys.request_options(user, _binding(digest), timezone.now()) if has_passkey else None,
     )
 
 

@@ -7,7 +7,7 @@ AUTH_COOKIE_DOMAIN, hosts below that domain share both cookies, and the prefix `
 from datetime import timedelta
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -95,7 +95,7 @@ def _attributes() -> dict[str, Any]:
     }
 
 
-def read_all(request: Request, name: str) -> list[str]:
+def read_all(request: HttpRequest | Request, name: str) -> list[str]:
     """Return all values of the cookie `name`. Django's `request.COOKIES` silently drops all but one."""
     header = request.META.get("HTTP_COOKIE")
     if header is None:

@@ -1,5 +1,6 @@
 """Read the languages that a client prefers, and choose the one of a page."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -21,9 +22,11 @@ def preferred(request: HttpRequest | Request) -> list[str]:
     return [tag for tag, quality in parse_accept_lang_header(header) if quality > 0]
 
 
-def of_page(request: HttpRequest) -> str:
+def of_page(request: HttpRequest, asked_for: Iterable[str] = ()) -> str:
     """Return the language of a page: the browser's, else LANGUAGE_CODE, of those that pages are translated into.
 
-    These are English, and the languages that have a catalog in this app or in LOCALE_PATHS.
+    These are English, and the languages that have a catalog in this app or in LOCALE_PATHS. Those that are
+    `asked_for` are preferred to the browser's.
     """
-    return choose([*preferred(request), settings.LANGUAGE_CODE], translated(_CATALOGS)) or SOURCE_LANGUAGE
+    ranked = [*asked_for, *preferred(request), settings.LANGUAGE_CODE]
+    return choose(ranked, translated(_CATALOGS)) or SOURCE_LANGUAGE

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
-from uuid import UUID
 
 from rest_framework import ISO_8601, serializers
 
-from accounts.history import events
-from accounts.models import Activity, RefreshToken, User
+from accounts.models import User
 from accounts.sessions.lifecycle import TokenPair
 from accounts.tokens.access_tokens import AccessToken
-from accounts.values import devices
 from accounts.values.authentication import LEVELS
 from api.openapi.schema import with_example
 from api.serializers.inputs import ACCESS_TOKEN, REFRESH_TOKEN
@@ -31,10 +28,9 @@ _PROFILE = {
 }
 _ACCESS = {"accessToken": ACCESS_TOKEN, "tokenType": "Bearer", "expiresIn": 900}
 _TOKENS = {**_ACCESS, "refreshToken": REFRESH_TOKEN, "refreshExpiresIn": 86400}
-_ORIGIN = {"ipAddress": "192.0.2.1", "device": "Firefox on Linux", "userAgent": "Mozilla/5.0 …"}
-_SESSION_ID = "01a212d6-34b3-76af-95c9-8fd77c375bea"
-_MOMENT = "2026-01-31T12:00:00Z"
-_LEVELS = [str(level) for level in LEVELS]
+SESSION_ID = "01a212d6-34b3-76af-95c9-8fd77c375bea"
+MOMENT = "2026-01-31T12:00:00Z"
+LEVEL_NAMES = [str(level) for level in LEVELS]
 
 
 class ProfileOutput(serializers.Serializer[Any]):
@@ -47,7 +43,7 @@ class ProfileOutput(serializers.Serializer[Any]):
     roles = serializers.ListField(child=serializers.CharField())
 
 
-@with_example(**_PROFILE, language="en", emailVerified=True, createdAt=_MOMENT)
+@with_example(**_PROFILE, language="en", emailVerified=True, createdAt=MOMENT)
 class OwnProfileOutput(ProfileOutput):
     """The signed-in user. `language` is that of emails."""
 
@@ -85,58 +81,6 @@ class SignInOutput(ProfileOutput, TokensOutput):
     """The response to a sign-in."""
 
 
-class OriginOutput(serializers.Serializer[Any]):
-    """Where a request came from, as far as known."""
-
-    ipAddress = serializers.IPAddressField(allow_null=True)  # noqa: N815
-    device = serializers.CharField()
-    userAgent = serializers.CharField(allow_blank=True)  # noqa: N815
-
-
-@with_example(
-    **_ORIGIN,
-    id=_SESSION_ID,
-    createdAt=_MOMENT,
-    lastUsedAt=_MOMENT,
-    expiresAt=_MOMENT,
-    remember=True,
-    acr="1",
-    current=True,
-)
-class SessionOutput(OriginOutput):
-    """A session. `acr` is "2" if the user presented a second factor. The requesting session is `current`."""
-
-    id = serializers.UUIDField()
-    createdAt = time_field()  # noqa: N815
-    lastUsedAt = time_field()  # noqa: N815
-    expiresAt = time_field()  # noqa: N815
-    remember = serializers.BooleanField()
-    acr = serializers.ChoiceField(_LEVELS)
-    current = serializers.BooleanField()
-
-
-@with_example(
-    **_ORIGIN,
-    id=7,
-    createdAt=_MOMENT,
-    event=events.Event.SIGN_IN_SUCCEEDED,
-    description=events.DESCRIPTIONS[events.Event.SIGN_IN_SUCCEEDED],
-    sessionId=_SESSION_ID,
-    byAdministrator=False,
-    details={},
-)
-class ActivityOutput(OriginOutput):
-    """An entry of the security history."""
-
-    id = serializers.IntegerField()
-    createdAt = time_field()  # noqa: N815
-    event = serializers.CharField()
-    description = serializers.CharField()
-    sessionId = serializers.UUIDField(allow_null=True)  # noqa: N815
-    byAdministrator = serializers.BooleanField()  # noqa: N815
-    details = serializers.DictField()
-
-
 @with_example(
     active=True,
     iss="https://auth.example.com",
@@ -149,7 +93,7 @@ class ActivityOutput(OriginOutput):
     nbf=1769860800,
     exp=1769861700,
     jti="kTqv1-CkTmWZ9yyHhBqOJQ",
-    sid=_SESSION_ID,
+    sid=SESSION_ID,
     roles=["user"],
     auth_time=1769860800,
     acr="2",
@@ -172,7 +116,7 @@ class IntrospectionOutput(serializers.Serializer[Any]):
     sid = serializers.CharField(required=False)
     roles = serializers.ListField(child=serializers.CharField(), required=False)
     auth_time = serializers.IntegerField(required=False)
-    acr = serializers.ChoiceField(_LEVELS, required=False)
+    acr = serializers.ChoiceField(LEVEL_NAMES, required=False)
     amr = serializers.ListField(child=serializers.CharField(), required=False)
     scope = serializers.CharField(required=False)
 
@@ -231,39 +175,6 @@ def tokens(pair: TokenPair) -> dict[str, Any]:
 def without_tokens(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields without the tokens, which are set as cookies."""
     return {name: value for name, value in fields.items() if name not in {"accessToken", "refreshToken"}}
-
-
-def session(row: RefreshToken, current: UUID) -> dict[str, Any]:
-    """Serialize a session as `SessionOutput`."""
-    return {
-        "id": row.pk,
-        "createdAt": row.created_at,
-        "lastUsedAt": row.last_used_at,
-        "expiresAt": row.expires_at,
-        "remember": row.remember,
-        "acr": str(row.authentication.level),
-        "ipAddress": row.address,
-        "device": devices.describe(row.user_agent),
-        "userAgent": row.user_agent,
-        "current": row.pk == current,
-    }
-
-
-def activity(entry: Activity) -> dict[str, Any]:
-    """Serialize a history entry as `ActivityOutput`, without an administrator's address and device."""
-    is_shown = not entry.is_by_administrator
-    return {
-        "id": entry.pk,
-        "createdAt": entry.at,
-        "event": entry.event,
-        "description": events.describe(entry),
-        "sessionId": entry.session_id,
-        "ipAddress": entry.address if is_shown else None,
-        "device": devices.describe(entry.user_agent) if is_shown else "",
-        "userAgent": entry.user_agent if is_shown else "",
-        "byAdministrator": entry.is_by_administrator,
-        "details": entry.details,
-    }
 
 
 def format_roles(names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from api.authentication import claims_of
 from api.http.pagination import paginate
 from api.openapi.error_responses import TOKEN_ERRORS, error_responses
 from api.serializers.inputs import ActivityQuery
-from api.serializers.outputs import ActivityOutput, activity
+from api.serializers.sessions import ActivityOutput, activity
 from api.views.base import ProtectedView
 
 

@@ -1,4 +1,4 @@
-"""HTML pages: the start page, and the pages that emailed links lead to. They use the API like any front end."""
+"""The start page, which uses the API like any front end, and what all pages with scripts have."""
 
 import math
 from functools import cache
@@ -29,7 +29,7 @@ _ICON_LIFETIME = 7 * 24 * 3600  # seconds
 class Page(TemplateView):
     """A page in the language of the browser.
 
-    It is not cached and sends no referrer, because its URL may contain a token in the fragment.
+    It is not cached and sends no referrer.
     """
 
     http_method_names = ["get", "head"]
@@ -95,28 +95,6 @@ class StartPage(Page):
             password_min_length=service_settings.password_min_length,
             **options,
         )
-
-
-class ResetPasswordPage(Page):
-    """The page that completes a password reset."""
-
-    template_name = "api/reset_password.html"
-
-
-class InvitationPage(Page):
-    """The page on which an invited person signs up."""
-
-    template_name = "api/invitation.html"
-
-    def get_context_data(self, **options: Any) -> dict[str, Any]:
-        """Return whether the page asks for a username."""
-        return super().get_context_data(username_required=auth_settings().username_required, **options)
-
-
-class VerifyEmailPage(Page):
-    """The page that verifies an email address after a click on a button, because mail scanners follow links."""
-
-    template_name = "api/verify_email.html"
 
 
 @csrf_exempt

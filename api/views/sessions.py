@@ -14,7 +14,7 @@ from api.authentication import claims_of
 from api.http.pagination import paginate
 from api.openapi.error_responses import CHANGE_ERRORS, TOKEN_ERRORS, error_responses
 from api.serializers.inputs import SessionsQuery
-from api.serializers.outputs import SessionOutput, session
+from api.serializers.sessions import SessionOutput, session
 from api.views.base import ProtectedView, client_of, user_of
 
 
@@ -31,7 +31,8 @@ class Sessions(ProtectedView):
     def get(self, request: Request) -> Response:
         """Return up to 100 sessions. The `Link` header leads to the next page."""
         current = claims_of(request).session_id
-        found = paginate(request, SessionsQuery, lifecycle.live_sessions(user_of(request)))
+        sessions = lifecycle.live_sessions(user_of(request)).select_related("application")
+        found = paginate(request, SessionsQuery, sessions)
         return Response([session(row, current) for row in found.rows], headers=found.headers)
 
 

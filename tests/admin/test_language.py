@@ -9,18 +9,18 @@ from django.utils import translation
 from django.utils.translation import gettext, ngettext
 
 from accounts.history.events import DESCRIPTIONS
-from accounts.models import EndReason, SessionState
+from accounts.models import EndReason, SessionKind, SessionState
 from tests.conftest import SignedIn
 from tests.factories import make_user
 
 ACCOUNTS = Path(__file__).parents[2] / "accounts"
-EQUAL_IN_GERMAN = {"Audience", "Code", "Filter", "Passkey", "code", "audience", "in {}"}
+EQUAL_IN_GERMAN = {"Name", "Audience", "Code", "Filter", "Passkey", "code", "audience", "in {}"}
 NUMBER_OF_PLURAL = {"ngettext": 0, "pluralize": 1}  # the position of the singular among the arguments
 
 
 def texts_in_code():
     """Yield the singular and the plural of each translated text, or the text and None."""
-    for path in (ACCOUNTS / "admin").glob("*.py"):
+    for path in (*(ACCOUNTS / "admin").glob("*.py"), ACCOUNTS / "sso" / "addresses.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         for call in calls:
             name = getattr(call.func, "id", "")
@@ -43,7 +43,16 @@ def texts_in_templates():
 
 
 def texts():
-    names = (*DESCRIPTIONS.values(), *EndReason.labels, *SessionState.labels, "open", "used", "expired", "revoked")
+    names = (
+        *DESCRIPTIONS.values(),
+        *EndReason.labels,
+        *SessionState.labels,
+        SessionKind.BROWSER.label,
+        "open",
+        "used",
+        "expired",
+        "revoked",
+    )
     yield from texts_in_code()
     yield from texts_in_templates()
     yield from ((str(name), None) for name in names)

@@ -53,7 +53,10 @@ def test_a_page_has_a_title_and_an_icon(client, path):
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 def test_every_text_of_the_pages_has_a_german_translation(template):
     pattern = r'{% translate (?:"([^"]+)"|\'([^\']+)\')(?: context "(\w+)")?'
-    texts = [(double or single, context) for double, single, context in re.findall(pattern, template.read_text())]
+    source = template.read_text()
+    texts = [(double or single, context) for double, single, context in re.findall(pattern, source)]
+    blocks = re.findall(r"{% blocktranslate(?: with [^%]+)? %}(.+?){% endblocktranslate %}", source)
+    texts += [(re.sub(r"{{ (\w+) }}", r"%(\1)s", block), "") for block in blocks]
 
     with override("de"):
         same = {text for text, context in texts if (pgettext(context, text) if context else gettext(text)) == text}

@@ -1,5 +1,6 @@
 """Test AUTH_METRICS: a running server reports the metrics of all its workers on a port of their own."""
 
+import logging
 import os
 import platform
 import signal
@@ -18,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 from prometheus_client.parser import text_string_to_metric_families
 
+from authproject import metrics
 from authproject.environment import read_endpoint
 from tests.environment import ON_POSTGRESQL
 from tests.factories import PASSWORD
@@ -71,6 +73,17 @@ def test_security_events_are_counted_across_all_processes(server):
     assert server.post("/api/auth/refreshtoken", {"refreshToken": pairs[0]["refreshToken"]})[0] == 403
 
     assert (signed_in(), failed(), refreshed(), reused()) == (16, 3, 2, 1)
+
+
+def test_events_of_an_application_are_counted_by_its_client_id_too():
+    handler = metrics._CountEvents()
+    for client_id in ("shop", "shop", "desk"):
+        handler.emit(logging.makeLogRecord({"event": "session:refreshed", "application": client_id}))
+    handler.emit(logging.makeLogRecord({"event": "session:refreshed"}))
+
+    [family] = metrics.APPLICATION_EVENTS.collect()
+    counted = {sample.labels["client_id"]: sample.value for sample in family.samples if "total" in sample.name}
+    assert counted == {"shop": 2, "desk": 1}
 
 
 def test_each_process_reports_its_memory_cpu_time_and_files(server):
@@ -176,7 +189,7 @@ def test_metrics_are_not_served_on_the_public_port(server):
     assert server.request("GET", "/metrics")[0] == 404
 
 
-def test_sign_ins_to_applications_are_counted_by_application():
+def test_events_of_applications_are_counted_by_application():
     script = """
 import django
 django.setup()
@@ -187,7 +200,7 @@ logging.getLogger("accounts.events").setLevel("INFO")
 metrics.MetricsMiddleware(lambda request: None)
 for event in (Event.APPLICATION_SIGNED_IN, Event.APPLICATION_SIGNED_IN, Event.CODE_REUSED):
     logging.getLogger("accounts.events").info(event, extra={"event": event.value, "application": "shop"})
-print(metrics.APPLICATION_SIGN_INS.labels("shop")._value.get())
+print(metrics.APPLICATION_EVENTS.labels(Event.APPLICATION_SIGNED_IN.value, "shop")._value.get())
 """
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "authproject.settings"}
     completed = subprocess.run(

@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts.history.events import DESCRIPTIONS
-from accounts.models import Activity, EndReason, Invitation, RefreshToken, Service, User
+from accounts.models import Activity, Application, EndReason, Invitation, RefreshToken, Service, SessionKind, User
 
 NOW = timezone.now()
 IPV6 = "2001:db8:85a3:1234:5678:8a2e:370:7334"
@@ -48,7 +48,16 @@ def session(owner, **columns):
 
 for number, reason in enumerate(EndReason.values):
     session(users[number % 3], ended_at=NOW, end_reason=reason, user_agent=AGENTS[number % 4])
+application = Application.objects.create(
+    client_id=f"anwendung-{'x' * 50}", name=f"Verwaltungsanwendung {'der Bürgerdienste ' * 4}", is_confidential=True,
+    redirect_uris=[f"https://{name}.verwaltung.example/{'zurück/'.encode().hex() * 8}" for name in ("a", "b")],
+    previous_secret_digest="x",
+)  # fmt: skip
 for owner in users:
+    session(owner, kind=SessionKind.BROWSER, user_agent=AGENTS[0])
+    session(
+        owner, application=application, parent=RefreshToken.objects.order_by("pk").last(), user_agent=AGENTS[2]
+    )
     session(owner, expires_at=NOW - timedelta(days=1), user_agent=AGENTS[2])
     session(owner, last_used_at=NOW - timedelta(minutes=59), user_agent=AGENTS[0])
 Activity.objects.bulk_create(

@@ -16,6 +16,7 @@ FIRST_ROW = "#result_list tbody tr:first-child th a"
 LISTS = {
     "sessions": ["accounts/refreshtoken/"],
     "users": ["accounts/user/"],
+    "applications": ["accounts/application/"],
     "services": ["accounts/service/"],
     "invitations": ["accounts/invitation/"],
     "history": ["accounts/activity/"],
@@ -42,6 +43,10 @@ PAGES = {
     "delete user": ["accounts/user/?q=käthe", FIRST_ROW, ".deletelink"],
     "add user": ["accounts/user/add/"],
     "deactivate users": ["accounts/user/", "#action-toggle", "option=deactivate_selected", "button[name=index]"],
+    "session of an application": ["accounts/refreshtoken/?application=-browser-", FIRST_ROW],
+    "application": ["accounts/application/", FIRST_ROW],
+    "add application": ["accounts/application/add/"],
+    "deactivate application": ["accounts/application/", FIRST_ROW, "[value='Deactivate…']"],
     "service": ["accounts/service/", FIRST_ROW],
     "replace secret": ["accounts/service/", FIRST_ROW, "[value='Generate a new secret…']"],
     "delete service": ["accounts/service/", FIRST_ROW, ".deletelink"],

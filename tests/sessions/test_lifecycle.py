@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from accounts.models import RefreshToken, User
+from accounts.models import Application, EndReason, RefreshToken, SessionKind, User
 from api.http import pagination
 from tests.conftest import SignedIn
 from tests.factories import make_user
@@ -41,14 +41,37 @@ def test_the_live_sessions_are_listed_with_device_address_and_times(clock):
             "id": id_of(desk), "current": True, "device": "Firefox on Linux", "userAgent": LINUX,
             "ipAddress": "192.0.2.7", "createdAt": iso(now), "lastUsedAt": iso(now),
             "expiresAt": iso(now + dt.timedelta(days=1)), "remember": True, "acr": "1",
+            "kind": "tokens", "clientId": "first-party", "applicationName": None,
         },
         {
             "id": id_of(phone), "current": False, "device": "Safari on iOS", "userAgent": IPHONE,
             "ipAddress": "2001:db8::7", "createdAt": iso(now - dt.timedelta(minutes=5)),
             "lastUsedAt": iso(now - dt.timedelta(minutes=5)),
             "expiresAt": iso(now + dt.timedelta(days=1, minutes=-5)), "remember": True, "acr": "1",
+            "kind": "tokens", "clientId": "first-party", "applicationName": None,
         },
     ]  # fmt: skip
+
+
+def test_the_list_names_the_application_of_a_session_and_the_sign_ins_of_browsers(signed_in):
+    owner = User.objects.get()
+    browser, child = SignedIn(owner.username), SignedIn(owner.username)
+    shop = Application.objects.create(client_id="shop", name="Shop")
+    RefreshToken.objects.filter(pk=browser.claims.session_id).update(kind=SessionKind.BROWSER)
+    RefreshToken.objects.filter(pk=child.claims.session_id).update(
+        application=shop, parent=browser.claims.session_id
+    )
+
+    named = [(row["id"], row["kind"], row["clientId"], row["applicationName"]) for row in sessions(signed_in)]
+    assert named == [
+        (id_of(child), "tokens", "shop", "Shop"),
+        (id_of(browser), "browser", "first-party", None),
+        (id_of(signed_in), "tokens", "first-party", None),
+    ]
+
+    assert signed_in.delete(f"/api/auth/sessions/{id_of(browser)}", signed_in.access_token).status_code == 204
+    assert [row["id"] for row in sessions(signed_in)] == [id_of(signed_in)]
+    assert RefreshToken.objects.get(pk=child.claims.session_id).end_reason == EndReason.ENDED_BY_OWNER
 
 
 def test_a_refresh_updates_the_time_of_last_use(signed_in, clock):

@@ -18,10 +18,12 @@ function showOutcome(text, field = null) {
   field?.focus();
 }
 
-form.addEventListener("submit", async (event) => {
+form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   showOutcome("");
-  const body = JSON.stringify({ [form.dataset.tokenField]: token, ...Object.fromEntries(new FormData(form)) });
+  const fields = Object.fromEntries(new FormData(form));
+  delete fields.csrfmiddlewaretoken; // for the form without a script
+  const body = JSON.stringify({ [form.dataset.tokenField]: token, ...fields });
   try {
     const response = await fetch(form.dataset.endpoint, {
       method: "POST",

@@ -19,7 +19,15 @@ export function sessionsPanel({ auth, attempt }) {
   return { start: () => load().catch(() => {}) };
 }
 
-function renderSession({ id, device, ipAddress, createdAt, lastUsedAt, current }, end) {
+/** Return the device, with the application that has the session, or that the browser is signed in for applications. */
+function holderOf({ device, kind, applicationName }) {
+  if (kind === "browser") return text("browser_session", { device });
+  return applicationName ? text("application_session", { application: applicationName, device }) : device;
+}
+
+function renderSession(session, end) {
+  const { id, ipAddress, createdAt, lastUsedAt, current } = session;
+  const device = holderOf(session);
   const created = formatDateTime(createdAt);
   const address = ipAddress ?? text("unknown_address");
   const times = text("session_times", { address, created, used: formatDateTime(lastUsedAt) });

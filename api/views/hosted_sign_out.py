@@ -1,0 +1,43 @@
+"""Sign-out of the browser at the hosted pages, also on behalf of an application (RP-Initiated Logout 1.0)."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from accounts.sso import signing_out
+from accounts.sso.signing_out import SignOutRequest
+from api import signals
+from api.http import browser_cookie, page_forms
+from api.views.hosted_page import HostedPage, redirect
+
+
+class SignOutPage(HostedPage):
+    """Signs out at once if an ID token of this sign-in comes with the request, else after a confirmation."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Sign out, or ask.
+
+        Raises InvalidRequest, which becomes a page.
+        """
+        asked = signing_out.parse(dict(request.GET.lists()), self.browser)
+        if self.browser is None or asked.is_confirmed:
+            return self._sign_out(asked)
+        context = {"user": self.browser.session.owner, "parameters": request.GET.urlencode()}
+        return self.render("api/hosted/sign_out.html", context)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Sign out after the confirmation. A form of an application is repeated as GET.
+
+        Raises CsrfFailed or InvalidRequest, which become a page.
+        """
+        if page_forms.TOKEN_FIELD not in request.POST:
+            return redirect(f"{reverse('sign-out-page')}?{request.POST.urlencode()}")
+        page_forms.require_own_form(request)
+        return self._sign_out(signing_out.parse(dict(request.GET.lists()), self.browser))
+
+    def _sign_out(self, asked: SignOutRequest) -> HttpResponse:
+        address = signing_out.sign_out(self.browser, asked, self.client)
+        if self.browser is not None:
+            signals.report_sign_out(self.request, self.browser.session.owner_id)
+        response = self.leave_to(address) if address else self.render("api/hosted/signed_out.html")
+        browser_cookie.delete_from(response)
+        return response
