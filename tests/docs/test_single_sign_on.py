@@ -302,6 +302,45 @@ def test_a_server_in_javascript_with_openid_client(context, person, desk):
     sign_in_and_out(page, person, desk)
 
 
+STAFF_SERVER = """
+import { ExpressAuth, getSession } from "@auth/express";
+import express from "express";
+import { company } from "./company.js";
+
+const config = { trustHost: true, secret: process.env.SESSION_SECRET, providers: [company] };
+const app = express();
+app.use("/auth", (request, response, next) => {
+  request.params = [request.path.slice(1)]; // of the pattern /auth/* of Express 4
+  return ExpressAuth(config)(request, response, next);
+});
+app.get("/", async (request, response) => {
+  const session = await getSession(request, config);
+  response.send(session ? `<p id=user>${session.user.name}</p>` : "");
+});
+app.listen(process.env.PORT, "127.0.0.1");
+"""
+
+
+@pytest.fixture
+def staff(issuer, packages):
+    """Return the site with Auth.js."""
+    site = Site(issuer)
+    options = ("--confidential", "--redirect-uri", f"{site.url}/auth/callback/company")
+    secret = issuer.create_application("Staff", *options)
+    site.write(packages, **{"company.js": FILES["staff/company.js"], "staff.js": STAFF_SERVER})
+    site.start(["node", "staff.js"], packages, CLIENT_SECRET=secret, SESSION_SECRET="x" * 32)
+    yield site
+    site.stop()
+
+
+def test_a_server_in_javascript_with_auth_js(context, person, staff):
+    page = context.new_page()
+    page.goto(f"{staff.url}/auth/signin")
+    page.get_by_role("button", name="Sign in with Company").click()
+    person.sign_in_at_the_service(page)
+    expect(page.locator("#user")).to_have_text(person.name)
+
+
 @pytest.fixture
 def office(issuer, tmp_path):
     """Return the Django site with mozilla-django-oidc."""
