@@ -2,7 +2,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3; do command -v python$$v && bre
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help serve test test-all matrix lint types check audit bench example packages npm-package docs screenshots lock
+.PHONY: help serve test test-all matrix lint types check audit budget bench example packages npm-package docs screenshots lock
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -30,17 +30,23 @@ lint: $(VENV)/test.done  ## check style, import contracts and the Dockerfile
 types: $(VENV)/test.done  ## check types
 	$(BIN)/mypy
 
-check: lint types test-all  ## run the checks of CI, except the audit
+check: lint types test-all  ## run the checks of CI, except the audit and the budget
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://auth.example.com EMAIL_URL=submission://mail.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (needs pypi.org or api.osv.dev)
 	$(BIN)/python -m tests.audit
 
-bench: $(VENV)/bench.done  ## compare the service with other libraries, on SQLite and PostgreSQL (needs wrk)
-	for database in sqlite postgresql; do for what in run replays purging; do \
+budget: $(VENV)/test.done  ## compare the instructions of a request with benchmarks/budget.json (needs valgrind)
+	$(BIN)/python -m benchmarks.instructions --check
+
+bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wrk and valgrind, and an idle machine for two hours)
+	for database in sqlite postgresql; do for what in run starts replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
+	for server in gunicorn adapter; do \
+		$(BIN)/python -m benchmarks.run --database postgresql --server $$server || exit 1; done
 	$(BIN)/python -m benchmarks.peer_purging
+	$(BIN)/python -m benchmarks.instructions
 
 example: $(VENV)/example.done examples/react/node_modules/.package-lock.json  ## run the React example and its service (needs Node 20.19)
 	$(BIN)/python manage.py migrate --noinput --verbosity 0

@@ -41,6 +41,7 @@ class AccountsConfig(AppConfig):
         receiver = import_module("accounts.models.roles").create_built_in_roles
         post_migrate.connect(receiver, sender=self)
         auth_settings()
+        import_module("accounts.limits.counters").counters()
         _silence_clashes_of_users()
         if apps.is_installed("django.contrib.admin"):
             for name in ADMIN_MODULES:

@@ -72,8 +72,8 @@ def check_single_sign_on(databases: Iterable[str] | None, **_: Any) -> list[Chec
         return []
     return [
         Warning(
-            f"Single sign-on is off, because AUTH_ALGORITHM is {SYMMETRIC_ALGORITHM}: an application that verifies "
-            "tokens with its key could sign them, too.",
+            f"Single sign-on is off, because AUTH_ALGORITHM is {SYMMETRIC_ALGORITHM}: applications "
+            "that verify tokens with its key could sign them, too.",
             hint="Set AUTH_ALGORITHM=ES256, or deactivate the applications.",
             id="accounts.W003",
         )

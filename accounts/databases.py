@@ -4,7 +4,9 @@ A router may send reads to a replica. A replica lags, and would accept a revoked
 was just issued. Every query of this app therefore runs where its table is written.
 """
 
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,6 +23,15 @@ def alias_of(model: type[models.Model]) -> str:
 def connection_of(model: type[models.Model]) -> BaseDatabaseWrapper:
     """Return this thread's connection to the database that stores the model."""
     return connections[alias_of(model)]
+
+
+def adapt(connection: BaseDatabaseWrapper, value: Any) -> Any:
+    """Return a value as a parameter of raw SQL. SQLite has no types for times and UUIDs."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
+        return value.hex
+    return value
 
 
 def atomic(model: type[models.Model]) -> transaction.Atomic:

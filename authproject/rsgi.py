@@ -4,20 +4,15 @@ A WSGI server gives each request a thread, and the thread waits for the body: wi
 clients that send one byte and stop block everyone else. This adapter reads the whole body, or rejects the request
 with 408, before it uses a thread. A response that takes too long becomes 503. Malformed requests are rejected
 here, before any other code sees them.
-
-Header names with an underscore are dropped: in CGI's notation, a client's `X_Forwarded_For` could otherwise not be
-distinguished from a proxy's `X-Forwarded-For`.
 """
 
 import asyncio
 import gc
 import json
-import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from io import BytesIO
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
 
 from django.conf import settings
 from django.urls import get_resolver
@@ -26,47 +21,24 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[att
 from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
+from authproject.direct_requests import receive_directly
 from authproject.middleware import api_headers, cross_origin_headers
 from authproject.proxies import trust_proxies
+from authproject.request_threads import SERVER_NAME, Request, RequestThreads, WsgiResponse
 from authproject.tcp_user_timeout import set_tcp_user_timeout
-from authproject.wsgi import application as wsgi_application
+from authproject.wsgi_calls import build_environ, call_wsgi, is_unix_socket, no_write
 
 THREADS = 2  # more threads only compete for the interpreter lock
 BODY_TIMEOUT = 10  # seconds
-RESPONSE_TIMEOUT = 15  # seconds; limits the wait for a database that accepts connections and never responds
+OVERDUE_INTERVAL = 1  # seconds between looks for requests that wait too long
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _BROKEN_BODY = "The body is incomplete or malformed."
-# Replaces granian's own header, which names the server.
-_SERVER_NAME = ("server", "-")
 
 # Load everything now and exclude it from garbage collection, which would otherwise scan it again and again.
 get_resolver().url_patterns  # noqa: B018  loads the URL configuration
 gc.collect()
 gc.freeze()
-
-_request_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
-# Hashing a password releases the interpreter lock but occupies its thread. Requests that hash run one at a time in
-# a pool of their own, so that no other request waits for them.
-_hashing_pool = ThreadPoolExecutor(1, thread_name_prefix="hashing")
-# Requests that need no database do not wait for threads that do: a frozen database must not fail the liveness
-# probe, which would restart the process, nor hide the public keys from other services.
-_PATHS_WITHOUT_DATABASE = ("/healthz", "/.well-known/")
-_probe_pool = ThreadPoolExecutor(1, thread_name_prefix="probes")
-
-# granian reports the name of a header with bytes beyond ASCII, but not its value. Such a token counts as invalid.
-_UNREADABLE_TOKENS = (
-    ("authorization", "HTTP_AUTHORIZATION", "Bearer \xff"),
-    ("x-access-token", "HTTP_X_ACCESS_TOKEN", "\xff"),
-)
-
-
-class WsgiResponse(NamedTuple):
-    """A complete response of the WSGI application."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 class RequestRejected(Exception):
@@ -76,7 +48,7 @@ class RequestRejected(Exception):
         self, status: int, message: str, code: str = "invalid_request", retry_after: int | None = None
     ) -> None:
         super().__init__(message)
-        headers = [_SERVER_NAME, ("content-type", "application/json"), ("cache-control", "no-store")]
+        headers = [SERVER_NAME, ("content-type", "application/json"), ("cache-control", "no-store")]
         if retry_after is not None:
             headers.append(("retry-after", str(retry_after)))
         self.response = WsgiResponse(status, headers, json.dumps({"message": message, "code": code}).encode())
@@ -89,31 +61,45 @@ class RequestRejected(Exception):
         return self.response._replace(headers=[*self.response.headers, *lowercase_headers])
 
 
-async def application(scope: Scope, protocol: HTTPProtocol) -> None:
-    """Handle one request."""
-    if not _is_unix_socket(scope):
-        set_tcp_user_timeout(scope.server.rpartition(":")[2])
+class Application:
+    """The RSGI application."""
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Prepare a worker before its first request."""
+        for threads in _all_threads:
+            threads.start()
+        _reply_to_overdue_requests(loop)
+        receive_directly(_respond_directly, except_methods=_METHODS_WITH_BODY)
+        # Imported here, because models can be imported only after Django is set up.
+        import_module("accounts.sso.logout_dispatch").start_polling()
+
+    def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
+        """Finish what the threads of a worker have begun, even if its client is gone."""
+        for threads in _all_threads:
+            threads.stop()
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Handle one request."""
+        loop = asyncio.get_running_loop()
+        response: asyncio.Future[WsgiResponse] = loop.create_future()
+        try:
+            _reject_malformed(scope)
+            body = await _read_body_in_time(scope, protocol)
+            _submit(scope, body, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
+            _send(protocol, await response)
+        except RequestRejected as rejection:
+            _send(protocol, rejection.secured(scope))
+        except ProtocolClosed:
+            return
+
+
+def _respond_directly(scope: Scope, protocol: HTTPProtocol) -> None:
+    """Handle one request that has no body, in the thread that received it, and respond in another."""
     try:
         _reject_malformed(scope)
-        response = await _respond_in_pool(build_environ(scope, await _read_body_in_time(scope, protocol)))
+        _submit(scope, b"", partial(_send, protocol))
     except RequestRejected as rejection:
-        response = rejection.secured(scope)
-    except ProtocolClosed:
-        return
-    if response.body:
-        protocol.response_bytes(response.status, response.headers, response.body)
-    else:
-        protocol.response_empty(response.status, response.headers)
-
-
-def _start_background_threads(_: asyncio.AbstractEventLoop) -> None:
-    from accounts.sso import logout_dispatch  # noqa: PLC0415  it imports models, which need Django to be set up
-
-    logout_dispatch.start_polling()
-
-
-# The server calls it in each of its processes, also in those that are forked after this module was imported.
-application.__rsgi_init__ = _start_background_threads  # type: ignore[attr-defined]
+        _send(protocol, rejection.secured(scope))
 
 
 async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
@@ -126,21 +112,29 @@ async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
         raise RequestRejected(408, "The body did not arrive in time.") from None
 
 
-async def _respond_in_pool(environ: dict[str, Any]) -> WsgiResponse:
-    pool = _pool_for(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-    try:
-        async with asyncio.timeout(RESPONSE_TIMEOUT):
-            return await asyncio.get_running_loop().run_in_executor(pool, _call_wsgi, environ)
-    except TimeoutError:
-        raise RequestRejected(503, Unavailable.message, Unavailable.code, Unavailable.retry_after) from None
+def _submit(scope: Scope, body: bytes, reply: Callable[[WsgiResponse], object]) -> None:
+    _threads_for(scope.method, scope.path).submit(Request(scope, body, reply))
 
 
-def _pool_for(method: str, path: str) -> ThreadPoolExecutor:
+def _threads_for(method: str, path: str) -> RequestThreads:
     if path.startswith(_PATHS_WITHOUT_DATABASE):
-        return _probe_pool
+        return _probe_threads
     # Opening a page with a form hashes nothing.
     hashes = method in _METHODS_WITH_BODY and path.startswith(_hashing_paths())
-    return _hashing_pool if hashes else _request_pool
+    return _hashing_threads if hashes else _request_threads
+
+
+def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) -> None:
+    if not future.done():
+        future.set_result(response)
+
+
+def _reply_to_overdue_requests(loop: asyncio.AbstractEventLoop) -> None:
+    """Respond with 503 to requests that wait too long, now and in intervals."""
+    for threads in _all_threads:
+        for request in threads.remove_overdue():
+            request.reply(_UNAVAILABLE.secured(request.scope))
+    loop.call_later(OVERDUE_INTERVAL, _reply_to_overdue_requests, loop)
 
 
 @cache
@@ -158,12 +152,8 @@ def _is_secure(environ: dict[str, Any]) -> bool:
         schemes.append(environ["wsgi.url_scheme"])
         return []
 
-    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(environ, _no_write)
+    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(environ, no_write)
     return schemes == ["https"]
-
-
-def _is_unix_socket(scope: Scope) -> bool:
-    return scope.server.startswith("/")  # its path
 
 
 def _reject_malformed(scope: Scope) -> None:
@@ -171,53 +161,12 @@ def _reject_malformed(scope: Scope) -> None:
 
     Raises RequestRejected (RFC 9110 section 9.1, RFC 9112 section 3.2).
     """
+    if not is_unix_socket(scope):
+        set_tcp_user_timeout(scope.server.rpartition(":")[2])
     if scope.http_version == "1.1" and scope.authority is None and "host" not in scope.headers:
         raise RequestRejected(400, "The Host header is missing.")
     if not scope.method.isupper():
         raise RequestRejected(400, "The method must be in capital letters.")
-
-
-def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Return the WSGI environment of a request (PEP 3333)."""
-    # A Unix socket has neither host nor port.
-    server, _, port = ("localhost:80" if _is_unix_socket(scope) else scope.server).rpartition(":")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
-        "SERVER_NAME": server,
-        "SERVER_PORT": port,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope.scheme,
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    environ |= _cgi_headers(scope.headers.items())
-    for name, key, unreadable in _UNREADABLE_TOKENS:
-        if name in scope.headers:
-            environ.setdefault(key, unreadable)
-    if scope.authority is not None:
-        environ["HTTP_HOST"] = scope.authority  # overrides Host (RFC 9112 section 3.2.2)
-    return environ
-
-
-def _cgi_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return headers in CGI's notation; repeated ones are joined (RFC 9110 section 5.3)."""
-    cgi_headers: dict[str, str] = {}
-    for name, value in headers:
-        if "_" in name or name == "content-length":
-            continue
-        key = "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"
-        separator = "; " if name == "cookie" else ","
-        cgi_headers[key] = f"{cgi_headers[key]}{separator}{value}" if key in cgi_headers else value
-    return cgi_headers
 
 
 async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
@@ -273,22 +222,23 @@ def _reject_too_long(length: int, max_length: int) -> None:
         raise RequestRejected(413, f"The body is too large. Allowed: {max_length} bytes.", "payload_too_large")
 
 
-def _call_wsgi(environ: dict[str, Any]) -> WsgiResponse:
-    started: list[WsgiResponse] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
-        lowercase_headers = [_SERVER_NAME, *((name.lower(), value) for name, value in headers)]
-        started[:] = [WsgiResponse(int(status.partition(" ")[0]), lowercase_headers, b"")]
-        return _no_write
-
-    parts = wsgi_application(environ, start_response)
-    try:
-        body = b"".join(parts)
-    finally:
-        # Django finishes the request here and releases its database connection.
-        parts.close()
-    return started[0]._replace(body=body)
+def _send(protocol: HTTPProtocol, response: WsgiResponse) -> None:
+    if response.body:
+        protocol.response_bytes(response.status, response.headers, response.body)
+    else:
+        protocol.response_empty(response.status, response.headers)
 
 
-def _no_write(_: bytes) -> None:
-    raise NotImplementedError("Django does not use WSGI's write()")
+_request_threads = RequestThreads("django", THREADS, call_wsgi)
+# Hashing a password releases the interpreter lock but occupies its thread. Requests that hash run one at a time in
+# a thread of their own, so that no other request waits for them.
+_hashing_threads = RequestThreads("hashing", 1, call_wsgi)
+# Requests that need no database do not wait for threads that do: a frozen database must not fail the liveness
+# probe, which would restart the process, nor hide the public keys from other services.
+_PATHS_WITHOUT_DATABASE = ("/healthz", "/.well-known/")
+_probe_threads = RequestThreads("probes", 1, call_wsgi)
+_all_threads = (_request_threads, _hashing_threads, _probe_threads)
+
+_UNAVAILABLE = RequestRejected(503, Unavailable.message, Unavailable.code, Unavailable.retry_after)
+
+application = Application()

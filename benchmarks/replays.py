@@ -20,21 +20,20 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.run import database_url
-from benchmarks.targets import Target, targets
+from benchmarks.targets import Serving, Target, database_url, find_token, targets
 
 TABLES = {
     "ours": ("accounts_refreshtoken",),
+    "allauth": ("django_session",),
     "simplejwt": ("token_blacklist_outstandingtoken", "token_blacklist_blacklistedtoken"),
 }
 
 
 def refresh(target: Target, connection: http.client.HTTPConnection, token: str) -> str | None:
     """Refresh once; return the successor, or None if the refresh was refused."""
-    body = json.dumps({"refreshToken" if target.is_ours else "refresh": token})
+    body = json.dumps({target.refresh_field: token})
     connection.request("POST", target.paths["refresh"], body, {"Content-Type": "application/json"})
-    response = json.loads(connection.getresponse().read())
-    return response.get("refreshToken") or response.get("refresh")
+    return find_token(connection.getresponse().read().decode(), target.refresh_field) or None
 
 
 def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
@@ -43,12 +42,14 @@ def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
     connections = [http.client.HTTPConnection("127.0.0.1", target.port) for _ in range(replays)]
     with ThreadPoolExecutor(replays) as pool:
         for _ in range(sessions):
-            target.sign_in_again()
+            token = target.sign_in().refresh
             barrier = Barrier(replays)
 
-            def replay(connection: http.client.HTTPConnection, barrier: Barrier = barrier) -> str | None:
+            def replay(
+                connection: http.client.HTTPConnection, barrier: Barrier = barrier, token: str = token
+            ) -> str | None:
                 barrier.wait()
-                return refresh(target, connection, target.refresh)
+                return refresh(target, connection, token)
 
             count += len(set(pool.map(replay, connections)) - {None}) > 1
     return count
@@ -74,7 +75,7 @@ def main() -> None:
     """Measure the selected targets and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--only", default="LAG=0|simplejwt$")
+    parser.add_argument("--only", default="LAG=0|HS256|allauth")
     parser.add_argument("--sessions", type=int, default=25)
     parser.add_argument("--replays", type=int, default=25)
     parser.add_argument("--refreshes", type=int, default=1000)
@@ -87,12 +88,11 @@ def main() -> None:
         if "refresh" not in target.paths or not re.search(options.only, target.name):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            target.settings["WORKERS"] = "2"
             address = database_url(options.database, Path(folder))
-            target.start(address, Path(folder))
+            target.start(target.prepare(address, Path(folder), Serving()), Path(folder))
             try:
+                connection, token = http.client.HTTPConnection("127.0.0.1", target.port), target.sign_in().refresh
                 before = measure_storage(target, address)
-                connection, token = http.client.HTTPConnection("127.0.0.1", target.port), target.refresh
                 for _ in range(options.refreshes):
                     token = refresh(target, connection, token) or token
                 time.sleep(2)  # let autovacuum finish

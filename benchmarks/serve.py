@@ -1,13 +1,52 @@
-"""Serve the project of a peer (PEER) on PORT, with the same server as this service."""
+"""Serve the project of a peer (PEER) on PORT with WORKERS processes, as SERVER says.
+
+- `granian`: granian's WSGI interface, with two threads per worker like this project. Its default of 256 threads would open as
+  many connections to the database.
+- `gunicorn`: as its documentation says: synchronous workers, two per core and one more, whatever WORKERS is.
+- `adapter`: this project's own server, which is not how anyone runs them.
+"""
 
 import os
+import sys
 
 from granian.constants import Interfaces
 from granian.server import Server
 
-if __name__ == "__main__":
+APPLICATION = "benchmarks.peers.wsgi:application"
+
+
+def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.peers.settings"
-    Server(
-        "authproject.rsgi:application", address="127.0.0.1", port=int(os.environ["PORT"]), interface=Interfaces.RSGI,
-        workers=1,
-    ).serve()  # fmt: skip
+    port, workers = int(os.environ["PORT"]), int(os.environ["WORKERS"])
+    if os.environ["SERVER"] == "gunicorn":
+        workers = 2 * (os.cpu_count() or 1) + 1
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            APPLICATION,
+            f"--workers={workers}",
+            f"--bind=127.0.0.1:{port}",
+        ]
+        os.execv(sys.executable, command)
+    elif os.environ["SERVER"] == "granian":
+        Server(
+            APPLICATION,
+            address="127.0.0.1",
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=workers,
+            blocking_threads=2,
+        ).serve()
+    else:
+        Server(
+            "authproject.rsgi:application",
+            address="127.0.0.1",
+            port=port,
+            interface=Interfaces.RSGI,
+            workers=workers,
+        ).serve()
+
+
+if __name__ == "__main__":
+    main()

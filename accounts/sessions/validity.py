@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from cachetools import TTLCache
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F
 
 from accounts.conf import auth_settings
-from accounts.databases import alias_of, connection_of
+from accounts.databases import adapt, alias_of, connection_of
 from accounts.models import RefreshToken
 
 CACHE_SIZE = 100_000
@@ -107,11 +107,9 @@ def _validity_cache(lag: float) -> _ValidityCache:
 def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
     connection = connection_of(RefreshToken)
     sql, values = _statement(connection.alias, connection.vendor)
-    parameters: dict[Any, UUID | datetime] = {_ID_PLACEHOLDER: session_id, _TIME_PLACEHOLDER: now}
+    parameters = {_ID_PLACEHOLDER: adapt(connection, session_id), _TIME_PLACEHOLDER: adapt(connection, now)}
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql, [_database_value(parameters[value]) if value in parameters else value for value in values]
-        )
+        cursor.execute(sql, [parameters.get(value, value) for value in values])
         row = cursor.fetchone()
     return None if row is None else SessionValidity(*row)
 
@@ -125,11 +123,6 @@ def _statement(alias: str, vendor: str) -> tuple[str, tuple[Any, ...]]:  # noqa:
     query = valid_sessions.values_list("owner_id", "owner__token_version").query
     sql, values = query.get_compiler(alias).as_sql()
     placeholders = {
-        _database_value(placeholder): placeholder for placeholder in (_ID_PLACEHOLDER, _TIME_PLACEHOLDER)
+        adapt(connections[alias], placeholder): placeholder for placeholder in (_ID_PLACEHOLDER, _TIME_PLACEHOLDER)
     }
     return sql, tuple(placeholders.get(value, value) for value in values)
-
-
-def _database_value(value: UUID | datetime) -> Any:
-    field: Any = RefreshToken._meta.get_field("uuid" if isinstance(value, UUID) else "expires_at")
-    return field.get_db_prep_value(value, connection_of(RefreshToken))

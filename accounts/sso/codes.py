@@ -1,6 +1,7 @@
 """Exchange an authorization code for the tokens of a new session (RFC 6749 section 4.1.3, RFC 7636)."""
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ from accounts.sso.authorization import digest_of
 from accounts.tokens import refresh_tokens
 from accounts.tokens.access_tokens import Grant
 from accounts.values.clients import Client
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)  # RFC 7636 section 4.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ def exchange(application: Application, code: str, redirect_uri: str, code_verifi
 
 
 def _matches(stored: AuthorizationCode, redirect_uri: str, code_verifier: str) -> bool:
-    digest = hashlib.sha256(code_verifier.encode(errors="replace")).digest()
+    if _VERIFIER.fullmatch(code_verifier) is None:
+        return False
+    digest = hashlib.sha256(code_verifier.encode()).digest()
     challenge = urlsafe_b64encode(digest).rstrip(b"=").decode()
     return constant_time_compare(challenge, stored.code_challenge) and redirect_uri == stored.redirect_uri
 

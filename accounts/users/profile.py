@@ -65,6 +65,7 @@ def replace(user: User, names: Mapping[str, str], client: Client, *, by: int | N
         record(Event.PROFILE_CHANGED, client=client, user_id=user.pk, by=by, names=others)
     if "email" in changed:
         entry = record(Event.EMAIL_CHANGED, client=client, user_id=user.pk, by=by)
+        assert entry is not None  # noqa: S101  the history contains events of this type
         mail.notify_former_address(MailTemplate.EMAIL_CHANGED, user, entry)
         email_verification.send_link(user)
 

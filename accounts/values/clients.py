@@ -1,6 +1,7 @@
 """The client of a request: the IP address and user agent recorded with sessions and events."""
 
 import ipaddress
+import socket
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -23,7 +24,9 @@ class Client(NamedTuple):
     @property
     def network(self) -> str:
         """The network that rate limits count: the IPv4 address, or the IPv6 /64, which one household shares."""
-        return self._network(32, 64).removesuffix("/32")
+        if self.address is not None and ":" not in self.address:
+            return self.address
+        return self._network(32, 64)
 
     @property
     def wider_network(self) -> str:
@@ -42,8 +45,10 @@ NO_CLIENT = Client(None, "")
 
 
 def _parse_ip_address(text: str | None) -> str | None:
+    if text is None or _is_ipv4(text):
+        return text
     try:
-        address = ipaddress.ip_address(text or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
@@ -52,6 +57,20 @@ def _parse_ip_address(text: str | None) -> str | None:
     return str(address)
 
 
+def _is_ipv4(text: str) -> bool:
+    """Return whether the text is an IPv4 address, which has only one form in dotted decimal.
+
+    `ipaddress` takes 15 times as long to find out.
+    """
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _clean_user_agent(text: str | None) -> str:
-    printable = (char for char in text or "" if unicodedata.category(char)[0] != "C")
-    return "".join(printable)[:USER_AGENT_LENGTH]
+    # Nearly every header is printable. Looking up each category took 5 % of the instructions of a refresh.
+    if text is not None and not text.isprintable():
+        text = "".join(char for char in text if unicodedata.category(char)[0] != "C")
+    return (text or "")[:USER_AGENT_LENGTH]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 from rest_framework.fields import empty
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from accounts.conf import auth_settings
 from accounts.values.identifiers import EMAIL_LENGTH, normalize_email, validate_email_address
@@ -21,6 +22,15 @@ USERNAME = "Letters and digits of any script, and `. _ - +`; at most 150 charact
 SECRET = "yG1zQ0r7…"  # noqa: S105
 
 
+class _SurrogateValidator(ProhibitSurrogateCharactersValidator):
+    """REST framework's validator, which loops over the characters. ASCII text, such as a token, needs no loop."""
+
+    def __call__(self, value: str) -> None:
+        """Raise ValidationError if the text contains a surrogate."""
+        if not value.isascii():
+            super().__call__(value)
+
+
 class StringField(serializers.CharField):
     """A string, unchanged: blanks are not trimmed, and numbers are not converted."""
 
@@ -28,6 +38,10 @@ class StringField(serializers.CharField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"trim_whitespace": False, "allow_blank": True, **options})
+        self.validators = [
+            _SurrogateValidator() if type(validator) is ProhibitSurrogateCharactersValidator else validator
+            for validator in self.validators
+        ]
 
     def to_internal_value(self, data: Any) -> str:
         """Return the string.

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
-from django.urls import path
+from django.urls import include, path
 from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
@@ -104,4 +104,16 @@ if settings.PEER == "token":
     urlpatterns += [
         path("signin", ObtainAuthToken.as_view()),
         path("protected", protected_by(PlainTokenAuthentication, InGroup)),
+    ]
+
+if settings.PEER == "allauth":
+    from allauth.headless.contrib.rest_framework.authentication import (
+        JWTTokenAuthentication,
+        XSessionTokenAuthentication,
+    )
+
+    urlpatterns += [
+        path("_allauth/", include("allauth.headless.urls")),
+        path("protected", protected_by(JWTTokenAuthentication, TokenSaysRole)),
+        path("protected/session", protected_by(XSessionTokenAuthentication, InGroup)),
     ]

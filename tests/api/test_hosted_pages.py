@@ -14,10 +14,11 @@ from accounts.models import PendingSignIn, RefreshToken, User
 from accounts.users import invitations, sign_in
 from accounts.values.clients import NO_CLIENT
 from api.http import page_forms
-from tests.api.pages import CALLBACK, COOKIE, ORIGIN, Browser, authorize_path, make_application, returned
+from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.factors.conftest import add_app, add_passkey
+from tests.sso.flows import CALLBACK, make_application
 from tests.webauthn import SoftwareAuthenticator
 
 PAGES = [
@@ -350,15 +351,23 @@ def test_a_form_of_another_site_does_not_sign_in(browser, settings, headers):
     assert not RefreshToken.objects.exists()
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_form_without_an_origin_is_judged_by_its_site(browser, site):
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303), (None, 303)]
+)
+def test_a_form_without_an_origin_is_judged_by_its_site(browser, site, status):
     headers = {"Origin": None, "Sec-Fetch-Site": site}
-    page = browser.open("/sign-in")
-    fields = {**page.fields, **ALICE}
 
-    refused = browser.http.post("/sign-in", fields, headers={"Sec-Fetch-Site": site})
-    assert refused.status_code in {403, 415}, headers
-    assert not RefreshToken.objects.exists()
+    assert browser.submit(browser.open("/sign-in"), headers, **ALICE).status_code == status
+    assert RefreshToken.objects.exists() == (status == 303)
+
+
+def test_a_form_of_an_origin_that_the_project_trusts_otherwise_does_not_sign_in(browser, monkeypatch):
+    trusted = {"https://sister.example"}
+    monkeypatch.setitem(vars(page_forms._check), "allowed_origins_exact", trusted)  # CSRF_TRUSTED_ORIGINS
+
+    response = browser.submit(browser.open("/sign-in"), {"Origin": "https://sister.example"}, **ALICE)
+
+    assert (response.status_code, browser.cookie) == (403, None)
 
 
 @pytest.mark.parametrize("token", [None, "", "x" * 64])

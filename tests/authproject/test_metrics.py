@@ -189,6 +189,27 @@ def test_metrics_are_not_served_on_the_public_port(server):
     assert server.request("GET", "/metrics")[0] == 404
 
 
+def test_events_of_applications_are_counted_by_application():
+    script = """
+import django
+django.setup()
+import logging
+from authproject import metrics
+from accounts.history.events import Event
+logging.getLogger("accounts.events").setLevel("INFO")
+metrics.MetricsMiddleware(lambda request: None)
+for event in (Event.APPLICATION_SIGNED_IN, Event.APPLICATION_SIGNED_IN, Event.CODE_REUSED):
+    logging.getLogger("accounts.events").info(event, extra={"event": event.value, "application": "shop"})
+print(metrics.APPLICATION_EVENTS.labels(Event.APPLICATION_SIGNED_IN.value, "shop")._value.get())
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "authproject.settings"}
+    completed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert completed.stdout == "2.0\n"
+
+
 def test_without_the_setting_the_metrics_library_is_not_imported():
     script = (
         "import sys, authproject.rsgi, api.management.commands.serve; print('prometheus_client' in sys.modules)"

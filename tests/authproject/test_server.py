@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from tests.factories import PASSWORD
@@ -63,6 +64,14 @@ def test_a_revocation_takes_effect_in_every_process(server, pair):
     server.manage("deactivateuser", pair["username"])
 
     assert {server.request("GET", "/api/test/user", **bearer)[0] for _ in range(10)} == {401}
+
+
+def test_workers_share_most_memory_with_the_process_that_starts_them(server):
+    loaded = psutil.Process(server.process.pid).memory_info().rss
+
+    for worker in server.workers():
+        memory = worker.memory_full_info()
+        assert memory.rss - memory.uss > loaded / 2
 
 
 def test_a_chunked_body_is_accepted(server, pair):

@@ -3,6 +3,7 @@
 import re
 import time
 import urllib.request
+from collections import Counter
 
 import jwt
 import pytest
@@ -98,26 +99,25 @@ def test_a_server_that_is_killed_loses_no_logout_token(server, receiver):
     sign_out(server, pairs[3])
     wait_until(lambda: sessions[3] in receiver.sessions())
     server.kill()
-    confirmed = receiver.tokens[:]
     receiver.status = 200
-    receiver.tokens.clear()
     run(server, END_LEASES)
     server.start()
 
     wait_until(lambda: waiting(server) == 0)
-    assert {sessions[0], sessions[1], sessions[3]} <= set(receiver.sessions()), "their attempts had all failed"
-    assert sessions[2] in {*receiver.sessions(), *Receiver.read(confirmed)}
+    times = Counter(receiver.sessions())
+    assert set(times) == set(sessions)
+    assert min(times[sessions[0]], times[sessions[3]]) >= 2, "their first attempts failed"
 
 
 def test_several_processes_deliver_each_logout_token_once(server, receiver):
-    run(server, REGISTER.format(url=receiver.url))
-    run(server, OPEN_SESSIONS)
+    server.sign_in("dave")
+    run(server, REGISTER.format(url=receiver.url) + OPEN_SESSIONS)
 
     server.manage("endsessions", "--everyone")
 
-    wait_until(lambda: len(receiver.tokens) >= 100 and waiting(server) == 0)
+    wait_until(lambda: len(receiver.tokens) > 100 and waiting(server) == 0)
     sessions = receiver.sessions()
-    assert len(sessions) == len(set(sessions)) == 100
+    assert len(sessions) == len(set(sessions))
 
 
 def test_a_process_that_is_no_server_delivers_before_it_ends(server, receiver):

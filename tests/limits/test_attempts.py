@@ -1,5 +1,9 @@
 """Limits on failed sign-ins per account and per IP address, in the API and in the admin."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.core.management import call_command
 from django.test import Client as Browser
@@ -11,6 +15,7 @@ from authproject.proxies import trust_proxies
 from authproject.wsgi import build_application
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_administrator, make_user
+from tests.servers import ROOT
 
 HOME, STRANGER = "192.0.2.1", "198.51.100.9"
 
@@ -407,3 +412,18 @@ class TestKnownOrigins:
         Api(HTTP_USER_AGENT="attacker/1").sign_in("alice")
 
         assert [mail.subject for mail in mailoutbox] == ["New sign-in from an unknown device"]
+
+
+@pytest.mark.parametrize(("url", "loaded"), [("", "False False"), ("redis://127.0.0.1:1/0", "True True")])
+def test_the_libraries_of_the_cache_are_loaded_at_the_start_if_it_is_used(url, loaded):
+    done = subprocess.run(
+        [sys.executable, "-c", "import authproject.wsgi, sys; print(*[n in sys.modules for n in ('limits', 'redis')])"],
+        cwd=ROOT,
+        env={**os.environ, "CACHE_URL": url, "DJANGO_SETTINGS_MODULE": "authproject.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )  # fmt: skip
+
+    assert done.stdout == f"{loaded}\n"

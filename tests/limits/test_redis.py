@@ -14,7 +14,7 @@ import trustme
 
 from accounts.errors import Throttled
 from accounts.limits import attempts
-from accounts.limits.counters import CacheCounters
+from accounts.limits.cache_counters import CacheCounters
 from accounts.values.clients import Client
 from authproject.connection_urls import read_cache_url
 from tests.conftest import Api

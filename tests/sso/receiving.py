@@ -31,11 +31,7 @@ class Receiver:
 
     def sessions(self) -> list[str]:
         """Return the `sid` of each logout token, in the order in which they arrived."""
-        return self.read(list(self.tokens))
-
-    @staticmethod
-    def read(tokens: list[str]) -> list[str]:
-        return [jwt.decode(token, options={"verify_signature": False})["sid"] for token in tokens]
+        return [jwt.decode(token, options={"verify_signature": False})["sid"] for token in list(self.tokens)]
 
     def close(self) -> None:
         self.stopped.set()

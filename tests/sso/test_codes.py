@@ -144,6 +144,23 @@ def test_a_stolen_code_is_useless_without_the_verifier_and_still_good_for_its_ow
     assert Party().exchange(code).status_code == 200
 
 
+@pytest.mark.parametrize("verifier", ["x", "x" * 42, "x" * 129, "x" * 42 + "!", "x" * 42 + "ü"])
+def test_a_verifier_that_could_be_guessed_is_refused_even_if_it_matches(application, verifier):
+    browser, _ = sign_in_browser(make_user())
+
+    assert refused(
+        Party().exchange(authorize(browser, code_challenge=challenge_of(verifier)), code_verifier=verifier)
+    )
+
+
+@pytest.mark.parametrize("verifier", ["x" * 43, "x" * 128, "-._~" * 11])
+def test_every_verifier_of_the_standard_is_accepted(application, verifier):
+    browser, _ = sign_in_browser(make_user())
+    code = authorize(browser, code_challenge=challenge_of(verifier))
+
+    assert Party().exchange(code, code_verifier=verifier).status_code == 200
+
+
 @pytest.mark.parametrize("name", ["code", "redirect_uri", "code_verifier", "grant_type"])
 def test_every_parameter_of_an_exchange_is_required(application, name):
     browser, _ = sign_in_browser(make_user())

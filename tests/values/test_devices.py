@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.values.clients import Client
-from accounts.values.devices import UNKNOWN, describe
+from accounts.values.devices import UNKNOWN, describe, load_patterns
 
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 IPHONE = (
@@ -34,6 +34,11 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome
 )
 def test_a_user_agent_is_described_in_words(user_agent, description):
     assert describe(user_agent) == description
+
+
+def test_the_patterns_of_hardware_models_take_no_memory():
+    assert load_patterns().parse_user_agent(ANDROID).family == "Chrome Mobile"
+    assert load_patterns().parse_device(ANDROID) is None
 
 
 @pytest.mark.parametrize(

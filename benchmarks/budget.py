@@ -1,0 +1,51 @@
+"""The budget of a request: how many instructions it may take, as a ratio to a minimal view counted in the same run.
+
+A ratio, because the number itself depends on the builds of Python, OpenSSL and SQLite, and grows with Django. It still depends
+on the version of Python, so another version is not compared.
+"""
+
+import json
+import platform
+from pathlib import Path
+
+FILE = Path(__file__).with_name("budget.json")
+CASES = ["protected, lag 60", "protected, lag 0", "refresh"]
+TOLERANCE = 0.03
+_UPDATE = (
+    "If that is intended, run `python -m benchmarks.instructions --update` and commit benchmarks/budget.json."
+)
+
+
+def describe_platform() -> str:
+    version = ".".join(platform.python_version_tuple()[:2])
+    return f"Python {version}, {platform.machine()}"
+
+
+def write(ratios: dict[str, float]) -> None:
+    """Replace the budget."""
+    rounded = {case: round(ratio, 3) for case, ratio in ratios.items()}
+    FILE.write_text(json.dumps({"platform": describe_platform(), "ratios": rounded}, indent=4) + "\n")
+
+
+def report(ratios: dict[str, float]) -> int:
+    """Print whether the ratios are within the budget; return 0 if they are, otherwise 1."""
+    budget = json.loads(FILE.read_text())
+    if budget["platform"] != describe_platform():
+        print(f"Skipped: the budget is for {budget['platform']}, not for {describe_platform()}.")
+        return 0
+    complaints = compare(ratios, budget["ratios"])
+    print(*(complaints or ["Within the budget."]), sep="\n")
+    return int(bool(complaints))
+
+
+def compare(ratios: dict[str, float], allowed: dict[str, float]) -> list[str]:
+    """Return a sentence for each ratio that differs from the budget by more than the tolerance, in either direction.
+
+    A request that became cheaper needs a lower budget; otherwise the next changes could make it expensive again unnoticed.
+    """
+    return [
+        f"{case}: {ratio:.3f} of the minimal view, {abs(ratio / allowed[case] - 1):.1%} "
+        f"{'more' if ratio > allowed[case] else 'less'} than the budget of {allowed[case]}. {_UPDATE}"
+        for case, ratio in ratios.items()
+        if abs(ratio / allowed[case] - 1) > TOLERANCE
+    ]

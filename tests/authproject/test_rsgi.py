@@ -1,0 +1,39 @@
+"""Test the adapter without granian."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from authproject import rsgi
+
+
+class Protocol:
+    """Records the response."""
+
+    def response_bytes(self, *response):
+        self.response = response
+
+
+@pytest.fixture
+def application(monkeypatch):
+    monkeypatch.setattr(rsgi, "receive_directly", lambda *_, **__: None)
+    return rsgi.Application()
+
+
+def test_requests_without_a_body_may_also_arrive_in_the_event_loop(application):
+    scope = SimpleNamespace(
+        server="127.0.0.1:8000", client="127.0.0.1:4711", scheme="http", http_version="1.1", method="GET",
+        path="/healthz", query_string="", authority=None, headers={"host": "localhost"},
+    )  # fmt: skip
+    protocol = Protocol()
+
+    async def respond():
+        loop = asyncio.get_running_loop()
+        application.__rsgi_init__(loop)
+        await application.__rsgi__(scope, protocol)
+        await asyncio.to_thread(application.__rsgi_del__, loop)
+
+    asyncio.run(respond())
+
+    assert protocol.response[0] == 200
