@@ -111,7 +111,9 @@ def packages(tmp_path_factory):
 def context(chromium):
     opened = chromium.new_context(ignore_https_errors=True)
     opened.set_default_timeout(15000)
+    expect.set_options(timeout=15000)
     yield opened
+    expect.set_options(timeout=5000)  # Playwright's default
     opened.close()
 
 
@@ -247,7 +249,7 @@ def test_a_sign_in_with_password_and_code_on_one_domain_is_enough_for_another_an
         books_tab.click("text=Sign out")
         expect(books_tab.get_by_text("Sign in")).to_be_visible()
         assert books_tab.url.startswith(books.url)
-        wait_until(lambda: request(f"{shop.local_url}/orders", **bearer)[0] == 401, seconds=5)
+        wait_until(lambda: request(f"{shop.local_url}/orders", **bearer)[0] == 401, seconds=10)
         assert request(f"{shop.local_url}/orders", **bearer)[1]["code"] == "token_revoked"
         refresh = {"grant_type": "refresh_token", "client_id": "shop", "refresh_token": user["refresh_token"]}
         refused = context.request.post(f"{issuer.url}/api/oauth/token", form=refresh)
@@ -263,7 +265,7 @@ def test_a_sign_in_with_password_and_code_on_one_domain_is_enough_for_another_an
         expect(shop_tab.locator("#user")).to_have_text(person.name)
         shop_tab.click("#sign-out")
         expect(shop_tab.locator("#user")).to_be_empty()
-        wait_until(lambda: books_tab.goto(books.url) and books_tab.get_by_text("Sign in").count(), seconds=5)
+        wait_until(lambda: books_tab.goto(books.url) and books_tab.get_by_text("Sign in").count(), seconds=10)
 
 
 def _verify_id_token(issuer, user, client_id):
@@ -284,22 +286,26 @@ def desk(issuer, packages):
     """Return the site with openid-client on Express."""
     site = Site(issuer)
     secret = issuer.create_application(
-        "Desk",
-        "--confidential",
-        "--redirect-uri",
-        f"{site.url}/callback",
-        "--post-logout-redirect-uri",
-        f"{site.url}/",
-    )
+        "Desk", "--confidential", "--redirect-uri", f"{site.url}/callback",
+        "--post-logout-redirect-uri", f"{site.url}/", "--backchannel-logout-uri", f"{site.url}/backchannel-logout",
+    )  # fmt: skip
     site.write(packages, [("https://desk.example.com", site.url)], **{"server.mjs": FILES["desk/server.mjs"]})
     site.start(["node", "server.mjs"], packages, CLIENT_SECRET=secret, SESSION_SECRET="x" * 32)
     yield site
     site.stop()
 
 
-def test_a_server_in_javascript_with_openid_client(context, person, desk):
+def test_a_server_in_javascript_with_openid_client(context, person, desk, issuer):
     page = context.new_page()
     sign_in_and_out(page, person, desk)
+    page.click("text=Sign in")
+    person.sign_in_at_the_service(page)
+    expect(page.locator("#user")).to_have_text(person.name)
+
+    forged = context.request.post(f"{desk.url}/backchannel-logout", form={"logout_token": "x.y.z"})
+    assert forged.status == 400
+    issuer.server.manage("endsessions", person.name)
+    wait_until(lambda: page.goto(desk.url) and page.get_by_text("Sign in").count(), seconds=10)
 
 
 STAFF_SERVER = """
@@ -364,9 +370,8 @@ def test_a_django_site_with_mozilla_django_oidc(context, person, office, issuer)
     assert re.fullmatch("[0-9]+", sub)
 
     issuer.server.manage("endsessions", person.name)
-    page.wait_for_timeout(1100)  # until the site asks again, with `prompt=none`
-    page.goto(office.url)
-    expect(page.get_by_text("Sign in")).to_be_visible()
+    # The site asks again with `prompt=none`, a second after the last time.
+    wait_until(lambda: page.goto(office.url) and page.get_by_text("Sign in").count(), seconds=10)
 
 
 @pytest.fixture
@@ -401,7 +406,7 @@ def test_a_product_that_takes_openid_connect(context, person, wiki, issuer):
     assert page.url == f"{wiki.url}/page"
 
     issuer.server.manage("endsessions", person.name)  # reported to Apache
-    wait_until(lambda: page.goto(f"{wiki.url}/page") and page.url.startswith(issuer.url), seconds=5)
+    wait_until(lambda: page.goto(f"{wiki.url}/page") and page.url.startswith(issuer.url), seconds=10)
     person.sign_in_at_the_service(page)
     expect(signed_in).to_be_visible()
     page.goto(f"{wiki.url}/oidc/callback?logout={wiki.url.replace(':', '%3A').replace('/', '%2F')}%2Fgoodbye")
