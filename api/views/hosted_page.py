@@ -157,10 +157,12 @@ class HostedPage(View):
 
     def _asked_for_languages(self, request: HttpRequest) -> list[str]:
         try:
-            self.following = continuation.read(request)
-            return continuation.ui_locales(request.GET, self.following_parameters)
+            following = continuation.read(request)
+            locales = continuation.ui_locales(request.GET, continuation.query_of(following))
         except SuspiciousOperation:
-            return []  # too many parameters, which `get` and `post` report
+            return []  # too many parameters, which `get` and `post` report if they are the request's own
+        self.following = following
+        return locales
 
     def _respond(self, request: HttpRequest) -> HttpResponse:
         try:

@@ -14,11 +14,14 @@ class SignOutPage(HostedPage):
     """Signs out at once if an ID token of this sign-in comes with the request, else after a confirmation."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Sign out, or ask.
+        """Sign out, or ask. The session of an ID token ends in either case.
 
         Raises InvalidRequest, which becomes a page.
         """
         asked = signing_out.parse(dict(request.GET.lists()), self.browser)
+        if not asked.is_confirmed:
+            # Not the sign-in of this browser, which may be another user's, so that this one is still asked about.
+            signals.report_sign_out(request, signing_out.end_hinted(asked, self.client))
         if self.browser is None or asked.is_confirmed:
             return self._sign_out(asked)
         context = {"user": self.browser.session.owner, "parameters": request.GET.urlencode()}

@@ -9,7 +9,7 @@ from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.factors.conftest import add_app
-from tests.sso.flows import CALLBACK, Party, make_application
+from tests.sso.flows import CALLBACK, Party, SingleSignOn, make_application
 
 ALICE = {"username": "alice", "password": PASSWORD}
 OWN_PAGE = [{"Sec-Fetch-Site": "same-origin"}, {"Referer": f"{ORIGIN}/sign-in"}]
@@ -240,6 +240,27 @@ def test_another_site_cannot_sign_out_without_an_id_token(signed_in_browser):
         )
         assert response.status_code in {303, 403}
     assert RefreshToken.objects.get(kind="browser").ended_at is None
+
+
+def test_an_application_signs_its_user_out_whoever_is_signed_in_in_the_browser(signed_in_browser):
+    someone = SingleSignOn("bob")
+    query = urlencode({"id_token_hint": someone.tokens["id_token"]})
+
+    asked = signed_in_browser.open(f"/signout?{query}")
+    assert asked.texts["h1"] == "Do you want to sign out?"
+    assert not RefreshToken.objects.filter(owner=someone.user, ended_at=None).exists()
+    assert RefreshToken.objects.get(owner__username="alice").ended_at is None
+    assert signed_in_browser.answer(asked, 200).texts["h1"] == "You are signed out"
+    assert RefreshToken.objects.get(owner__username="alice").ended_at is not None
+
+
+def test_an_application_signs_its_user_out_in_a_browser_without_a_cookie(browser):
+    someone = SingleSignOn("bob")
+    query = {"id_token_hint": someone.tokens["id_token"], "post_logout_redirect_uri": "https://shop.example/bye"}
+    response = browser.get(f"/signout?{urlencode(query)}")
+
+    assert (response.status_code, response["Location"]) == (303, "https://shop.example/bye")
+    assert not RefreshToken.objects.filter(ended_at=None).exists()
 
 
 def test_a_sign_out_returns_to_a_registered_address_only(signed_in_browser):

@@ -109,6 +109,20 @@ def test_a_page_that_takes_a_password_is_in_paths_that_hash_and_needs_no_django_
 
 
 @pytest.mark.parametrize("path", PAGES)
+def test_too_many_parameters_get_a_page_and_lead_nowhere(browser, path, caplog):
+    many = "&".join(f"p{number}=1" for number in range(1001))
+    nested = browser.open(f"{path}?next={quote('/authorize?' + many)}")
+    assert not nested.action or "next" not in nested.action
+    for response in (
+        browser.get(f"{path}?{many}"),
+        browser.http.put(f"{path}?next={quote('/authorize?' + many)}"),
+    ):
+        assert response["Content-Type"].startswith("text/html")
+        assert response["Cache-Control"] == "no-store"
+    assert "TooManyFieldsSent" not in caplog.text
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_head_gets_the_headers_of_the_page(browser, path):
     response = browser.http.head(path)
 

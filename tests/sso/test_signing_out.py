@@ -1,6 +1,9 @@
 """Sign-out that an application starts: whom it signs out, and where the browser goes."""
 
+from uuid import UUID
+
 import pytest
+from django.utils import timezone
 
 from accounts.errors import InvalidRequest
 from accounts.models import EndReason, RefreshToken
@@ -61,9 +64,76 @@ def test_without_an_id_token_of_this_browsers_sign_in_the_user_is_asked(signed_o
 
     assert not parse(signed_on.browser).is_confirmed
     assert not parse(signed_on.browser, client_id="shop").is_confirmed
-    assert not parse(None, id_token_hint=hint).is_confirmed
     assert not parse(elsewhere, id_token_hint=hint).is_confirmed
     assert not parse(someone, id_token_hint=hint).is_confirmed
+
+
+def end_hinted(signed_on, browser=None):
+    request = parse(browser, id_token_hint=signed_on.tokens["id_token"])
+    assert not request.is_confirmed
+    return signing_out.end_hinted(request, BROWSER)
+
+
+def is_signed_in(tokens, client_id="shop"):
+    return Party(client_id).refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_the_sign_in_of_an_id_token_ends_also_without_its_cookie(signed_on):
+    other = signed_on.sign_in("other")
+    _, elsewhere = sign_in_browser(signed_on.user)
+
+    assert end_hinted(signed_on) == signed_on.user.pk
+    assert browser_sign_ins.find(signed_on.cookie) is None
+    assert browser_sign_ins.find(elsewhere), "another sign-in of the user"
+    assert not is_signed_in(signed_on.tokens)
+    assert not is_signed_in(other, "other")
+    assert end_hinted(signed_on) is None, "nothing was left"
+
+
+@pytest.mark.parametrize("is_purged", [False, True])
+def test_the_sessions_of_a_sign_in_that_expired_before_them_end_with_an_id_token(signed_on, clock, is_purged):
+    other = signed_on.sign_in("other")
+    elsewhere = SingleSignOn("bob")
+    clock.advance(hours=23)
+    tokens = [
+        Party(name).refresh(each["refresh_token"]) for name, each in (("shop", signed_on.tokens), ("other", other))
+    ]
+    clock.advance(hours=23)
+    if is_purged:
+        RefreshToken.objects.filter(pk=signed_on.browser.session.pk)._raw_delete("default")
+
+    assert browser_sign_ins.find(signed_on.cookie) is None
+    assert end_hinted(signed_on) == signed_on.user.pk
+    assert not is_signed_in(tokens[0].json())
+    assert not is_signed_in(tokens[1].json(), "other")
+    assert RefreshToken.objects.get(owner=elsewhere.user, kind="tokens").ended_at is None
+
+
+def test_an_id_token_of_another_user_never_ends_the_sign_in_of_this_browser(signed_on):
+    someone = SingleSignOn("bob")
+
+    assert end_hinted(signed_on, browser=someone.browser) == signed_on.user.pk
+    assert browser_sign_ins.find(someone.cookie)
+    assert is_signed_in(someone.tokens)
+
+
+def test_a_session_that_survived_its_sign_in_ends_with_its_id_token(signed_on):
+    session_id = signing.read(signed_on.tokens["id_token"], "JWT")["sid"]
+    RefreshToken.objects.filter(kind="browser").end(
+        EndReason.REVOKED, at=timezone.now(), surviving=UUID(session_id)
+    )
+    assert is_signed_in(signed_on.tokens)
+
+    assert end_hinted(signed_on) == signed_on.user.pk
+    assert not RefreshToken.objects.filter(ended_at=None).exists()
+
+
+def test_a_forged_id_token_ends_nothing(signed_on):
+    claims = signing.read(signed_on.tokens["id_token"], "JWT")
+    of_others = [signing.sign({**claims, **changes}, "JWT") for changes in ({"aud": "other"}, {"sub": "2"})]
+    for hint in (*forged_hints(signed_on), *of_others):
+        assert signing_out.end_hinted(parse(None, id_token_hint=hint), BROWSER) is None
+    assert not RefreshToken.objects.exclude(ended_at=None).exists()
 
 
 def forged_hints(signed_on):
