@@ -37,6 +37,7 @@ class _Background:
         self._lock = Lock()
         self._deliverer = Deliverer()
         self._thread: Thread | None = None
+        self._ending_thread: Thread | None = None
 
     def wake(self) -> None:
         """Deliver now: in the thread that does already, or in one that ends when nothing is due."""
@@ -44,15 +45,18 @@ class _Background:
             # After a fork, the thread is that of another process.
             if self._thread is not None and self._thread.is_alive():
                 self._deliverer.wake()
-                return
-            thread = self._start(self._deliver_until_done)
-        # Otherwise, a command would end with deliveries leased, which delays them.
-        atexit.register(thread.join, _EXIT_TIMEOUT)
+            else:
+                self._ending_thread = self._start(self._deliver_until_done)
 
     def start_polling(self) -> None:
         """Deliver from now on whenever something is due."""
         with self._lock:
             self._start(poll)
+
+    def finish(self) -> None:
+        """Let a thread that is to end when nothing is due finish: deliveries that it leased would be delayed."""
+        if self._ending_thread is not None:
+            self._ending_thread.join(_EXIT_TIMEOUT)
 
     def _start(self, work: Callable[[Deliverer], None]) -> Thread:
         self._deliverer = Deliverer()
@@ -67,8 +71,8 @@ class _Background:
             while not self._end_unless_awake(deliverer):
                 deliverer.wait(0)
                 deliverer.deliver_all()
-        except (DatabaseError, InterfaceError) as error:
-            _log_outage(error)
+        except Exception as error:  # noqa: BLE001  the next commit, or another process, tries again
+            _log_failure(error)
         finally:
             connections.close_all()
 
@@ -81,6 +85,7 @@ class _Background:
 
 
 _background = _Background()
+atexit.register(_background.finish)
 
 
 @receiver(deliveries_queued)
@@ -110,8 +115,8 @@ def poll(deliverer: Deliverer) -> None:
             else:
                 connections.close_all()
             woken = deliverer.wait(POLL_INTERVAL if is_used or woken else IDLE_INTERVAL)
-        except (DatabaseError, InterfaceError) as error:
-            _log_outage(error)
+        except Exception as error:  # noqa: BLE001  otherwise, nothing would be delivered any more
+            _log_failure(error)
             connections.close_all()
             time.sleep(POLL_INTERVAL)
 
@@ -121,7 +126,6 @@ def _is_used() -> bool:
     return has_receiver or LogoutDelivery.objects.exists()
 
 
-def _log_outage(error: Exception) -> None:
-    logger.warning(
-        "The database cannot be used. Logout tokens are delivered later.", extra={"error": type(error).__name__}
-    )
+def _log_failure(error: Exception) -> None:
+    level = logging.WARNING if isinstance(error, (DatabaseError, InterfaceError)) else logging.ERROR
+    logger.log(level, "Logout tokens are delivered later.", extra={"error": type(error).__name__})
