@@ -1,6 +1,7 @@
 """Test the adapter without granian."""
 
 import asyncio
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -37,3 +38,18 @@ def test_requests_may_also_arrive_in_the_event_loop(application):
     asyncio.run(respond())
 
     assert protocol.response[0] == 200
+
+
+def test_a_signal_during_startup_waits_until_the_event_loop_runs(application):
+    def blocked():
+        return signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    async def start():
+        loop = asyncio.get_running_loop()
+        application.__rsgi_init__(loop)
+        before = blocked()
+        await asyncio.sleep(0)
+        await asyncio.to_thread(application.__rsgi_del__, loop)
+        return before, blocked()
+
+    assert asyncio.run(start()) == (True, False)
