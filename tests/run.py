@@ -40,6 +40,7 @@ CLIENTS = ("browser", "clients", "docs")
 """Folders whose tests run last, in a run of their own."""
 
 PROGRAMS = {
+    "apache2": "the test of a product that takes OpenID Connect",
     "chromium": "tests in a browser",
     "curl": "tests of the commands in the documentation",
     "npm": "tests of the JavaScript client, the recipes and the React example",

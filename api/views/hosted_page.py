@@ -177,7 +177,8 @@ class HostedPage(View):
         shown = {
             "message": messages.translate(refusal.data["message"]),
             "code": refusal.data["code"],
-            "path": self.request.get_full_path(),
+            # The authorization endpoint knows whether the user still has to sign in.
+            "path": self.following or self.request.get_full_path(),
             **context,
         }
         response = self.render("api/hosted/error.html", shown, status=refusal.status_code)

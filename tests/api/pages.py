@@ -1,24 +1,14 @@
 """A browser without scripts: it stores cookies, and fills in and sends the forms of pages."""
 
-from base64 import urlsafe_b64encode
-from hashlib import sha256
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.test import Client
 
-from accounts.models import Application
+from tests.sso.flows import CALLBACK, challenge_of
 
 ORIGIN = "http://testserver"
-VERIFIER = "v" * 43
-CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-CALLBACK = "https://shop.example/callback"
 COOKIE = "__Host-signin"
-
-
-def make_application(client_id="shop", **fields):
-    values = {"name": client_id.capitalize(), "redirect_uris": [CALLBACK], **fields}
-    return Application.objects.create(client_id=client_id, **values)
 
 
 def authorize_path(**changes):
@@ -30,7 +20,7 @@ def authorize_path(**changes):
         "scope": "openid",
         "state": "s1",
         "nonce": "n1",
-        "code_challenge": CHALLENGE,
+        "code_challenge": challenge_of(),
         "code_challenge_method": "S256",
         **changes,
     }
@@ -116,7 +106,7 @@ class Browser:
             page.action or page.path,
             urlencode(values),
             "application/x-www-form-urlencoded",
-            headers={"Origin": ORIGIN, **(headers or {})},
+            headers={name: one for name, one in {"Origin": ORIGIN, **(headers or {})}.items() if one is not None},
         )
 
     def answer(self, page, status, **fields):

@@ -5,10 +5,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import pytest
 
 from accounts.models import AuthorizationCode, RefreshToken
-from tests.api.pages import CALLBACK, COOKIE, ORIGIN, Browser, authorize_path, make_application, returned
+from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.factors.conftest import add_app
+from tests.sso.flows import CALLBACK, Party, make_application
 
 ALICE = {"username": "alice", "password": PASSWORD}
 OWN_PAGE = [{"Sec-Fetch-Site": "same-origin"}, {"Referer": f"{ORIGIN}/sign-in"}]
@@ -151,6 +152,26 @@ def test_the_user_chooses_to_go_on_or_to_use_another_account(signed_in_browser, 
     assert RefreshToken.objects.get(kind="browser", ended_at=None).owner.username == "bob"
 
 
+def id_token_of(browser):
+    """Sign in to the application with the browser's sign-in, and return the ID token."""
+    code = returned(browser.get(authorize_path()))["code"]
+    response = Party().exchange(code)
+    assert response.status_code == 200, response.content
+    return response.json()["id_token"]
+
+
+def test_an_application_that_expects_a_user_is_not_signed_in_as_another(signed_in_browser, clock):
+    make_user("bob")
+    hint = id_token_of(signed_in_browser)
+    assert "code" in returned(signed_in_browser.get(authorize_path(id_token_hint=hint)))
+
+    browser = Browser()
+    page = browser.open(authorize_path(id_token_hint=hint))
+    response = browser.submit(page, username="bob", password=PASSWORD)
+
+    assert returned(browser.get(response["Location"]))["error"] == "login_required"
+
+
 def test_an_application_that_requires_a_second_factor_gets_one(signed_in_browser, clock):
     client = SignedIn("alice")
     app = add_app(client)
@@ -176,6 +197,36 @@ def test_a_sign_out_is_confirmed_and_ends_the_sign_in(signed_in_browser):
     assert RefreshToken.objects.get(kind="browser").ended_at is not None
     assert signed_in_browser.http.cookies[COOKIE].value == ""
     assert signed_in_browser.open("/signout").texts["h1"] == "You are signed out"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_sign_out_with_the_id_token_of_this_sign_in_needs_no_confirmation(signed_in_browser, method):
+    hint = id_token_of(signed_in_browser)
+    query = urlencode(
+        {"id_token_hint": hint, "post_logout_redirect_uri": "https://shop.example/bye", "state": "z"}
+    )
+    if method == "post":
+        headers = {"Origin": "https://shop.example"}
+        response = signed_in_browser.http.post(
+            "/signout", query, "application/x-www-form-urlencoded", headers=headers
+        )
+        response = signed_in_browser.get(response["Location"])
+    else:
+        response = signed_in_browser.get(f"/signout?{query}")
+
+    assert (response.status_code, response["Location"]) == (303, "https://shop.example/bye?state=z")
+    assert not RefreshToken.objects.filter(ended_at=None).exists()
+    assert response.cookies[COOKIE]["max-age"] == 0
+
+
+def test_a_sign_out_with_the_id_token_of_another_user_is_confirmed(signed_in_browser):
+    make_user("bob")
+    other = Browser()
+    other.submit(other.open("/sign-in"), username="bob", password=PASSWORD)
+    page = signed_in_browser.open(f"/signout?{urlencode({'id_token_hint': id_token_of(other)})}")
+
+    assert page.texts["h1"] == "Do you want to sign out?"
+    assert RefreshToken.objects.filter(kind="browser", ended_at=None).count() == 2
 
 
 def test_another_site_cannot_sign_out_without_an_id_token(signed_in_browser):

@@ -13,11 +13,13 @@ from accounts.conf import Limit
 from accounts.models import PendingSignIn, RefreshToken, User
 from accounts.users import invitations, sign_in
 from accounts.values.clients import NO_CLIENT
+from api.defaults import HOSTED_PAGES
 from api.http import page_forms
-from tests.api.pages import CALLBACK, COOKIE, ORIGIN, Browser, authorize_path, make_application, returned
+from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import Api, SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.factors.conftest import add_app, add_passkey
+from tests.sso.flows import CALLBACK, make_application
 from tests.webauthn import SoftwareAuthenticator
 
 PAGES = [
@@ -95,6 +97,15 @@ def test_another_method_gets_405_as_a_page(browser, path, method):
     assert response.status_code == 405
     assert response["Content-Type"].startswith("text/html")
     assert "GET" in response["Allow"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_that_takes_a_password_is_in_paths_that_hash_and_needs_no_django_session(browser, settings, path):
+    page = browser.open(path)
+
+    assert path.startswith(settings.PATHS_THAT_HASH) or 'type="password"' not in page.html
+    assert path.startswith(HOSTED_PAGES)  # for which authproject runs no middleware for sessions
+    assert settings.SESSION_COOKIE_NAME not in browser.http.cookies
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -350,15 +361,23 @@ def test_a_form_of_another_site_does_not_sign_in(browser, settings, headers):
     assert not RefreshToken.objects.exists()
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_form_without_an_origin_is_judged_by_its_site(browser, site):
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303), (None, 303)]
+)
+def test_a_form_without_an_origin_is_judged_by_its_site(browser, site, status):
     headers = {"Origin": None, "Sec-Fetch-Site": site}
-    page = browser.open("/sign-in")
-    fields = {**page.fields, **ALICE}
 
-    refused = browser.http.post("/sign-in", fields, headers={"Sec-Fetch-Site": site})
-    assert refused.status_code in {403, 415}, headers
-    assert not RefreshToken.objects.exists()
+    assert browser.submit(browser.open("/sign-in"), headers, **ALICE).status_code == status
+    assert RefreshToken.objects.exists() == (status == 303)
+
+
+def test_a_form_of_an_origin_that_the_project_trusts_otherwise_does_not_sign_in(browser, monkeypatch):
+    trusted = {"https://sister.example"}
+    monkeypatch.setitem(vars(page_forms._check), "allowed_origins_exact", trusted)  # CSRF_TRUSTED_ORIGINS
+
+    response = browser.submit(browser.open("/sign-in"), {"Origin": "https://sister.example"}, **ALICE)
+
+    assert (response.status_code, browser.cookie) == (403, None)
 
 
 @pytest.mark.parametrize("token", [None, "", "x" * 64])
@@ -407,6 +426,14 @@ def test_a_token_that_a_sibling_site_planted_is_not_accepted(browser, name):
     )
 
     assert (response.status_code, browser.cookie) == (403, None)
+
+
+def test_a_form_that_is_sent_twice_leads_on_to_the_application(browser, shop):
+    page = sign_in_page(browser)
+    browser.submit(page, **ALICE)
+    refused = browser.answer(page, 403, **ALICE)
+
+    assert "code" in returned(browser.get(refused.links["Open the page again"]))
 
 
 def test_the_token_is_in_a_cookie_that_only_this_host_can_set(browser):

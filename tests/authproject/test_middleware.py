@@ -45,7 +45,9 @@ def test_only_the_refusal_of_a_method_has_an_allow_header(admin_client):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/admin/login/", "/readyz"])
+@pytest.mark.parametrize(
+    "path", ["/api/test/all", "/.well-known/jwks.json", "/admin/login/", "/sign-in", "/readyz"]
+)
 def test_every_response_has_the_security_headers(admin_client, path):
     headers = admin_client.get(path).headers
     assert headers["X-Frame-Options"] == "DENY"
@@ -55,7 +57,9 @@ def test_every_response_has_the_security_headers(admin_client, path):
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/api/test/all", "/.well-known/jwks.json", "/verify-email", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/api/test/all", "/.well-known/jwks.json", "/verify-email", "/signout", "/healthz"]
+)
 def test_only_a_response_over_https_has_an_hsts_header(settings, path):
     settings.SECURE_HSTS_SECONDS = 1000
     settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True

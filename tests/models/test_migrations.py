@@ -3,10 +3,11 @@
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.models import KnownOrigin, PasswordCost, User
+from accounts.models import KnownOrigin, PasswordCost, Service, User
 from tests.conftest import Api
 from tests.factories import PASSWORD, make_user
 
@@ -104,3 +105,28 @@ def test_a_migration_stores_the_costs_of_hashes_that_were_imported_before():
 
     amounts = dict(PasswordCost.objects.values_list("kind", "amount"))
     assert amounts == {"pbkdf2_sha256": PBKDF2PasswordHasher.iterations, "scrypt$16384$8": 5}
+
+
+@pytest.mark.parametrize(
+    ("table", "new_columns"),
+    [
+        ("accounts_refreshtoken", {"kind", "scope", "application_id", "parent_id"}),
+        ("accounts_service", {"audiences", "roles"}),
+    ],
+)
+def test_the_previous_release_inserts_rows_without_the_columns_of_single_sign_on(signed_in, table, new_columns):
+    Service.objects.create(client_id="orders", audience="orders")
+    key = "uuid" if table == "accounts_refreshtoken" else "id"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")
+        row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+        cursor.execute(f"DELETE FROM {table} WHERE {key} = %s", [row[key]])
+        old = {name: value for name, value in row.items() if name not in {*new_columns, "expires_on"}}
+        places = ", ".join(["%s"] * len(old))
+        cursor.execute(f"INSERT INTO {table} ({', '.join(old)}) VALUES ({places})", list(old.values()))
+        cursor.execute(f"SELECT * FROM {table}")
+        stored = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+
+    assert stored == row
+    assert signed_in.refresh(signed_in.refresh_token).status_code == 200
+    assert Service.objects.get().audiences == []
