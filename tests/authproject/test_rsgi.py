@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from accounts.sso import logout_dispatch
 from authproject import rsgi
 
 
@@ -18,7 +19,10 @@ class Protocol:
 
 @pytest.fixture
 def application(monkeypatch):
-    monkeypatch.setattr(rsgi, "receive_directly", lambda *_, **__: None)
+    monkeypatch.setattr(rsgi, "receive_directly", lambda _: None)
+    monkeypatch.setattr(
+        logout_dispatch, "start_polling", lambda: None
+    )  # in a thread, which would outlive the test
     return rsgi.Application()
 
 
