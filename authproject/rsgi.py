@@ -9,6 +9,7 @@ here, before any other code sees them.
 import asyncio
 import gc
 import json
+import signal
 from collections.abc import Coroutine
 from functools import cache, partial
 from importlib import import_module
@@ -33,6 +34,7 @@ BODY_TIMEOUT = 10  # seconds
 OVERDUE_INTERVAL = 1  # seconds between looks for requests that wait too long
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _BROKEN_BODY = "The body is incomplete or malformed."
 _reading: set[asyncio.Task[None]] = set()
 
@@ -67,6 +69,7 @@ class Application:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Prepare a worker before its first request."""
+        _postpone_signals(loop)
         for threads in _all_threads:
             threads.start()
         _reply_to_overdue_requests(loop)
@@ -85,6 +88,12 @@ class Application:
         response: asyncio.Future[WsgiResponse] = loop.create_future()
         await _read_and_submit(scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
         _send(protocol, await response)
+
+
+def _postpone_signals(loop: asyncio.AbstractEventLoop) -> None:
+    """Block signals until the event loop runs: it loses those that arrive earlier, and a worker would not stop."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
 def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:

@@ -1,10 +1,12 @@
 """Test the adapter without granian."""
 
 import asyncio
+import signal
 from types import SimpleNamespace
 
 import pytest
 
+from accounts.sso import logout_dispatch
 from authproject import rsgi
 
 
@@ -17,7 +19,10 @@ class Protocol:
 
 @pytest.fixture
 def application(monkeypatch):
-    monkeypatch.setattr(rsgi, "receive_directly", lambda *_, **__: None)
+    monkeypatch.setattr(rsgi, "receive_directly", lambda _: None)
+    monkeypatch.setattr(
+        logout_dispatch, "start_polling", lambda: None
+    )  # in a thread, which would outlive the test
     return rsgi.Application()
 
 
@@ -37,3 +42,18 @@ def test_requests_may_also_arrive_in_the_event_loop(application):
     asyncio.run(respond())
 
     assert protocol.response[0] == 200
+
+
+def test_a_signal_during_startup_waits_until_the_event_loop_runs(application):
+    def blocked():
+        return signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    async def start():
+        loop = asyncio.get_running_loop()
+        application.__rsgi_init__(loop)
+        before = blocked()
+        await asyncio.sleep(0)
+        await asyncio.to_thread(application.__rsgi_del__, loop)
+        return before, blocked()
+
+    assert asyncio.run(start()) == (True, False)
