@@ -23,6 +23,7 @@ from accounts.models import (
     PendingSignIn,
     RefreshToken,
     RefreshTokenQuerySet,
+    SessionKind,
     UsedChallenge,
     User,
 )
@@ -44,9 +45,14 @@ _KEY_CONDITIONS = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
 
 
 def expired_sessions(retain: timedelta) -> RefreshTokenQuerySet:
-    """Return the sessions that expired at least `retain` ago. An expired session never becomes valid again."""
+    """Return the sessions that expired at least `retain` ago. An expired session never becomes valid again.
+
+    The sign-in of a browser is left out while sessions that came of it are valid: a sign-out ends these by it.
+    """
     cutoff: datetime = timezone.now() - retain
-    return RefreshToken.objects.expired(cutoff)
+    came_of_it = RefreshToken.objects.live(cutoff).filter(parent=models.OuterRef("pk"))
+    is_needed = models.Q(kind=SessionKind.BROWSER) & models.Exists(came_of_it)
+    return RefreshToken.objects.expired(cutoff).exclude(is_needed)
 
 
 def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 from urllib.parse import urlencode
 
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
 from accounts.models import AuthorizationCode, RefreshToken
-from accounts.oauth_errors import AuthorizationError
+from accounts.oauth_errors import AuthorizationError, ClientUnknown
 from accounts.sso import authorization_requests
 from accounts.sso.authorization_requests import AuthorizationRequest
 from accounts.sso.browser_sign_ins import BrowserSignIn
@@ -70,7 +71,8 @@ def required_step(request: AuthorizationRequest, browser: BrowserSignIn | None, 
 def issue_code(request: AuthorizationRequest, browser: BrowserSignIn) -> str:
     """Store and return a code for the application. Counts as a use of the browser's sign-in.
 
-    Raises AuthorizationError with `login_required` if the browser's sign-in has ended in the meantime.
+    Raises AuthorizationError with `login_required` if the browser's sign-in has ended in the meantime, and
+    ClientUnknown if the application was deleted.
     """
     now, session = timezone.now(), browser.session
     code = CODE_PREFIX + secrets.token_urlsafe(32)
@@ -78,17 +80,10 @@ def issue_code(request: AuthorizationRequest, browser: BrowserSignIn) -> str:
     live = RefreshToken.objects.live(now).filter(pk=session.pk, owner_stamp=session.owner_stamp)
     if not live.update(last_used_at=now, expires_at=expires_at):
         raise request.error(*_ERRORS_WITHOUT_PROMPT[Step.SIGN_IN])
-    AuthorizationCode.objects.create(
-        digest=digest_of(code),
-        browser=session,
-        application=request.application,
-        redirect_uri=request.redirect_uri,
-        code_challenge=request.code_challenge,
-        nonce=request.nonce,
-        scope=request.scope,
-        audience=list(request.audience),
-        expires_at=now + CODE_LIFETIME,
-    )
+    try:
+        _store(code, request, session, now)
+    except IntegrityError:
+        raise ClientUnknown from None
     return code
 
 
@@ -106,6 +101,20 @@ def error_url(error: AuthorizationError) -> str:
     """Return the address of the application with the error, the state and the issuer (RFC 9207)."""
     return _with_query(
         error.redirect_uri, {"error": error.code, "error_description": error.description}, error.state
+    )
+
+
+def _store(code: str, request: AuthorizationRequest, session: RefreshToken, now: datetime) -> None:
+    AuthorizationCode.objects.create(
+        digest=digest_of(code),
+        browser=session,
+        application=request.application,
+        redirect_uri=request.redirect_uri,
+        code_challenge=request.code_challenge,
+        nonce=request.nonce,
+        scope=request.scope,
+        audience=list(request.audience),
+        expires_at=now + CODE_LIFETIME,
     )
 
 

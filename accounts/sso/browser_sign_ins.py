@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.databases import atomic
 from accounts.errors import InvalidCredentials
 from accounts.history.events import Event, record
-from accounts.models import EndReason, RefreshToken, SessionKind
+from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionKind
 from accounts.sessions import lifecycle
 from accounts.users.sign_in import Authenticated
 from accounts.values.authentication import SEVERAL_FACTORS
@@ -54,8 +54,9 @@ def start(
 ) -> tuple[BrowserSignIn, str]:
     """Store the sign-in of a user in a browser, and return it with the value of its cookie, which is always new.
 
-    `previous` is the one that the browser had. If it is the same user's, its row is updated, so that the sessions
-    of applications that came of it stay. If it is another user's, it is ended with them.
+    `previous` is the one that the browser had, and may have expired. If it is the same user's, the sessions of
+    applications that came of it stay: its row is updated or, if it has expired, replaced as their parent. If it is
+    another user's, it is ended with them.
 
     Raises SecondFactorRequired if the user has a second factor and did not present one, and InvalidCredentials if
     the user was deleted, or the second factor removed, in the meantime.
@@ -70,9 +71,9 @@ def start(
         session.uuid, session.created_at = previous.session.uuid, previous.session.created_at
         record(Event.SIGN_IN_SUCCEEDED, client=client, user_id=user.pk, session_id=session.uuid)
     else:
-        if previous is not None:
-            end(previous, client)
         lifecycle.store(session, user, client, now)
+        if previous is not None:
+            _replace(previous, session, client)
     return BrowserSignIn(session), _encode(session.uuid, secret)
 
 
@@ -81,15 +82,19 @@ def find(cookie_value: str) -> BrowserSignIn | None:
 
     It has also ended if its owner is inactive or has changed their password. Takes one query.
     """
-    decoded = _decode(cookie_value)
-    if decoded is None:
-        return None
-    session_id, secret = decoded
-    live = RefreshToken.objects.live(timezone.now()).filter(kind=SessionKind.BROWSER)
-    session = live.select_related("owner").filter(pk=session_id).first()
-    if session is None or not hmac.compare_digest(_digest(secret), bytes(session.secret_digest)):
-        return None
-    return None if session.has_ended else BrowserSignIn(session)
+    found = _find(cookie_value)
+    return found if found is not None and found.session.expires_at > timezone.now() else None
+
+
+def find_with_expired(cookie_value: str) -> BrowserSignIn | None:
+    """Return the sign-in of a cookie as `find` does, also if it expired while applications refresh their sessions.
+
+    It must not be relied on as a sign-in. It ends, or is replaced, so that these sessions do not stay behind.
+    """
+    found = _find(cookie_value)
+    if found is None or found.session.expires_at > timezone.now() or _came_of(found).exists():
+        return found
+    return None
 
 
 def end(browser: BrowserSignIn, client: Client, reason: EndReason = EndReason.SIGNED_OUT) -> None:
@@ -112,6 +117,33 @@ def _renew(previous: BrowserSignIn, renewed: RefreshToken, now: datetime) -> boo
         if is_by_factor and not lifecycle.lock_second_factors(renewed.owner):
             raise InvalidCredentials
         return bool(unchanged.update(**{name: getattr(renewed, name) for name in _RENEWED_COLUMNS}))
+
+
+def _replace(previous: BrowserSignIn, session: RefreshToken, client: Client) -> None:
+    """Move the sessions of applications to the new sign-in of the same user, or end them with another user's.
+
+    Without a new parent, the sessions of a sign-in that expired would survive a sign-out of the browser.
+    """
+    if previous.session.owner_id == session.owner_id:
+        _came_of(previous).update(parent=session)
+    end(previous, client)
+
+
+def _came_of(browser: BrowserSignIn) -> RefreshTokenQuerySet:
+    return RefreshToken.objects.live(timezone.now()).filter(parent=browser.session.pk)
+
+
+def _find(cookie_value: str) -> BrowserSignIn | None:
+    """Return the sign-in of a cookie that has not ended, but may have expired."""
+    decoded = _decode(cookie_value)
+    if decoded is None:
+        return None
+    session_id, secret = decoded
+    browsers = RefreshToken.objects.filter(kind=SessionKind.BROWSER)
+    session = browsers.select_related("owner").filter(pk=session_id).first()
+    if session is None or not hmac.compare_digest(_digest(secret), bytes(session.secret_digest)):
+        return None
+    return None if session.has_ended else BrowserSignIn(session)
 
 
 def _digest(secret: bytes) -> bytes:

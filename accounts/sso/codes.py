@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -61,13 +62,28 @@ def exchange(application: Application, code: str, redirect_uri: str, code_verifi
     if not is_valid or not _matches(stored, redirect_uri, code_verifier):
         raise InvalidGrant
     try:
-        return _open_session(stored, now)
+        issued = _open_session(stored, now)
     except _UsedInTheMeantime:
-        stored.refresh_from_db(fields=["session_id"])
-        if stored.session_id is not None:
-            _end_reused(stored, stored.session_id, client)
-    except (SecondFactorRequired, TokenExpired):
-        pass
+        opened = AuthorizationCode.objects.filter(pk=stored.pk).values_list("session_id", flat=True).first()
+        if opened is not None:  # the code may have been deleted with its application
+            _end_reused(stored, opened, client)
+        raise InvalidGrant from None
+    except (SecondFactorRequired, TokenExpired, IntegrityError):  # the latter if the application was deleted
+        raise InvalidGrant from None
+    _require_active(application, issued, client)
+    return issued
+
+
+def _require_active(application: Application, issued: Issued, client: Client) -> None:
+    """Check that the application was not deactivated before its session was stored. Otherwise, end that session.
+
+    A deactivation ends the sessions that it finds. It finds this one if it comes after this check.
+
+    Raises InvalidGrant.
+    """
+    if Application.objects.filter(pk=application.pk, is_active=True).exists():
+        return
+    lifecycle.end(UUID(issued.pair.access.claims["sid"]), EndReason.REVOKED, client)
     raise InvalidGrant
 
 

@@ -16,8 +16,14 @@ NAME = "__Host-signin"
 
 def read(request: HttpRequest) -> BrowserSignIn | None:
     """Return the browser's valid sign-in, or None. Two different cookies count as none."""
-    values = set(cookies.read_all(request, NAME))
-    return browser_sign_ins.find(values.pop()) if len(values) == 1 else None
+    value = _value_of(request)
+    return browser_sign_ins.find(value) if value else None
+
+
+def read_with_expired(request: HttpRequest) -> BrowserSignIn | None:
+    """Return the browser's sign-in to end or replace it, also if it expired before sessions that came of it."""
+    value = _value_of(request)
+    return browser_sign_ins.find_with_expired(value) if value else None
 
 
 def set_on(response: HttpResponse, browser: BrowserSignIn, value: str) -> None:
@@ -32,3 +38,8 @@ def delete_from(response: HttpResponse) -> None:
     """Delete the cookie."""
     # `delete_cookie` sets Secure for this prefix, without which browsers would ignore the header.
     response.delete_cookie(NAME, path="/", samesite="Lax")
+
+
+def _value_of(request: HttpRequest) -> str | None:
+    values = set(cookies.read_all(request, NAME))
+    return values.pop() if len(values) == 1 else None

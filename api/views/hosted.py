@@ -30,7 +30,8 @@ class SigningInPage(FormPage):
 
         Raises InvalidCredentials if the user was deleted, or the second factor removed, in the meantime.
         """
-        browser, cookie = browser_sign_ins.start(authenticated, self.client, previous=self.browser)
+        previous = self.browser or browser_cookie.read_with_expired(self.request)
+        browser, cookie = browser_sign_ins.start(authenticated, self.client, previous=previous)
         signals.report_browser_sign_in(self.request, browser.session)
         response = redirect(self.following) if self.following else self.page("choose-account")
         browser_cookie.set_on(response, browser, cookie)

@@ -1,9 +1,12 @@
 """Sign-out of the browser at the hosted pages, also on behalf of an application (RP-Initiated Logout 1.0)."""
 
+from functools import cached_property
+
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts.sso import signing_out
+from accounts.sso.browser_sign_ins import BrowserSignIn
 from accounts.sso.signing_out import SignOutRequest
 from api import signals
 from api.http import browser_cookie, page_forms
@@ -12,6 +15,11 @@ from api.views.hosted_page import HostedPage, redirect
 
 class SignOutPage(HostedPage):
     """Signs out at once if an ID token of this sign-in comes with the request, else after a confirmation."""
+
+    @cached_property
+    def browser(self) -> BrowserSignIn | None:
+        """The browser's sign-in, also if it expired while applications refresh their sessions."""
+        return browser_cookie.read_with_expired(self.request)
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Sign out, or ask. The session of an ID token ends in either case.

@@ -9,7 +9,7 @@ from tests.api.pages import COOKIE, ORIGIN, Browser, authorize_path, returned
 from tests.conftest import SignedIn
 from tests.factories import PASSWORD, make_user
 from tests.factors.conftest import add_app
-from tests.sso.flows import CALLBACK, Party, SingleSignOn, make_application
+from tests.sso.flows import CALLBACK, VERIFIER, Party, SingleSignOn, make_application
 
 ALICE = {"username": "alice", "password": PASSWORD}
 OWN_PAGE = [{"Sec-Fetch-Site": "same-origin"}, {"Referer": f"{ORIGIN}/sign-in"}]
@@ -253,6 +253,35 @@ def test_an_application_signs_its_user_out_whoever_is_signed_in_in_the_browser(s
     assert RefreshToken.objects.get(owner__username="alice").ended_at is None
     assert signed_in_browser.answer(asked, 200).texts["h1"] == "You are signed out"
     assert RefreshToken.objects.get(owner__username="alice").ended_at is not None
+
+
+def refresh_past_the_sign_in(browser, clock):
+    """Let the browser's sign-in expire while the application refreshes its session; return the application's tokens."""
+    code = returned(browser.get(authorize_path()))["code"]
+    tokens = Party().exchange(code, code_verifier=VERIFIER).json()
+    clock.advance(hours=23)
+    tokens = Party().refresh(tokens["refresh_token"]).json()
+    clock.advance(hours=2)
+    assert browser.open("/choose-account").path == "/sign-in"
+    return tokens
+
+
+def test_a_sign_out_ends_what_came_of_a_sign_in_that_expired(signed_in_browser, clock):
+    tokens = refresh_past_the_sign_in(signed_in_browser, clock)
+    page = signed_in_browser.open("/signout")
+    assert page.texts["h1"] == "Do you want to sign out?"
+    signed_in_browser.submit(page)
+
+    assert Party().refresh(tokens["refresh_token"]).status_code == 400
+
+
+def test_a_sign_out_ends_what_came_of_the_sign_in_before_the_last(signed_in_browser, clock):
+    tokens = refresh_past_the_sign_in(signed_in_browser, clock)
+    signed_in_browser.submit(signed_in_browser.open("/sign-in"), **ALICE)
+    assert Party().refresh(tokens["refresh_token"]).status_code == 200
+    signed_in_browser.submit(signed_in_browser.open("/signout"))
+
+    assert not RefreshToken.objects.filter(ended_at=None).exists()
 
 
 def test_an_application_signs_its_user_out_in_a_browser_without_a_cookie(browser):

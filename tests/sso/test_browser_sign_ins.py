@@ -132,6 +132,44 @@ def test_the_sign_in_of_another_user_ends_the_previous_one_with_all_that_came_of
     assert Api().get("/api/test/user", signed_on.tokens["access_token"]).json()["code"] == "token_revoked"
 
 
+@pytest.fixture
+def expired(signed_on, clock):
+    """The sign-in of a browser that was not used for a day, while the application refreshed its session."""
+    clock.advance(hours=23)
+    signed_on.tokens = Party().refresh(signed_on.tokens["refresh_token"]).json()
+    clock.advance(hours=2)
+    assert browser_sign_ins.find(signed_on.cookie) is None
+    return browser_sign_ins.find_with_expired(signed_on.cookie)
+
+
+def test_the_next_sign_in_of_the_same_user_keeps_what_came_of_one_that_expired(signed_on, expired):
+    renewed, _ = sign_in_browser(signed_on.user, previous=expired)
+
+    assert renewed.session.pk != expired.session.pk
+    assert Party().refresh(signed_on.tokens["refresh_token"]).status_code == 200
+    browser_sign_ins.end(renewed, BROWSER)
+    assert Party().refresh(signed_on.tokens["refresh_token"]).status_code == 400
+
+
+def test_the_sign_in_of_another_user_ends_what_came_of_one_that_expired(signed_on, expired):
+    sign_in_browser(make_user(), previous=expired)
+
+    assert Party().refresh(signed_on.tokens["refresh_token"]).status_code == 400
+
+
+def test_an_expired_sign_in_is_found_only_while_a_session_that_came_of_it_is_valid(signed_on, expired, clock):
+    assert browser_sign_ins.find_with_expired(signed_on.cookie) == expired
+    clock.advance(hours=25)
+    assert browser_sign_ins.find_with_expired(signed_on.cookie) is None
+
+
+def test_an_expired_sign_in_is_found_by_its_cookie_only_and_not_after_its_end(signed_on, expired):
+    other = signed_on.cookie[:-1] + ("A" if signed_on.cookie[-1] != "A" else "B")
+    assert browser_sign_ins.find_with_expired(other) is None
+    browser_sign_ins.end(expired, BROWSER)
+    assert browser_sign_ins.find_with_expired(signed_on.cookie) is None
+
+
 def test_a_sign_in_that_ended_in_between_is_replaced_by_a_new_row(signed_on):
     browser_sign_ins.end(signed_on.browser, BROWSER)
     renewed, cookie = sign_in_browser(signed_on.user, previous=signed_on.browser)

@@ -5,13 +5,15 @@ from collections import Counter
 import pytest
 from django.utils import timezone
 
-from accounts.models import Authenticator, EndReason, RefreshToken, SessionKind
+from accounts.models import Application, Authenticator, EndReason, LogoutDelivery, RefreshToken, SessionKind, User
+from accounts.oauth_errors import ClientUnknown
 from accounts.sessions import lifecycle
-from accounts.sso import browser_sign_ins
+from accounts.sso import authorization, browser_sign_ins, codes, registration
+from accounts.users import activation, passwords
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api
 from tests.factories import make_user
-from tests.sso.flows import BROWSER, Party, authorize, make_application, sign_in_browser
+from tests.sso.flows import BROWSER, Party, authorize, make_application, parse, sign_in_browser
 from tests.threads import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -96,3 +98,49 @@ def test_no_session_is_opened_past_a_second_factor_that_is_added_at_the_same_tim
 
     assert {response.status_code for response in responses} <= {200, 400}
     assert Party().exchange(later).status_code == 400
+
+
+@pytest.mark.parametrize("end", ["password", "deactivation"])
+def test_an_application_hears_of_every_session_that_a_change_of_the_account_voids_at_the_same_time(browser, end):
+    Application.objects.update(backchannel_logout_uri="https://shop.example/logout")
+    user = browser.session.owner
+    endings = {
+        "password": lambda: passwords.set_password(
+            User.objects.get(pk=user.pk), "another long password", NO_CLIENT
+        ),
+        "deactivation": lambda: activation.deactivate(user, NO_CLIENT),
+    }
+    issued = [authorize(browser) for _ in range(10)]
+    run_concurrently(
+        *[exchanging(code) for code in issued[:5]], endings[end], *[exchanging(code) for code in issued[5:]]
+    )
+
+    opened = set(children().values_list("pk", flat=True))
+    assert set(children().filter(ended_at=None)) == set()
+    assert set(LogoutDelivery.objects.values_list("session_id", flat=True)) == opened
+
+
+@pytest.mark.parametrize("change", [registration.deactivate, registration.delete])
+def test_no_session_is_opened_for_an_application_that_is_deactivated_at_the_same_time(
+    browser, monkeypatch, change
+):
+    code, application = authorize(browser), Application.objects.get()
+    open_session = codes._open_session
+
+    def open_session_later(stored, now):
+        change(application, NO_CLIENT)  # after the application has authenticated, before its session is stored
+        return open_session(stored, now)
+
+    monkeypatch.setattr(codes, "_open_session", open_session_later)
+    response = Party().exchange(code)
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+    assert not children().filter(ended_at=None).exists()
+
+
+def test_an_application_that_is_deleted_at_the_same_time_gets_no_code(browser):
+    request = parse()
+    Application.objects.get().delete()
+
+    with pytest.raises(ClientUnknown):
+        authorization.issue_code(request, browser)
