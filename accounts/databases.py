@@ -34,6 +34,14 @@ def adapt(connection: BaseDatabaseWrapper, value: Any) -> Any:
     return value
 
 
+def columns_of(model: type[models.Model]) -> str:
+    """Return the names of the model's columns, for a SELECT in raw SQL.
+
+    Not `*`: PostgreSQL refuses to run a prepared statement again whose columns a migration has changed.
+    """
+    return ", ".join(str(field.column) for field in model._meta.concrete_fields)
+
+
 def atomic(model: type[models.Model]) -> transaction.Atomic:
     """Return a transaction, or a savepoint in one, on the database that stores the model."""
     return transaction.atomic(using=alias_of(model))

@@ -92,15 +92,6 @@ def lock_second_factors(user: User) -> bool:
     return locked is not None and locked.has_second_factor
 
 
-def lock_owner(session_id: UUID) -> User | None:
-    """Lock the row of a session's owner until the transaction ends. Return the owner with their roles, or None.
-
-    Whatever voids sessions of a user changes or locks that row first, so that no session is opened past it.
-    """
-    owners = User.objects.with_role_names().select_for_update(no_key=True, of=("self",))
-    return owners.filter(sessions=session_id).first()
-
-
 def new_session(
     user: User, client: Client, authentication: Authentication, now: datetime, *, remember: bool
 ) -> RefreshToken:

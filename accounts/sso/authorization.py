@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.conf import auth_settings
 from accounts.models import AuthorizationCode, RefreshToken
 from accounts.oauth_errors import AuthorizationError, ClientUnknown
-from accounts.sso import authorization_requests
+from accounts.sso import authorization_requests, browser_rows
 from accounts.sso.authorization_requests import AuthorizationRequest
 from accounts.sso.browser_sign_ins import BrowserSignIn
 from accounts.values.authentication import SEVERAL_FACTORS
@@ -77,8 +77,7 @@ def issue_code(request: AuthorizationRequest, browser: BrowserSignIn) -> str:
     now, session = timezone.now(), browser.session
     code = CODE_PREFIX + secrets.token_urlsafe(32)
     expires_at = min(now + auth_settings().refresh_token_lifetime, session.session_expires_at)
-    live = RefreshToken.objects.live(now).filter(pk=session.pk, owner_stamp=session.owner_stamp)
-    if not live.update(last_used_at=now, expires_at=expires_at):
+    if not browser_rows.touch(session, now, expires_at):
         raise request.error(*_ERRORS_WITHOUT_PROMPT[Step.SIGN_IN])
     try:
         _store(code, request, session, now)

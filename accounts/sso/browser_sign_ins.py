@@ -19,6 +19,7 @@ from accounts.errors import InvalidCredentials
 from accounts.history.events import Event, record
 from accounts.models import EndReason, RefreshToken, RefreshTokenQuerySet, SessionKind
 from accounts.sessions import lifecycle
+from accounts.sso import browser_rows
 from accounts.users.sign_in import Authenticated
 from accounts.values.authentication import SEVERAL_FACTORS
 from accounts.values.clients import Client
@@ -80,7 +81,7 @@ def start(
 def find(cookie_value: str) -> BrowserSignIn | None:
     """Return the sign-in of a cookie, or None if it is malformed, unknown, ended or expired.
 
-    It has also ended if its owner is inactive or has changed their password. Takes one query.
+    It has also ended if its owner is inactive or has changed their password. Takes two queries.
     """
     found = _find(cookie_value)
     return found if found is not None and found.session.expires_at > timezone.now() else None
@@ -139,8 +140,7 @@ def _find(cookie_value: str) -> BrowserSignIn | None:
     if decoded is None:
         return None
     session_id, secret = decoded
-    browsers = RefreshToken.objects.filter(kind=SessionKind.BROWSER)
-    session = browsers.select_related("owner").filter(pk=session_id).first()
+    session = browser_rows.find(session_id)
     if session is None or not hmac.compare_digest(_digest(secret), bytes(session.secret_digest)):
         return None
     return None if session.has_ended else BrowserSignIn(session)

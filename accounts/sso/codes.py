@@ -12,19 +12,23 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.conf import auth_settings
-from accounts.databases import atomic
+from accounts.databases import adapt, atomic, columns_of, connection_of
 from accounts.errors import TokenExpired
 from accounts.factor_errors import SecondFactorRequired
 from accounts.history.events import Event, record
-from accounts.models import Application, AuthorizationCode, EndReason, RefreshToken, SessionKind, User
+from accounts.models import Application, AuthorizationCode, EndReason, RefreshToken, SessionState, User
 from accounts.oauth_errors import InvalidGrant
 from accounts.sessions import lifecycle, project_claims
 from accounts.sessions.lifecycle import TokenPair
-from accounts.sso import id_tokens
+from accounts.sso import applications, browser_rows, id_tokens
 from accounts.sso.authorization import digest_of
 from accounts.tokens import refresh_tokens
 from accounts.tokens.access_tokens import Grant
 from accounts.values.clients import Client
+
+# Raw SQL, for the reason that `browser_rows` names.
+_FIND = f"SELECT {columns_of(AuthorizationCode)} FROM accounts_authorizationcode WHERE digest = %s"  # noqa: S608  column names, not input
+_USE_UP = "UPDATE accounts_authorizationcode SET session_id = %s WHERE digest = %s AND session_id IS NULL"
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)  # RFC 7636 section 4.1
 
@@ -52,7 +56,7 @@ def exchange(application: Application, code: str, redirect_uri: str, code_verifi
     or challenge; or if the browser's sign-in has ended.
     """
     now = timezone.now()
-    stored = AuthorizationCode.objects.filter(pk=digest_of(code)).first()
+    stored = next(iter(AuthorizationCode.objects.raw(_FIND, [digest_of(code)])), None)
     if stored is None:
         raise InvalidGrant
     if stored.session_id is not None:
@@ -81,7 +85,7 @@ def _require_active(application: Application, issued: Issued, client: Client) ->
 
     Raises InvalidGrant.
     """
-    if Application.objects.filter(pk=application.pk, is_active=True).exists():
+    if applications.find(application.client_id) == application:
         return
     lifecycle.end(UUID(issued.pair.access.claims["sid"]), EndReason.REVOKED, client)
     raise InvalidGrant
@@ -104,11 +108,9 @@ def _open_session(stored: AuthorizationCode, now: datetime) -> Issued:
     with atomic(RefreshToken):
         # Whatever ends sessions of the user, or removes a factor, waits for the lock on the user and then finds
         # the session, or was first and is noticed here.
-        owner = lifecycle.lock_owner(stored.browser_id)
-        browser = _lock_browser(stored.browser_id, owner, now)
+        browser = _lock_browser(stored.browser_id, now)
         session = _new_session(stored, browser, now)
-        unused = AuthorizationCode.objects.filter(pk=stored.pk, session_id=None)
-        if not unused.update(session_id=session.uuid):
+        if not _use_up(stored, session.uuid):
             raise _UsedInTheMeantime
         issued = _issue(session, browser.owner, stored, now)
         session.save(force_insert=True)
@@ -122,19 +124,23 @@ def _open_session(stored: AuthorizationCode, now: datetime) -> Issued:
     return issued
 
 
-def _lock_browser(session_id: UUID, owner: User | None, now: datetime) -> RefreshToken:
+def _use_up(stored: AuthorizationCode, session_id: UUID) -> bool:
+    """Store the session that the code opens, or return False if the code opened another one."""
+    connection = connection_of(AuthorizationCode)
+    with connection.cursor() as cursor:
+        cursor.execute(_USE_UP, [adapt(connection, session_id), stored.pk])
+        return bool(cursor.rowcount)
+
+
+def _lock_browser(session_id: UUID, now: datetime) -> RefreshToken:
     """Return the sign-in of a browser, locked until the transaction ends.
 
     Raises InvalidGrant if it has ended or expired, and SecondFactorRequired.
     """
-    live = RefreshToken.objects.live(now).filter(pk=session_id, kind=SessionKind.BROWSER)
-    browser = live.select_for_update().first()
-    if browser is None or owner is None:
+    browser = browser_rows.lock(session_id)
+    if browser is None or browser.state(now) is not SessionState.LIVE:
         raise InvalidGrant
-    browser.owner = owner
-    if browser.has_ended:
-        raise InvalidGrant
-    lifecycle.require_second_factor(owner, browser.authentication)
+    lifecycle.require_second_factor(browser.owner, browser.authentication)
     return browser
 
 

@@ -6,7 +6,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.conf import auth_settings
-from accounts.databases import connection_of
+from accounts.databases import columns_of, connection_of
 from accounts.errors import EmailUnverified, InvalidCredentials, InvalidPassword, Throttled
 from accounts.fields import RoleNames
 from accounts.history.events import Event, record
@@ -123,7 +123,7 @@ def _find_user(column: str, value: str | int, client: Client) -> User | None:
 @cache
 def _find_user_sql(vendor: str, column: str, number_of_keys: int) -> str:
     return _FIND_USER.format(
-        columns=", ".join(str(field.column) for field in User._meta.concrete_fields),
+        columns=columns_of(User),
         role_names=RoleNames.sql(vendor, "accounts_user.id"),
         known_origins=_KNOWN_ORIGINS,
         networks=", ".join(f"%(network{number})s" for number in range(number_of_keys)),

@@ -9,7 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.sessions import compare_and_swap
+from tests.api.pages import Browser, authorize_path, returned
 from tests.factories import PASSWORD, make_user
+from tests.sso.flows import Party, make_application
 
 
 def test_a_protected_request_costs_one_query(signed_in, django_assert_num_queries):
@@ -102,6 +104,25 @@ def test_a_sign_in_that_upgrades_the_hash_costs_at_most_seven_queries(api, djang
 
     with django_assert_max_num_queries(7):
         assert api.sign_in("alice").status_code == 200
+
+
+def test_a_sign_in_at_the_hosted_pages_costs_a_bounded_number_of_queries(clock, django_assert_max_num_queries):
+    make_user("alice", roles=("user", "admin"))
+    make_application()
+    known = Browser()
+    known.submit(known.open("/sign-in"), username="alice", password=PASSWORD)
+    browser = Browser()
+
+    with django_assert_max_num_queries(1):
+        location = browser.get(authorize_path())["Location"]
+    with django_assert_max_num_queries(1):
+        page = browser.open(location)
+    with django_assert_max_num_queries(6):  # as the API's sign-in
+        location = browser.submit(page, username="alice", password=PASSWORD)["Location"]
+    with django_assert_max_num_queries(5):
+        code = returned(browser.get(location))["code"]
+    with django_assert_max_num_queries(12):  # two begin and commit the transaction, two are for the history
+        assert Party().exchange(code).status_code == 200
 
 
 def test_a_malformed_token_costs_no_query(api, django_assert_num_queries):

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import EndReason, RefreshToken
 from accounts.oauth_errors import AuthorizationError, ClientUnknown, RedirectUriUnknown
-from accounts.sso import authorization
+from accounts.sso import authorization, browser_sign_ins
 from accounts.sso.authorization import Step
 from tests.factories import make_user
 from tests.sso.flows import (
@@ -264,11 +264,11 @@ def test_what_the_user_must_do_first(application, clock):
 
 def test_a_second_factor_that_was_added_since_must_be_presented(application, enrolled):
     user = make_user()
-    browser, _ = sign_in_browser(user)
+    browser, cookie = sign_in_browser(user)
     assert step(browser) is Step.NONE
     enrolled(user)
 
-    assert step(browser) is Step.SECOND_FACTOR
+    assert step(browser_sign_ins.find(cookie)) is Step.SECOND_FACTOR
     by_both, _ = sign_in_browser(user, BY_BOTH, previous=browser)
     assert step(by_both) is Step.NONE
     assert step(by_both, acr_values="2") is Step.NONE
@@ -290,11 +290,11 @@ def test_without_a_prompt_the_application_hears_what_is_missing(application, enr
         return raised.value.code
 
     user = make_user()
-    browser, _ = sign_in_browser(user)
+    _, cookie = sign_in_browser(user)
     enrolled(user)
 
     assert code(None) == "login_required"
-    assert code(browser) == "interaction_required"
+    assert code(browser_sign_ins.find(cookie)) == "interaction_required"
 
 
 def test_what_a_page_hears_without_a_prompt_does_not_tell_users_apart(application, override_auth):

@@ -28,11 +28,12 @@ def test_a_sign_in_is_a_session_of_its_own_kind(clock):
     assert Activity.objects.get().event == "sign_in:succeeded"
 
 
-def test_finding_a_sign_in_costs_one_query(clock, django_assert_num_queries):
-    _, cookie = sign_in_browser(make_user())
+def test_finding_a_sign_in_costs_two_queries_with_roles_and_factors(clock, django_assert_num_queries):
+    _, cookie = sign_in_browser(make_user(roles=("user", "admin")))
 
-    with django_assert_num_queries(1):
-        assert browser_sign_ins.find(cookie) is not None
+    with django_assert_num_queries(2):
+        owner = browser_sign_ins.find(cookie).session.owner
+        assert (sorted(owner.role_names), owner.has_second_factor) == (["admin", "user"], False)
 
 
 @pytest.mark.parametrize(
