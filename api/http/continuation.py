@@ -47,15 +47,18 @@ def ui_locales(*parameters: QueryDict) -> list[str]:
 def with_time_of_asking(parameters: QueryDict, now: datetime) -> str:
     """Return the `next` that repeats an authorization request which asks for a sign-in now."""
     microseconds = str(int(now.timestamp() * 1_000_000))
-    repeated = _without(parameters, _ASKED)
-    repeated[_ASKED] = _signer(repeated).sign(microseconds)
-    return f"{reverse('authorize')}?{repeated.urlencode()}"
+    query = _query_without(parameters, _ASKED)
+    asked = urlencode({_ASKED: _signer(query).sign(microseconds)})
+    return f"{reverse('authorize')}?{query}&{asked}"
 
 
 def time_of_asking(parameters: QueryDict, now: datetime) -> datetime | None:
     """Return when an authorization request that is repeated asked for a sign-in, or None if it did not."""
+    signed = parameters.get(_ASKED)
+    if not signed:
+        return None
     try:
-        text = _signer(_without(parameters, _ASKED)).unsign(parameters.get(_ASKED, ""))
+        text = _signer(_query_without(parameters, _ASKED)).unsign(signed)
     except signing.BadSignature:
         return None
     asked = datetime.fromtimestamp(int(text) / 1_000_000, UTC)
@@ -64,7 +67,8 @@ def time_of_asking(parameters: QueryDict, now: datetime) -> datetime | None:
 
 def after_choice(path: str) -> str:
     """Return the `next` of a user who has chosen to go on with the account that is signed in."""
-    parameters = _without(query_of(path), _ASKED)
+    parameters = query_of(path).copy()
+    parameters.pop(_ASKED, None)
     prompts = [word for word in parameters.get("prompt", "").split() if word not in _SINGLE_USE_PROMPTS]
     parameters["prompt"] = " ".join(prompts)
     if not prompts:
@@ -72,12 +76,10 @@ def after_choice(path: str) -> str:
     return f"{reverse('authorize')}?{parameters.urlencode()}"
 
 
-def _without(parameters: QueryDict, name: str) -> QueryDict:
-    copy = parameters.copy()
-    copy.pop(name, None)
-    return copy
+def _query_without(parameters: QueryDict, name: str) -> str:
+    return urlencode([(each, value) for each, values in parameters.lists() if each != name for value in values])
 
 
-def _signer(parameters: QueryDict) -> signing.Signer:
+def _signer(query: str) -> signing.Signer:
     # Bound to the request, so that one application's request does not answer another's.
-    return signing.Signer(salt=f"api.continuation {parameters.urlencode()}")
+    return signing.Signer(salt=f"api.continuation {query}")
