@@ -1,8 +1,11 @@
 """Simultaneous uses of one code, and exchanges while the account changes, in threads."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
+import jwt
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Application, Authenticator, EndReason, LogoutDelivery, RefreshToken, SessionKind, User
@@ -144,3 +147,47 @@ def test_an_application_that_is_deleted_at_the_same_time_gets_no_code(browser):
 
     with pytest.raises(ClientUnknown):
         authorization.issue_code(request, browser)
+
+
+def exchange_while_locked(user, code, change):
+    """Change a user in a transaction that an exchange waits for, and return the response to the exchange."""
+
+    def exchanged():
+        try:
+            return Party().exchange(code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, connection.cursor() as cursor:
+        with lifecycle.atomic(User):
+            lifecycle.lock_second_factors(user)
+            response = pool.submit(exchanged)
+            waiting = 0
+            while not waiting and not response.done():
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                waiting = cursor.fetchone()[0]
+            change()
+        return response.result(30)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="on SQLite, reads wait for the lock as well")
+class TestAnExchangeThatWaitsForAChangeOfTheUser:
+    def test_issues_a_token_with_the_roles_after_it(self, browser):
+        user = browser.session.owner
+        response = exchange_while_locked(user, authorize(browser), lambda: user.roles.add("admin"))
+
+        token = response.json()["access_token"]
+        assert "admin" in jwt.decode(token, options={"verify_signature": False})["roles"]
+        assert Api().get("/api/test/admin", token).status_code == 200
+
+    def test_is_refused_if_a_second_factor_was_added(self, browser):
+        def add_factor():
+            now = timezone.now()
+            Authenticator.objects.create(
+                owner=user, name="x", created_at=now, confirmed_at=now, encrypted_secret=b""
+            )
+
+        user = browser.session.owner
+        response = exchange_while_locked(user, authorize(browser), add_factor)
+
+        assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
