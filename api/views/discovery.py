@@ -91,13 +91,12 @@ def _metadata(request: Request) -> dict[str, Any]:
 
 def _provider_metadata(base: str) -> dict[str, Any]:
     """Return the facts about single sign-on (OpenID Connect Discovery section 3)."""
-    pages = base + get_script_prefix()
     return {
-        "authorization_endpoint": f"{pages}authorize",
+        "authorization_endpoint": base + reverse("authorize"),
         "token_endpoint": base + reverse("token"),
         "token_endpoint_auth_methods_supported": [*_SECRET_METHODS, "none"],
         "userinfo_endpoint": base + reverse("userinfo"),
-        "end_session_endpoint": f"{pages}signout",
+        "end_session_endpoint": base + reverse("sign-out-page"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],

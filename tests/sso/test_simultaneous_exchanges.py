@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 from django.utils import timezone
 
-from accounts.models import Application, Authenticator, EndReason, RefreshToken, SessionKind
+from accounts.models import Application, Authenticator, EndReason, LogoutDelivery, RefreshToken, SessionKind, User
 from accounts.oauth_errors import ClientUnknown
 from accounts.sessions import lifecycle
 from accounts.sso import authorization, browser_sign_ins, codes, registration
+from accounts.users import activation, passwords
 from accounts.values.clients import NO_CLIENT
 from tests.conftest import Api
 from tests.factories import make_user
@@ -97,6 +98,26 @@ def test_no_session_is_opened_past_a_second_factor_that_is_added_at_the_same_tim
 
     assert {response.status_code for response in responses} <= {200, 400}
     assert Party().exchange(later).status_code == 400
+
+
+@pytest.mark.parametrize("end", ["password", "deactivation"])
+def test_an_application_hears_of_every_session_that_a_change_of_the_account_voids_at_the_same_time(browser, end):
+    Application.objects.update(backchannel_logout_uri="https://shop.example/logout")
+    user = browser.session.owner
+    endings = {
+        "password": lambda: passwords.set_password(
+            User.objects.get(pk=user.pk), "another long password", NO_CLIENT
+        ),
+        "deactivation": lambda: activation.deactivate(user, NO_CLIENT),
+    }
+    issued = [authorize(browser) for _ in range(10)]
+    run_concurrently(
+        *[exchanging(code) for code in issued[:5]], endings[end], *[exchanging(code) for code in issued[5:]]
+    )
+
+    opened = set(children().values_list("pk", flat=True))
+    assert set(children().filter(ended_at=None)) == set()
+    assert set(LogoutDelivery.objects.values_list("session_id", flat=True)) == opened
 
 
 @pytest.mark.parametrize("change", [registration.deactivate, registration.delete])
