@@ -58,7 +58,12 @@ class Browser:
         from benchmarks.in_process import _ENVIRON
 
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        sent = {**_ENVIRON, "CONTENT_LENGTH": str(len(body)), **({"HTTP_COOKIE": cookies} if cookies else {}), **environ}
+        sent = {
+            **_ENVIRON,
+            "CONTENT_LENGTH": str(len(body)),
+            **({"HTTP_COOKIE": cookies} if cookies else {}),
+            **environ,
+        }
         parts = self._application({**sent, "wsgi.input": io.BytesIO(body)}, self._start_response)
         self.text = b"".join(parts).decode()
         parts.close()
