@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from accounts.databases import atomic
@@ -75,6 +77,8 @@ def start(
         lifecycle.store(session, user, client, now)
         if previous is not None:
             _replace(previous, session, client)
+    if previous is not None and previous.session.session_expires_at > session.session_expires_at:
+        _shorten_what_came_of(session)
     return BrowserSignIn(session), _encode(session.uuid, secret)
 
 
@@ -128,6 +132,13 @@ def _replace(previous: BrowserSignIn, session: RefreshToken, client: Client) -> 
     if previous.session.owner_id == session.owner_id:
         _came_of(previous).update(parent=session)
     end(previous, client)
+
+
+def _shorten_what_came_of(session: RefreshToken) -> None:
+    """Let no session of an application outlive a sign-in that is not remembered, although the one before was."""
+    latest = session.session_expires_at
+    longer = RefreshToken.objects.filter(parent=session.pk, session_expires_at__gt=latest)
+    longer.update(session_expires_at=latest, expires_at=Least("expires_at", Value(latest)))
 
 
 def _came_of(browser: BrowserSignIn) -> RefreshTokenQuerySet:

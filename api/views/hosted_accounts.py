@@ -36,7 +36,7 @@ class SignUpPage(SigningInPage):
     template_name = "api/hosted/sign_up.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Return the page, or why nobody can sign up here."""
+        """Return the page, or why sign-up is closed."""
         return self.render(self.template_name, self.form_context())
 
     def form_context(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from accounts.sso import browser_sign_ins
 from accounts.tokens import refresh_tokens
 from tests.conftest import Api, SignedIn
 from tests.factories import make_user
-from tests.sso.flows import BROWSER, BY_BOTH, Party, make_application, sign_in_browser
+from tests.sso.flows import BROWSER, BY_BOTH, Party, SingleSignOn, make_application, sign_in_browser
 
 
 def reason(browser):
@@ -131,6 +131,24 @@ def test_the_sign_in_of_another_user_ends_the_previous_one_with_all_that_came_of
     assert reason(signed_on.browser) == EndReason.SIGNED_OUT
     assert Party().refresh(signed_on.tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert Api().get("/api/test/user", signed_on.tokens["access_token"]).json()["code"] == "token_revoked"
+
+
+@pytest.mark.parametrize("has_expired", [False, True])
+def test_what_came_of_a_sign_in_ends_with_the_next_one_if_that_is_not_remembered(signed_on, clock, has_expired):
+    previous = signed_on.browser
+    clock.advance(hours=23)
+    tokens = Party().refresh(signed_on.tokens["refresh_token"]).json()
+    clock.advance(hours=2 * has_expired)
+    elsewhere = SingleSignOn("bob").tokens
+    renewed, _ = sign_in_browser(signed_on.user, previous=previous, remember=False)
+
+    session = RefreshToken.objects.get(parent=renewed.session.pk)
+    assert session.session_expires_at == renewed.session.session_expires_at
+    clock.advance(hours=11)
+    tokens = Party().refresh(tokens["refresh_token"]).json()
+    clock.advance(hours=2)
+    assert Party().refresh(tokens["refresh_token"]).status_code == 400
+    assert Party().refresh(elsewhere["refresh_token"]).status_code == 200
 
 
 @pytest.fixture

@@ -45,8 +45,11 @@ def test_fifty_simultaneous_exchanges_of_one_code_open_one_session_or_none(brows
     responses = run_concurrently(*[exchanging(code)] * CONCURRENCY)
 
     statuses = Counter(response.status_code for response in responses)
-    assert statuses == {200: 1, 400: CONCURRENCY - 1}
-    assert {response.json().get("error") for response in responses} == {None, "invalid_grant"}
+    # On a busy machine, SQLite may be locked for longer than its time limit, which is 503.
+    assert statuses[200] == 1
+    assert statuses[400] + statuses[503] == CONCURRENCY - 1
+    errors = {response.json()["error"] for response in responses if response.status_code == 400}
+    assert errors == {"invalid_grant"}
     session = children().get()
     assert session.end_reason == EndReason.CODE_REUSED, "the others were second uses of the code"
     [tokens] = [response.json() for response in responses if response.status_code == 200]
