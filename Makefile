@@ -46,6 +46,7 @@ bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wr
 	for server in gunicorn adapter; do \
 		$(BIN)/python -m benchmarks.run --database postgresql --server $$server || exit 1; done
 	$(BIN)/python -m benchmarks.peer_purging
+	$(BIN)/python -m benchmarks.hosted_sign_in
 	$(BIN)/python -m benchmarks.instructions
 
 example: $(VENV)/example.done examples/react/node_modules/.package-lock.json  ## run the React example and its service (needs Node 20.19)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from benchmarks.in_process import ENVIRON, load_application
 from benchmarks.instructions import build_environment
 from benchmarks.targets import PASSWORD, prepare
 
@@ -55,11 +56,9 @@ class Browser:
         self._send(sent, body.encode())
 
     def _send(self, environ: dict[str, str], body: bytes) -> None:
-        from benchmarks.in_process import _ENVIRON
-
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         sent = {
-            **_ENVIRON,
+            **ENVIRON,
             "CONTENT_LENGTH": str(len(body)),
             **({"HTTP_COOKIE": cookies} if cookies else {}),
             **environ,
@@ -120,8 +119,6 @@ def main() -> None:
 
 
 def load() -> Any:
-    from benchmarks.in_process import load_application
-
     application = load_application()
     from accounts.models import Application
 

@@ -47,7 +47,7 @@ class Client:
         return json.loads(self._send({"REQUEST_METHOD": "POST", "PATH_INFO": path, **length}, body))
 
     def _send(self, environ: dict[str, Any], body: bytes) -> bytes:
-        parts = self._application({**_ENVIRON, **environ, "wsgi.input": io.BytesIO(body)}, self._start_response)
+        parts = self._application({**ENVIRON, **environ, "wsgi.input": io.BytesIO(body)}, self._start_response)
         text = b"".join(parts)
         parts.close()
         if not self._status.startswith("200"):
@@ -58,7 +58,7 @@ class Client:
         self._status = status
 
 
-_ENVIRON = {
+ENVIRON = {
     "SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8000",
     "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000",
     "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr, "wsgi.multithread": True,
