@@ -15,7 +15,7 @@ from authclient.verifier import Verifier
 
 from accounts.errors import AuthError
 from accounts.tokens.access_tokens import verify
-from accounts.tokens.claims import ROLES_OMITTED
+from accounts.tokens.claims import ROLES_OMITTED, SCOPE
 from docs.services.fake_issuer import JWKS, METADATA, FakeIssuer
 from tests.conftest import SignedIn
 from tests.factories import make_user
@@ -67,7 +67,7 @@ def test_the_page_lists_every_claim(api, override_auth, clock):
     )
     names = {name for line in table.splitlines() if line.startswith("| `") for name in _names(line.split("|")[1])}
 
-    assert names == {*claims, ROLES_OMITTED}
+    assert names == {*claims, ROLES_OMITTED, SCOPE}
 
 
 def _names(cell):
