@@ -32,10 +32,12 @@ def change(user_id: int, session_id: UUID, current: str, new: str, client: Clien
     unchanged = User.objects.filter(pk=user_id, security_stamp=user.security_stamp)
     user.set_password(new)
     with atomic(User):
+        # First the user and then the sessions: a concurrent change that did the reverse would be a deadlock.
+        if unchanged.select_for_update(no_key=True).values_list("pk").first() is None:
+            raise InvalidPassword
         # Before the password changes, which would report this session as ended to its application.
         lifecycle.survive_password_change(session_id, user.security_stamp)
-        if not _save(unchanged, user):
-            raise InvalidPassword
+        _save(unchanged, user)
         lifecycle.end_others(user_id, session_id, EndReason.PASSWORD_CHANGED, client)
         record(Event.PASSWORD_CHANGED, client=client, user_id=user_id)
 

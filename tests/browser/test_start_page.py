@@ -468,9 +468,8 @@ def test_a_disabled_start_page_returns_404(client, db, override_auth):
     assert client.post("/").content == nowhere.content
 
 
-@pytest.mark.parametrize("path", ["/", "/verify-email", "/reset-password"])
-def test_other_methods_get_the_405_response_of_the_api(db, path):
-    response = Client(enforce_csrf_checks=True).post(path)
+def test_other_methods_get_the_405_response_of_the_api(db):
+    response = Client(enforce_csrf_checks=True).post("/")
 
     assert (response.status_code, response.json()["code"], response["Allow"]) == (
         405,

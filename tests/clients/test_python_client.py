@@ -435,7 +435,7 @@ def test_the_example_in_the_readme_verifies_a_token(server, url, username):
 
 
 def test_the_examples_in_the_readme_work(server, url, username, tmp_path, monkeypatch):
-    _, example, error_example, _ = re.findall(
+    _, _, example, error_example, _ = re.findall(
         r"```python\n(.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL
     )
     script = (example + error_example).replace("http://127.0.0.1:8000", url).replace("~", str(tmp_path))
