@@ -43,8 +43,7 @@ budget: $(VENV)/test.done  ## compare the instructions of a request with benchma
 bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wrk and valgrind, and an idle machine for two hours)
 	for database in sqlite postgresql; do for what in run starts replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
-	for server in gunicorn adapter; do \
-		$(BIN)/python -m benchmarks.run --database postgresql --server $$server || exit 1; done
+	$(BIN)/python -m benchmarks.run --database postgresql --server gunicorn
 	$(BIN)/python -m benchmarks.peer_purging
 	$(BIN)/python -m benchmarks.hosted_sign_in
 	$(BIN)/python -m benchmarks.instructions

@@ -80,7 +80,7 @@ def protected(path: str, sign_in: str, token: str) -> Callable[[Client], Send]:
     """Return a case that gets a page with an access token."""
 
     def start(client: Client) -> Send:
-        authorization = f"Bearer {client.post(sign_in, username='alice', password=PASSWORD)[token]}"
+        authorization = f"Bearer {client.post(sign_in, username='alice0', password=PASSWORD)[token]}"
         return lambda: client.get(path, authorization)
 
     return start
@@ -90,7 +90,7 @@ def refresh(path: str, sign_in: str, field: str) -> Callable[[Client], Send]:
     """Return a case that refreshes, each time with the token of the previous response."""
 
     def start(client: Client) -> Send:
-        token = client.post(sign_in, username="alice", password=PASSWORD)[field]
+        token = client.post(sign_in, username="alice0", password=PASSWORD)[field]
 
         def send() -> None:
             nonlocal token
@@ -114,15 +114,15 @@ class Case(NamedTuple):
 
 CASES = {
     "DRF view": Case("simplejwt", "DRF view", get("/floor/drf")),
-    "UPDATE": Case("simplejwt", "UPDATE", post("/floor/update", refresh="token")),
+    "UPDATE": Case("simplejwt", "UPDATE", post("/floor/update", refresh="alice0")),
     "protected, lag 60": Case("", "DRF view", protected("/api/test/admin", "/api/auth/signin", "accessToken")),
     "protected, lag 0": Case("", "DRF view", protected("/api/test/admin", "/api/auth/signin", "accessToken")),
     "simplejwt protected": Case("simplejwt", "DRF view", protected("/protected", "/signin", "access")),
     "simplejwt stateless": Case("simplejwt", "DRF view", protected("/protected/stateless", "/signin", "access")),
     "refresh": Case("", "UPDATE", refresh("/api/auth/refreshtoken", "/api/auth/signin", "refreshToken")),
     "simplejwt refresh": Case("simplejwt", "UPDATE", refresh("/refresh", "/signin", "refresh")),
-    "sign-in": Case("", "UPDATE", post("/api/auth/signin", username="alice", password=PASSWORD)),
-    "simplejwt sign-in": Case("simplejwt", "UPDATE", post("/signin", username="alice", password=PASSWORD)),
+    "sign-in": Case("", "UPDATE", post("/api/auth/signin", username="alice0", password=PASSWORD)),
+    "simplejwt sign-in": Case("simplejwt", "UPDATE", post("/signin", username="alice0", password=PASSWORD)),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import processes
-from benchmarks.targets import PASSWORD, Target
+from benchmarks.targets import PASSWORD, USERS, Target
 
 # wrk gives each thread a Lua state of its own. With one connection for each thread, each refreshes a session of its own.
 _REFRESH = """
@@ -24,9 +24,11 @@ function response(status, headers, body)
 end
 """
 _SIGN_IN = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = '%s'
+local bodies, count = {%s}, 0
+function request()
+  count = count + 1
+  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, bodies[count %% #bodies + 1])
+end
 """
 _UNITS = {"us": 1e-3, "ms": 1, "s": 1e3}
 
@@ -46,6 +48,7 @@ def measure(target: Target, endpoint: str, connections: int, seconds: int, folde
     command = [
         "wrk",
         "--latency",
+        "--timeout=10s",
         f"-d{seconds}s",
         f"-c{connections}",
         *_arguments(target, endpoint, connections, folder),
@@ -62,9 +65,12 @@ def _arguments(target: Target, endpoint: str, connections: int, folder: Path) ->
     if endpoint == "protected":
         return ["-t1", *(f"-H{name}: {value}" for name, value in target.credentials().items())]
     if endpoint == "signin":
-        script.write_text(_SIGN_IN % json.dumps({"username": "alice", "password": PASSWORD}))
+        bodies = [json.dumps({"username": user, "password": PASSWORD}) for user in USERS]
+        script.write_text(_SIGN_IN % ", ".join(f"'{body}'" for body in bodies))
         return ["-t1", "-s", str(script)]
-    tokens = ", ".join(json.dumps(target.sign_in().refresh) for _ in range(connections))
+    tokens = ", ".join(
+        json.dumps(target.sign_in(USERS[number % len(USERS)]).refresh) for number in range(connections)
+    )
     script.write_text(_REFRESH % (tokens, target.refresh_field))
     return [f"-t{connections}", "-s", str(script)]
 

@@ -1,6 +1,6 @@
 """Compare this service with other libraries: CPU per request, requests per second and latencies, as medians and ratios.
 
-    python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--server granian|gunicorn|adapter]
+    python -m benchmarks.run [--database sqlite|postgresql] [--endpoint protected|signin|refresh] [--server granian|gunicorn]
         [--workers N] [--connections N] [--rounds N] [--seconds N] [--only REGEX]
 
 This project is served by `manage.py serve`, the others as their users serve them (`benchmarks.serve`). The targets are measured
@@ -75,9 +75,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--endpoint", choices=tuple(FLOORS), action="append")
-    parser.add_argument(
-        "--server", choices=("granian", "gunicorn", "adapter"), default="granian", help="of the others"
-    )
+    parser.add_argument("--server", choices=("granian", "gunicorn"), default="granian", help="of the others")
     parser.add_argument("--only", default="", help="a regular expression: measure the targets whose names match")
     for name, default in (("workers", 2), ("connections", 16), ("rounds", 9), ("seconds", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)

@@ -3,7 +3,6 @@
 - `granian`: granian's WSGI interface, with two threads per worker like this project. Its default of 256 threads would open as
   many connections to the database.
 - `gunicorn`: as its documentation says: synchronous workers, two per core and one more, whatever WORKERS is.
-- `adapter`: this project's own server, which is not how anyone runs them.
 """
 
 import os
@@ -29,23 +28,14 @@ def main() -> None:
             f"--bind=127.0.0.1:{port}",
         ]
         os.execv(sys.executable, command)
-    elif os.environ["SERVER"] == "granian":
-        Server(
-            APPLICATION,
-            address="127.0.0.1",
-            port=port,
-            interface=Interfaces.WSGI,
-            workers=workers,
-            blocking_threads=2,
-        ).serve()
-    else:
-        Server(
-            "authproject.rsgi:application",
-            address="127.0.0.1",
-            port=port,
-            interface=Interfaces.RSGI,
-            workers=workers,
-        ).serve()
+    Server(
+        APPLICATION,
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=2,
+    ).serve()
 
 
 if __name__ == "__main__":

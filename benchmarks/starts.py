@@ -1,6 +1,6 @@
 """Measure how long servers take to start and how much memory their workers use, as medians.
 
-    python -m benchmarks.starts [--database sqlite|postgresql] [--server granian|gunicorn|adapter] [--rounds N] [--only REGEX]
+    python -m benchmarks.starts [--database sqlite|postgresql] [--server granian|gunicorn] [--rounds N] [--only REGEX]
 
 The start ends with the first response. The memory is that of the largest worker after it: resident (RSS), with a worker's share of
 the pages that it shares with others (PSS), and its own pages only (USS).
@@ -22,9 +22,7 @@ def main() -> None:
     """Start each target once per round and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument(
-        "--server", choices=("granian", "gunicorn", "adapter"), default="granian", help="of the others"
-    )
+    parser.add_argument("--server", choices=("granian", "gunicorn"), default="granian", help="of the others")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=DEFAULT)

@@ -19,6 +19,8 @@ import psycopg
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
+USERS = [f"alice{number}" for number in range(16)]
+"""As many as connections: requests must not wait for each other because they change the row of the same user."""
 
 _MAKE_PEER_USER = f"""
 import os, django
@@ -27,13 +29,14 @@ django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from django.contrib.auth.models import Group, User
-user = User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
-user.groups.add(Group.objects.create(name="admin"))
+admin = Group.objects.create(name="admin")
+for name in {USERS}:
+    User.objects.create_user(name, name + "@example.com", {PASSWORD!r}).groups.add(admin)
 """
 _MAKE_OUR_USER = f"""
 from accounts.models import User
-if not User.objects.exists():
-    User.objects.create_user("alice", "alice@example.com", {PASSWORD!r}, roles=("user", "admin"))
+for name in {USERS}:
+    User.objects.create_user(name, name + "@example.com", {PASSWORD!r}, roles=("user", "admin"))
 """
 
 
@@ -102,11 +105,11 @@ class Target:
     def url(self, endpoint: str) -> str:
         return f"http://127.0.0.1:{self.port}{self.paths[endpoint]}"
 
-    def sign_in(self) -> Tokens:
-        """Start a session and return its tokens. Floors need none."""
+    def sign_in(self, user: str = USERS[0]) -> Tokens:
+        """Start a session and return its tokens. Floors have none, and update the row of the user."""
         if "signin" not in self.paths:
-            return Tokens("", "token")
-        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+            return Tokens("", user)
+        body = json.dumps({"username": user, "password": PASSWORD}).encode()
         request = urllib.request.Request(self.url("signin"), body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as response:
             text = response.read().decode()

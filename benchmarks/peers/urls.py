@@ -41,7 +41,7 @@ class FloorUpdate(FloorDrf):
     def post(self, request):
         token = request.data["refresh"]
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE auth_user SET last_login = %s WHERE username = %s", [timezone.now(), "alice"])
+            cursor.execute("UPDATE auth_user SET last_login = %s WHERE username = %s", [timezone.now(), token])
         return Response({"refresh": token})
 
 
