@@ -40,7 +40,8 @@ class KeyCommand(ServiceCommand):
         choices.add_argument(
             "--drop",
             metavar="KID",
-            help="remove a compromised key immediately: its tokens are rejected from the next request on",
+            help="remove a compromised key immediately: its tokens are rejected from the next request on; write "
+            "--drop=KID if it begins with -",
         )
 
     @abstractmethod
