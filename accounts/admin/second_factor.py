@@ -16,7 +16,6 @@ from accounts.factors.enrollment import STAFF
 from accounts.factors.verification import PresentedFactor
 from accounts.history.events import Event, record
 from accounts.models import PendingSignIn, User
-from accounts.tokens import strict_json
 from accounts.users import sign_in
 from accounts.users.sign_in import Authenticated, SignInOptions
 from accounts.values.authentication import SEVERAL_FACTORS
@@ -25,8 +24,6 @@ from accounts.values.clients import NO_CLIENT, Client
 AUTH_SESSION_FIELD = "auth_session"
 LEVEL_KEY = "authentication_level"
 """Where the Django session stores the level at which the administrator signed in."""
-
-_CODE_LENGTH = 6  # digits; longer input is a recovery code
 
 
 class SecondFactorForm(forms.Form):
@@ -79,11 +76,7 @@ class SecondFactorForm(forms.Form):
         return self.cleaned_data
 
     def _presented(self) -> PresentedFactor:
-        passkey, code = self.cleaned_data.get("passkey"), self.cleaned_data.get("code", "").strip()
-        if passkey:
-            return PresentedFactor(passkey=_parse(passkey))
-        is_code = len(code.replace(" ", "")) <= _CODE_LENGTH
-        return PresentedFactor(code=code) if is_code else PresentedFactor(recovery_code=code)
+        return PresentedFactor.from_form(self.cleaned_data.get("code", ""), self.cleaned_data.get("passkey", ""))
 
     def _pending(self) -> PendingSignIn:
         return sign_in.find_pending(self.data.get(AUTH_SESSION_FIELD) or self.initial.get(AUTH_SESSION_FIELD, ""))
@@ -165,14 +158,6 @@ def _reason_against(user: User, level: int) -> str:
             "example on the start page of this service, and sign in again."
         )
     return ""
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        parsed = strict_json.loads(text)
-    except (ValueError, RecursionError):
-        parsed = None
-    return parsed if isinstance(parsed, dict) else {}
 
 
 def _client(request: HttpRequest | None) -> Client:

@@ -1,7 +1,7 @@
 """Verify the second factor that a user presents: a code, a recovery code or a passkey."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from django.utils import timezone
@@ -14,8 +14,11 @@ from accounts.history.events import Event, record
 from accounts.limits import attempts
 from accounts.limits.attempts import CountedAttempt
 from accounts.models import Authenticator, User
+from accounts.tokens import strict_json
 from accounts.values.authentication import BY_CODE, Authentication
 from accounts.values.clients import Client
+
+_CODE_LENGTH = 6  # digits; longer input is a recovery code
 
 
 class PresentedFactor(NamedTuple):
@@ -27,6 +30,24 @@ class PresentedFactor(NamedTuple):
     code: str | None = None
     recovery_code: str | None = None
     passkey: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_form(cls, code: str, passkey: str) -> Self:
+        """Return what a form presents, with one field for both kinds of code and one for the JSON of a passkey."""
+        if passkey:
+            return cls(passkey=parse_passkey(passkey))
+        typed = code.strip()
+        is_code = len(typed.replace(" ", "")) <= _CODE_LENGTH
+        return cls(code=typed) if is_code else cls(recovery_code=typed)
+
+
+def parse_passkey(text: str) -> dict[str, Any]:
+    """Return the passkey in the field of a form, or an empty dictionary, which is refused, if it is malformed."""
+    try:
+        parsed = strict_json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def kinds(user: User) -> tuple[str, ...]:

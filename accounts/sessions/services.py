@@ -4,7 +4,6 @@ A service authenticates with a secret of 256 random bits. The row stores its SHA
 found by brute force, so that it needs no slow password hash.
 """
 
-import hashlib
 import secrets
 from typing import Any
 
@@ -17,6 +16,7 @@ from accounts.sessions import lifecycle, rotation
 from accounts.tokens import access_tokens
 from accounts.tokens.claims import AccessClaims
 from accounts.values.clients import Client
+from accounts.values.digests import digest_of
 
 SECRET_PREFIX = "authsvc_"  # noqa: S105
 """A fixed prefix, so that secret scanners recognize a leaked secret."""
@@ -27,7 +27,7 @@ _INVALID_TOKEN_ERRORS = (TokenExpired, TokenInvalid, TokenRevoked, TokenStale)
 def new_secret(service: Service) -> str:
     """Generate a secret, set its digest on the service, and return it. The caller saves the service."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
-    service.secret_digest = _digest(secret)
+    service.secret_digest = digest_of(secret)
     return secret
 
 
@@ -39,8 +39,8 @@ def authenticate(client_id: str, secret: str) -> Service:
     service = (
         Service.objects.filter(client_id=client_id, is_active=True).first() if client_id.isprintable() else None
     )
-    expected = service.secret_digest if service else _digest("")
-    if not constant_time_compare(_digest(secret), expected) or service is None:
+    expected = service.secret_digest if service else digest_of("")
+    if not constant_time_compare(digest_of(secret), expected) or service is None:
         raise InvalidClient
     return service
 
@@ -79,7 +79,7 @@ def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
     return {
         "active": True,
         "iss": access_tokens.issuer(),
-        "aud": claims.audience[0] if len(claims.audience) == 1 else list(claims.audience),
+        "aud": access_tokens.aud_claim(claims.audience),
         "sub": str(claims.user_id),
         "client_id": claims.client_id,
         "token_type": "Bearer",
@@ -94,7 +94,3 @@ def _introspection_response(claims: AccessClaims) -> dict[str, Any]:
         "amr": list(claims.methods),
         **({"scope": claims.scope} if claims.scope else {}),
     }
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -3,7 +3,6 @@
 As for services, a secret has 256 random bits, so that its SHA-256 cannot be found by brute force.
 """
 
-import hashlib
 import secrets
 
 from django.utils.crypto import constant_time_compare
@@ -16,6 +15,7 @@ from accounts.models import Application
 from accounts.oauth_errors import InvalidTarget
 from accounts.sso import id_tokens
 from accounts.values.clients import NO_CLIENT, Client
+from accounts.values.digests import digest_of
 
 SECRET_PREFIX = "authapp_"  # noqa: S105
 """A fixed prefix, so that secret scanners recognize a leaked secret."""
@@ -56,7 +56,7 @@ def new_secret(application: Application) -> str:
     """
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     application.previous_secret_digest = application.secret_digest
-    application.secret_digest = _digest(secret)
+    application.secret_digest = digest_of(secret)
     return secret
 
 
@@ -90,13 +90,9 @@ def select_audience(application: Application, requested: str | None) -> tuple[st
 def _accepts(application: Application | None, secret: str | None) -> bool:
     if application is not None and not application.is_confidential:
         return not secret
-    presented = _digest(secret or "")
+    presented = digest_of(secret or "")
     current = application.secret_digest if application else ""
     previous = application.previous_secret_digest if application else ""
     # Both are compared in any case, so that the time does not depend on which one is stored.
-    matches = [constant_time_compare(presented, digest or _digest("")) for digest in (current, previous)]
+    matches = [constant_time_compare(presented, digest or digest_of("")) for digest in (current, previous)]
     return bool(secret) and any(matches)
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -3,7 +3,6 @@
 OpenID Connect Core section 3.1.2, RFC 9207 and RFC 9700 section 2.1.
 """
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from accounts.sso import authorization_requests, browser_rows
 from accounts.sso.authorization_requests import AuthorizationRequest
 from accounts.sso.browser_sign_ins import BrowserSignIn
 from accounts.values.authentication import SEVERAL_FACTORS
+from accounts.values.digests import digest_of
 
 __all__ = ["AuthorizationRequest", "Step", "error_url", "issue_code", "parse", "required_step", "success_url"]
 
@@ -84,11 +84,6 @@ def issue_code(request: AuthorizationRequest, browser: BrowserSignIn) -> str:
     except IntegrityError:
         raise ClientUnknown from None
     return code
-
-
-def digest_of(code: str) -> str:
-    """Return the digest under which a code is stored."""
-    return hashlib.sha256(code.encode(errors="replace")).hexdigest()
 
 
 def success_url(request: AuthorizationRequest, code: str) -> str:

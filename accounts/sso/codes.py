@@ -21,10 +21,10 @@ from accounts.oauth_errors import InvalidGrant
 from accounts.sessions import lifecycle, project_claims
 from accounts.sessions.lifecycle import TokenPair
 from accounts.sso import applications, browser_rows, id_tokens
-from accounts.sso.authorization import digest_of
 from accounts.tokens import refresh_tokens
 from accounts.tokens.access_tokens import Grant
 from accounts.values.clients import Client
+from accounts.values.digests import digest_of
 
 # Raw SQL, for the reason that `browser_rows` names.
 _FIND = f"SELECT {columns_of(AuthorizationCode)} FROM accounts_authorizationcode WHERE digest = %s"  # noqa: S608  column names, not input

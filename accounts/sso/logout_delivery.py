@@ -70,7 +70,7 @@ class _Batch:
     has_receiver_failed: bool = False
 
     def attempt(self) -> None:
-        """Deliver one after the other until the receiver fails or the time is over."""
+        """Send the logout tokens in order. Stop when the receiver fails, or after _BATCH_DURATION."""
         ends_at = time.monotonic() + _BATCH_DURATION
         while self.untried and not self.has_receiver_failed and time.monotonic() < ends_at:
             delivery = self.untried[0]

@@ -26,7 +26,7 @@ MIN_LIFETIME = timedelta(seconds=1)
 """The times in a token are whole seconds, so that a token for less would have expired when it is issued."""
 
 Audience = str | tuple[str, ...] | None
-"""The services that a token is for. None stands for all of AUTH_AUDIENCE."""
+"""The services that a token is for. None means every service of AUTH_AUDIENCE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ A token is 256 random bits that are sent to the invited address. The row stores 
 alone yields no valid token.
 """
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from accounts.limits import attempts
 from accounts.models import DEFAULT_ROLE, Invitation, InvitationQuerySet, User
 from accounts.users.roles import refuse_unknown
 from accounts.values.clients import Client
+from accounts.values.digests import digest_of
 from accounts.values.identifiers import normalize_email
 
 DEFAULT_LIFETIME = timedelta(days=7)
@@ -51,7 +51,7 @@ def invite(
     )
     refuse_invalid(invitation)
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    invitation.token_digest = _digest(token)
+    invitation.token_digest = digest_of(token)
     with atomic(User):
         revoke(Invitation.objects.filter(email__iexact=invitation.email), client, by=by)
         invitation.save(force_insert=True)
@@ -105,7 +105,9 @@ def find(token: str, client: Client) -> Invitation:
         raise
     if len(token) > _MAX_LENGTH:
         raise InvitationInvalid
-    found: Invitation | None = Invitation.objects.open(timezone.now()).filter(token_digest=_digest(token)).first()
+    found: Invitation | None = (
+        Invitation.objects.open(timezone.now()).filter(token_digest=digest_of(token)).first()
+    )
     if found is None or not _may_invite(found.invited_by_id, found.roles):
         raise InvitationInvalid
     attempt.uncount()
@@ -142,7 +144,3 @@ def _may_invite(inviter_id: int | None, roles: Sequence[str]) -> bool:
 def _mail_token(invitation: Invitation, token: str, lifetime: timedelta) -> None:
     page = auth_settings().invitation_url
     mail.send_link(MailTemplate.INVITATION, invitation.email, page, token, days=lifetime.days)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -4,7 +4,6 @@ A sign-in that waits for a second factor is a row, an *authSession*. It opens no
 minutes, a few attempts, and one success.
 """
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from accounts.tokens import access_tokens
 from accounts.users import credentials
 from accounts.values.authentication import BY_PASSWORD, Authentication
 from accounts.values.clients import Client
+from accounts.values.digests import digest_of
 
 AUTH_SESSION_PREFIX = "authsess_"
 """A fixed prefix, so that secret scanners recognize a leaked value."""
@@ -86,7 +86,7 @@ def find_pending(auth_session: str) -> PendingSignIn:
 
     Raises AuthSessionInvalid if there is none.
     """
-    pending = PendingSignIn.objects.select_related("owner").filter(pk=_digest(auth_session)).first()
+    pending = PendingSignIn.objects.select_related("owner").filter(pk=digest_of(auth_session)).first()
     if pending is None:
         raise AuthSessionInvalid
     return pending
@@ -162,7 +162,7 @@ def with_passkey(response: Mapping[str, Any], client: Client, options: SignInOpt
 
 def _open(user: User, options: SignInOptions) -> PendingFactor:
     auth_session = AUTH_SESSION_PREFIX + secrets.token_urlsafe(32)
-    digest, now = _digest(auth_session), timezone.now()
+    digest, now = digest_of(auth_session), timezone.now()
     PendingSignIn.objects.create(
         digest=digest,
         owner=user,
@@ -185,7 +185,3 @@ def _pending_factor(user: User, auth_session: str, digest: str, expires_in: int)
 
 def _binding(digest: str) -> str:
     return f"second factor {digest}"
-
-
-def _digest(auth_session: str) -> str:
-    return hashlib.sha256(auth_session.encode(errors="replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""Where a browser goes on after the hosted pages: to an authorization request, which they carry as `next`.
+"""The page to which a browser returns after the hosted pages: an authorization request, in their parameter `next`.
 
 Only the path of the authorization endpoint is followed, so that a link to a hosted page leads nowhere else.
 

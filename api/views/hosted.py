@@ -1,25 +1,23 @@
 """The hosted pages on which a person signs in for the company's applications. They work without scripts."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 
 from accounts.errors import AuthError, EmailUnverified, InvalidCredentials, InvalidRequest, Throttled
 from accounts.factor_errors import AuthSessionInvalid, InvalidCode, PendingFactor, SecondFactorRequired
+from accounts.factors import verification
 from accounts.factors.verification import PresentedFactor
 from accounts.models import User
 from accounts.sso import browser_sign_ins
-from accounts.tokens import strict_json
 from accounts.users import sign_in
 from accounts.users.sign_in import Authenticated, SignInOptions
 from accounts.values.authentication import PASSWORD_METHOD
 from api import signals
 from api.http import browser_cookie, continuation, page_forms
 from api.views.hosted_page import FormPage, HostedPage, redirect, require_fields
-
-_CODE_LENGTH = 6  # digits; longer input is a recovery code
 
 
 class SigningInPage(FormPage):
@@ -70,7 +68,7 @@ class SignInPage(SigningInPage):
 
     def _authenticate(self, fields: Mapping[str, str], options: SignInOptions) -> Authenticated:
         if fields.get("passkey"):
-            return sign_in.with_passkey(_parse_passkey(fields["passkey"]), self.client, options)
+            return sign_in.with_passkey(verification.parse_passkey(fields["passkey"]), self.client, options)
         require_fields(fields, "username", "password")
         return sign_in.with_password(fields["username"], fields["password"], self.client, options)
 
@@ -114,11 +112,12 @@ class SecondFactorPage(SigningInPage):
     def submit(self, fields: Mapping[str, str]) -> HttpResponse:
         """Complete the sign-in. What is wrong is shown on this page, or on the one that asks for the password."""
         auth_session = fields.get("auth_session", "")
+        presented = PresentedFactor.from_form(fields.get("code", ""), fields.get("passkey", ""))
         try:
             pending = sign_in.find_pending(auth_session)
             try:
                 with signals.reporting_failure(self.request, pending.owner.username):
-                    return self.sign_in(sign_in.with_second_factor(pending, _presented(fields), self.client))
+                    return self.sign_in(sign_in.with_second_factor(pending, presented, self.client))
             except (InvalidCode, Throttled) as error:
                 return self.ask(sign_in.renewed(pending, auth_session), error)
         except (AuthSessionInvalid, InvalidCredentials) as error:
@@ -146,19 +145,3 @@ class ChooseAccountPage(HostedPage):
             "another": urlencode({"next": self.following, "another": ""} if self.following else {"another": ""}),
         }
         return self.render("api/hosted/choose_account.html", context)
-
-
-def _presented(fields: Mapping[str, str]) -> PresentedFactor:
-    if fields.get("passkey"):
-        return PresentedFactor(passkey=_parse_passkey(fields["passkey"]))
-    code = fields.get("code", "").strip()
-    is_code = len(code.replace(" ", "")) <= _CODE_LENGTH
-    return PresentedFactor(code=code) if is_code else PresentedFactor(recovery_code=code)
-
-
-def _parse_passkey(text: str) -> dict[str, Any]:
-    try:
-        parsed = strict_json.loads(text)
-    except (ValueError, RecursionError):
-        parsed = None
-    return parsed if isinstance(parsed, dict) else {}

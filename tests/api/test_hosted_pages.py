@@ -258,7 +258,7 @@ def test_a_wrong_password_and_an_unknown_user_get_the_same_page(browser, shop, t
     assert page.fields.get("password", "") == ""
     assert (page.focused, page.description("password")) == (["password"], "Invalid username or password!")
     assert browser.cookie is None
-    # The corrected form goes on to the application.
+    # The corrected form leads to the application.
     assert "code" in arrive(browser, browser.submit(page, **ALICE))
 
 
