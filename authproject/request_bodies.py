@@ -1,16 +1,107 @@
-"""Read the bodies of requests, within limits of length and time."""
+"""Read the bodies of requests, within limits of length and time.
+
+A body whose length is known is read by granian, without the event loop (`DirectBodies`). Others, which arrive in
+chunks, are read in the event loop (`read_body`).
+"""
 
 import asyncio
+import logging
+from asyncio import CancelledError
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
 
 from api import defaults
+from authproject.direct_requests import DirectCallback
 from authproject.rejections import RequestRejected
+from authproject.request_threads import FAILED, Reply
 
 BODY_TIMEOUT = 10  # seconds
 
-_BROKEN_BODY = "The body is incomplete or malformed."
+_BROKEN = (400, "The body is incomplete or malformed.")
+_LATE = (408, "The body did not arrive in time.")
+
+logger = logging.getLogger(__name__)
+
+Submit = Callable[[Scope, bytes, Reply], None]
+"""Called with a request and its whole body."""
+
+
+class DirectBodies:
+    """The bodies of known length that have not arrived yet. `submit` is called when one has."""
+
+    def __init__(self, submit: Submit) -> None:
+        self._submit = submit
+        self._expected: set[_DirectBody] = set()
+
+    def expect(self, scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
+        """Read the body of a request for which `has_known_length` is true, without waiting for it.
+
+        Raises RequestRejected if it is too long.
+        """
+        length = _announced_length(scope)
+        _reject_too_long(length, _max_length(scope))
+        if not length:
+            self._submit(scope, b"", reply)
+            return
+        body = _DirectBody(scope, reply, protocol(), self._receive)
+        self._expected.add(body)
+        body.future.add_done_callback(body)
+
+    def reject_overdue(self) -> None:
+        """Respond with 408 to the requests whose bodies take too long."""
+        now = monotonic()
+        for body in tuple(self._expected):
+            if body.deadline < now and self._claim(body):
+                body.future.cancel()
+                body.reply(RequestRejected(*_LATE).secured(body.scope))
+
+    def _receive(self, body: "_DirectBody") -> None:
+        if not self._claim(body):
+            return
+        try:
+            self._submit(body.scope, body.future.result(), body.reply)
+        except (ProtocolClosed, CancelledError):
+            body.reply(RequestRejected(*_BROKEN).secured(body.scope))
+        except Exception:  # granian would ignore it, and never respond
+            logger.exception("The body of a request was lost.")
+            body.reply(FAILED)
+
+    def _claim(self, body: "_DirectBody") -> bool:
+        """Return whether the body was expected until now: it arrives, or is late, but not both."""
+        try:
+            self._expected.remove(body)
+        except KeyError:
+            return False
+        return True
+
+
+class _DirectBody(DirectCallback):
+    """One body. `future` is granian's, and has the interface of `asyncio.Future`."""
+
+    __slots__ = ("_receive", "deadline", "future", "reply", "scope")
+
+    def __init__(self, scope: Scope, reply: Reply, future: Any, receive: Callable[["_DirectBody"], None]) -> None:
+        self.scope = scope
+        self.reply = reply
+        self.future = future
+        self.deadline = monotonic() + BODY_TIMEOUT
+        self._receive = receive
+
+    def __call__(self, future: Any) -> None:
+        """Pass the body on: it has arrived, or cannot be read."""
+        self._receive(self)
+
+
+def has_known_length(scope: Scope) -> bool:
+    """Return whether the client announces the length of the body.
+
+    With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
+    """
+    return "content-length" in scope.headers and "transfer-encoding" not in scope.headers
 
 
 async def read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
@@ -19,30 +110,15 @@ async def read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     Raises RequestRejected if the body is incomplete or malformed or does not arrive in time, and as soon as it is
     known to be too long.
     """
+    max_length = _max_length(scope)
+    _reject_too_long(_announced_length(scope), max_length)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await _read_body(scope, protocol)
+            return await (protocol() if has_known_length(scope) else _read_chunks(protocol, max_length))
     except TimeoutError:
-        raise RequestRejected(408, "The body did not arrive in time.") from None
+        raise RequestRejected(*_LATE) from None
     except ProtocolClosed:
-        raise RequestRejected(400, _BROKEN_BODY) from None
-
-
-async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
-    announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
-    max_length = _max_length(scope)
-    _reject_too_long(announced, max_length)
-    # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
-    if announced and "transfer-encoding" not in scope.headers:
-        return await _read_at_once(protocol)
-    return await _read_chunks(protocol, max_length)
-
-
-async def _read_at_once(protocol: HTTPProtocol) -> bytes:
-    # Reading in parts would wake the event loop for each part, which takes longer than reading them.
-    body: bytes = await protocol()
-    return body
+        raise RequestRejected(*_BROKEN) from None
 
 
 async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
@@ -54,8 +130,13 @@ async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
         # The last chunk is empty, and so is one that could not be read: a broken body has two empty chunks.
         ends += not chunk
     if ends > 1:
-        raise RequestRejected(400, _BROKEN_BODY)
+        raise RequestRejected(*_BROKEN)
     return bytes(body)
+
+
+def _announced_length(scope: Scope) -> int:
+    # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
+    return int(scope.headers.get("content-length", "").lstrip("0") or 0)
 
 
 def _max_length(scope: Scope) -> int:

@@ -22,7 +22,7 @@ from accounts.errors import Unavailable
 from api import defaults
 from authproject.direct_requests import receive_directly
 from authproject.rejections import RequestRejected
-from authproject.request_bodies import read_body
+from authproject.request_bodies import DirectBodies, has_known_length, read_body
 from authproject.request_threads import Reply, Request, RequestThreads, WsgiResponse
 from authproject.tcp_user_timeout import set_tcp_user_timeout
 from authproject.wsgi_calls import call_wsgi, is_unix_socket
@@ -49,7 +49,7 @@ class Application:
         for threads in _all_threads:
             threads.start()
         _reply_to_overdue_requests(loop)
-        receive_directly(partial(_receive, loop))
+        receive_directly(partial(_receive_directly, loop))
         # Imported here, because models can be imported only after Django is set up.
         import_module("accounts.sso.logout_dispatch").start_polling()
 
@@ -59,10 +59,10 @@ class Application:
             threads.stop()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        """Handle one request, if this version of granian does not call `_receive`."""
+        """Handle one request, if this version of granian does not call `_receive_directly`."""
         loop = asyncio.get_running_loop()
         response: asyncio.Future[WsgiResponse] = loop.create_future()
-        await _read_and_submit(scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
+        _receive(loop, scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
         _send(protocol, await response)
 
 
@@ -72,15 +72,21 @@ def _postpone_signals(loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
-def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:
-    """Handle one request in granian's thread, without waiting for its body or its response."""
-    reply = partial(_send, protocol)
-    if scope.method in _METHODS_WITH_BODY:
-        loop.call_soon_threadsafe(_start, _read_and_submit(scope, protocol, reply))
-        return
+def _receive_directly(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:
+    """Handle one request in granian's thread."""
+    _receive(loop, scope, protocol, partial(_send, protocol))
+
+
+def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
+    """Handle one request without waiting for its body or its response."""
     try:
         _reject_malformed(scope)
-        _submit(scope, b"", reply)
+        if scope.method not in _METHODS_WITH_BODY:
+            _submit(scope, b"", reply)
+        elif has_known_length(scope):
+            _bodies.expect(scope, protocol, reply)
+        else:
+            loop.call_soon_threadsafe(_start, _read_and_submit(scope, protocol, reply))
     except RequestRejected as rejection:
         reply(rejection.secured(scope))
 
@@ -93,9 +99,7 @@ def _start(reading: Coroutine[Any, Any, None]) -> None:
 
 async def _read_and_submit(scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
     try:
-        _reject_malformed(scope)
-        body = await read_body(scope, protocol) if scope.method in _METHODS_WITH_BODY else b""
-        _submit(scope, body, reply)
+        _submit(scope, await read_body(scope, protocol), reply)
     except RequestRejected as rejection:
         reply(rejection.secured(scope))
 
@@ -118,7 +122,8 @@ def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) 
 
 
 def _reply_to_overdue_requests(loop: asyncio.AbstractEventLoop) -> None:
-    """Respond with 503 to requests that wait too long, now and in intervals."""
+    """Respond to requests whose body or response takes too long, with 408 or 503, now and in intervals."""
+    _bodies.reject_overdue()
     for threads in _all_threads:
         for request in threads.remove_overdue():
             request.reply(_UNAVAILABLE.secured(request.scope))
@@ -160,6 +165,7 @@ _hashing_threads = RequestThreads("hashing", 1, call_wsgi)
 # probe, which would restart the process, nor hide the public keys from other services.
 _PATHS_WITHOUT_DATABASE = ("/healthz", "/.well-known/")
 _probe_threads = RequestThreads("probes", 1, call_wsgi)
+_bodies = DirectBodies(_submit)
 _all_threads = (_request_threads, _hashing_threads, _probe_threads)
 
 _UNAVAILABLE = RequestRejected(503, Unavailable.message, Unavailable.code, Unavailable.retry_after)
