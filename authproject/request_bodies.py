@@ -35,7 +35,8 @@ class DirectBodies:
 
     def __init__(self, submit: Submit) -> None:
         self._submit = submit
-        self._expected: set[_DirectBody] = set()
+        # A body must not refer to its future, which refers to it: cycles with granian's objects are not collected.
+        self._futures: dict[_DirectBody, Any] = {}
 
     def expect(self, scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
         """Read the body of a request for which `has_known_length` is true, without waiting for it.
@@ -47,52 +48,49 @@ class DirectBodies:
         if not length:
             self._submit(scope, b"", reply)
             return
-        body = _DirectBody(scope, reply, protocol(), self._receive)
-        self._expected.add(body)
-        body.future.add_done_callback(body)
+        body = _DirectBody(scope, reply, self._receive)
+        future: Any = protocol()
+        self._futures[body] = future
+        future.add_done_callback(body)
 
     def reject_overdue(self) -> None:
         """Respond with 408 to the requests whose bodies take too long."""
         now = monotonic()
-        for body in tuple(self._expected):
-            if body.deadline < now and self._claim(body):
-                body.future.cancel()
+        for body in tuple(self._futures):
+            if body.deadline < now and (future := self._claim(body)) is not None:
+                future.cancel()
                 body.reply(RequestRejected(*_LATE).secured(body.scope))
 
     def _receive(self, body: "_DirectBody") -> None:
-        if not self._claim(body):
+        future = self._claim(body)
+        if future is None:
             return
         try:
-            self._submit(body.scope, body.future.result(), body.reply)
+            self._submit(body.scope, future.result(), body.reply)
         except (ProtocolClosed, CancelledError):
             body.reply(RequestRejected(*_BROKEN).secured(body.scope))
         except Exception:  # granian would ignore it, and never respond
             logger.exception("The body of a request was lost.")
             body.reply(FAILED)
 
-    def _claim(self, body: "_DirectBody") -> bool:
-        """Return whether the body was expected until now: it arrives, or is late, but not both."""
-        try:
-            self._expected.remove(body)
-        except KeyError:
-            return False
-        return True
+    def _claim(self, body: "_DirectBody") -> Any:
+        """Return the future of a body, but only once: the body arrives, or is late, but not both."""
+        return self._futures.pop(body, None)
 
 
 class _DirectBody(DirectCallback):
-    """One body. `future` is granian's, and has the interface of `asyncio.Future`."""
+    """The callback that is called when one body has arrived, or cannot be read."""
 
-    __slots__ = ("_receive", "deadline", "future", "reply", "scope")
+    __slots__ = ("_receive", "deadline", "reply", "scope")
 
-    def __init__(self, scope: Scope, reply: Reply, future: Any, receive: Callable[["_DirectBody"], None]) -> None:
+    def __init__(self, scope: Scope, reply: Reply, receive: Callable[["_DirectBody"], None]) -> None:
         self.scope = scope
         self.reply = reply
-        self.future = future
         self.deadline = monotonic() + BODY_TIMEOUT
         self._receive = receive
 
     def __call__(self, future: Any) -> None:
-        """Pass the body on: it has arrived, or cannot be read."""
+        """Continue with the request."""
         self._receive(self)
 
 

@@ -1,5 +1,7 @@
 """Test the reading of bodies of known length, without granian."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -135,6 +137,19 @@ def test_a_request_whose_body_is_lost_by_a_fault_gets_a_response(expected, submi
 
     assert replies == [FAILED]
     assert "lost" in caplog.text
+
+
+def test_a_body_is_released_without_garbage_collection_which_does_not_find_granians_objects(bodies):
+    futures = [Body()]
+    bodies.expect(scope_with(content_length="5"), lambda: futures[0], print)
+    futures[0].arrive(b"hello")
+    released = weakref.ref(futures[0])
+    gc.disable()
+    try:
+        futures.clear()
+        assert released() is None
+    finally:
+        gc.enable()
 
 
 def test_a_body_that_is_announced_as_too_long_is_not_read(bodies):
