@@ -186,6 +186,7 @@ def targets() -> list[Target]:
     return [
         Target("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
         Target("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
+        Target("one SELECT in a DRF view (floor)", "floors", 8112, {"protected": "/floor/select"}),
         Target("one UPDATE in a DRF view (floor)", "floors", 8102, {"refresh": "/floor/update"}),
         Target("ours, AUTH_REVOCATION_LAG=0", "", 8103, OURS, **OUR_FIELDS),
         Target("ours, AUTH_REVOCATION_LAG=60", "", 8104, OURS, {"AUTH_REVOCATION_LAG": "60"}, **OUR_FIELDS),
