@@ -32,7 +32,7 @@ class Client(NamedTuple):
     def wider_network(self) -> str:
         """The IPv4 /16 or IPv6 /32, in which a provider moves a household from address to address."""
         if self._has_ipv4_address:
-            # `ipaddress` takes ten times as long.
+            # `ipaddress` takes eight times as long.
             first, second, *_ = str(self.address).split(".")
             return f"{first}.{second}.0.0/16"
         return self._ipv6_network(32)
