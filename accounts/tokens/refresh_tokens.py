@@ -28,6 +28,8 @@ from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 from django.conf import settings
 
 from accounts.errors import RefreshTokenUnknown
@@ -115,22 +117,23 @@ def _accepted_keys() -> list[str | None]:
     return [None, *settings.SECRET_KEY_FALLBACKS]
 
 
-def _keyed(fallback: str | None, purpose: str) -> hmac.HMAC:
+def _keyed(fallback: str | None, purpose: str) -> HMAC:
     """Return the HMAC under the server key for a purpose, which `_mac` copies for each message."""
     return _key_for(settings.SECRET_KEY if fallback is None else fallback, purpose)
 
 
-# Deriving and scheduling the keys for every token took 4 % of the instructions of a refresh.
+# Deriving and scheduling the keys for every token took 4 % of the instructions of a refresh. An HMAC of the
+# standard library takes half as long again to copy and finish as one of cryptography.
 @cache
-def _key_for(server_key: str, purpose: str) -> hmac.HMAC:
+def _key_for(server_key: str, purpose: str) -> HMAC:
     key = hmac.digest(server_key.encode(), f"accounts.refresh_tokens.{purpose}".encode(), "sha256")
-    return hmac.new(key, digestmod="sha256")
+    return HMAC(key, hashes.SHA256())
 
 
-def _mac(keyed: hmac.HMAC, message: bytes) -> bytes:
+def _mac(keyed: HMAC, message: bytes) -> bytes:
     mac = keyed.copy()
     mac.update(message)
-    return mac.digest()
+    return mac.finalize()
 
 
 def _checksum(body: bytes, fallback: str | None) -> bytes:

@@ -7,8 +7,10 @@ import sys
 import pytest
 from django.core.management import call_command
 from django.test import Client as Browser
+from django.utils.crypto import salted_hmac
 
 from accounts.conf import Limit
+from accounts.limits.attempts import keyed_digest
 from accounts.models import GuessCount, KnownOrigin
 from accounts.models.origins import MAX_ORIGINS_PER_KIND
 from authproject.proxies import trust_proxies
@@ -33,6 +35,19 @@ def sign_up(username, address):
 @pytest.fixture(autouse=True)
 def _frozen_clock(clock):
     """Freeze time, so that no window ends during a test."""
+
+
+def test_a_digest_is_that_of_its_parts_and_server_key_whatever_was_digested_before(settings):
+    """Stored counters and known devices are found by it, also those of earlier releases."""
+
+    def expected(value, key):
+        return salted_hmac("accounts.guessing", value, key, algorithm="sha256").hexdigest()[:32]
+
+    settings.SECRET_KEY = "a" * 50
+    assert keyed_digest("network", "é") == keyed_digest("network", "é") == expected("network\0é", "a" * 50)
+    assert keyed_digest("network", "x", server_key="b" * 50) == expected("network\0x", "b" * 50)
+    settings.SECRET_KEY = "n" * 50
+    assert keyed_digest("network", "é") == expected("network\0é", "n" * 50)
 
 
 def test_ten_failed_attempts_on_one_account_are_allowed(assert_refused):

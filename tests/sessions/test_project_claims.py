@@ -206,7 +206,7 @@ def test_a_signing_fault_opens_and_ends_no_session(alice, monkeypatch):
     def fail(*_, **__):
         raise OSError
 
-    monkeypatch.setattr("accounts.tokens.signing.jwt.encode", fail)
+    monkeypatch.setattr("accounts.tokens.access_tokens.sign", fail)
 
     assert browser.sign_in_with_cookies().status_code == 500
     assert RefreshToken.objects.get().ended_at is None

@@ -6,6 +6,7 @@ import re
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from itertools import count
+from uuid import UUID
 
 import jwt
 import pytest
@@ -134,6 +135,18 @@ def test_parsing_an_encoded_refresh_token_returns_the_original(session_id, gener
 
     assert refresh_tokens.parse(refresh_tokens.encode(token)) == token
     assert secret.hex() not in repr(token)
+
+
+def test_the_tokens_of_earlier_releases_are_parsed_and_have_the_same_successors(settings):
+    settings.SECRET_KEY = "k" * 50
+    token = "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAAdzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc6vC3bSQ3_8V"
+
+    parsed = refresh_tokens.parse(token)
+
+    assert parsed == (UUID("01967b5e-8d41-7465-8238-9c55d27baaaf"), 7, b"s" * 32, None)
+    assert refresh_tokens.encode(refresh_tokens.successor(parsed)) == (
+        "authrt_AZZ7Xo1BdGWCOJxV0nuqrwAAAAjYXLFIpyicWPZmFGygUp6Two3VUd0lOTpR_8SJSq9v-h4Q3yW8-8wh"
+    )
 
 
 @pytest.mark.parametrize(("char", "twin"), [("-", "+"), ("_", "/")])

@@ -47,6 +47,13 @@ def test_the_network_of_an_address_is_that_of_one_household(address, network, wi
     assert (client.network, client.wider_network) == (network, wider)
 
 
+@given(st.ip_addresses())
+def test_the_wider_network_is_that_of_the_standard_library(address):
+    prefix = 16 if address.version == 4 else 32
+    expected = ipaddress.ip_network((str(address), prefix), strict=False)
+    assert Client(str(address), "").wider_network == str(expected)
+
+
 def test_a_client_without_a_known_address_has_none():
     assert Client.from_environ({}) == Client(None, "")
 
