@@ -80,6 +80,17 @@ def test_the_processor_decides_which_library_computes_new_hashes_and_verifies_th
     assert computed_by == [library] * 3
 
 
+def test_a_hasher_reads_the_type_of_the_processor_once(computed_by, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    hasher = OwaspArgon2idHasher()
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+
+    hasher.verify("pw", OF_AN_EARLIER_RELEASE)
+    OwaspArgon2idHasher().verify("pw", OF_AN_EARLIER_RELEASE)
+
+    assert computed_by == ["libsodium", "argon2-cffi"]
+
+
 @pytest.mark.parametrize("username", ["nobody", "alice", "gone", "passwordless", "malformed"])
 def test_every_failed_sign_in_is_hashed_by_the_library_that_verifies(api, computed_by, username):
     make_user("alice")
