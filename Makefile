@@ -40,7 +40,7 @@ audit: $(VENV)/test.done  ## check the requirements for known vulnerabilities (n
 budget: $(VENV)/test.done  ## compare the instructions of a request with benchmarks/budget.json (needs valgrind)
 	$(BIN)/python -m benchmarks.instructions --check
 
-bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wrk and valgrind, and an idle machine for two hours)
+bench: $(VENV)/bench.done  ## compare the service with other libraries (needs wrk, nginx and valgrind, and an idle machine for two hours)
 	for database in sqlite postgresql; do for what in run starts replays purging; do \
 		$(BIN)/python -m benchmarks.$$what --database $$database || exit 1; done; done
 	$(BIN)/python -m benchmarks.run --database postgresql --server gunicorn

@@ -8,7 +8,6 @@ here, before any other code sees them.
 
 import asyncio
 import gc
-import json
 import signal
 from collections.abc import Coroutine
 from functools import cache, partial
@@ -17,51 +16,28 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import get_resolver
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # re-exported silently
+from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # re-exported silently
 
-from accounts.conf import auth_settings
 from accounts.errors import Unavailable
 from api import defaults
 from authproject.direct_requests import receive_directly
-from authproject.middleware import api_headers, cross_origin_headers
-from authproject.proxies import trust_proxies
-from authproject.request_threads import SERVER_NAME, Reply, Request, RequestThreads, WsgiResponse
+from authproject.rejections import RequestRejected
+from authproject.request_bodies import DirectBodies, has_known_length, read_body
+from authproject.request_threads import Reply, Request, RequestThreads, WsgiResponse
 from authproject.tcp_user_timeout import set_tcp_user_timeout
-from authproject.wsgi_calls import build_environ, call_wsgi, is_unix_socket, no_write
+from authproject.wsgi_calls import call_wsgi, is_unix_socket
 
 THREADS = 2  # more threads only compete for the interpreter lock
-BODY_TIMEOUT = 10  # seconds
 OVERDUE_INTERVAL = 1  # seconds between looks for requests that wait too long
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-_BROKEN_BODY = "The body is incomplete or malformed."
 _reading: set[asyncio.Task[None]] = set()
 
 # Load everything now and exclude it from garbage collection, which would otherwise scan it again and again.
 get_resolver().url_patterns  # noqa: B018  loads the URL configuration
 gc.collect()
 gc.freeze()
-
-
-class RequestRejected(Exception):
-    """A request that is rejected before it reaches the application. `response` is what the client gets."""
-
-    def __init__(
-        self, status: int, message: str, code: str = "invalid_request", retry_after: int | None = None
-    ) -> None:
-        super().__init__(message)
-        headers = [SERVER_NAME, ("content-type", "application/json"), ("cache-control", "no-store")]
-        if retry_after is not None:
-            headers.append(("retry-after", str(retry_after)))
-        self.response = WsgiResponse(status, headers, json.dumps({"message": message, "code": code}).encode())
-
-    def secured(self, scope: Scope) -> WsgiResponse:
-        """Return the response with the headers of every API response over the client's scheme to its origin."""
-        environ = build_environ(scope, b"")
-        headers = (*api_headers(is_secure=_is_secure(environ)), *cross_origin_headers(environ))
-        lowercase_headers = [(name.lower(), value) for name, value in headers]
-        return self.response._replace(headers=[*self.response.headers, *lowercase_headers])
 
 
 class Application:
@@ -73,7 +49,7 @@ class Application:
         for threads in _all_threads:
             threads.start()
         _reply_to_overdue_requests(loop)
-        receive_directly(partial(_receive, loop))
+        receive_directly(partial(_receive_directly, loop))
         # Imported here, because models can be imported only after Django is set up.
         import_module("accounts.sso.logout_dispatch").start_polling()
 
@@ -83,10 +59,10 @@ class Application:
             threads.stop()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        """Handle one request, if this version of granian does not call `_receive`."""
+        """Handle one request, if this version of granian does not call `_receive_directly`."""
         loop = asyncio.get_running_loop()
         response: asyncio.Future[WsgiResponse] = loop.create_future()
-        await _read_and_submit(scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
+        _receive(loop, scope, protocol, lambda it: loop.call_soon_threadsafe(_set_response, response, it))
         _send(protocol, await response)
 
 
@@ -96,15 +72,21 @@ def _postpone_signals(loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
-def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:
-    """Handle one request in granian's thread, without waiting for its body or its response."""
-    reply = partial(_send, protocol)
-    if scope.method in _METHODS_WITH_BODY:
-        loop.call_soon_threadsafe(_start, _read_and_submit(scope, protocol, reply))
-        return
+def _receive_directly(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> None:
+    """Handle one request in granian's thread."""
+    _receive(loop, scope, protocol, partial(_send, protocol))
+
+
+def _receive(loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
+    """Handle one request without waiting for its body or its response."""
     try:
         _reject_malformed(scope)
-        _submit(scope, b"", reply)
+        if scope.method not in _METHODS_WITH_BODY:
+            _submit(scope, b"", reply)
+        elif has_known_length(scope):
+            _bodies.expect(scope, protocol, reply)
+        else:
+            loop.call_soon_threadsafe(_start, _read_and_submit(scope, protocol, reply))
     except RequestRejected as rejection:
         reply(rejection.secured(scope))
 
@@ -117,22 +99,9 @@ def _start(reading: Coroutine[Any, Any, None]) -> None:
 
 async def _read_and_submit(scope: Scope, protocol: HTTPProtocol, reply: Reply) -> None:
     try:
-        _reject_malformed(scope)
-        _submit(scope, await _read_body_in_time(scope, protocol), reply)
+        _submit(scope, await read_body(scope, protocol), reply)
     except RequestRejected as rejection:
         reply(rejection.secured(scope))
-
-
-async def _read_body_in_time(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    if scope.method not in _METHODS_WITH_BODY:
-        return b""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await _read_body(scope, protocol)
-    except TimeoutError:
-        raise RequestRejected(408, "The body did not arrive in time.") from None
-    except ProtocolClosed:
-        raise RequestRejected(400, _BROKEN_BODY) from None
 
 
 def _submit(scope: Scope, body: bytes, reply: Reply) -> None:
@@ -153,7 +122,8 @@ def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) 
 
 
 def _reply_to_overdue_requests(loop: asyncio.AbstractEventLoop) -> None:
-    """Respond with 503 to requests that wait too long, now and in intervals."""
+    """Respond to requests whose body or response takes too long, with 408 or 503, now and in intervals."""
+    _bodies.reject_overdue()
     for threads in _all_threads:
         for request in threads.remove_overdue():
             request.reply(_UNAVAILABLE.secured(request.scope))
@@ -167,18 +137,6 @@ def _hashing_paths() -> tuple[str, ...]:
     return paths
 
 
-def _is_secure(environ: dict[str, Any]) -> bool:
-    """Return whether the client uses https, which a trusted proxy may say."""
-    schemes: list[str] = []
-
-    def remember_scheme(environ: dict[str, Any], _: Any) -> list[bytes]:
-        schemes.append(environ["wsgi.url_scheme"])
-        return []
-
-    trust_proxies(remember_scheme, auth_settings().trusted_proxies)(environ, no_write)
-    return schemes == ["https"]
-
-
 def _reject_malformed(scope: Scope) -> None:
     """Reject requests that proxies and servers could interpret differently.
 
@@ -190,56 +148,6 @@ def _reject_malformed(scope: Scope) -> None:
         raise RequestRejected(400, "The Host header is missing.")
     if not scope.method.isupper():
         raise RequestRejected(400, "The method must be in capital letters.")
-
-
-async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    """Read the whole body, because half a form is not a form.
-
-    Raises RequestRejected if the body is incomplete or malformed, and as soon as it is known to be too long.
-    """
-    # The server accepts numbers below 2^64 with any number of leading zeros; Python's int() limits the digits.
-    announced = int(scope.headers.get("content-length", "").lstrip("0") or 0)
-    max_length = _max_length(scope)
-    _reject_too_long(announced, max_length)
-    # With chunked encoding, Content-Length is meaningless (RFC 9112 section 6.1).
-    if announced and "transfer-encoding" not in scope.headers:
-        return await _read_at_once(protocol)
-    return await _read_chunks(protocol, max_length)
-
-
-async def _read_at_once(protocol: HTTPProtocol) -> bytes:
-    # Reading in parts would wake the event loop for each part, which takes longer than reading them.
-    body: bytes = await protocol()
-    return body
-
-
-async def _read_chunks(protocol: HTTPProtocol, max_length: int) -> bytes:
-    body = bytearray()
-    ends = 0
-    async for chunk in protocol:
-        body += chunk
-        _reject_too_long(len(body), max_length)
-        # The last chunk is empty, and so is one that could not be read: a broken body has two empty chunks.
-        ends += not chunk
-    if ends > 1:
-        raise RequestRejected(400, _BROKEN_BODY)
-    return bytes(body)
-
-
-def _max_length(scope: Scope) -> int:
-    """Return the length of the longest body, in bytes, that an endpoint takes."""
-    longest: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    large: tuple[str, ...] | None = getattr(settings, "PATHS_WITH_LARGE_BODIES", None)
-    if large is None:
-        return longest  # a project that embeds the service and runs this server may take long bodies at any path
-    # Whether the session exists is known only after the body is read. Without a cookie, it cannot exist.
-    has_session = f"{settings.SESSION_COOKIE_NAME}=" in scope.headers.get("cookie", "")
-    return longest if has_session and scope.path.startswith(large) else min(longest, defaults.MAX_BODY_SIZE)
-
-
-def _reject_too_long(length: int, max_length: int) -> None:
-    if length > max_length:
-        raise RequestRejected(413, f"The body is too large. Allowed: {max_length} bytes.", "payload_too_large")
 
 
 def _send(protocol: HTTPProtocol, response: WsgiResponse) -> None:
@@ -257,6 +165,7 @@ _hashing_threads = RequestThreads("hashing", 1, call_wsgi)
 # probe, which would restart the process, nor hide the public keys from other services.
 _PATHS_WITHOUT_DATABASE = ("/healthz", "/.well-known/")
 _probe_threads = RequestThreads("probes", 1, call_wsgi)
+_bodies = DirectBodies(_submit)
 _all_threads = (_request_threads, _hashing_threads, _probe_threads)
 
 _UNAVAILABLE = RequestRejected(503, Unavailable.message, Unavailable.code, Unavailable.retry_after)

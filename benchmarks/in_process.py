@@ -114,6 +114,7 @@ class Case(NamedTuple):
 
 CASES = {
     "DRF view": Case("simplejwt", "DRF view", get("/floor/drf")),
+    "SELECT": Case("simplejwt", "DRF view", get("/floor/select")),
     "UPDATE": Case("simplejwt", "UPDATE", post("/floor/update", refresh="alice0")),
     "protected, lag 60": Case("", "DRF view", protected("/api/test/admin", "/api/auth/signin", "accessToken")),
     "protected, lag 0": Case("", "DRF view", protected("/api/test/admin", "/api/auth/signin", "accessToken")),

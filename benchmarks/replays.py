@@ -57,7 +57,7 @@ def count_split_sessions(target: Target, sessions: int, replays: int) -> int:
 
 def measure_storage(target: Target, address: str) -> tuple[int, int]:
     """Return the number of rows in the target's token tables, and their size with indexes, in bytes."""
-    tables = TABLES["ours" if target.is_ours else target.peer]
+    tables = TABLES[target.peer or "ours"]
     connect: Any = psycopg.connect if address.startswith("postgres") else sqlite3.connect
     with contextlib.closing(connect(address.removeprefix("sqlite:///"))) as connection:
         rows = sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)

@@ -29,7 +29,7 @@ FLOORS = {
     "signin": "Argon2id alone (floor)",
 }
 # Targets that do the same there as another one.
-SAME = {"protected": "$-", "refresh": "LAG=60", "signin": "LAG=60|ES256|stateless|session token"}
+SAME = {"protected": "$-", "refresh": "LAG=60$", "signin": "LAG=60|ES256|stateless|session token"}
 HEADINGS = (
     "",
     "CPU us/request",
@@ -52,7 +52,7 @@ def main() -> None:
         selected = [
             target
             for target in targets()
-            if re.search(options.only, target.name) and set(endpoints) & set(target.paths)
+            if re.search(options.only, target.name) and set(endpoints) & set(target.paths) and target.can_be_served
         ]
         for target in selected:
             own = folder / str(target.port)

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.targets import Serving, Target, database_url, targets
 
-DEFAULT = "^DRF view|ours|simplejwt, HS256|allauth, JWT"
+DEFAULT = "^DRF view|ours, AUTH|simplejwt, HS256|allauth, JWT"
 
 
 def main() -> None:

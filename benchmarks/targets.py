@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,10 @@ class Tokens(NamedTuple):
 
 @dataclass
 class Target:
-    """A system to measure: its project (this one if `peer` is empty), its paths by endpoint, and how clients use its tokens."""
+    """A system to measure: its project (this one if `peer` is empty), its paths by endpoint, and how clients use its tokens.
+
+    `interface` is how this project is served instead of by its own server (SERVER of `benchmarks.serve`).
+    """
 
     name: str
     peer: str
@@ -66,19 +70,24 @@ class Target:
     access_field: str = "access"
     refresh_field: str = "refresh"
     header: str = "Authorization: Bearer "
+    interface: str = ""
     process: psutil.Popen | None = None
     database: psutil.Process | None = None
 
     @property
-    def is_ours(self) -> bool:
-        return self.peer == ""
+    def has_own_server(self) -> bool:
+        return self.peer == self.interface == ""
+
+    @property
+    def can_be_served(self) -> bool:
+        return self.interface != "nginx" or shutil.which("nginx") is not None
 
     def prepare(self, database_url: str, folder: Path, serving: Serving) -> dict[str, str]:
         """Migrate the database and create a user; return the environment of the server."""
         self.database = None if database_url.startswith("sqlite") else _find_postmaster(database_url)
         environment = {
             **os.environ, "DATABASE_URL": database_url, "PORT": str(self.port), "WORKERS": str(serving.workers),
-            "PEER": self.peer, "SERVER": serving.server, "SECRET_KEY": "benchmarks only" * 4,
+            "PEER": self.peer, "SERVER": self.interface or serving.server, "SECRET_KEY": "benchmarks only" * 4,
             "AUTH_KEYS_DIR": str(folder / "keys"), "AUTH_ADDRESS_LIMIT": "", "AUTH_ACCESS_TOKEN_LIFETIME": "36000",
             **self.settings,
         }  # fmt: skip
@@ -87,7 +96,7 @@ class Target:
 
     def start(self, environment: dict[str, str], folder: Path) -> float:
         """Start the server; return the seconds until it responds."""
-        arguments = ["manage.py", "serve"] if self.is_ours else ["-m", "benchmarks.serve"]
+        arguments = ["manage.py", "serve"] if self.has_own_server else ["-m", "benchmarks.serve"]
         started = time.monotonic()
         with (folder / "log").open("wb") as log:
             self.process = psutil.Popen(
@@ -186,9 +195,12 @@ def targets() -> list[Target]:
     return [
         Target("plain Django view (floor)", "floors", 8100, {"protected": "/floor/django"}),
         Target("DRF view, no authentication (floor)", "floors", 8101, {"protected": "/floor/drf"}),
+        Target("one SELECT in a DRF view (floor)", "floors", 8112, {"protected": "/floor/select"}),
         Target("one UPDATE in a DRF view (floor)", "floors", 8102, {"refresh": "/floor/update"}),
         Target("ours, AUTH_REVOCATION_LAG=0", "", 8103, OURS, **OUR_FIELDS),
         Target("ours, AUTH_REVOCATION_LAG=60", "", 8104, OURS, {"AUTH_REVOCATION_LAG": "60"}, **OUR_FIELDS),
+        Target("ours, LAG=60, granian's WSGI", "", 8113, OURS, {"AUTH_REVOCATION_LAG": "60"}, **OUR_FIELDS, interface="granian"),
+        Target("ours, LAG=60, nginx and WSGI", "", 8114, OURS, {"AUTH_REVOCATION_LAG": "60"}, **OUR_FIELDS, interface="nginx"),
         Target("simplejwt, HS256", "simplejwt", 8105, JWT),
         Target("simplejwt, ES256", "simplejwt", 8106, JWT, {"ALGORITHM": "ES256"}),
         Target("simplejwt, stateless", "simplejwt", 8107, {"protected": "/protected/stateless", "signin": "/signin"}),

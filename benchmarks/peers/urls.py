@@ -35,6 +35,16 @@ class FloorDrf(APIView):
         return HttpResponse(CONTENT, content_type="text/plain")
 
 
+class FloorSelect(FloorDrf):
+    """The minimum of a protected request that sees a revocation: read a row, respond."""
+
+    def get(self, request):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT is_active FROM auth_user WHERE username = %s", ["alice0"])
+            assert cursor.fetchone()
+        return super().get(request)
+
+
 class FloorUpdate(FloorDrf):
     """The minimum of a refresh: read a body, update a row, respond."""
 
@@ -56,6 +66,7 @@ def protected_by(authentication, permission):
 urlpatterns = [
     path("floor/django", floor_django),
     path("floor/drf", FloorDrf.as_view()),
+    path("floor/select", FloorSelect.as_view()),
     path("floor/update", FloorUpdate.as_view()),
 ]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -11,20 +12,25 @@ from tests.servers import ROOT, free_port, wait_until
 SERVE = """
 from granian.constants import Interfaces
 from granian.server import Server
+from authproject.direct_requests import use_direct_loop
 if __name__ == "__main__":
+    {prepare}
     Server("tests.authproject.direct_app:application", port={port}, interface=Interfaces.RSGI).serve()
 """
 
 
-@pytest.fixture(scope="module")
-def client():
+@contextmanager
+def served(prepare):
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", SERVE.format(port=port)], cwd=ROOT)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        wait_until(lambda: responds(client))
-        yield client
-    process.terminate()
-    process.wait(timeout=30)
+    command = [sys.executable, "-c", SERVE.format(prepare=prepare, port=port)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            wait_until(lambda: responds(client))
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
 
 
 def responds(client):
@@ -34,9 +40,24 @@ def responds(client):
         return False
 
 
+@pytest.fixture(scope="module")
+def client():
+    with served("use_direct_loop()") as client:
+        yield client
+
+
 def test_no_request_arrives_in_the_event_loop(client):
     assert client.get("/").text == "directly"
     assert client.post("/", content=b"x").text == "directly"
+
+
+def test_no_body_arrives_in_the_event_loop(client):
+    assert client.post("/body", content=b"hello").text == "hello directly"
+
+
+def test_with_another_loop_bodies_arrive_in_it():
+    with served("pass") as client:
+        assert client.post("/body", content=b"hello").text == "hello in the event loop"
 
 
 def test_a_fault_in_the_receiver_affects_one_request_only(client):

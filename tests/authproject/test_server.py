@@ -74,6 +74,25 @@ def test_workers_share_most_memory_with_the_process_that_starts_them(server):
         assert memory.rss - memory.uss > loaded / 2
 
 
+def test_the_memory_of_a_worker_does_not_grow_with_the_requests(single_worker):
+    body = json.dumps({"refreshToken": "x"})
+    head = f"POST /api/auth/refreshtoken HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    request = f"{head}Content-Type: application/json\r\n\r\n{body}".encode()
+    (worker,) = psutil.Process(single_worker.process.pid).children()
+
+    def respond_to(number):
+        with socket.create_connection(("127.0.0.1", single_worker.port)) as client:
+            for _ in range(number):
+                client.sendall(request)
+                assert client.recv(4096).startswith(b"HTTP/1.1 ")
+
+    respond_to(500)
+    before = worker.memory_info().rss
+    respond_to(2000)
+
+    assert worker.memory_info().rss - before < 5 * 2**20  # a kept request would take 7 KiB
+
+
 def test_a_chunked_body_is_accepted(server, pair):
     chunks = (part.encode() for part in ('{"refreshToken": "', pair["refreshToken"], '"}'))
 

@@ -85,6 +85,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Serving on {_socket_path() or _url()} (admin: /admin/, docs: /api/docs)")
         with _metrics_server(), _short_bind_errors():
             _load_what_workers_share()
+            import_module("authproject.direct_requests").use_direct_loop()
             Server(
                 "authproject.rsgi:application",
                 address=settings.HOST,
