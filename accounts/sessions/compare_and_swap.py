@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from accounts.databases import adapt, connection_of
+from accounts.databases import adapt, connection_of, fetch_row
 from accounts.fields import RoleNames
 from accounts.models import RefreshToken, split_role_names
 from accounts.tokens.access_tokens import MIN_LIFETIME, Grant, build_profile, profile_columns
@@ -81,15 +81,13 @@ def _update(
     connection = connection_of(RefreshToken)
     application = _FIRST_PARTY if new_values["client_id"] is None else _APPLICATION
     statement = _statement(connection.vendor, changes, expiry_column, application, columns)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {name: adapt(connection, value) for name, value in parameters.items()})
-        rows = cursor.fetchall()  # SQLite commits only once all rows are fetched
-    if not rows:
+    row = fetch_row(connection, statement, {name: adapt(connection, value) for name, value in parameters.items()})
+    if row is None:
         return None
     (
         owner_id, authenticated_at, methods, expires_at, remember, scope, role_names, token_version,
         *profile_values,
-    ) = rows[0]  # fmt: skip
+    ) = row  # fmt: skip
     return Grant(
         session_id=presented.session_id,
         owner_id=owner_id,

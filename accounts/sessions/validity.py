@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from django.db.models import F
 
 from accounts.conf import auth_settings
-from accounts.databases import adapt, alias_of, connection_of
+from accounts.databases import adapt, alias_of, connection_of, fetch_row
 from accounts.models import RefreshToken
 
 CACHE_SIZE = 100_000
@@ -108,9 +108,7 @@ def _query(session_id: UUID, now: datetime) -> SessionValidity | None:
     connection = connection_of(RefreshToken)
     sql, values = _statement(connection.alias, connection.vendor)
     parameters = {_ID_PLACEHOLDER: adapt(connection, session_id), _TIME_PLACEHOLDER: adapt(connection, now)}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [parameters.get(value, value) for value in values])
-        row = cursor.fetchone()
+    row = fetch_row(connection, sql, [parameters.get(value, value) for value in values])
     return None if row is None else SessionValidity(*row)
 
 

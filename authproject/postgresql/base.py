@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, extended for a database that restarts or freezes, and for poolers.
+"""Django's PostgreSQL backend, extended for databases that restart or freeze, poolers and frequent statements.
 
 A connection that the server has closed is replaced before a request uses it. A server that accepts a query and
 never responds is given up after `answer_timeout`, because a frozen server does not enforce its own time limits.
@@ -11,6 +11,7 @@ a session sets there is lost, or meets other clients. Behind one, the role there
 import logging
 import select
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -27,6 +28,9 @@ _SET_OR_READ_LIMIT = (
     " THEN set_config('{0}', %(limit)s::text, false) ELSE current_setting('{0}') END"
 )
 _LIMIT_TIME = "SELECT pg_backend_pid() <> %(pid)s, " + ", ".join(map(_SET_OR_READ_LIMIT.format, _TIME_LIMITS))
+
+# A prepared statement that the server has dropped, or whose result has other types since a migration.
+_STALE_STATEMENT = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported)
 
 logger = logging.getLogger("authproject.postgresql")
 
@@ -51,6 +55,7 @@ class Connection(psycopg.Connection[Any]):
     """Closes itself if the server does not respond within `answer_timeout` seconds."""
 
     answer_timeout: float | None = None
+    has_stale_statement = False
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server's response.
@@ -64,6 +69,9 @@ class Connection(psycopg.Connection[Any]):
                 _cooldown.start()
                 self.close()
             raise
+        except _STALE_STATEMENT:
+            self.has_stale_statement = True
+            raise
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -73,6 +81,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """
 
     _is_pooled = False
+    _kept_cursors: dict[str, Any]
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return the parameters for libpq, without the options that libpq does not know."""
@@ -95,6 +104,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             _cooldown.start()
             raise
         connection.answer_timeout = self.settings_dict["OPTIONS"].get("answer_timeout")
+        self._kept_cursors = {}
         return connection
 
     def init_connection_state(self) -> None:
@@ -114,13 +124,49 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.ensure_connection()
         return self.cursor() if self._is_pooled else super().chunked_cursor()
 
+    def fetch_row(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Execute a frequent statement, and return its first row, or None if it returns no row.
+
+        The statement must be a constant: a cursor of psycopg is kept for each one as long as the connection.
+        Raises the same exceptions as Django's cursor.
+        """
+        # A cursor that two threads share could return one thread's row to the other.
+        if self.queries_logged or self.execute_wrappers or self.allow_thread_sharing:
+            with self.cursor() as cursor:
+                cursor.execute(sql, values)
+                row: tuple[Any, ...] | None = cursor.fetchone()
+                return row
+        # The checks of Django's cursor, whose creation costs more than the statement.
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        self.validate_thread_sharing()
+        self.validate_no_broken_transaction()
+        with self.wrap_database_errors:
+            return self._fetch_row(sql, values)
+
+    def _fetch_row(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...] | None:
+        cursor = self._kept_cursors.get(sql)
+        if cursor is None:
+            cursor = self._kept_cursors[sql] = self.create_cursor()
+        try:
+            cursor.execute(sql, values)
+        except _STALE_STATEMENT:
+            if not self.connection.autocommit:
+                raise  # the transaction has failed
+            cursor.execute(sql, values, prepare=False)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
     def is_usable(self) -> bool:
         """Return whether the connection can be used, without a query unless an error occurred before.
 
         Between requests, the server sends data only when it closes the connection. Django's `SELECT 1` would take
         as long as the query of a protected request.
         """
-        if self.errors_occurred or self.connection is None:
+        # A stale prepared statement stays: psycopg would execute it again.
+        if self.connection is None or self.connection.has_stale_statement:
+            return False
+        if self.errors_occurred:
             return super().is_usable()
         return not self.connection.closed and not _is_readable(self.connection.fileno())
 
