@@ -16,7 +16,7 @@ from django.contrib.auth.hashers import (
     verify_password,
 )
 
-from accounts.values.password_hashes import HashCost, argon2_kind, has_known_format, parse_cost
+from accounts.values.password_hashes import HashCost, has_known_format, parse_cost
 from accounts.values.passwords import password_candidates
 
 logger = logging.getLogger("accounts.passwords")
@@ -49,7 +49,7 @@ def imported_cost(encoded: str) -> HashCost | None:
         identify_hasher(encoded)
     except ValueError:
         return None
-    return None if cost.kind == _current_kind() else cost
+    return None if _costs_a_new_hash(encoded, cost) else cost
 
 
 def _candidates(typed: str, encoded: str) -> tuple[str, ...]:
@@ -58,12 +58,12 @@ def _candidates(typed: str, encoded: str) -> tuple[str, ...]:
     return password_candidates(typed) if imported_cost(encoded) is None else (typed,)
 
 
-def _current_kind() -> str:
+def _costs_a_new_hash(encoded: str, cost: HashCost) -> bool:
     hasher = get_hasher()
-    if not isinstance(hasher, Argon2PasswordHasher):
-        return str(hasher.algorithm)
-    params = hasher.params()
-    return argon2_kind("argon2id", params.version, params.memory_cost, params.time_cost, params.parallelism)
+    if isinstance(hasher, Argon2PasswordHasher) and cost.kind.startswith("argon2$"):
+        # A hash of another length may be verified by the slower of two implementations, with the same parameters.
+        return not hasher.must_update(encoded)
+    return cost.kind == str(hasher.algorithm)
 
 
 def _verify_candidate(password: str | None, encoded: str, user_id: int) -> Verification:

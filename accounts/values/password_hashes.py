@@ -84,11 +84,6 @@ def has_known_format(encoded: str) -> bool:
     return encoded.partition("$")[0] in _PARSERS
 
 
-def argon2_kind(variety: str, version: int, memory: int, passes: int, lanes: int) -> str:
-    """Return the kind of Argon2 hashes with these parameters. `memory` is in KiB."""
-    return f"argon2${variety}${version}${memory}${passes}${lanes}"
-
-
 def highest_amounts(costs: Iterable[HashCost]) -> dict[str, int]:
     """Return the highest amount of each kind."""
     amounts: dict[str, int] = {}
@@ -138,7 +133,7 @@ def _parse_argon2(encoded: str) -> HashCost:
     _limit(m, MAX_ARGON2_MEMORY, "KiB of memory")
     _limit(m * t, MAX_ARGON2_WORK, "KiB of memory in all passes together")
     _limit(p, MAX_ARGON2_LANES, "lanes")
-    return HashCost(argon2_kind(variety, int(version), m, t, p), 1)
+    return HashCost(f"argon2${variety}${version}${m}${t}${p}", 1)
 
 
 _PARSERS: dict[str, Callable[[str], HashCost]] = {

@@ -10,7 +10,6 @@ import argon2
 import bcrypt
 import pytest
 from django.contrib.auth.hashers import (
-    Argon2PasswordHasher,
     PBKDF2PasswordHasher,
     ScryptPasswordHasher,
     make_password,
@@ -19,6 +18,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import PasswordCost, User
 from accounts.passwords import equal_cost
+from accounts.passwords.hashers import OwaspArgon2idHasher
 from accounts.values.password_hashes import HashCost
 from tests.factories import PASSWORD, make_user, password_hash
 
@@ -43,6 +43,8 @@ HASHES = {
     "scrypt": ScryptPasswordHasher().encode(PASSWORD, SALT, 16, 8, 1),
     "dear_scrypt": ScryptPasswordHasher().encode(PASSWORD, SALT, 16, 8, 3),
     "argon2i": "argon2" + argon2.PasswordHasher(3, 64, 2, type=argon2.Type.I).hash(PASSWORD),
+    # With the parameters of new hashes. Its length decides that argon2-cffi verifies it, and not libsodium.
+    "short_argon2id": "argon2" + argon2.PasswordHasher(2, 19456, 1, hash_len=24).hash(PASSWORD),
     "unusable": "!",
 }
 
@@ -65,14 +67,15 @@ def work(monkeypatch):
     count(hashlib, "pbkdf2_hmac", lambda digest, _password, _salt, iterations, *_: (digest, iterations))
     count(hashlib, "scrypt", lambda *_, n, r, p, **__: (f"scrypt {n} {r}", p))
     count(bcrypt, "hashpw", lambda _password, salt: ("bcrypt", 2 ** int(salt[4:6])))
-    count(Argon2PasswordHasher, "encode", lambda *_: ("argon2 current", 1))
-    count(Argon2PasswordHasher, "verify", lambda _self, _password, encoded: (_argon2_kind(encoded), 1))
+    count(OwaspArgon2idHasher, "encode", lambda *_: ("argon2 current", 1))
+    count(OwaspArgon2idHasher, "verify", lambda _self, _password, encoded: (_argon2_kind(encoded), 1))
     count(equal_cost, "hash_secret", lambda *_, **options: (f"argon2 {options['memory_cost']}", 1))
     return done
 
 
 def _argon2_kind(encoded):
-    return "argon2 64" if "$m=64," in encoded else "argon2 current"
+    imported = {"$m=64,": "argon2 64", HASHES["short_argon2id"]: "argon2 19456"}
+    return next((kind for part, kind in imported.items() if part in encoded), "argon2 current")
 
 
 def import_all(tmp_path, hashes):
@@ -104,8 +107,11 @@ ALL_COSTS = {
     "bcrypt": 128,
     "scrypt$16$8": 3,
     "argon2$argon2i$19$64$3$2": 1,
+    "argon2$argon2id$19$19456$2$1": 1,
 }
-ALL_WORK = {"sha256": 900, "bcrypt": 128, "scrypt 16 8": 3, "argon2 64": 1, "argon2 current": 1}
+ALL_WORK = {
+    "sha256": 900, "bcrypt": 128, "scrypt 16 8": 3, "argon2 64": 1, "argon2 19456": 1, "argon2 current": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -250,6 +256,7 @@ def test_a_purge_lowers_the_cost_to_the_highest_that_remains(api, tmp_path):
     import_all(tmp_path, HASHES)
     api.sign_in("pbkdf2")
     api.sign_in("argon2i")
+    api.sign_in("short_argon2id")
 
     purge()
 
