@@ -6,7 +6,6 @@ chunks, are read in the event loop (`read_body`).
 
 import asyncio
 import logging
-from asyncio import CancelledError
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -66,9 +65,17 @@ class DirectBodies:
         if future is None:
             return
         try:
-            self._submit(body.scope, future.result(), body.reply)
-        except (ProtocolClosed, CancelledError):
+            content = future.result()
+        except Exception as error:  # noqa: BLE001  whatever granian raises, the body cannot be read
+            # The future keeps the exception, whose traceback refers to frames that refer to the future.
+            error.__traceback__ = None
             body.reply(RequestRejected(*_BROKEN).secured(body.scope))
+        else:
+            self._submit_body(body, content)
+
+    def _submit_body(self, body: "_DirectBody", content: bytes) -> None:
+        try:
+            self._submit(body.scope, content, body.reply)
         except Exception:  # granian would ignore it, and never respond
             logger.exception("The body of a request was lost.")
             body.reply(FAILED)

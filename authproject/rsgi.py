@@ -123,11 +123,11 @@ def _set_response(future: asyncio.Future[WsgiResponse], response: WsgiResponse) 
 
 def _reply_to_overdue_requests(loop: asyncio.AbstractEventLoop) -> None:
     """Respond to requests whose body or response takes too long, with 408 or 503, now and in intervals."""
+    loop.call_later(OVERDUE_INTERVAL, _reply_to_overdue_requests, loop)  # first: a fault below must not end them
     _bodies.reject_overdue()
     for threads in _all_threads:
         for request in threads.remove_overdue():
             request.reply(_UNAVAILABLE.secured(request.scope))
-    loop.call_later(OVERDUE_INTERVAL, _reply_to_overdue_requests, loop)
 
 
 @cache

@@ -1,10 +1,9 @@
 """Test error responses: their codes, statuses and headers, and that they reveal nothing about the server."""
 
 import sqlite3
-from contextlib import contextmanager
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from accounts import errors, factor_errors, oauth_errors
 from accounts.errors import AuthError, Kind
@@ -121,11 +120,8 @@ def test_an_origin_that_is_not_allowed_gets_no_cors_headers(api):
     assert "Access-Control-Allow-Origin" not in response
 
 
-@contextmanager
 def failing_database(error):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("django.db.backends.utils.CursorWrapper.execute", _raising(error))
-        yield
+    return connection.execute_wrapper(_raising(error))
 
 
 def _raising(error):
