@@ -23,8 +23,15 @@ def test_a_request_that_became_more_expensive_or_cheaper_needs_another_budget(ra
     assert "benchmarks.instructions --update" in complaint
 
 
-def test_a_ratio_beyond_the_budget_fails_the_check(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(budget, "FILE", tmp_path / "budget.json")
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    file = tmp_path / "budget.json"
+    file.write_text(json.dumps({"Python 3.1, x86_64": ALLOWED}))
+    monkeypatch.setattr(budget, "FILE", file)
+    return file
+
+
+def test_a_ratio_beyond_the_budget_fails_the_check(file, capsys):
     budget.write(ALLOWED)
 
     assert budget.report({"refresh": 2.0}) == 0
@@ -32,13 +39,17 @@ def test_a_ratio_beyond_the_budget_fails_the_check(tmp_path, monkeypatch, capsys
     assert "refresh: 2.100" in capsys.readouterr().out
 
 
-def test_another_version_of_python_is_not_compared(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(budget, "FILE", tmp_path / "budget.json")
-    budget.FILE.write_text(json.dumps({"platform": "Python 3.1, x86_64", "ratios": ALLOWED}))
-
+def test_another_build_of_python_is_not_compared(file, capsys):
     assert budget.report({"refresh": 4.0}) == 0
-    assert "Skipped: the budget is for Python 3.1, x86_64" in capsys.readouterr().out
+    assert "only for Python 3.1, x86_64" in capsys.readouterr().out
 
 
-def test_the_budget_names_every_case_that_is_limited():
-    assert set(json.loads(budget.FILE.read_text())["ratios"]) == set(budget.CASES) <= set(CASES)
+def test_each_build_of_python_has_a_budget_of_its_own(file):
+    budget.write({"refresh": 1.0})
+    budget.write({"refresh": 3.0})
+
+    assert budget.read() == {"Python 3.1, x86_64": ALLOWED, budget.describe_platform(): {"refresh": 3.0}}
+
+
+def test_the_budgets_name_every_case_that_is_limited():
+    assert all(set(ratios) == set(budget.CASES) <= set(CASES) for ratios in budget.read().values())
