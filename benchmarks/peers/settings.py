@@ -14,11 +14,8 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "benchmarks.peers.urls"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-PASSWORD_HASHERS = ["accounts.passwords.hashers.OwaspArgon2idHasher"]
+PASSWORD_HASHERS = ["benchmarks.peers.hashers.SameCostHasher"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# Read by this project's server, which `benchmarks.run --server adapter` uses for all.
-AUTH = {"trusted_proxies": ()}
-PATHS_THAT_HASH = ("/signin", "/_allauth/app/v1/auth/login")
 
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
 INSTALLED_APPS += {
