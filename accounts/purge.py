@@ -44,15 +44,25 @@ CODE_REUSE_DETECTION = timedelta(days=1)
 _KEY_CONDITIONS = {"postgresql": "= ANY(ARRAY({} FOR UPDATE SKIP LOCKED))"}
 
 
-def expired_sessions(retain: timedelta) -> RefreshTokenQuerySet:
+def expired_sessions(retain: timedelta) -> tuple[RefreshTokenQuerySet, RefreshTokenQuerySet]:
     """Return the sessions that expired at least `retain` ago. An expired session never becomes valid again.
 
-    The sign-in of a browser is left out while sessions that came of it are valid: a sign-out ends these by it.
+    The second part are the sign-ins of browsers. One is left out while sessions that came of it are valid: a
+    sign-out ends these by it. With that condition, a statement takes half as long again, and most sessions are in
+    the first part.
     """
     cutoff: datetime = timezone.now() - retain
-    came_of_it = RefreshToken.objects.live(cutoff).filter(parent=models.OuterRef("pk"))
-    is_needed = models.Q(kind=SessionKind.BROWSER) & models.Exists(came_of_it)
-    return RefreshToken.objects.expired(cutoff).exclude(is_needed)
+    expired, is_browser = RefreshToken.objects.expired(cutoff), models.Q(kind=SessionKind.BROWSER)
+    # Not Exists(): for each batch, PostgreSQL would read all live sessions into a hash table first.
+    came_of_it = RefreshToken.objects.live(cutoff).filter(parent=models.OuterRef("pk")).values("pk")[:1]
+    unneeded = expired.filter(is_browser).alias(came_of_it=models.Subquery(came_of_it)).filter(came_of_it=None)
+    return expired.exclude(is_browser), unneeded
+
+
+def delete_expired_sessions(retain: timedelta, batch_size: int) -> Iterator[int]:
+    """Delete `expired_sessions`, one batch per transaction. Yields the number of rows that each batch deleted."""
+    for rows in expired_sessions(retain):
+        yield from delete_in_batches(rows, batch_size)
 
 
 def other_expired_rows() -> Mapping[str, models.QuerySet[Any]]:

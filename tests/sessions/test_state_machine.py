@@ -254,7 +254,7 @@ class Sessions(SessionStateMachine):
     @rule(batch_size=st.integers(1, 3), hours=st.sampled_from([0, 1]))
     def purge(self, batch_size, hours):
         retain = timedelta(hours=hours)
-        deleted = sum(purge.delete_in_batches(purge.expired_sessions(retain), batch_size))
+        deleted = sum(purge.delete_expired_sessions(retain, batch_size))
         expired = [
             session
             for session in self.world.sessions

@@ -41,14 +41,14 @@ class Command(ServiceCommand):
 
     def handle(self, *, dry_run: bool, batch_size: int, retain: timedelta, **_: Any) -> None:
         """Delete expired rows, and print how many of each kind."""
-        expired = purge.expired_sessions(retain)
         if dry_run:
-            self.stdout.write(f"{expired.count()} expired sessions would be deleted.")
+            number = sum(rows.count() for rows in purge.expired_sessions(retain))
+            self.stdout.write(f"{number} expired sessions would be deleted.")
             return
         deleted = 0
         # The bar appears on a terminal only, and has no total: counting would read every row once more.
         with tqdm(disable=None, unit=" sessions", desc="purged") as bar:
-            for count in purge.delete_in_batches(expired, batch_size):
+            for count in purge.delete_expired_sessions(retain, batch_size):
                 deleted += count
                 bar.update(count)
         counts = [f"{deleted} expired sessions"]
