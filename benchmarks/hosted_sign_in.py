@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from benchmarks.in_process import ENVIRON, load_application
 from benchmarks.instructions import build_environment
-from benchmarks.targets import PASSWORD, prepare
+from benchmarks.targets import PASSWORD, USERS, prepare
 
 WARM_UP = 20
 API = "POST /api/auth/signin"
@@ -87,7 +87,7 @@ def steps(browser: Browser) -> Iterator[Step]:
     page = browser.headers["Location"]
     yield "GET /sign-in", lambda: browser.get(page)
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.text)[1]
-    form = urlencode({"csrfmiddlewaretoken": token, "username": "alice", "password": PASSWORD, "remember": "on"})
+    form = urlencode({"csrfmiddlewaretoken": token, "username": USERS[0], "password": PASSWORD, "remember": "on"})
     yield "POST /sign-in", lambda: browser.post(page, form)
     repeated = browser.headers["Location"]
     yield "GET /authorize, signed in", lambda: browser.get(repeated)
@@ -99,7 +99,7 @@ def steps(browser: Browser) -> Iterator[Step]:
 
 
 def api_sign_in(browser: Browser) -> Iterator[Step]:
-    body = json.dumps({"username": "alice", "password": PASSWORD})
+    body = json.dumps({"username": USERS[0], "password": PASSWORD})
     yield API, lambda: browser.post("/api/auth/signin", body, "application/json")
 
 
