@@ -110,7 +110,7 @@ def has_known_length(scope: Scope) -> bool:
 
 
 async def read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
-    """Read the whole body, because half a form is not a form.
+    """Read the whole body of a request for which `has_known_length` is false. Half a form is not a form.
 
     Raises RequestRejected if the body is incomplete or malformed or does not arrive in time, and as soon as it is
     known to be too long.
@@ -119,7 +119,7 @@ async def read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     _reject_too_long(_announced_length(scope), max_length)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await (protocol() if has_known_length(scope) else _read_chunks(protocol, max_length))
+            return await _read_chunks(protocol, max_length)
     except TimeoutError:
         raise RequestRejected(*_LATE) from None
     except ProtocolClosed:
