@@ -7,7 +7,7 @@ RFC 7638 thumbprint.
 
 import json
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidKeyError
+
+from accounts.values import base64url
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -138,14 +140,14 @@ def parse(content: bytes, path: Path) -> SigningKey:
 
 def secret_jwk(key: bytes) -> dict[str, str]:
     """Return the JWK of a key that encrypts (RFC 7518 section 6.4), which is needed to read tokens."""
-    members = {"k": _base64url(key), "kty": "oct"}
+    members = {"k": base64url.encode(key), "kty": "oct"}
     return {**members, "kid": thumbprint(members), "use": "enc"}
 
 
 def thumbprint(members: Mapping[str, str]) -> str:
     """Return the RFC 7638 thumbprint of a key's required JWK members, base64url-encoded."""
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    return _base64url(sha256(canonical).digest())
+    return base64url.encode(sha256(canonical).digest())
 
 
 def _from_private(private_key: PrivateKey, algorithm: str) -> SigningKey:
@@ -164,7 +166,7 @@ def _from_secret(secret: bytes, path: Path) -> SigningKey:
         get_default_algorithms()["HS256"].prepare_key(secret)
     except InvalidKeyError:
         raise ImproperlyConfigured(f"AUTH_KEYS_DIR: {path} is of the wrong kind. Allowed: {_ALLOWED}.") from None
-    kid = thumbprint({"k": _base64url(secret), "kty": "oct"})
+    kid = thumbprint({"k": base64url.encode(secret), "kty": "oct"})
     return SigningKey(kid, "HS256", secret, secret, None)
 
 
@@ -181,7 +183,3 @@ def _from_secret_jwk(content: bytes, path: Path) -> SigningKey:
             "RFC 7638 thumbprint as kid."
         )
     return SigningKey(jwk["kid"], ENCRYPTION_ALGORITHM, key, key, None)
-
-
-def _base64url(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -23,6 +22,7 @@ from accounts.sessions.lifecycle import TokenPair
 from accounts.sso import applications, browser_rows, id_tokens
 from accounts.tokens import refresh_tokens
 from accounts.tokens.access_tokens import Grant
+from accounts.values import base64url
 from accounts.values.clients import Client
 from accounts.values.digests import digest_of
 
@@ -95,7 +95,7 @@ def _matches(stored: AuthorizationCode, redirect_uri: str, code_verifier: str) -
     if _VERIFIER.fullmatch(code_verifier) is None:
         return False
     digest = hashlib.sha256(code_verifier.encode()).digest()
-    challenge = urlsafe_b64encode(digest).rstrip(b"=").decode()
+    challenge = base64url.encode(digest)
     return constant_time_compare(challenge, stored.code_challenge) and redirect_uri == stored.redirect_uri
 
 

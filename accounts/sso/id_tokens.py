@@ -1,7 +1,6 @@
 """ID tokens (OpenID Connect Core section 2): what an application learns about a sign-in."""
 
 import hashlib
-from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +10,7 @@ from accounts.errors import TokenInvalid
 from accounts.models import RefreshToken
 from accounts.sso import userinfo
 from accounts.tokens import signing
+from accounts.values import base64url
 
 JWT_TYP = "JWT"
 """An access token has another `typ`, so that neither is ever accepted as the other (RFC 8725 section 3.11)."""
@@ -75,4 +75,4 @@ def _access_token_hash(access_token: str) -> dict[str, Any]:
     if signing.algorithm() not in _ALGORITHMS_WITH_HASH:
         return {}
     digest = hashlib.sha256(access_token.encode()).digest()
-    return {"at_hash": urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()}
+    return {"at_hash": base64url.encode(digest[:16])}

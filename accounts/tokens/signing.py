@@ -1,7 +1,6 @@
 """Sign the tokens that this service issues, and verify those that come back (RFC 7515)."""
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from accounts.conf import auth_settings
 from accounts.errors import TokenInvalid
 from accounts.keys.key_ring import key_ring
 from accounts.tokens import claims as claims_module
+from accounts.values import base64url
 
 SYMMETRIC_ALGORITHM = "HS256"
 """Its key also signs, so that no other program can verify a token, and single sign-on is off."""
@@ -30,20 +30,16 @@ def sign(claims: Mapping[str, Any], typ: str) -> str:
     """
     key = key_ring().signing
     header = _header_segment(key.algorithm, key.kid, typ)
-    signing_input = b".".join((header, _base64url(_encode_json(dict(claims)).encode())))
-    signature = _ALGORITHMS[key.algorithm].sign(signing_input, key.private_key)
-    return b".".join((signing_input, _base64url(signature))).decode()
+    signing_input = f"{header}.{base64url.encode(_encode_json(dict(claims)).encode())}"
+    signature = _ALGORITHMS[key.algorithm].sign(signing_input.encode(), key.private_key)
+    return f"{signing_input}.{base64url.encode(signature)}"
 
 
 # jwt.encode() builds and validates the header, and checks the key, for each token: 3 % of the instructions of a
 # refresh. The key was checked when it was loaded, and a header depends on nothing but what is passed here.
 @lru_cache(maxsize=64)
-def _header_segment(alg: str, kid: str, typ: str) -> bytes:
-    return _base64url(_encode_json({"alg": alg, "kid": kid, "typ": typ}).encode())
-
-
-def _base64url(content: bytes) -> bytes:
-    return urlsafe_b64encode(content).rstrip(b"=")
+def _header_segment(alg: str, kid: str, typ: str) -> str:
+    return base64url.encode(_encode_json({"alg": alg, "kid": kid, "typ": typ}).encode())
 
 
 def algorithm() -> str:
